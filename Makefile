@@ -1,0 +1,85 @@
+# The commands of this repository; `make help` lists them. Each does the set-up it needs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# One target directory and one profile for builds, tests and benchmarks, outside of the repository: RocksDB takes a
+# quarter of an hour to compile, so that it must happen once. ccache keeps it also when the directory is lost.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/haypile/target
+export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+# Looked up when a recipe runs, because `setup` may just have installed it. CC and CXX that the caller sets win.
+WITH_CCACHE := if command -v ccache >/dev/null; then export CC="$${CC:-ccache cc}" CXX="$${CXX:-ccache c++}"; fi;
+CARGO := $(WITH_CCACHE) cargo
+
+# Arguments for the program that a target runs: make run ARGS="--port 7000"
+ARGS ?=
+
+.PHONY: help
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+.PHONY: setup
+setup: ## Install what is missing to build: compiler, libclang, ccache, Rust
+	@scripts/setup.sh build
+
+.PHONY: env
+env: ## Print the environment for calling cargo yourself, for eval
+	@echo "export CARGO_TARGET_DIR=$$CARGO_TARGET_DIR"
+	@$(WITH_CCACHE) for name in CC CXX; do [ -z "$${!name:-}" ] || echo "export $$name='$${!name}'"; done
+
+.PHONY: build
+build: setup ## Build bin/haypile
+	@$(CARGO) build --release -p haypile-server --bin haypile
+	@mkdir -p bin
+	@# A running server keeps the file it was started from.
+	@cp "$$CARGO_TARGET_DIR/release/haypile" bin/.haypile.new && mv -f bin/.haypile.new bin/haypile
+
+.PHONY: run
+run: build ## Build and start the server; ARGS="--port 7000" gives it flags
+	@exec bin/haypile server $(ARGS)
+
+.PHONY: test
+test: setup ## Build and run all tests
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		$(CARGO) test --release --workspace --doc --quiet; \
+		$(CARGO) nextest run --release --workspace $(ARGS); \
+	else \
+		$(CARGO) test --release --workspace $(ARGS); \
+	fi
+
+.PHONY: fmt
+fmt: setup ## Format the code
+	@cargo fmt --all
+
+.PHONY: lint
+lint: setup ## Check the format and run clippy with warnings as errors
+	@cargo fmt --all --check
+	@$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+
+.PHONY: deny
+deny: setup ## Check licences, sources and advisories of the dependencies
+	@scripts/deny.sh
+
+.PHONY: docs
+docs: build ## Write the parts of docs/ that are generated
+	@bin/haypile config --markdown > docs/configuration.md
+
+.PHONY: bench
+bench: build ## Compare with Redis on this machine
+	@scripts/setup.sh bench
+	@$(CARGO) run --release -p haypile-bench -- compare $(ARGS)
+
+.PHONY: compat
+compat: build ## Run Redis' own test suite and the table of commands
+	@scripts/setup.sh compat
+	@scripts/compat.sh $(ARGS)
+
+.PHONY: torture
+torture: build ## Kill the server again and again under load and check its data
+	@scripts/torture.sh $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup ## Fuzz the protocol parser for a minute; needs a nightly toolchain
+	@scripts/fuzz.sh $(ARGS)

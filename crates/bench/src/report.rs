@@ -1,0 +1,179 @@
+//! Tables, as text for a terminal and as markdown, and the machine they come from.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+use crate::error::Error;
+
+/// A table; the first column is aligned to the left, the others to the right.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Stands above it.
+    pub title: String,
+    /// The columns' names.
+    pub header: Vec<String>,
+    /// As many cells each as the header has.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// With padded columns.
+    pub fn text(&self) -> String {
+        let widths = self.widths();
+        let mut out = format!("\n{}\n", self.title);
+        for row in std::iter::once(&self.header).chain(&self.rows) {
+            let cells: Vec<String> = row
+                .iter()
+                .zip(&widths)
+                .enumerate()
+                .map(|(i, (cell, width))| pad(cell, *width, i))
+                .collect();
+            out.push_str(cells.join("  ").trim_end());
+            out.push('\n');
+        }
+        out
+    }
+
+    /// As GitHub reads it.
+    pub fn markdown(&self) -> String {
+        let mut out = format!("### {}\n\n", self.title);
+        let rule: Vec<String> = (0..self.header.len())
+            .map(|i| if i == 0 { "---" } else { "---:" }.to_owned())
+            .collect();
+        for row in [&self.header, &rule].into_iter().chain(&self.rows) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "| {} |", row.join(" | "));
+        }
+        out.push('\n');
+        out
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        (0..self.header.len())
+            .map(|i| {
+                std::iter::once(&self.header)
+                    .chain(&self.rows)
+                    .filter_map(|r| r.get(i))
+                    .map(|c| c.chars().count())
+                    .max()
+            })
+            .map(Option::unwrap_or_default)
+            .collect()
+    }
+}
+
+fn pad(cell: &str, width: usize, column: usize) -> String {
+    if column == 0 {
+        format!("{cell:<width$}")
+    } else {
+        format!("{cell:>width$}")
+    }
+}
+
+/// Prints the tables, and writes them to `markdown` if given, below a line that says where they come from.
+pub fn publish(tables: &[Table], markdown: Option<&Path>) -> Result<(), Error> {
+    for table in tables {
+        print!("{}", table.text());
+    }
+    let Some(path) = markdown else { return Ok(()) };
+    let command: Vec<String> = std::env::args().skip(1).collect();
+    let mut text = format!("{}\n\nCommand: `haypile-bench {}`\n\n", machine(), command.join(" "));
+    tables.iter().for_each(|table| text.push_str(&table.markdown()));
+    fs::write(path, text).map_err(|source| Error::File {
+        path: path.into(),
+        source,
+    })?;
+    println!("\nwritten to {}", path.display());
+    Ok(())
+}
+
+/// One line: processor, cores, memory, kernel, version of Redis.
+pub fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let value = |text: &str, key: &str| {
+        text.lines()
+            .find(|line| line.starts_with(key))
+            .and_then(|line| line.split_once(':'))
+            .map(|(_, v)| v.trim().to_owned())
+    };
+    let model = value(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| "unknown processor".into());
+    let cores = thread::available_parallelism().map_or(0, usize::from);
+    let memory_gib = value(&read("/proc/meminfo"), "MemTotal")
+        .and_then(|v| v.strip_suffix(" kB")?.parse::<u64>().ok())
+        .map_or(0, |kib| kib >> 20);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let redis = Command::new("redis-benchmark").arg("--version").output().ok();
+    let redis = redis
+        .map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned())
+        .unwrap_or_default();
+    format!(
+        "{model}, {cores} cores, {memory_gib} GiB, Linux {}, {redis}",
+        kernel.trim()
+    )
+}
+
+/// The middle of the values, or the mean of the two in the middle.
+pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let (half, odd) = (values.len() / 2, values.len() % 2 == 1);
+    match values.get(half)? {
+        middle if odd => Some(*middle),
+        upper => Some((values.get(half - 1)? + upper) / 2.0),
+    }
+}
+
+/// With a blank between thousands.
+pub fn thousands(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Bytes as MiB.
+pub fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians() {
+        assert_eq!(median([]), None);
+        assert_eq!(median([3.0]), Some(3.0));
+        assert_eq!(median([9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(thousands(7.4), "7");
+        assert_eq!(thousands(1234.0), "1 234");
+        assert_eq!(thousands(1_234_567.0), "1 234 567");
+    }
+
+    #[test]
+    fn both_forms_of_a_table() {
+        let table = Table {
+            title: "T".into(),
+            header: vec!["test".into(), "n".into()],
+            rows: vec![vec!["SET".into(), "100".into()]],
+        };
+        assert_eq!(table.text(), "\nT\ntest    n\nSET   100\n");
+        assert_eq!(
+            table.markdown(),
+            "### T\n\n| test | n |\n| --- | ---: |\n| SET | 100 |\n\n"
+        );
+    }
+}

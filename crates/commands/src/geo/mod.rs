@@ -1,0 +1,6 @@
+//! (layout here)
+
+use crate::Spec;
+
+/// The family's commands.
+pub static COMMANDS: &[Spec] = &[];

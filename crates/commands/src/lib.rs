@@ -1,0 +1,31 @@
+//! Redis' data types: how they are laid out, what the commands do, and the table that describes them.
+//!
+//! A command is a [`Spec`] in its family's `COMMANDS` and a function that takes a [`Cx`] and the request. It reads
+//! through the view, writes effects, and writes its reply; it knows of no connection, log or thread. Each family's module
+//! opens with the layout of its elements.
+
+pub mod args;
+pub mod bitmap;
+mod collection;
+mod cx;
+pub mod error;
+pub mod geo;
+pub mod glob;
+pub mod hash;
+pub mod hll;
+pub mod key;
+pub mod list;
+mod observe;
+pub mod set;
+pub mod spec;
+pub mod string;
+pub mod table;
+#[cfg(test)]
+mod testing;
+pub mod zset;
+
+pub use collection::{Collection, LIST_MIDDLE};
+pub use cx::{Cx, Row};
+pub use error::{Block, CommandError, OnTimeout, Outcome};
+pub use observe::{Class, Deaf, Observer};
+pub use spec::{Flags, Group, Handler, Keys, SPEC, Spec};

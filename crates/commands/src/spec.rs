@@ -1,0 +1,264 @@
+//! A command described as data: the table from which COMMAND, its docs, key extraction and the README's list come.
+
+use haypile_resp::Request;
+
+use crate::{Cx, Outcome};
+
+/// What a command is and does. Fields mean what COMMAND and COMMAND DOCS mean by them.
+pub struct Spec {
+    /// Lower case; a subcommand has its own name only (`get` in `config`).
+    pub name: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Redis' version that has it first.
+    pub since: &'static str,
+    /// The family it belongs to.
+    pub group: Group,
+    /// As in Redis' documentation.
+    pub complexity: &'static str,
+    /// Number of arguments with the name; negative: at least.
+    pub arity: i32,
+    /// See [`Flags`].
+    pub flags: Flags,
+    /// Which arguments are keys.
+    pub keys: Keys,
+    /// The arguments in the notation of `redis-cli`'s help: `key value [NX|XX]`.
+    pub syntax: &'static str,
+    /// Who carries it out.
+    pub handler: Handler,
+    /// For a container of commands: what it contains.
+    pub subcommands: &'static [Spec],
+}
+
+/// Families of commands, as COMMAND DOCS names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)] // the names say it
+pub enum Group {
+    Generic,
+    String,
+    Bitmap,
+    List,
+    Set,
+    SortedSet,
+    Hash,
+    Hyperloglog,
+    Geo,
+    Pubsub,
+    Transactions,
+    Connection,
+    Server,
+}
+
+impl Group {
+    /// The name in COMMAND DOCS.
+    pub fn name(self) -> &'static str {
+        match self {
+            Group::Generic => "generic",
+            Group::String => "string",
+            Group::Bitmap => "bitmap",
+            Group::List => "list",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Hash => "hash",
+            Group::Hyperloglog => "hyperloglog",
+            Group::Geo => "geo",
+            Group::Pubsub => "pubsub",
+            Group::Transactions => "transactions",
+            Group::Connection => "connection",
+            Group::Server => "server",
+        }
+    }
+}
+
+/// A set of a command's properties; names as in COMMAND.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(u32);
+
+macro_rules! flags {
+    ($($(#[$doc:meta])* $name:ident = $bit:expr, $text:expr;)*) => {
+        impl Flags {
+            $($(#[$doc])* pub const $name: Flags = Flags(1 << $bit);)*
+
+            /// The names of the flags that are set, as COMMAND shows them.
+            pub fn names(self) -> impl Iterator<Item = &'static str> {
+                [$((Flags::$name, $text)),*].into_iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, text)| text)
+            }
+        }
+    };
+}
+
+flags! {
+    /// May change data: evaluated by the partition's writer.
+    WRITE = 0, "write";
+    /// Reads keys and changes nothing.
+    READONLY = 1, "readonly";
+    /// Refused while writes are refused for want of space.
+    DENYOOM = 2, "denyoom";
+    /// For operators.
+    ADMIN = 3, "admin";
+    /// Pub/sub.
+    PUBSUB = 4, "pubsub";
+    /// Not from scripts.
+    NOSCRIPT = 5, "noscript";
+    /// May wait for a key.
+    BLOCKING = 6, "blocking";
+    /// While the data set is being loaded.
+    LOADING = 7, "loading";
+    /// On a replica whose link is down.
+    STALE = 8, "stale";
+    /// Not shown by MONITOR.
+    SKIP_MONITOR = 9, "skip_monitor";
+    /// Not shown by SLOWLOG.
+    SKIP_SLOWLOG = 10, "skip_slowlog";
+    /// Constant or logarithmic time: reads at most a few keys. Without it, a reading command sees a snapshot.
+    FAST = 11, "fast";
+    /// Before authentication.
+    NO_AUTH = 12, "no_auth";
+    /// Keys depend on the arguments: see [`Keys::Custom`].
+    MOVABLEKEYS = 13, "movablekeys";
+    /// Allowed between a client's WATCH of a busy server.
+    ALLOW_BUSY = 14, "allow_busy";
+    /// Not within MULTI.
+    NO_MULTI = 15, "no_multi";
+    /// Not over many databases or asynchronously.
+    NO_ASYNC_LOADING = 16, "no_async_loading";
+}
+
+impl Flags {
+    /// No flag.
+    pub const NONE: Flags = Flags(0);
+
+    /// Both sets together.
+    pub const fn or(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+
+    /// True if all flags of `other` are set.
+    pub const fn has(self, other: Flags) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// Which arguments of a command are keys.
+#[derive(Clone, Copy)]
+pub enum Keys {
+    /// None.
+    None,
+    /// From `first` to `last` (negative: from the end) in steps of `step`.
+    Range {
+        /// Index of the first key.
+        first: usize,
+        /// Index of the last key; -1 is the last argument.
+        last: i32,
+        /// Distance between keys.
+        step: usize,
+    },
+    /// Argument `count_at` says how many keys follow it; `also` is a key that stands before, such as a destination.
+    Counted {
+        /// Index of the number of keys.
+        count_at: usize,
+        /// Index of one more key.
+        also: Option<usize>,
+    },
+    /// As the function says: indexes of the keys.
+    Custom(fn(&Request) -> Vec<usize>),
+}
+
+impl Keys {
+    /// The first argument is the only key.
+    pub const ONE: Keys = Keys::Range {
+        first: 1,
+        last: 1,
+        step: 1,
+    };
+    /// The first two arguments are the keys.
+    pub const TWO: Keys = Keys::Range {
+        first: 1,
+        last: 2,
+        step: 1,
+    };
+    /// All arguments are keys.
+    pub const ALL: Keys = Keys::Range {
+        first: 1,
+        last: -1,
+        step: 1,
+    };
+
+    /// First, last and step as COMMAND shows them.
+    pub fn legacy(self) -> (i64, i64, i64) {
+        match self {
+            Keys::None | Keys::Custom(_) => (0, 0, 0),
+            Keys::Range { first, last, step } => (first as i64, i64::from(last), step as i64),
+            Keys::Counted { also: Some(also), .. } => (also as i64, also as i64, 1),
+            Keys::Counted { .. } => (0, 0, 0),
+        }
+    }
+
+    /// The indexes of a request's keys. Empty where the arguments do not make sense.
+    pub fn of(self, request: &Request) -> Vec<usize> {
+        match self {
+            Keys::None => Vec::new(),
+            Keys::Range { first, last, step } => {
+                let last = if last < 0 {
+                    request.len() as i64 + i64::from(last)
+                } else {
+                    i64::from(last)
+                };
+                (first..request.len())
+                    .step_by(step.max(1))
+                    .take_while(|&i| i as i64 <= last)
+                    .collect()
+            }
+            Keys::Counted { count_at, also } => {
+                let count = request.get(count_at).and_then(haypile_resp::parse_i64).unwrap_or(0);
+                let left = request.len().saturating_sub(count_at + 1);
+                match usize::try_from(count) {
+                    Ok(count) if count > 0 && count <= left => {
+                        also.into_iter().chain(count_at + 1..count_at + 1 + count).collect()
+                    }
+                    _ => Vec::new(),
+                }
+            }
+            Keys::Custom(keys) => keys(request),
+        }
+    }
+}
+
+/// Who carries a command out.
+#[derive(Clone, Copy)]
+pub enum Handler {
+    /// This crate: reads and writes keys through [`Cx`] and nothing else.
+    Data(fn(&mut Cx<'_>, &Request) -> Outcome),
+    /// The server: it concerns connections, transactions, pub/sub or the process.
+    Server,
+    /// Nobody: it only holds subcommands.
+    Container,
+}
+
+/// What most specs have; the table's entries change what differs.
+pub const SPEC: Spec = Spec {
+    name: "",
+    summary: "",
+    since: "1.0.0",
+    group: Group::Generic,
+    complexity: "O(1)",
+    arity: 1,
+    flags: Flags::NONE,
+    keys: Keys::None,
+    syntax: "",
+    handler: Handler::Container,
+    subcommands: &[],
+};
+
+/// Flags of a command that reads a few keys: `readonly fast`.
+pub const READ_FAST: Flags = Flags::READONLY.or(Flags::FAST);
+/// Flags of a command that reads as much as it finds: `readonly`.
+pub const READ: Flags = Flags::READONLY;
+/// Flags of a command that adds data in constant time: `write denyoom fast`.
+pub const WRITE_FAST: Flags = Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST);
+/// Flags of a command that adds data: `write denyoom`.
+pub const WRITE: Flags = Flags::WRITE.or(Flags::DENYOOM);
+/// Flags of a command that only removes data: `write`.
+pub const REMOVE: Flags = Flags::WRITE;
+/// Flags of a command that only removes data, in constant time: `write fast`.
+pub const REMOVE_FAST: Flags = Flags::WRITE.or(Flags::FAST);

@@ -1,0 +1,413 @@
+//! What a log does on a healthy disk.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use common::*;
+use haypile_oplog::{Oplog, OplogErrorKind, Options, SyncPolicy};
+use haypile_types::Position;
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn what_is_written_is_read_and_survives_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a/oplog");
+    let (mut log, opened) = Oplog::open(&path, options()).unwrap();
+    assert_eq!((opened.first, opened.last), (Position::new(0, 1), Position::ZERO));
+    append(&mut log, 10);
+    assert_holds(&log, 1, 10);
+    assert_holds(&log, 7, 10);
+    drop(log);
+    let (mut log, opened) = Oplog::open(&path, options()).unwrap();
+    assert_eq!((opened.first, opened.last), (Position::new(1, 1), Position::new(1, 10)));
+    assert_eq!(opened.torn_tail, None);
+    append(&mut log, 300);
+    assert!(log.stats().segments > 3, "{:?}", log.stats());
+    assert_eq!(log.close().unwrap(), Position::new(1, 310));
+    let (log, opened) = Oplog::open(&path, options()).unwrap();
+    assert_eq!((opened.last, opened.torn_tail), (Position::new(1, 310), None));
+    assert_holds(&log, 1, 310);
+    assert_eq!(log.stats().last_index, 310);
+}
+
+#[test]
+fn entries_of_all_sizes_fit() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    let sizes = [0, 1, 4096 - 96, 4096, 5, 3 << 20, 0, 100];
+    for (index, size) in (1..).zip(sizes) {
+        log.push(Position::new(index, index), 0, &vec![index as u8; size]);
+        log.write().unwrap();
+    }
+    drop(log);
+    let (log, _) = open(dir.path());
+    let entries = read_from(&log, 1).unwrap();
+    assert_eq!(entries.iter().map(|e| e.payload.len()).collect::<Vec<_>>(), sizes);
+    assert!(
+        entries
+            .iter()
+            .all(|e| e.payload.iter().all(|&b| u64::from(b) == e.header.position.index))
+    );
+}
+
+#[test]
+fn a_batch_larger_than_a_segment_is_one_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    append(&mut log, 3);
+    for index in 4..=500 {
+        log.push(Position::new(1, index), index * 10, &payload(index));
+    }
+    assert_eq!(log.last().index, 500);
+    assert_eq!(log.syncer().written().index, 3);
+    assert_eq!(log.write().unwrap(), Position::new(1, 500));
+    append(&mut log, 1);
+    assert_holds(&log, 1, 501);
+    drop(log);
+    assert_holds(&open(dir.path()).0, 1, 501);
+}
+
+#[test]
+#[should_panic(expected = "cannot follow")]
+fn a_gap_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    log.push(Position::new(1, 2), 0, b"");
+}
+
+#[test]
+fn a_reader_follows_the_writer_through_many_segments() {
+    const ENTRIES: u64 = 20_000;
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let mut reader = log.reader(1).unwrap();
+            std::thread::spawn(move || {
+                let mut expected = 1;
+                while expected <= ENTRIES {
+                    assert!(reader.wait(LONG), "entry {expected} did not come");
+                    while let Some(entry) = reader.next().unwrap() {
+                        assert_eq!(entry.header.position.index, expected);
+                        assert_eq!(entry.payload, payload(expected));
+                        expected += 1;
+                    }
+                }
+            })
+        })
+        .collect();
+    for index in 1..=ENTRIES {
+        log.push(Position::new(1, index), 0, &payload(index));
+        if index % 7 == 0 {
+            log.write().unwrap();
+        }
+    }
+    log.write().unwrap();
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+    assert!(log.stats().segments > 100);
+}
+
+#[test]
+fn waiting_at_the_tail_ends_when_the_time_is_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    append(&mut log, 1);
+    let mut reader = log.reader(2).unwrap();
+    assert!(!reader.wait(Duration::from_millis(1)));
+    assert_eq!(reader.next().unwrap(), None);
+    append(&mut log, 1);
+    assert!(reader.wait(LONG));
+    assert_eq!(reader.next().unwrap().unwrap().payload, payload(2));
+}
+
+#[test]
+fn a_reader_starts_within_the_log_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    append(&mut log, 5);
+    assert!(log.reader(6).is_ok());
+    assert_eq!(log.reader(7).err().unwrap().kind(), OplogErrorKind::Collected);
+    assert_eq!(log.reader(0).err().unwrap().kind(), OplogErrorKind::Collected);
+}
+
+#[test]
+fn many_waiters_share_an_fdatasync() {
+    const THREADS: u64 = 8;
+    const EACH: u64 = 50;
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = open(dir.path());
+    let before = log.syncer().fsyncs();
+    let syncer = log.syncer();
+    let log = Arc::new(std::sync::Mutex::new(log));
+    let threads: Vec<_> = (0..THREADS)
+        .map(|_| {
+            let log = log.clone();
+            let syncer = syncer.clone();
+            std::thread::spawn(move || {
+                for _ in 0..EACH {
+                    let mine = {
+                        let mut log = log.lock().unwrap();
+                        append(&mut log, 1);
+                        log.last()
+                    };
+                    assert!(syncer.sync_to(mine.index).unwrap() >= mine);
+                    assert!(syncer.durable_index() >= mine.index);
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(syncer.durable(), Position::new(1, THREADS * EACH));
+    let fsyncs = syncer.fsyncs() - before;
+    // One file per segment that was passed comes on top of one for each group.
+    assert!(fsyncs <= THREADS * EACH + 10, "{fsyncs}");
+    assert!(syncer.fsync_us_total() >= syncer.fsync_us_last());
+    let same = syncer.fsyncs();
+    assert_eq!(syncer.sync().unwrap().index, THREADS * EACH);
+    assert_eq!(syncer.fsyncs(), same, "nothing was left to sync");
+}
+
+#[test]
+fn everysec_becomes_durable_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = Oplog::open(
+        dir.path(),
+        Options {
+            sync: SyncPolicy::EverySec,
+            ..options()
+        },
+    )
+    .unwrap();
+    for round in 1..=2 {
+        append(&mut log, 3);
+        let start = std::time::Instant::now();
+        while log.syncer().durable_index() < round * 3 {
+            assert!(start.elapsed() < LONG);
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn retention_keeps_what_is_not_flushed_and_what_the_caps_allow() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    append(&mut log, 1000);
+    let all = log.stats().segments;
+    assert_eq!(log.collect(0, 5000).unwrap().segments, 0, "nothing is flushed");
+
+    // By bytes.
+    log.set_retention(u64::MAX, u64::MAX);
+    assert_eq!(log.collect(1000, 5000).unwrap().segments, 0, "everything is retained");
+    log.set_retention(5 * 4096, u64::MAX);
+    log.collect(1000, 5000).unwrap();
+    assert_eq!(log.stats().segments, 6, "five full ones and the one in use, of {all}");
+    let first = log.first_index();
+    assert_holds(&log, first, 1000);
+    assert_eq!(log.reader(first - 1).err().unwrap().kind(), OplogErrorKind::Collected);
+
+    // By age: seen full at 5000.
+    log.set_retention(u64::MAX, 1000);
+    assert_eq!(log.collect(1000, 6000).unwrap().segments, 0);
+    let flushed = first + 100;
+    assert!(log.collect(flushed, 6001).unwrap().segments > 0);
+    assert!(log.first_index() <= flushed + 1, "what is not flushed stays");
+    log.collect(1000, 6001).unwrap();
+    assert_eq!(log.stats().segments, 1, "the one in use always stays");
+    assert_holds(&log, log.first_index(), 1000);
+}
+
+#[test]
+fn a_reader_past_the_caps_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    append(&mut log, 1000);
+    let mut slow = log.reader(1).unwrap();
+    let mut quick = log.reader(1000).unwrap();
+    assert_eq!(slow.next().unwrap().unwrap().payload, payload(1));
+    assert_eq!((log.stats().readers, log.stats().reader_min_index), (2, Some(2)));
+    let collected = log.collect(999, 0).unwrap();
+    assert_eq!(collected.readers_left_behind, 1);
+    assert_eq!(slow.next().unwrap_err().kind(), OplogErrorKind::Collected);
+    assert_eq!(quick.next().unwrap().unwrap().payload, payload(1000));
+    drop(slow);
+    assert_eq!((log.stats().readers, log.stats().reader_min_index), (1, Some(1001)));
+    // Written over the file that the slow reader had open.
+    append(&mut log, 1000);
+    assert!(log.stats().recycled_total > 0, "{:?}", log.stats());
+    assert_holds(&log, log.first_index(), 2000);
+}
+
+#[test]
+fn a_log_that_is_collected_all_along_stays_small() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    for _ in 0..200 {
+        append(&mut log, 50);
+        log.collect(log.last().index, 0).unwrap();
+    }
+    assert!(log.stats().bytes <= 6 * 4096, "{:?}", log.stats());
+    let first = log.first_index();
+    drop(log);
+    assert!(files(dir.path(), |_| true).len() <= 7);
+    let (log, opened) = open(dir.path());
+    assert_eq!(
+        (opened.first.index, opened.last.index, opened.torn_tail),
+        (first, 10_000, None)
+    );
+    assert_holds(&log, first, 10_000);
+}
+
+#[test]
+fn truncation_drops_the_end_for_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    append(&mut log, 400);
+    let mut ahead = log.reader(400).unwrap();
+    let mut behind = log.reader(10).unwrap();
+    log.truncate_after(500).unwrap();
+    assert_eq!(log.last().index, 400);
+    log.truncate_after(150).unwrap();
+    assert_eq!(
+        (log.last(), log.syncer().written()),
+        (Position::new(1, 150), Position::new(1, 150))
+    );
+    assert!(log.syncer().durable_index() <= 150);
+    assert!(ahead.wait(LONG));
+    assert!(ahead.next().is_err(), "entry 400 is gone");
+    assert_eq!(behind.next().unwrap().unwrap().payload, payload(10));
+    assert_holds(&log, 1, 150);
+    // New entries of the same size: old ones must not follow them after a crash.
+    append(&mut log, 1);
+    drop(log);
+    let (mut log, opened) = open(dir.path());
+    assert_eq!((opened.last.index, opened.torn_tail), (151, None));
+    append(&mut log, 1);
+    assert_eq!(log.syncer().sync().unwrap().index, 152);
+    for index in (0..=151).rev() {
+        log.truncate_after(index).unwrap();
+        let term = u64::from(index > 0);
+        assert_eq!(log.last(), Position::new(term, index));
+    }
+    append(&mut log, 3);
+    drop(log);
+    assert_holds(&open(dir.path()).0, 1, 3);
+}
+
+#[test]
+fn a_reader_that_had_passed_the_cut_is_told_even_if_the_log_has_grown_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    append(&mut log, 10);
+    let mut passed = log.reader(8).unwrap();
+    let mut at_cut = log.reader(6).unwrap();
+    passed.next().unwrap();
+    log.truncate_after(5).unwrap();
+    append(&mut log, 20);
+    assert_eq!(passed.next().unwrap_err().kind(), OplogErrorKind::Collected);
+    assert_eq!(at_cut.next().unwrap().unwrap().payload, payload(6));
+}
+
+#[test]
+fn a_reset_starts_anywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    append(&mut log, 300);
+    let mut reader = log.reader(100).unwrap();
+    // Ahead, back to the index of an old segment, and back to the beginning.
+    let old = common::segments(dir.path());
+    let name = old[1].file_stem().unwrap().to_str().unwrap();
+    let second: u64 = name.parse().unwrap();
+    for last in [Position::new(7, 5000), Position::new(7, second - 1), Position::ZERO] {
+        log.reset_after(last).unwrap();
+        assert_eq!((log.last(), log.first_index()), (last, last.index + 1));
+        assert_eq!(log.syncer().durable(), last);
+        assert!(reader.next().is_err());
+        drop(log);
+        let opened;
+        (log, opened) = open(dir.path());
+        assert_eq!(
+            (opened.first, opened.last),
+            (Position::new(last.term, last.index + 1), last)
+        );
+        assert_eq!(opened.torn_tail, None);
+        for index in last.index + 1..last.index + 200 {
+            log.push(Position::new(7, index), 0, b"new");
+            log.write().unwrap();
+        }
+        assert_eq!(read_from(&log, last.index + 1).unwrap().len(), 199);
+        reader = log.reader(last.index + 50).unwrap();
+    }
+}
+
+#[test]
+fn a_crash_within_a_reset_leaves_the_empty_log_once_it_has_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    append(&mut log, 300);
+    let before = copy_dir(dir.path());
+    log.reset_after(Position::new(3, 40)).unwrap();
+    drop(log);
+    // The old segments are still there, but for the one whose name was taken.
+    for path in segments(before.path()) {
+        let there = dir.path().join(path.file_name().unwrap());
+        if !there.exists() {
+            std::fs::copy(&path, there).unwrap();
+        }
+    }
+    let (log, opened) = open(dir.path());
+    assert_eq!(
+        (opened.first, opened.last),
+        (Position::new(3, 41), Position::new(3, 40))
+    );
+    assert_eq!(log.stats().segments, 1);
+}
+
+#[test]
+fn readers_survive_cuts_made_while_they_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    append(&mut log, 200);
+    let stop = Arc::new(AtomicBool::new(false));
+    let readers = log.readers();
+    let own = stop.clone();
+    let thread = std::thread::spawn(move || {
+        let mut read = 0;
+        while !own.load(Ordering::Relaxed) {
+            let mut reader = match readers.reader(100) {
+                Ok(reader) => reader,
+                Err(error) => {
+                    assert_eq!(error.kind(), OplogErrorKind::Collected, "{error}");
+                    continue;
+                }
+            };
+            let mut expected = 100;
+            loop {
+                match reader.next() {
+                    Ok(Some(entry)) => {
+                        assert_eq!(entry.header.position.index, expected);
+                        assert_eq!(entry.payload, payload(expected));
+                        expected += 1;
+                        read += 1;
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        assert_eq!(error.kind(), OplogErrorKind::Collected, "{error}");
+                        break;
+                    }
+                }
+            }
+        }
+        read
+    });
+    for round in 0..100 {
+        log.truncate_after(90 + round % 60).unwrap();
+        append(&mut log, 150);
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert!(thread.join().unwrap() > 0);
+}

@@ -1,0 +1,249 @@
+//! The table of keys that have an effect. Each is declared here once; its field, flag, place in the file, answer to
+//! CONFIG GET and documentation follow from the declaration.
+
+use std::path::PathBuf;
+
+use super::codec::{Choice, Codec, Number, Path, Secret, Size, Text, YesNo, of_type};
+use super::key::{Change, Key, settings};
+use super::kinds::{BindAddress, BindAddresses, BufferLimits, BufferLimitsByClass, NotifyFlags, NotifyLetters};
+
+/// When a write is safe from a crash of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncWhen {
+    /// Before it is acknowledged.
+    Always,
+    /// Within about a second.
+    Everysec,
+    /// When the operating system writes it out.
+    Os,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Everything, for developers.
+    Trace,
+    /// What is needed to find an error in the server.
+    Debug,
+    /// More than an operator usually wants.
+    Verbose,
+    /// What an operator wants.
+    Notice,
+    /// Only what needs attention.
+    Warning,
+}
+
+/// The form of a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
+}
+
+/// Who may use something dangerous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allow {
+    /// Nobody.
+    No,
+    /// Everybody.
+    Yes,
+    /// Clients on the loopback interface.
+    Local,
+}
+
+impl Allow {
+    /// Whether a client is allowed; `local` says that it came over the loopback interface.
+    pub fn allows(self, local: bool) -> bool {
+        self == Self::Yes || (self == Self::Local && local)
+    }
+}
+
+/// How blocks on disk are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Fast, moderate ratio.
+    Lz4,
+    /// Slower, better ratio.
+    Zstd,
+    /// Not at all.
+    None,
+}
+
+const ALLOW: Choice<Allow> = Choice(&[("no", Allow::No), ("yes", Allow::Yes), ("local", Allow::Local)]);
+const SYNC: Choice<SyncWhen> = Choice(&[
+    ("always", SyncWhen::Always),
+    ("everysec", SyncWhen::Everysec),
+    ("os", SyncWhen::Os),
+    ("no", SyncWhen::Os),
+]);
+const APPENDFSYNC: Choice<SyncWhen> = Choice(&[
+    ("always", SyncWhen::Always),
+    ("everysec", SyncWhen::Everysec),
+    ("no", SyncWhen::Os),
+]);
+const LOG_LEVEL: Choice<LogLevel> = Choice(&[
+    ("trace", LogLevel::Trace),
+    ("debug", LogLevel::Debug),
+    ("verbose", LogLevel::Verbose),
+    ("notice", LogLevel::Notice),
+    ("warning", LogLevel::Warning),
+]);
+const LOG_FORMAT: Choice<LogFormat> = Choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+const COMPRESSION: Choice<Compression> = Choice(&[
+    ("lz4", Compression::Lz4),
+    ("zstd", Compression::Zstd),
+    ("none", Compression::None),
+]);
+
+const KB: u64 = 1 << 10;
+const MB: u64 = 1 << 20;
+const GB: u64 = 1 << 30;
+
+settings! {
+    "Network" {
+        /// The TCP port for clients. 0 takes any free port, which the banner names.
+        port: u16 => "port", Number::new(0, 65535, ""), "9221", AtStart;
+        /// The addresses to listen on.
+        bind: Vec<BindAddress> => "bind", BindAddresses, "127.0.0.1", AtStart;
+        /// While no password is set, refuse clients that do not come over the loopback interface.
+        protected_mode: bool => "protected-mode", YesNo, "yes", RunTime;
+        /// The port for HTTP: /metrics and /healthz. 0 turns it off.
+        http_port: u16 => "http-port", Number::new(0, 65535, ""), "9222", AtStart;
+        /// How many connections may wait to be accepted. The kernel may lower it (net.core.somaxconn).
+        tcp_backlog: u32 => "tcp-backlog", Number::new(1, 65535, "connections"), "511", AtStart;
+        /// How often a silent connection is probed, so that dead peers are noticed. 0 turns it off.
+        tcp_keepalive: u32 => "tcp-keepalive", Number::new(0, 32767, "seconds"), "300", RunTime;
+        /// Close a connection that has been idle this long. 0 never does.
+        timeout: u32 => "timeout", Number::new(0, 2147483647, "seconds"), "0", RunTime;
+        /// How many clients may be connected at once. Lowered at start when `ulimit -n` does not allow so many.
+        maxclients: u32 => "maxclients", Number::new(1, u32::MAX, "clients"), "10000", RunTime;
+    }
+    "Access" {
+        /// The password that clients must give with AUTH or HELLO. Empty asks for none.
+        requirepass: String => "requirepass", Secret, "", RunTime;
+        /// Who may use DEBUG; local means clients on the loopback interface.
+        enable_debug_command: Allow => "enable-debug-command", ALLOW, "local", AtStart;
+        /// Who may change protected keys with CONFIG SET; local means clients on the loopback interface.
+        enable_protected_configs: Allow => "enable-protected-configs", ALLOW, "no", AtStart;
+    }
+    "Data" {
+        /// The directory that holds all data. It is created if missing, and one server at a time may use it.
+        dir: PathBuf => "dir", Path, "./haypile-data", AtStart;
+        /// How many databases SELECT can choose from.
+        databases: u16 => "databases", Number::new(1, 256, "databases"), "16", AtStart;
+        /// When a write is safe from a power failure. With always before it is acknowledged (writes that wait together
+        /// share one fdatasync), with everysec within about a second, with os when the operating system writes it out.
+        /// A crash of the server alone loses no acknowledged write with any of them.
+        sync: SyncWhen => "sync", SYNC, "everysec", RunTime;
+        /// Writes are refused while the file system of `dir` has less room than this; reads go on, and writes resume
+        /// by themselves. 0 never refuses.
+        disk_free_min_bytes: u64 => "disk-free-min-bytes", Size::from(0), "64mb", RunTime;
+    }
+    "Operation log" {
+        /// The size of one segment file. Segments are preallocated and recycled.
+        oplog_segment_bytes: u64 => "oplog-segment-bytes", Size::between(MB, 4 * GB), "64mb", AtStart;
+        /// How much log is kept for those who follow it. What the store has not flushed yet is kept regardless.
+        oplog_retention_bytes: u64 => "oplog-retention-bytes", Size::from(16 * MB), "1gb", RunTime;
+        /// How long log is kept for those who follow it, within oplog-retention-bytes. 0 sets no limit by age.
+        oplog_retention_hours: u32 => "oplog-retention-hours", Number::new(0, 87600, "hours"), "24", RunTime;
+    }
+    "Memory" {
+        /// Memory for the block cache and the write buffers together. 0 takes a quarter of the memory that the
+        /// machine (or the container) has. Connections and their buffers come on top.
+        memory_budget: u64 => "memory-budget", Size::from(32 * MB).or_zero(), "0", AtStart;
+        /// The longest string a client may send in one command, and so the largest value.
+        proto_max_bulk_len: u64 => "proto-max-bulk-len", Size::from(MB), "512mb", RunTime;
+        /// How much a client may send ahead before it is disconnected.
+        client_query_buffer_limit: u64 => "client-query-buffer-limit", Size::from(MB), "1gb", RunTime;
+        /// How much unsent output a client may pile up: class, hard limit, soft limit, seconds that the soft limit
+        /// may be exceeded. 0 means no limit. A class that is not named keeps its limits.
+        client_output_buffer_limit: BufferLimits => "client-output-buffer-limit", BufferLimitsByClass, "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60", RunTime;
+    }
+    "Threads and background work" {
+        /// Threads that serve connections. 0 takes one for each processor.
+        io_threads: u16 => "io-threads", Number::new(0, 128, "threads"), "0", AtStart;
+        /// Threads for reads that have to wait for the disk.
+        io_pool_threads: u16 => "io-pool-threads", Number::new(1, 64, "threads"), "4", AtStart;
+        /// How often a second background work such as expiry and idle connections is looked at.
+        hz: u16 => "hz", Number::new(1, 500, "times a second"), "10", RunTime;
+        /// How eagerly expired keys are removed before somebody asks for them; 10 works hardest.
+        active_expire_effort: u8 => "active-expire-effort", Number::new(1, 10, ""), "1", RunTime;
+    }
+    "Log and observation" {
+        /// How much is logged.
+        loglevel: LogLevel => "loglevel", LOG_LEVEL, "notice", RunTime;
+        /// The file to log to. Empty logs to standard error.
+        logfile: String => "logfile", Text, "", AtStart;
+        /// The form of a log line: text for people, json for programs.
+        log_format: LogFormat => "log-format", LOG_FORMAT, "text", AtStart;
+        /// Commands that take longer are kept for SLOWLOG. 0 keeps every command, -1 none.
+        slowlog_log_slower_than: i64 => "slowlog-log-slower-than", Number::new(-1, i64::MAX, "microseconds"), "10000", RunTime;
+        /// How many commands SLOWLOG keeps.
+        slowlog_max_len: u64 => "slowlog-max-len", Number::new(0, i64::MAX as u64, "entries"), "128", RunTime;
+        /// Events that take at least this long are kept for LATENCY. 0 turns it off.
+        latency_monitor_threshold: u64 => "latency-monitor-threshold", Number::new(0, i64::MAX as u64, "milliseconds"), "0", RunTime;
+        /// Which keyspace events are published: K and E choose the channels (by key, by event), the other letters
+        /// the classes. g generic, $ strings, l lists, s sets, h hashes, z sorted sets, x expired, e evicted,
+        /// t streams, d modules, m misses, n new keys, A for g$lshzxetd. Empty publishes nothing.
+        notify_keyspace_events: NotifyFlags => "notify-keyspace-events", NotifyLetters, "", RunTime;
+    }
+    "RocksDB" {
+        /// Threads for flushes and compactions.
+        rocksdb_max_background_jobs: u16 => "rocksdb-max-background-jobs", Number::new(2, 64, "threads"), "2", AtStart;
+        /// How blocks are compressed: lz4 (fast), zstd (smaller) or none. Old blocks keep theirs until compaction.
+        rocksdb_compression: Compression => "rocksdb-compression", COMPRESSION, "lz4", AtStart;
+        /// The size of one write buffer. 0 derives it from memory-budget.
+        rocksdb_write_buffer_size: u64 => "rocksdb-write-buffer-size", Size::between(MB, 4 * GB).or_zero(), "0", AtStart;
+        /// The size of a block before compression. Larger blocks compress better and make point reads slower.
+        rocksdb_block_size: u64 => "rocksdb-block-size", Size::between(KB, MB), "4kb", AtStart;
+    }
+    mirrors {
+        /// Redis' name for sync; its no is os.
+        "Data" sync("sync") => "appendfsync", APPENDFSYNC, "everysec", RunTime;
+    }
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self::defaults()
+    }
+}
+
+impl Values {
+    /// Memory for the block cache and the write buffers together, in bytes: `memory-budget`, or when that is 0 a
+    /// quarter of `machine_bytes`, but not less than 64 MiB.
+    pub fn memory_budget_bytes(&self, machine_bytes: u64) -> u64 {
+        match self.memory_budget {
+            0 => (machine_bytes / 4).max(64 * MB),
+            bytes => bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_what_they_say() {
+        let values = Values::default();
+        assert_eq!(values.port, 9221);
+        assert_eq!(values.bind.len(), 1);
+        assert_eq!(values.databases, 16);
+        assert_eq!(values.sync, SyncWhen::Everysec);
+        assert_eq!(values.oplog_retention_bytes, GB);
+        assert_eq!(values.client_output_buffer_limit.pubsub.soft_seconds, 60);
+        assert_eq!(values.kept.get("maxmemory-policy"), "noeviction");
+    }
+
+    #[test]
+    fn memory_budget_defaults_to_a_quarter() {
+        let mut values = Values::default();
+        assert_eq!(values.memory_budget_bytes(8 * GB), 2 * GB);
+        assert_eq!(values.memory_budget_bytes(0), 64 * MB);
+        values.memory_budget = 7 * MB;
+        assert_eq!(values.memory_budget_bytes(8 * GB), 7 * MB);
+    }
+}

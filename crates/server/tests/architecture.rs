@@ -1,0 +1,147 @@
+//! The shape of the workspace: which crate may use which, and who may name RocksDB. ARCHITECTURE.md says why.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::Table;
+
+/// Each crate with those it may use, lower layers first. An edge that is missing here is a decision: it belongs into
+/// ARCHITECTURE.md before it comes here.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("types", &[]),
+    ("resp", &["types"]),
+    ("oplog", &["types"]),
+    ("store", &["types"]),
+    ("commands", &["types", "resp", "store"]),
+    ("partition", &["types", "resp", "oplog", "store", "commands"]),
+    ("server", &["types", "resp", "oplog", "store", "commands", "partition"]),
+    (
+        "bench",
+        &["types", "resp", "oplog", "store", "commands", "partition", "server"],
+    ),
+];
+
+/// The only crate that may name RocksDB.
+const ROCKSDB_OWNER: &str = "store";
+const ROCKSDB_PACKAGES: [&str; 4] = ["rocksdb", "rust-rocksdb", "librocksdb-sys", "rust-librocksdb-sys"];
+const PREFIX: &str = "haypile-";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &Path) -> Table {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.parse()
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The manifest of each crate, by the name of its folder.
+fn manifests() -> BTreeMap<String, Table> {
+    let mut manifests = BTreeMap::new();
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        let folder = entry.unwrap().path();
+        let manifest = folder.join("Cargo.toml");
+        if manifest.exists() {
+            manifests.insert(
+                folder.file_name().unwrap().to_str().unwrap().to_string(),
+                read(&manifest),
+            );
+        }
+    }
+    manifests
+}
+
+/// The dependency tables of a manifest: normal, dev and build ones, those for one platform included.
+fn dependency_tables(manifest: &Table) -> Vec<&Table> {
+    let mut places = vec![manifest];
+    if let Some(targets) = manifest.get("target").and_then(|targets| targets.as_table()) {
+        places.extend(targets.values().filter_map(|target| target.as_table()));
+    }
+    let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let tables = places
+        .iter()
+        .flat_map(|place| kinds.iter().filter_map(|kind| place.get(*kind)));
+    tables.filter_map(|table| table.as_table()).collect()
+}
+
+/// The packages a manifest names, by the name they have on the registry, renames undone.
+fn dependencies(manifest: &Table, workspace: &Table) -> BTreeSet<String> {
+    let shared = workspace["workspace"]["dependencies"].as_table().unwrap();
+    let package = |name: &str, value: &toml::Value| {
+        let own = value.get("package").or_else(|| shared.get(name)?.get("package"));
+        own.and_then(|package| package.as_str()).unwrap_or(name).to_string()
+    };
+    let tables = dependency_tables(manifest);
+    tables
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| package(name, value))
+        .collect()
+}
+
+#[test]
+fn arrows_point_to_lower_layers_only() {
+    let workspace = read(&root().join("Cargo.toml"));
+    for (name, manifest) in manifests() {
+        let (_, allowed) = ALLOWED.iter().find(|(known, _)| *known == name).unwrap_or_else(|| {
+            panic!("the crate {name} has no place in the layers: add it to ALLOWED and ARCHITECTURE.md")
+        });
+        for package in dependencies(&manifest, &workspace) {
+            let Some(used) = package.strip_prefix(PREFIX) else {
+                continue;
+            };
+            assert!(
+                allowed.contains(&used),
+                "{name} must not use {used}: allowed are {allowed:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_layers_have_no_cycle() {
+    for (index, (name, allowed)) in ALLOWED.iter().enumerate() {
+        for used in *allowed {
+            let below = ALLOWED[..index].iter().any(|(lower, _)| lower == used);
+            assert!(below, "{name} may use {used}, which is not below it");
+        }
+    }
+}
+
+#[test]
+fn only_the_store_names_rocksdb() {
+    let workspace = read(&root().join("Cargo.toml"));
+    for (name, manifest) in manifests() {
+        let rocksdb = dependencies(&manifest, &workspace);
+        let rocksdb = rocksdb
+            .iter()
+            .find(|package| ROCKSDB_PACKAGES.contains(&package.as_str()));
+        assert!(
+            rocksdb.is_none() || name == ROCKSDB_OWNER,
+            "{name} names {rocksdb:?}: only {ROCKSDB_OWNER} may"
+        );
+    }
+}
+
+#[test]
+fn a_crate_is_named_after_its_folder_and_shares_the_lints() {
+    for (folder, manifest) in manifests() {
+        assert_eq!(
+            manifest["package"]["name"].as_str(),
+            Some(format!("{PREFIX}{folder}").as_str())
+        );
+        let lints = manifest
+            .get("lints")
+            .and_then(|lints| lints.get("workspace"))
+            .and_then(|shared| shared.as_bool());
+        assert_eq!(
+            lints,
+            Some(true),
+            "{folder}: Cargo.toml lacks `[lints] workspace = true`"
+        );
+    }
+}

@@ -1,0 +1,48 @@
+//! What a partition keeps on disk: the only crate that names RocksDB.
+//!
+//! A [`Store`] is one RocksDB without a write-ahead log. The partition's oplog takes that part: everything that
+//! reaches the store is an encoded list of [`effects`] that has been logged before, and each batch carries the log
+//! position it brings the store to, so that after a crash the store says where replay has to start.
+//!
+//! Commands see a [`View`]: the store, and over it, while they write, an [`Overlay`] of what is logged or about to be
+//! logged but not applied yet.
+//!
+//! # On disk
+//!
+//! | column family | key | value |
+//! |---|---|---|
+//! | `default` | `"state"` | [`state::StoreState`]: applied position, keyspaces, counters |
+//! | `meta.N` | slot (2), hash (2), user key | [`row::Header`], then what the type needs |
+//! | `data.N` | slot (2), key length (varint), user key, version (8), element | what the type needs |
+//! | `expiry.N` | expire-at in ms (8), then the `meta.N` key | empty |
+//!
+//! N is a keyspace id. The databases that clients select are names for keyspaces, so SWAPDB exchanges two names and
+//! FLUSHDB gives a name to a new, empty keyspace; see [`state`].
+
+mod apply;
+pub mod effects;
+mod error;
+mod filter;
+pub mod keys;
+mod listener;
+mod options;
+mod overlay;
+pub mod row;
+mod scan;
+mod spaces;
+pub mod state;
+mod store;
+mod value;
+mod view;
+
+pub use apply::Applied;
+pub use error::{ErrorKind, StoreError};
+pub use listener::Health;
+pub use options::{Compression, SharedResources, StoreOptions};
+pub use overlay::{EntryRange, Overlay, Savepoint};
+pub use scan::{Direction, Scan};
+pub use spaces::{Cf, Counts, SpaceId};
+pub use state::StoreState;
+pub use store::{Store, StoreStats};
+pub use value::Value;
+pub use view::{Tier, View};

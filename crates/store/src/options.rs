@@ -1,0 +1,174 @@
+use std::sync::{Arc, OnceLock, Weak};
+
+use rocksdb::{
+    BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, DataBlockIndexType, HyperClockCacheOptions,
+    Options, WriteBufferManager,
+};
+
+use crate::filter::OrphanFilterFactory;
+use crate::{Cf, SpaceId};
+
+/// How RocksDB compresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Fast.
+    #[default]
+    Lz4,
+    /// Smaller: LZ4 in the upper levels, Zstandard in the last.
+    Zstd,
+    /// None.
+    None,
+}
+
+/// What a store may use.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Number of databases; a store that has more keeps them.
+    pub databases: u16,
+    /// Compression of blocks.
+    pub compression: Compression,
+    /// Threads for flushes and compactions.
+    pub background_jobs: u32,
+    /// Size of a data block, bytes.
+    pub block_bytes: usize,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        StoreOptions {
+            databases: 16,
+            compression: Compression::Lz4,
+            background_jobs: 2,
+            block_bytes: 4096,
+        }
+    }
+}
+
+/// Memory that all stores of a process share.
+///
+/// The budget covers the block cache (with indexes and filters) and the write buffers, which are charged to the cache:
+/// together they stay within it.
+#[derive(Clone)]
+pub struct SharedResources {
+    pub(crate) cache: Cache,
+    pub(crate) write_buffers: WriteBufferManager,
+    pub(crate) write_buffer_bytes: usize,
+}
+
+impl SharedResources {
+    /// Divides a budget of bytes; `write_buffer_bytes` is the part that unflushed writes may take, which also bounds
+    /// how much of the log a crash makes the next start replay.
+    pub fn new(budget_bytes: usize, write_buffer_bytes: usize) -> Self {
+        // 0: the cache estimates the charge of its entries by itself.
+        let cache = Cache::new_hyper_clock_cache_opts(&HyperClockCacheOptions::new(budget_bytes, 0));
+        let write_buffers =
+            WriteBufferManager::new_write_buffer_manager_with_cache(write_buffer_bytes, false, cache.clone());
+        SharedResources {
+            cache,
+            write_buffers,
+            write_buffer_bytes,
+        }
+    }
+
+    /// Bytes in use: cached blocks and write buffers.
+    pub fn usage_bytes(&self) -> usize {
+        self.cache.get_usage()
+    }
+
+    /// Bytes of write buffers in use.
+    pub fn write_buffer_usage_bytes(&self) -> usize {
+        self.write_buffers.get_usage()
+    }
+}
+
+/// Level-0 files at which writers are slowed down, and stopped: well above the compaction trigger, because the turn
+/// that waits here holds up everybody.
+const LEVEL0_SLOWDOWN_FILES: i32 = 32;
+const LEVEL0_STOP_FILES: i32 = 64;
+
+/// Deletions in a row after which a file is compacted out of turn: what is left where a queue's head was.
+const DELETION_WINDOW: usize = 256;
+const DELETION_TRIGGER: usize = 64;
+
+/// Dead entries that one seek may cross in a memtable before the memtable is flushed.
+const SCAN_FLUSH_TRIGGER: u32 = 4096;
+
+pub(crate) fn db_options(options: &StoreOptions, shared: &SharedResources) -> Options {
+    let mut o = Options::default();
+    o.create_if_missing(true);
+    o.set_atomic_flush(true);
+    o.set_write_buffer_manager(&shared.write_buffers);
+    o.set_max_background_jobs(options.background_jobs.max(2) as i32);
+    o.set_max_open_files(-1);
+    o.set_max_file_opening_threads(4);
+    o.set_bytes_per_sync(1 << 20);
+    o.set_compaction_readahead_size(2 << 20);
+    // One thread writes to a store: no locks in the memtable, no pipeline.
+    o.set_allow_concurrent_memtable_write(false);
+    o.set_enable_pipelined_write(false);
+    o.set_use_adaptive_mutex(true);
+    o.set_keep_log_file_num(4);
+    o.set_max_log_file_size(8 << 20);
+    o.set_stats_dump_period_sec(0);
+    o.set_stats_persist_period_sec(0);
+    o.set_max_manifest_file_size(64 << 20);
+    o.set_skip_stats_update_on_db_open(true);
+    // A write that stalls is slowed to this, not to a standstill.
+    o.set_delayed_write_rate(64 << 20);
+    o
+}
+
+pub(crate) fn cf_options(
+    cf: Cf,
+    space: SpaceId,
+    options: &StoreOptions,
+    shared: &SharedResources,
+    db: &Arc<OnceLock<Weak<DB>>>,
+) -> Options {
+    let mut o = Options::default();
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(&shared.cache);
+    table.set_block_size(options.block_bytes);
+    table.set_format_version(6);
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_cache_index_and_filter_blocks_with_high_priority(true);
+    table.set_pin_top_level_index_and_filter(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    // Indexes and filters in pieces: with data far larger than the cache, only the pieces in use stay.
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_optimize_filters_for_memory(true);
+    if cf != Cf::Expiry {
+        table.set_bloom_filter(10.0, false);
+        table.set_whole_key_filtering(true);
+        table.set_partition_filters(true);
+        o.set_memtable_whole_key_filtering(true);
+        o.set_memtable_prefix_bloom_ratio(0.02);
+    }
+    if cf == Cf::Meta {
+        table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
+    }
+    o.set_block_based_table_factory(&table);
+    // The write buffer manager decides when to flush; this only keeps one family from taking all of it.
+    o.set_write_buffer_size(shared.write_buffer_bytes.max(1 << 20));
+    o.set_max_write_buffer_number(6);
+    o.set_level_compaction_dynamic_level_bytes(true);
+    o.set_level_zero_file_num_compaction_trigger(4);
+    o.set_level_zero_slowdown_writes_trigger(LEVEL0_SLOWDOWN_FILES);
+    o.set_level_zero_stop_writes_trigger(LEVEL0_STOP_FILES);
+    o.set_target_file_size_base(64 << 20);
+    o.set_max_bytes_for_level_base(512 << 20);
+    o.add_compact_on_deletion_collector_factory(DELETION_WINDOW, DELETION_TRIGGER, 0.5);
+    o.set_memtable_op_scan_flush_trigger(SCAN_FLUSH_TRIGGER);
+    match options.compression {
+        Compression::None => o.set_compression_type(DBCompressionType::None),
+        Compression::Lz4 => o.set_compression_type(DBCompressionType::Lz4),
+        Compression::Zstd => {
+            o.set_compression_type(DBCompressionType::Lz4);
+            o.set_bottommost_compression_type(DBCompressionType::Zstd);
+        }
+    }
+    if cf == Cf::Data {
+        o.set_compaction_filter_factory(OrphanFilterFactory { space, db: db.clone() });
+    }
+    o
+}

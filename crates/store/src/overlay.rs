@@ -1,0 +1,579 @@
+use std::collections::{BTreeMap, VecDeque, btree_map};
+use std::hash::{BuildHasher, Hasher};
+use std::ops::{Bound, Range};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::effects;
+use crate::{Cf, Counts, SpaceId, StoreError};
+
+/// What has been evaluated but not applied to the store yet.
+///
+/// The single writer evaluates commands in *turns*: a turn is a run of log entries that are appended with one write and
+/// applied as one batch. While a command runs it reads its own and all earlier pending writes from here. A turn's
+/// effects stand in one buffer, encoded as they are logged; the overlay is an index into those buffers, so a write
+/// is copied once on its way to the log.
+#[derive(Default)]
+pub struct Overlay {
+    turns: VecDeque<Turn>,
+    /// Sequence number of `turns[0]`.
+    first_turn: u64,
+    table: HashTable<Slot>,
+    hasher: DefaultHashBuilder,
+    /// The same in key order; made when a range is read for the first time, gone when nothing is pending.
+    ordered: Option<BTreeMap<Box<[u8]>, Place>>,
+    undo: Vec<Undo>,
+    entry: EntryState,
+    /// Databases and keyspaces as the pending entries leave them; `None` while they change nothing.
+    mapping: Option<Mapping>,
+    counts: CountDeltas,
+}
+
+#[derive(Default)]
+struct Turn {
+    ops: Vec<u8>,
+    entries: Vec<EntryRange>,
+    counts: CountDeltas,
+    maps: bool,
+}
+
+/// An entry's part of its turn's buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryRange {
+    /// Log index of the entry.
+    pub index: u64,
+    /// Its payload within the turn's buffer.
+    pub bytes: Range<usize>,
+}
+
+#[derive(Clone, Debug)]
+struct Mapping {
+    dbs: Vec<SpaceId>,
+    next_space: SpaceId,
+}
+
+type CountDeltas = Vec<(SpaceId, i64, i64)>;
+
+#[derive(Default)]
+struct EntryState {
+    index: u64,
+    start: usize,
+    versions: u64,
+    counts: CountDeltas,
+}
+
+/// Where a pending write stands.
+#[derive(Clone, Debug)]
+struct Place {
+    turn: u64,
+    key: Range<usize>,
+    /// `None`: the key is deleted.
+    value: Option<Range<usize>>,
+}
+
+struct Slot {
+    hash: u64,
+    space: SpaceId,
+    cf: Cf,
+    place: Place,
+}
+
+struct Undo {
+    hash: u64,
+    space: SpaceId,
+    cf: Cf,
+    key: Range<usize>,
+    previous: Option<Place>,
+}
+
+/// A point within an entry to which its effects can be taken back.
+pub struct Savepoint {
+    ops: usize,
+    undo: usize,
+    versions: u64,
+    counts: CountDeltas,
+    mapping: Option<Mapping>,
+}
+
+/// Bits of a version that tell apart the collections that one entry creates.
+const VERSIONS_PER_ENTRY_BITS: u32 = 20;
+
+impl Overlay {
+    /// An overlay with nothing pending.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// True if no turn is pending.
+    pub fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
+    /// Opens a turn: entries that follow belong to it.
+    pub fn begin_turn(&mut self) {
+        self.turns.push_back(Turn::default());
+    }
+
+    /// Opens the entry that will have this log index.
+    pub fn begin_entry(&mut self, index: u64) {
+        let start = self.last_turn().map_or(0, |t| t.ops.len());
+        self.entry = EntryState {
+            index,
+            start,
+            versions: 0,
+            counts: std::mem::take(&mut self.entry.counts),
+        };
+        self.entry.counts.clear();
+        self.undo.clear();
+    }
+
+    /// Names the command whose effects follow.
+    pub fn tag(&mut self, command: &[u8], db: u16, key: &[u8]) {
+        if let Some(turn) = self.turns.back_mut() {
+            effects::write_tag(&mut turn.ops, command, db, key);
+        }
+    }
+
+    /// Closes the entry; `None` if it has no effects (then its index is free again).
+    pub fn end_entry(&mut self) -> Option<EntryRange> {
+        let turn = self.turns.back_mut()?;
+        if self.undo.is_empty() && !turn.maps_since(self.entry.start) {
+            turn.ops.truncate(self.entry.start); // tags of commands that changed nothing
+            return None;
+        }
+        for &(space, keys, expires) in &self.entry.counts {
+            if keys != 0 || expires != 0 {
+                effects::write_count(&mut turn.ops, space, keys, expires);
+                add_counts(&mut turn.counts, space, keys, expires);
+                add_counts(&mut self.counts, space, keys, expires);
+            }
+        }
+        self.entry.counts.clear();
+        let range = EntryRange {
+            index: self.entry.index,
+            bytes: self.entry.start..turn.ops.len(),
+        };
+        turn.entries.push(range.clone());
+        self.undo.clear();
+        Some(range)
+    }
+
+    /// Marks a point in the open entry.
+    pub fn savepoint(&self) -> Savepoint {
+        Savepoint {
+            ops: self.last_turn().map_or(0, |t| t.ops.len()),
+            undo: self.undo.len(),
+            versions: self.entry.versions,
+            counts: self.entry.counts.clone(),
+            mapping: self.mapping.clone(),
+        }
+    }
+
+    /// Takes back what the open entry did after the savepoint.
+    pub fn rollback(&mut self, savepoint: Savepoint) {
+        while self.undo.len() > savepoint.undo {
+            let Some(undo) = self.undo.pop() else { break };
+            self.revert(undo);
+        }
+        if let Some(turn) = self.turns.back_mut() {
+            turn.ops.truncate(savepoint.ops);
+        }
+        self.entry.versions = savepoint.versions;
+        self.entry.counts = savepoint.counts;
+        self.mapping = savepoint.mapping;
+    }
+
+    /// Bytes of effects in the open turn.
+    pub fn turn_bytes(&self) -> usize {
+        self.last_turn().map_or(0, |t| t.ops.len())
+    }
+
+    /// The entries of the newest turn with their payloads.
+    pub fn newest_entries(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.last_turn()
+            .into_iter()
+            .flat_map(|t| t.entries.iter().map(|e| (e.index, &t.ops[e.bytes.clone()])))
+    }
+
+    /// The last index of the oldest turn; `None` if no turn is pending or it has no entries.
+    pub fn oldest_turn_end(&self) -> Option<u64> {
+        self.turns.front()?.entries.last().map(|e| e.index)
+    }
+
+    /// Forgets the newest turn: it could not be logged.
+    pub fn abandon_newest(&mut self) {
+        let Some(turn) = self.turns.pop_back() else { return };
+        let seq = self.first_turn + self.turns.len() as u64;
+        self.forget(seq, &turn);
+        // What the abandoned turn hid of earlier turns is gone from the index too: make it anew.
+        self.reindex();
+        if turn.maps {
+            self.mapping = None;
+        }
+    }
+
+    pub(crate) fn oldest(&self) -> Option<PendingTurn<'_>> {
+        let turn = self.turns.front()?;
+        Some(PendingTurn {
+            overlay: self,
+            seq: self.first_turn,
+            turn,
+        })
+    }
+
+    /// Drops the oldest turn: it has been applied.
+    pub(crate) fn retire_oldest(&mut self) {
+        let Some(turn) = self.turns.pop_front() else { return };
+        let seq = self.first_turn;
+        self.first_turn += 1;
+        if self.turns.is_empty() {
+            self.table.clear();
+            self.ordered = None;
+            self.mapping = None;
+            self.counts.clear();
+        } else {
+            self.forget(seq, &turn);
+        }
+    }
+
+    /// The pending write for a key: `None` = no pending write, `Some(None)` = deleted.
+    pub fn get(&self, space: SpaceId, cf: Cf, key: &[u8]) -> Option<Option<&[u8]>> {
+        if self.table.is_empty() {
+            return None;
+        }
+        let hash = self.hash(space, cf, key);
+        let slot = self.table.find(hash, |s| {
+            s.space == space && s.cf == cf && self.bytes(s.place.turn, &s.place.key) == key
+        })?;
+        Some(
+            slot.place
+                .value
+                .as_ref()
+                .map(|value| self.bytes(slot.place.turn, value)),
+        )
+    }
+
+    /// Writes a value (`None` deletes) in the open entry.
+    pub fn put(&mut self, space: SpaceId, cf: Cf, key: &[u8], value: Option<&[u8]>) {
+        let hash = self.hash(space, cf, key);
+        let seq = self.newest_seq();
+        let Some(turn) = self.turns.back_mut() else { return };
+        let written = effects::write_put(&mut turn.ops, space, cf, key, value);
+        let place = Place {
+            turn: seq,
+            key: written.key.clone(),
+            value: written.value,
+        };
+        let (turns, first) = (&self.turns, self.first_turn);
+        let entry = self.table.entry(
+            hash,
+            |s| {
+                s.space == space
+                    && s.cf == cf
+                    && &turns[(s.place.turn - first) as usize].ops[s.place.key.clone()] == key
+            },
+            |s| s.hash,
+        );
+        let previous = match entry {
+            hashbrown::hash_table::Entry::Occupied(mut slot) => {
+                Some(std::mem::replace(&mut slot.get_mut().place, place.clone()))
+            }
+            hashbrown::hash_table::Entry::Vacant(slot) => {
+                slot.insert(Slot {
+                    hash,
+                    space,
+                    cf,
+                    place: place.clone(),
+                });
+                None
+            }
+        };
+        if let Some(ordered) = &mut self.ordered {
+            ordered.insert(ordered_key(space, cf, key), place);
+        }
+        self.undo.push(Undo {
+            hash,
+            space,
+            cf,
+            key: written.key,
+            previous,
+        });
+    }
+
+    /// Changes a keyspace's counters.
+    pub fn count(&mut self, space: SpaceId, keys: i64, expires: i64) {
+        add_counts(&mut self.entry.counts, space, keys, expires);
+    }
+
+    /// A keyspace's counters, given those of the store.
+    pub fn counts(&self, space: SpaceId, stored: Counts) -> Counts {
+        let (mut keys, mut expires) = (stored.keys as i64, stored.expires as i64);
+        for &(s, k, e) in self.counts.iter().chain(&self.entry.counts) {
+            if s == space {
+                keys += k;
+                expires += e;
+            }
+        }
+        Counts {
+            keys: keys.max(0) as u64,
+            expires: expires.max(0) as u64,
+        }
+    }
+
+    /// A version for a collection that the open entry creates: greater than every earlier one of the partition.
+    pub fn new_version(&mut self) -> Result<u64, StoreError> {
+        if self.entry.versions >> VERSIONS_PER_ENTRY_BITS != 0 {
+            return Err(StoreError::VersionsExhausted);
+        }
+        let version = (self.entry.index << VERSIONS_PER_ENTRY_BITS) | self.entry.versions;
+        self.entry.versions += 1;
+        Ok(version)
+    }
+
+    /// The pending databases, if they differ from the store's.
+    pub fn dbs(&self) -> Option<&[SpaceId]> {
+        self.mapping.as_ref().map(|m| &m.dbs[..])
+    }
+
+    /// Gives a database another keyspace: an existing one, or (`None`) a new, empty one.
+    pub(crate) fn map(&mut self, stored: (&[SpaceId], SpaceId), db: u16, space: Option<SpaceId>) {
+        let mapping = self.mapping.get_or_insert_with(|| Mapping {
+            dbs: stored.0.to_vec(),
+            next_space: stored.1,
+        });
+        let space = space.unwrap_or_else(|| {
+            mapping.next_space += 1;
+            mapping.next_space - 1
+        });
+        if let Some(slot) = mapping.dbs.get_mut(usize::from(db)) {
+            *slot = space;
+        }
+        if let Some(turn) = self.turns.back_mut() {
+            effects::write_map(&mut turn.ops, db, space);
+            turn.maps = true;
+        }
+    }
+
+    /// Gets ready for [`Overlay::pending_range`].
+    pub(crate) fn order(&mut self) {
+        if !self.table.is_empty() && self.ordered.is_none() {
+            self.build_ordered();
+        }
+    }
+
+    /// Pending writes of a key range, in key order.
+    pub(crate) fn pending_range<'a>(
+        &'a self,
+        space: SpaceId,
+        cf: Cf,
+        lower: &[u8],
+        upper: Option<&[u8]>,
+    ) -> PendingRange<'a> {
+        let Some(ordered) = &self.ordered else {
+            return PendingRange::none();
+        };
+        let low = ordered_key(space, cf, lower);
+        let high = match upper {
+            Some(upper) => ordered_key(space, cf, upper),
+            None => ordered_end(space, cf),
+        };
+        if low >= high {
+            return PendingRange::none();
+        }
+        let bounds = (Bound::Included(&low[..]), Bound::Excluded(&high[..]));
+        PendingRange(Some((self, ordered.range::<[u8], _>(bounds))))
+    }
+
+    fn build_ordered(&mut self) {
+        let ordered = self
+            .table
+            .iter()
+            .map(|s| {
+                (
+                    ordered_key(s.space, s.cf, self.bytes(s.place.turn, &s.place.key)),
+                    s.place.clone(),
+                )
+            })
+            .collect();
+        self.ordered = Some(ordered);
+    }
+
+    fn revert(&mut self, undo: Undo) {
+        let key = self.bytes(self.newest_seq(), &undo.key).to_vec();
+        if let Some(ordered) = &mut self.ordered {
+            let ordered_key = ordered_key(undo.space, undo.cf, &key);
+            match &undo.previous {
+                Some(place) => ordered.insert(ordered_key, place.clone()),
+                None => ordered.remove(&ordered_key),
+            };
+        }
+        let (turns, first) = (&self.turns, self.first_turn);
+        let found = self.table.find_entry(undo.hash, |s| {
+            s.space == undo.space
+                && s.cf == undo.cf
+                && turns[(s.place.turn - first) as usize].ops[s.place.key.clone()] == key[..]
+        });
+        if let Ok(mut slot) = found {
+            match undo.previous {
+                Some(place) => slot.get_mut().place = place,
+                None => drop(slot.remove()),
+            }
+        }
+    }
+
+    /// Removes from the index what only this turn, which is no longer in `turns`, has.
+    fn forget(&mut self, seq: u64, turn: &Turn) {
+        self.table.retain(|slot| slot.place.turn != seq);
+        if let Some(ordered) = &mut self.ordered {
+            ordered.retain(|_, place| place.turn != seq);
+        }
+        for &(space, keys, expires) in &turn.counts {
+            add_counts(&mut self.counts, space, -keys, -expires);
+        }
+    }
+
+    fn reindex(&mut self) {
+        self.table.clear();
+        self.ordered = None;
+        self.undo.clear();
+        self.entry = EntryState::default();
+        for at in 0..self.turns.len() {
+            let seq = self.first_turn + at as u64;
+            let ops = std::mem::take(&mut self.turns[at].ops);
+            let mut places = Vec::new();
+            for effect in effects::Effects::new(&ops).flatten() {
+                let (space, cf, key, value) = match effect {
+                    effects::Effect::Put { space, cf, key, value } => (space, cf, key, Some(value)),
+                    effects::Effect::Delete { space, cf, key } => (space, cf, key, None),
+                    _ => continue,
+                };
+                let within = |part: &[u8]| {
+                    let start = part.as_ptr() as usize - ops.as_ptr() as usize;
+                    start..start + part.len()
+                };
+                places.push((
+                    space,
+                    cf,
+                    Place {
+                        turn: seq,
+                        key: within(key),
+                        value: value.map(within),
+                    },
+                ));
+            }
+            self.turns[at].ops = ops;
+            for (space, cf, place) in places {
+                self.reindex_one(space, cf, place);
+            }
+        }
+    }
+
+    fn reindex_one(&mut self, space: SpaceId, cf: Cf, place: Place) {
+        let hash = self.hash(space, cf, self.bytes(place.turn, &place.key));
+        let (turns, first) = (&self.turns, self.first_turn);
+        let key = &turns[(place.turn - first) as usize].ops[place.key.clone()];
+        let same = |s: &Slot| {
+            s.space == space && s.cf == cf && turns[(s.place.turn - first) as usize].ops[s.place.key.clone()] == *key
+        };
+        match self.table.entry(hash, same, |s| s.hash) {
+            hashbrown::hash_table::Entry::Occupied(mut slot) => slot.get_mut().place = place,
+            hashbrown::hash_table::Entry::Vacant(slot) => drop(slot.insert(Slot { hash, space, cf, place })),
+        }
+    }
+
+    fn last_turn(&self) -> Option<&Turn> {
+        self.turns.back()
+    }
+
+    fn newest_seq(&self) -> u64 {
+        self.first_turn + (self.turns.len() as u64).saturating_sub(1)
+    }
+
+    fn bytes(&self, turn: u64, range: &Range<usize>) -> &[u8] {
+        &self.turns[(turn - self.first_turn) as usize].ops[range.clone()]
+    }
+
+    fn hash(&self, space: SpaceId, cf: Cf, key: &[u8]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(u64::from(space) << 8 | cf as u64);
+        hasher.write(key);
+        hasher.finish()
+    }
+}
+
+impl Turn {
+    fn maps_since(&self, start: usize) -> bool {
+        self.maps
+            && effects::Effects::new(&self.ops[start..])
+                .flatten()
+                .any(|e| matches!(e, effects::Effect::Map { .. }))
+    }
+}
+
+/// The turn that is to be applied next.
+pub(crate) struct PendingTurn<'a> {
+    overlay: &'a Overlay,
+    seq: u64,
+    turn: &'a Turn,
+}
+
+impl PendingTurn<'_> {
+    pub(crate) fn ops(&self) -> &[u8] {
+        &self.turn.ops
+    }
+
+    /// False for a write that a later one of the same turn has overtaken: it need not reach the store.
+    pub(crate) fn is_last(&self, space: SpaceId, cf: Cf, key: &[u8]) -> bool {
+        let hash = self.overlay.hash(space, cf, key);
+        let offset = key.as_ptr() as usize - self.turn.ops.as_ptr() as usize;
+        let slot = self.overlay.table.find(hash, |s| {
+            s.space == space && s.cf == cf && self.overlay.bytes(s.place.turn, &s.place.key) == key
+        });
+        slot.is_none_or(|s| s.place.turn != self.seq || s.place.key.start == offset)
+    }
+}
+
+/// Pending writes in key order; `None` as a value is a deletion.
+pub(crate) struct PendingRange<'a>(Option<(&'a Overlay, btree_map::Range<'a, Box<[u8]>, Place>)>);
+
+/// Bytes that an ordered key has before the key itself: keyspace and column family.
+const ORDERED_PREFIX: usize = 5;
+
+impl<'a> PendingRange<'a> {
+    /// A range in which nothing is pending.
+    pub(crate) fn none() -> Self {
+        PendingRange(None)
+    }
+
+    pub(crate) fn next(&mut self, forward: bool) -> Option<(&'a [u8], Option<&'a [u8]>)> {
+        let (overlay, range) = self.0.as_mut()?;
+        let (key, place) = if forward { range.next()? } else { range.next_back()? };
+        let value = place.value.as_ref().map(|v| overlay.bytes(place.turn, v));
+        Some((&key[ORDERED_PREFIX..], value))
+    }
+}
+
+fn ordered_key(space: SpaceId, cf: Cf, key: &[u8]) -> Box<[u8]> {
+    let mut out = Vec::with_capacity(ORDERED_PREFIX + key.len());
+    out.extend_from_slice(&space.to_be_bytes());
+    out.push(cf as u8);
+    out.extend_from_slice(key);
+    out.into_boxed_slice()
+}
+
+fn ordered_end(space: SpaceId, cf: Cf) -> Box<[u8]> {
+    let mut out = Vec::with_capacity(ORDERED_PREFIX);
+    out.extend_from_slice(&space.to_be_bytes());
+    out.push(cf as u8 + 1);
+    out.into_boxed_slice()
+}
+
+fn add_counts(deltas: &mut CountDeltas, space: SpaceId, keys: i64, expires: i64) {
+    match deltas.iter_mut().find(|d| d.0 == space) {
+        Some(delta) => {
+            delta.1 += keys;
+            delta.2 += expires;
+        }
+        None => deltas.push((space, keys, expires)),
+    }
+}

@@ -1,0 +1,119 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rocksdb::{BoundColumnFamily, DB};
+
+use crate::StoreError;
+
+/// A keyspace: a set of column families with keys of its own. Ids are never reused.
+pub type SpaceId = u32;
+
+/// The column families of a keyspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Cf {
+    /// User keys: what each is, and the value itself of a string.
+    Meta = 0,
+    /// Elements of collections.
+    Data = 1,
+    /// User keys by the time at which they expire.
+    Expiry = 2,
+}
+
+impl Cf {
+    pub(crate) const ALL: [Cf; 3] = [Cf::Meta, Cf::Data, Cf::Expiry];
+
+    pub(crate) fn from_u8(n: u8) -> Option<Cf> {
+        Cf::ALL.get(usize::from(n)).copied()
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Cf::Meta => "meta",
+            Cf::Data => "data",
+            Cf::Expiry => "expiry",
+        }
+    }
+
+    /// The column family's name in RocksDB.
+    pub(crate) fn name_in(self, space: SpaceId) -> String {
+        format!("{}.{space}", self.name())
+    }
+
+    /// Which column family a name stands for; `None` for `default` and strangers.
+    pub(crate) fn parse_name(name: &str) -> Option<(Cf, SpaceId)> {
+        let (cf, space) = name.split_once('.')?;
+        let cf = Cf::ALL.into_iter().find(|c| c.name() == cf)?;
+        Some((cf, space.parse().ok()?))
+    }
+}
+
+/// How many keys a keyspace has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Keys, those included that have expired but not been removed yet.
+    pub keys: u64,
+    /// Of these, keys with an expiry.
+    pub expires: u64,
+}
+
+/// The open column families of one keyspace, and its counters.
+pub(crate) struct Space {
+    /// `'static` stands for "as long as the `DB` beside it": see `Store`'s field order.
+    cfs: [Arc<BoundColumnFamily<'static>>; 3],
+    keys: AtomicU64,
+    expires: AtomicU64,
+}
+
+impl Space {
+    /// Looks up a keyspace's column families; `None` if one is missing.
+    pub(crate) fn open(db: &DB, id: SpaceId, counts: Counts) -> Option<Space> {
+        let handle = |cf: Cf| {
+            let handle = db.cf_handle(&cf.name_in(id))?;
+            // SAFETY: the lifetime is a marker only. `Store` drops all spaces before its `DB`, and hands out
+            // nothing that holds a handle for longer than a borrow of the store.
+            Some(unsafe { std::mem::transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle) })
+        };
+        Some(Space {
+            cfs: [handle(Cf::Meta)?, handle(Cf::Data)?, handle(Cf::Expiry)?],
+            keys: AtomicU64::new(counts.keys),
+            expires: AtomicU64::new(counts.expires),
+        })
+    }
+
+    pub(crate) fn cf(&self, cf: Cf) -> &Arc<BoundColumnFamily<'static>> {
+        &self.cfs[cf as usize]
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            keys: self.keys.load(Ordering::Relaxed),
+            expires: self.expires.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn set_counts(&self, counts: Counts) {
+        self.keys.store(counts.keys, Ordering::Relaxed);
+        self.expires.store(counts.expires, Ordering::Relaxed);
+    }
+}
+
+/// Which keyspace each database is, and the open keyspaces. Replaced as a whole when either changes.
+#[derive(Clone, Default)]
+pub(crate) struct Spaces {
+    pub(crate) dbs: Vec<SpaceId>,
+    /// A keyspace without an entry has never been written to: it is empty.
+    pub(crate) open: HashMap<SpaceId, Arc<Space>>,
+}
+
+impl Spaces {
+    pub(crate) fn get(&self, id: SpaceId) -> Option<&Arc<Space>> {
+        self.open.get(&id)
+    }
+
+    pub(crate) fn require(&self, id: SpaceId) -> Result<&Arc<Space>, StoreError> {
+        self.get(id)
+            .ok_or_else(|| StoreError::Corrupt(format!("keyspace {id} has no column families")))
+    }
+}

@@ -1,0 +1,289 @@
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use arc_swap::{ArcSwap, Guard};
+use haypile_types::Position;
+use parking_lot::Mutex;
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{ColumnFamilyDescriptor, DB, FlushOptions, Options, ReadOptions, ReadTier, WriteBatch};
+
+use crate::listener::{Health, Listener};
+use crate::options::{cf_options, db_options};
+use crate::spaces::{Space, Spaces};
+use crate::state::STATE_KEY;
+use crate::view::point_options;
+use crate::{Cf, SharedResources, SpaceId, StoreError, StoreOptions, StoreState, Tier};
+
+/// One partition's RocksDB. Reading is free for all threads; applying is for one at a time.
+pub struct Store {
+    // Handles of column families must go before the database: fields drop in this order.
+    pub(crate) spaces: ArcSwap<Spaces>,
+    pub(crate) applier: Mutex<Applier>,
+    next_space: AtomicU32,
+    memory_reads: ReadOptions,
+    disk_reads: ReadOptions,
+    options: StoreOptions,
+    shared: SharedResources,
+    weak_db: Arc<OnceLock<Weak<DB>>>,
+    health: Arc<Health>,
+    path: PathBuf,
+    pub(crate) db: Arc<DB>,
+}
+
+/// What the applying thread keeps between batches.
+pub(crate) struct Applier {
+    pub(crate) state: StoreState,
+    pub(crate) batch: WriteBatch,
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) counted: Vec<SpaceId>,
+    pub(crate) remapped: bool,
+}
+
+/// RocksDB's figures that are worth watching.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs)] // the names say it
+pub struct StoreStats {
+    pub sst_bytes: u64,
+    pub memtable_bytes: u64,
+    pub pending_compaction_bytes: u64,
+    pub running_compactions: u64,
+    pub running_flushes: u64,
+    pub level0_files: u64,
+    pub estimated_keys: u64,
+    pub block_cache_bytes: u64,
+    pub write_buffer_bytes: u64,
+}
+
+impl Store {
+    /// Opens the store in `path`, or makes an empty one.
+    pub fn open(path: &Path, options: StoreOptions, shared: SharedResources) -> Result<Store, StoreError> {
+        let weak_db = Arc::new(OnceLock::new());
+        let health = Arc::new(Health::default());
+        let mut db_options = db_options(&options, &shared);
+        db_options.add_event_listener(Listener(health.clone()));
+        let existing = if path.join("CURRENT").exists() {
+            DB::list_cf(&Options::default(), path).map_err(StoreError::rocks("open"))?
+        } else {
+            vec!["default".to_owned()]
+        };
+        let families = existing.iter().map(|name| {
+            let options = match Cf::parse_name(name) {
+                Some((cf, space)) => cf_options(cf, space, &options, &shared, &weak_db),
+                None => Options::default(),
+            };
+            ColumnFamilyDescriptor::new(name, options)
+        });
+        let db = DB::open_cf_descriptors(&db_options, path, families).map_err(StoreError::rocks("open"))?;
+        let db = Arc::new(db);
+        let _ = weak_db.set(Arc::downgrade(&db));
+
+        let mut state = match db.get(STATE_KEY).map_err(StoreError::rocks("read"))? {
+            Some(bytes) => StoreState::decode(&bytes)?,
+            None => StoreState::new(options.databases),
+        };
+        while state.dbs.len() < usize::from(options.databases) {
+            state.dbs.push(state.next_space);
+            state.next_space += 1;
+        }
+        let open = existing
+            .iter()
+            .filter_map(|name| Cf::parse_name(name))
+            .filter(|(cf, _)| *cf == Cf::Meta)
+            .filter_map(|(_, id)| {
+                let counts = state.counts.get(&id).copied().unwrap_or_default();
+                Some((id, Arc::new(Space::open(&db, id, counts)?)))
+            })
+            .collect();
+        Ok(Store {
+            spaces: ArcSwap::from_pointee(Spaces {
+                dbs: state.dbs.clone(),
+                open,
+            }),
+            next_space: AtomicU32::new(state.next_space),
+            applier: Mutex::new(Applier {
+                state,
+                batch: WriteBatch::default(),
+                scratch: Vec::new(),
+                counted: Vec::new(),
+                remapped: false,
+            }),
+            memory_reads: point_options(Tier::Memory),
+            disk_reads: point_options(Tier::Disk),
+            options,
+            shared,
+            weak_db,
+            health,
+            path: path.to_owned(),
+            db,
+        })
+    }
+
+    /// Where the store stands: what has been applied, durable or not.
+    pub fn state(&self) -> StoreState {
+        self.applier.lock().state.clone()
+    }
+
+    /// What of it is on disk: the log is not needed up to here.
+    pub fn persisted(&self) -> Result<Position, StoreError> {
+        let mut options = ReadOptions::default();
+        options.set_read_tier(ReadTier::Persisted);
+        match self
+            .db
+            .get_pinned_opt(STATE_KEY, &options)
+            .map_err(StoreError::rocks("read"))?
+        {
+            Some(bytes) => Ok(StoreState::decode(&bytes)?.applied),
+            None => Ok(Position::ZERO),
+        }
+    }
+
+    /// Writes all that has been applied to disk, and waits for it.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        let spaces = self.spaces.load();
+        let mut handles: Vec<_> = spaces
+            .open
+            .values()
+            .flat_map(|s| Cf::ALL.map(|cf| s.cf(cf).clone()))
+            .collect();
+        handles.extend(self.db.cf_handle("default"));
+        let refs: Vec<_> = handles.iter().collect();
+        self.db
+            .flush_cfs_opt(&refs, &options)
+            .map_err(StoreError::rocks("flush"))
+    }
+
+    /// Frees keyspaces that no database is any more.
+    ///
+    /// This takes effect on disk at once. The log must be safe up to the entry that unmapped them, or a crash could
+    /// bring back a database without its keys.
+    pub fn drop_unmapped(&self) -> Result<(), StoreError> {
+        let applier = self.applier.lock();
+        let mut spaces = Spaces::clone(&self.spaces.load());
+        let unmapped: Vec<SpaceId> = spaces
+            .open
+            .keys()
+            .filter(|id| !spaces.dbs.contains(id))
+            .copied()
+            .collect();
+        if unmapped.is_empty() {
+            return Ok(());
+        }
+        for id in &unmapped {
+            spaces.open.remove(id);
+        }
+        self.spaces.store(Arc::new(spaces));
+        for id in unmapped {
+            for cf in Cf::ALL {
+                self.db
+                    .drop_cf(&cf.name_in(id))
+                    .map_err(StoreError::rocks("free a keyspace of"))?;
+            }
+        }
+        drop(applier);
+        Ok(())
+    }
+
+    /// Makes an immutable copy in `path`, which must not exist. Files are linked where the file system can.
+    pub fn checkpoint(&self, path: &Path) -> Result<(), StoreError> {
+        let checkpoint = Checkpoint::new(&*self.db).map_err(StoreError::rocks("checkpoint"))?;
+        checkpoint
+            .create_checkpoint(path)
+            .map_err(StoreError::rocks("checkpoint"))
+    }
+
+    /// Compacts everything: orphans and tombstones go. Takes as long as rewriting the data.
+    pub fn compact(&self) -> Result<(), StoreError> {
+        self.flush()?;
+        let spaces = self.spaces.load_full();
+        for space in spaces.open.values() {
+            for cf in Cf::ALL {
+                self.db.compact_range_cf(space.cf(cf), None::<&[u8]>, None::<&[u8]>);
+            }
+        }
+        Ok(())
+    }
+
+    /// What RocksDB's background work has met: a full disk, a failed flush.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Tells RocksDB to go on after a full disk has room again.
+    pub fn resume(&self) -> Result<(), StoreError> {
+        self.db.resume().map_err(StoreError::rocks("resume"))?;
+        self.health.clear();
+        Ok(())
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// RocksDB's figures.
+    pub fn stats(&self) -> StoreStats {
+        let spaces = self.spaces.load();
+        let sum = |property: &str| -> u64 {
+            let of = |space: &Space| -> u64 {
+                Cf::ALL
+                    .iter()
+                    .filter_map(|cf| self.db.property_int_value_cf(space.cf(*cf), property).ok().flatten())
+                    .sum()
+            };
+            spaces.open.values().map(|space| of(space)).sum()
+        };
+        let whole = |property: &str| self.db.property_int_value(property).ok().flatten().unwrap_or(0);
+        StoreStats {
+            sst_bytes: sum("rocksdb.total-sst-files-size"),
+            memtable_bytes: sum("rocksdb.cur-size-all-mem-tables"),
+            pending_compaction_bytes: sum("rocksdb.estimate-pending-compaction-bytes"),
+            running_compactions: whole("rocksdb.num-running-compactions"),
+            running_flushes: whole("rocksdb.num-running-flushes"),
+            level0_files: sum("rocksdb.num-files-at-level0"),
+            estimated_keys: sum("rocksdb.estimate-num-keys"),
+            block_cache_bytes: self.shared.usage_bytes() as u64,
+            write_buffer_bytes: self.shared.write_buffer_usage_bytes() as u64,
+        }
+    }
+
+    pub(crate) fn db(&self) -> &DB {
+        &self.db
+    }
+
+    pub(crate) fn spaces(&self) -> Guard<Arc<Spaces>> {
+        self.spaces.load()
+    }
+
+    pub(crate) fn next_space(&self) -> SpaceId {
+        self.next_space.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_next_space(&self, id: SpaceId) {
+        self.next_space.store(id, Ordering::Relaxed);
+    }
+
+    pub(crate) fn point_options(&self, tier: Tier) -> &ReadOptions {
+        match tier {
+            Tier::Memory => &self.memory_reads,
+            Tier::Disk => &self.disk_reads,
+        }
+    }
+
+    pub(crate) fn read_options(&self, tier: Tier) -> ReadOptions {
+        point_options(tier)
+    }
+
+    pub(crate) fn cf_options(&self, cf: Cf, space: SpaceId) -> Options {
+        cf_options(cf, space, &self.options, &self.shared, &self.weak_db)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Running compactions ask the database for rows; they end before it goes.
+        self.db.cancel_all_background_work(true);
+    }
+}

@@ -1,0 +1,39 @@
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use rocksdb::DBPinnableSlice;
+
+/// A value that was read: bytes, wherever they live.
+pub enum Value<'a> {
+    /// Pinned in a block of the cache or in the memtable.
+    Pinned(DBPinnableSlice<'a>),
+    /// A copy of its own.
+    Owned(Box<[u8]>),
+    /// Shared with the row cache.
+    Shared(Arc<[u8]>),
+}
+
+impl Deref for Value<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Value::Pinned(v) => v,
+            Value::Owned(v) => v,
+            Value::Shared(v) => v,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Value<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self[..], f)
+    }
+}

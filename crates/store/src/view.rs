@@ -1,0 +1,214 @@
+use arc_swap::Guard;
+use rocksdb::{ReadOptions, SnapshotWithThreadMode};
+use std::sync::Arc;
+
+use crate::spaces::Spaces;
+use crate::{Cf, Counts, Direction, Overlay, Scan, SpaceId, Store, StoreError, Value};
+
+/// How far a read may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Memory only: a block that is not cached is [`StoreError::Cold`].
+    Memory,
+    /// To the disk if need be.
+    Disk,
+}
+
+/// What a command sees of the store, and where its writes go.
+///
+/// A view for reading sees what has been applied; one for writing sees the pending entries too, and is the only way to
+/// add to them.
+pub struct View<'a> {
+    store: &'a Store,
+    spaces: Guard<Arc<Spaces>>,
+    tier: Tier,
+    mode: Mode<'a>,
+}
+
+enum Mode<'a> {
+    Read {
+        snapshot: Option<SnapshotWithThreadMode<'a, rocksdb::DB>>,
+    },
+    Write {
+        overlay: &'a mut Overlay,
+    },
+}
+
+impl<'a> View<'a> {
+    /// A view for reading. With a snapshot all reads see one state; without one, each sees the newest.
+    pub fn reading(store: &'a Store, tier: Tier, snapshot: bool) -> Self {
+        // The keyspaces are looked up before the snapshot is taken: a keyspace that is replaced in between still
+        // reads as it was.
+        let spaces = store.spaces();
+        let snapshot = snapshot.then(|| store.db().snapshot());
+        View {
+            store,
+            spaces,
+            tier,
+            mode: Mode::Read { snapshot },
+        }
+    }
+
+    /// A view for evaluating the open entry of `overlay`.
+    pub fn writing(store: &'a Store, overlay: &'a mut Overlay, tier: Tier) -> Self {
+        View {
+            store,
+            spaces: store.spaces(),
+            tier,
+            mode: Mode::Write { overlay },
+        }
+    }
+
+    /// How far reads may go.
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// True if this view can be written to.
+    pub fn is_writing(&self) -> bool {
+        matches!(self.mode, Mode::Write { .. })
+    }
+
+    /// The number of databases.
+    pub fn databases(&self) -> u16 {
+        self.spaces.dbs.len() as u16
+    }
+
+    /// The keyspace that a database is now. A database that does not exist gives the keyspace of database 0:
+    /// callers check the number first.
+    pub fn space(&self, db: u16) -> SpaceId {
+        let dbs = match &self.mode {
+            Mode::Write { overlay } => overlay.dbs().unwrap_or(&self.spaces.dbs),
+            Mode::Read { .. } => &self.spaces.dbs,
+        };
+        dbs.get(usize::from(db)).or(dbs.first()).copied().unwrap_or_default()
+    }
+
+    /// A keyspace's exact counters.
+    pub fn counts(&self, space: SpaceId) -> Counts {
+        let stored = self.spaces.get(space).map(|s| s.counts()).unwrap_or_default();
+        match &self.mode {
+            Mode::Write { overlay } => overlay.counts(space, stored),
+            Mode::Read { .. } => stored,
+        }
+    }
+
+    /// The value of a key.
+    pub fn get(&self, space: SpaceId, cf: Cf, key: &[u8]) -> Result<Option<Value<'a>>, StoreError> {
+        if let Mode::Write { overlay } = &self.mode
+            && let Some(pending) = overlay.get(space, cf, key)
+        {
+            return Ok(pending.map(|value| Value::Owned(value.into())));
+        }
+        let Some(space) = self.spaces.get(space) else {
+            return Ok(None);
+        };
+        let got = match &self.mode {
+            Mode::Read {
+                snapshot: Some(snapshot),
+            } => {
+                let mut options = self.store.read_options(self.tier);
+                options.set_snapshot(snapshot);
+                self.store.db().get_pinned_cf_opt(space.cf(cf), key, &options)
+            }
+            _ => self
+                .store
+                .db()
+                .get_pinned_cf_opt(space.cf(cf), key, self.store.point_options(self.tier)),
+        };
+        Ok(got.map_err(StoreError::rocks("read"))?.map(Value::Pinned))
+    }
+
+    /// The keys from `lower` up to but not including `upper` (`None`: to the end), in the given direction.
+    pub fn scan(
+        &mut self,
+        space: SpaceId,
+        cf: Cf,
+        lower: &[u8],
+        upper: Option<&[u8]>,
+        direction: Direction,
+    ) -> Result<Scan<'_>, StoreError> {
+        if let Mode::Write { overlay } = &mut self.mode {
+            overlay.order();
+        }
+        let mut options = self.store.read_options(self.tier);
+        options.set_iterate_lower_bound(lower);
+        if let Some(upper) = upper {
+            options.set_iterate_upper_bound(upper);
+        }
+        let empty = upper.is_some_and(|upper| lower >= upper);
+        if let Mode::Read {
+            snapshot: Some(snapshot),
+        } = &self.mode
+        {
+            options.set_snapshot(snapshot);
+        }
+        let rocks = match self.spaces.get(space) {
+            Some(open) if !empty => Some(self.store.db().raw_iterator_cf_opt(open.cf(cf), options)),
+            _ => None,
+        };
+        let pending = match &self.mode {
+            Mode::Write { overlay } if !empty => overlay.pending_range(space, cf, lower, upper),
+            _ => crate::overlay::PendingRange::none(),
+        };
+        Ok(Scan::new(rocks, pending, direction))
+    }
+
+    /// Writes a value.
+    pub fn put(&mut self, space: SpaceId, cf: Cf, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.overlay()?.put(space, cf, key, Some(value));
+        Ok(())
+    }
+
+    /// Deletes a key.
+    pub fn delete(&mut self, space: SpaceId, cf: Cf, key: &[u8]) -> Result<(), StoreError> {
+        self.overlay()?.put(space, cf, key, None);
+        Ok(())
+    }
+
+    /// Changes a keyspace's counters.
+    pub fn count(&mut self, space: SpaceId, keys: i64, expires: i64) -> Result<(), StoreError> {
+        self.overlay()?.count(space, keys, expires);
+        Ok(())
+    }
+
+    /// A version for a collection that is being created.
+    pub fn new_version(&mut self) -> Result<u64, StoreError> {
+        self.overlay()?.new_version()
+    }
+
+    /// Empties a database: it becomes a new keyspace, and the old one goes at once.
+    pub fn flush(&mut self, db: u16) -> Result<(), StoreError> {
+        self.map(db, None)
+    }
+
+    /// Exchanges two databases.
+    pub fn swap(&mut self, a: u16, b: u16) -> Result<(), StoreError> {
+        let (space_a, space_b) = (self.space(a), self.space(b));
+        self.map(a, Some(space_b))?;
+        self.map(b, Some(space_a))
+    }
+
+    fn map(&mut self, db: u16, space: Option<SpaceId>) -> Result<(), StoreError> {
+        let Mode::Write { overlay } = &mut self.mode else {
+            return Err(StoreError::ReadOnlyView);
+        };
+        overlay.map((&self.spaces.dbs, self.store.next_space()), db, space);
+        Ok(())
+    }
+
+    fn overlay(&mut self) -> Result<&mut Overlay, StoreError> {
+        match &mut self.mode {
+            Mode::Write { overlay } => Ok(overlay),
+            Mode::Read { .. } => Err(StoreError::ReadOnlyView),
+        }
+    }
+}
+
+pub(crate) fn point_options(tier: Tier) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    if tier == Tier::Memory {
+        options.set_read_tier(rocksdb::ReadTier::BlockCache);
+    }
+    options
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Fuzzes each target of fuzz/ for a while: scripts/fuzz.sh [seconds per target, 60]. The corpus stays in fuzz/corpus;
+# an input that fails is kept in fuzz/artifacts and named in the output.
+set -euo pipefail
+cd "$(dirname "$0")/../fuzz"
+
+seconds=${1:-60}
+tools=${HAYPILE_TOOLS:-$HOME/.cache/haypile/tools}
+export PATH="$tools/bin:$PATH"
+# A directory of its own: other flags and another compiler than the one profile of the workspace.
+export CARGO_TARGET_DIR=${HAYPILE_FUZZ_TARGET_DIR:-$HOME/.cache/haypile/fuzz-target}
+
+if ! cargo +nightly --version >/dev/null 2>&1; then
+    command -v rustup >/dev/null || { echo "fuzz: a nightly toolchain is needed, and rustup to install it" >&2; exit 1; }
+    rustup toolchain install nightly --profile minimal
+fi
+if ! command -v cargo-fuzz >/dev/null 2>&1; then
+    echo "fuzz: installing cargo-fuzz (once)"
+    cargo install --quiet --locked cargo-fuzz --root "$tools"
+fi
+
+for target in $(cargo +nightly fuzz list --fuzz-dir .); do
+    echo "fuzz: $target for $seconds s"
+    cargo +nightly fuzz run --fuzz-dir . "$target" -- -max_total_time="$seconds" -rss_limit_mb=2048 -print_final_stats=1
+done
