@@ -23,6 +23,8 @@ pub struct Cx<'a> {
     pub random: &'a mut dyn Random,
     /// False inside a transaction: a blocking command then replies at once.
     pub may_block: bool,
+    /// True for a command that only reads: its look-ups count as hits and misses.
+    pub reads_only: bool,
     /// Longest string that may be made, bytes: `proto-max-bulk-len`.
     pub string_bytes_max: usize,
     observer: &'a mut dyn Observer,
@@ -58,6 +60,7 @@ impl<'a> Cx<'a> {
     ) -> Self {
         let space = view.space(db);
         Cx {
+            reads_only: !view.is_writing(),
             view,
             reply,
             now,
@@ -81,8 +84,9 @@ impl<'a> Cx<'a> {
         self.space = self.view.space(db);
     }
 
-    /// Empties a database, O(1).
+    /// Empties a database, O(1). Transactions that watch one of its keys fail.
     pub fn flush_db(&mut self, db: u16) -> Result<(), CommandError> {
+        self.touch_watched(db, db)?;
         self.view.flush(db)?;
         self.space = self.view.space(self.db);
         Ok(())
@@ -90,8 +94,27 @@ impl<'a> Cx<'a> {
 
     /// Exchanges two databases.
     pub fn swap_dbs(&mut self, a: u16, b: u16) -> Result<(), CommandError> {
+        self.touch_watched(a, b)?;
+        self.touch_watched(b, a)?;
         self.view.swap(a, b)?;
         self.space = self.view.space(self.db);
+        self.observer.replaced(a);
+        self.observer.replaced(b);
+        Ok(())
+    }
+
+    /// Marks those watched keys of `db` as changed that exist in it or in the database that takes its place.
+    fn touch_watched(&mut self, db: u16, other: u16) -> Result<(), CommandError> {
+        for key in self.observer.watched(db) {
+            let meta = meta_key(&key);
+            let mut exists = false;
+            for db in [db, other] {
+                exists |= self.view.get(self.view.space(db), Cf::Meta, &meta)?.is_some();
+            }
+            if exists {
+                self.observer.modified(db, &key);
+            }
+        }
         Ok(())
     }
 
@@ -100,14 +123,14 @@ impl<'a> Cx<'a> {
         self.view.counts(self.space)
     }
 
-    /// The row of a live key. In a command that writes, a key whose time is over is removed on the way.
+    /// The row of a live key. In a command that may write, a key whose time is over is removed on the way.
     pub fn row(&mut self, key: &[u8]) -> Result<Option<Row<'a>>, CommandError> {
         let Some(row) = self.raw_row(&meta_key(key))? else {
             self.looked_up(key, false);
             return Ok(None);
         };
         if row.header.expire_at.is_some_and(|at| at <= self.now) {
-            if self.view.is_writing() {
+            if !self.reads_only {
                 self.expire(key, row.header)?;
             }
             self.looked_up(key, false);
@@ -267,13 +290,18 @@ impl<'a> Cx<'a> {
         self.observer.event(class, event, self.db, key);
     }
 
+    /// Marks a key as changed without a keyspace event.
+    pub fn touch(&mut self, key: &[u8]) {
+        self.observer.modified(self.db, key);
+    }
+
     /// Sends a keyspace event without marking the key as changed.
     pub fn event(&mut self, class: Class, event: &'static str, key: &[u8]) {
         self.observer.event(class, event, self.db, key);
     }
 
     fn looked_up(&mut self, key: &[u8], hit: bool) {
-        if !self.view.is_writing() {
+        if self.reads_only {
             self.observer.looked_up(hit);
             if !hit {
                 self.observer.event(Class::KeyMiss, "keymiss", self.db, key);

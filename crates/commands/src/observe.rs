@@ -23,9 +23,9 @@ pub enum Class {
     /// `t`: streams.
     Stream = 1 << 10,
     /// `m`: a key that was read does not exist.
-    KeyMiss = 1 << 11,
+    KeyMiss = 1 << 12,
     /// `n`: a key was created.
-    New = 1 << 14,
+    New = 1 << 13,
 }
 
 /// Hears of changes in the order in which they happen. What it heard of a command that then fails is for its owner to
@@ -41,6 +41,10 @@ pub trait Observer {
     fn looked_up(&mut self, hit: bool);
     /// A key was removed because its time was over.
     fn expired(&mut self);
+    /// The keys of a database that some transaction watches: asked before all of the database changes at once.
+    fn watched(&self, db: u16) -> Vec<Vec<u8>>;
+    /// A database has become another one: all who are blocked on its keys are looked at.
+    fn replaced(&mut self, db: u16);
 }
 
 /// An observer that does not listen.
@@ -53,4 +57,8 @@ impl Observer for Deaf {
     fn ready(&mut self, _: u16, _: &[u8]) {}
     fn looked_up(&mut self, _: bool) {}
     fn expired(&mut self) {}
+    fn watched(&self, _: u16) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+    fn replaced(&mut self, _: u16) {}
 }

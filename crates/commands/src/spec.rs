@@ -122,6 +122,9 @@ flags! {
     NO_MULTI = 15, "no_multi";
     /// Not over many databases or asynchronously.
     NO_ASYNC_LOADING = 16, "no_async_loading";
+    /// Reads, but keeps what it computed with the value where it can (PFCOUNT): where writes are possible it is
+    /// evaluated by the partition's writer, elsewhere as any reading command.
+    MAY_REPLICATE = 17, "may_replicate";
 }
 
 impl Flags {
@@ -183,6 +186,19 @@ impl Keys {
         last: -1,
         step: 1,
     };
+
+    /// True for a command with exactly one key, at a fixed place.
+    pub fn is_one(self) -> bool {
+        matches!(self, Keys::Range { first, last, .. } if last == first as i32)
+    }
+
+    /// The first key of a request.
+    pub fn first_of(self, request: &Request) -> Option<&[u8]> {
+        match self {
+            Keys::Range { first, .. } => request.get(first),
+            _ => self.of(request).first().and_then(|&i| request.get(i)),
+        }
+    }
 
     /// First, last and step as COMMAND shows them.
     pub fn legacy(self) -> (i64, i64, i64) {

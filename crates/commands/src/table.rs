@@ -1,7 +1,8 @@
 //! The table of all commands.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
+
+use hashbrown::HashMap;
 
 use haypile_resp::Request;
 
@@ -20,51 +21,86 @@ pub static COMMANDS: &[&[Spec]] = &[
     crate::hash::COMMANDS,
 ];
 
-static BY_NAME: LazyLock<HashMap<&'static str, &'static Spec>> =
-    LazyLock::new(|| all().map(|spec| (spec.name, spec)).collect());
+/// A command in the table, with what follows from its spec.
+pub struct Known {
+    /// What it is.
+    pub spec: &'static Spec,
+    /// A number of its own, below [`count`]: for tables of statistics.
+    pub id: usize,
+    /// `get`, or for a subcommand `config|get`.
+    pub full_name: String,
+    /// Its subcommands.
+    pub subcommands: Vec<Known>,
+}
+
+struct Table {
+    by_name: HashMap<&'static str, Known>,
+    count: usize,
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let mut count = 0;
+    let mut number = || {
+        count += 1;
+        count - 1
+    };
+    let mut by_name = HashMap::new();
+    for spec in all() {
+        let known = |spec: &'static Spec, full_name, id| Known { spec, id, full_name, subcommands: Vec::new() };
+        let mut parent = known(spec, spec.name.to_owned(), number());
+        for sub in spec.subcommands {
+            parent.subcommands.push(known(sub, format!("{}|{}", spec.name, sub.name), number()));
+        }
+        by_name.insert(spec.name, parent);
+    }
+    Table { by_name, count }
+});
 
 /// Every command, containers included, subcommands not.
 pub fn all() -> impl Iterator<Item = &'static Spec> {
     COMMANDS.iter().flat_map(|family| family.iter())
 }
 
+/// Every command as the table has it, in no order.
+pub fn known() -> impl Iterator<Item = &'static Known> {
+    TABLE.by_name.values()
+}
+
+/// Number of commands and subcommands.
+pub fn count() -> usize {
+    TABLE.count
+}
+
 /// Longest name of a command; what is longer is not one.
 const NAME_BYTES_MAX: usize = 32;
 
 /// The command of this name, in any case.
-pub fn find(name: &[u8]) -> Option<&'static Spec> {
+pub fn find(name: &[u8]) -> Option<&'static Known> {
     let mut lower = [0u8; NAME_BYTES_MAX];
     let lower = lower.get_mut(..name.len())?;
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
-    BY_NAME.get(std::str::from_utf8(lower).ok()?).copied()
+    TABLE.by_name.get(std::str::from_utf8(lower).ok()?)
 }
 
 /// The command that a request means, its subcommand if it has one, with the number of arguments checked.
-pub fn resolve(request: &Request) -> Result<&'static Spec, CommandError> {
-    let spec = find(&request[0]).ok_or_else(|| unknown(request))?;
-    let mut full = spec;
-    if !spec.subcommands.is_empty() && request.len() > 1 {
+pub fn resolve(request: &Request) -> Result<&'static Known, CommandError> {
+    let mut known = find(&request[0]).ok_or_else(|| unknown(request))?;
+    if !known.subcommands.is_empty() && request.len() > 1 {
         let sub = &request[1];
-        full = spec
+        known = known
             .subcommands
             .iter()
-            .find(|s| sub.eq_ignore_ascii_case(s.name.as_bytes()))
-            .ok_or_else(|| unknown_subcommand(spec, sub))?;
+            .find(|s| sub.eq_ignore_ascii_case(s.spec.name.as_bytes()))
+            .ok_or_else(|| unknown_subcommand(known.spec, sub))?;
     }
     let given = request.len() as i64;
-    let arity = i64::from(full.arity);
+    let arity = i64::from(known.spec.arity);
     if (arity >= 0 && given != arity) || given < -arity {
-        let name = if std::ptr::eq(full, spec) {
-            spec.name.to_owned()
-        } else {
-            format!("{}|{}", spec.name, full.name)
-        };
-        return Err(CommandError::reply(format!(
-            "ERR wrong number of arguments for '{name}' command"
-        )));
+        let text = format!("ERR wrong number of arguments for '{}' command", known.full_name);
+        return Err(CommandError::reply(text));
     }
-    Ok(full)
+    Ok(known)
 }
 
 /// Redis' text for a subcommand that a command does not have.

@@ -4,7 +4,7 @@ use haypile_resp::{Reply, Request, Version};
 use haypile_store::{Overlay, SharedResources, Store, StoreOptions, Tier, View};
 use haypile_types::{Position, Random};
 
-use crate::{CommandError, Cx, Deaf, Flags, Handler, table};
+use crate::{Class, CommandError, Cx, Flags, Handler, Observer, table};
 
 pub(crate) struct Bench {
     store: Store,
@@ -14,7 +14,41 @@ pub(crate) struct Bench {
     random: XorShift,
     /// Apply after each command; otherwise commands see each other through the overlay only.
     pub(crate) apply: bool,
+    /// Protocol of the replies.
+    pub(crate) version: Version,
+    /// What [`Cx::may_block`] is.
+    pub(crate) may_block: bool,
+    /// The database that commands run in.
+    pub(crate) db: u16,
+    /// What the last command told its observer: `event key`, `ready key`; in a database other than 0 `event key @db`.
+    pub(crate) heard: Vec<String>,
     _dir: tempfile::TempDir,
+}
+
+struct Recorder<'a>(&'a mut Vec<String>);
+
+impl Observer for Recorder<'_> {
+    fn modified(&mut self, _: u16, _: &[u8]) {}
+    fn event(&mut self, _: Class, event: &'static str, db: u16, key: &[u8]) {
+        self.0.push(heard(event, db, key));
+    }
+    fn ready(&mut self, db: u16, key: &[u8]) {
+        self.0.push(heard("ready", db, key));
+    }
+    fn looked_up(&mut self, _: bool) {}
+    fn expired(&mut self) {}
+    fn watched(&self, _: u16) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+    fn replaced(&mut self, _: u16) {}
+}
+
+fn heard(what: &str, db: u16, key: &[u8]) -> String {
+    let key = String::from_utf8_lossy(key);
+    match db {
+        0 => format!("{what} {key}"),
+        _ => format!("{what} {key} @{db}"),
+    }
 }
 
 pub(crate) struct XorShift(pub(crate) u64);
@@ -40,6 +74,10 @@ impl Bench {
             now: 1_000_000,
             random: XorShift(0x9E37_79B9_7F4A_7C15),
             apply: true,
+            version: Version::Resp2,
+            may_block: true,
+            db: 0,
+            heard: Vec::new(),
             _dir: dir,
         }
     }
@@ -55,9 +93,9 @@ impl Bench {
     }
 
     pub(crate) fn raw(&mut self, request: &Request) -> Vec<u8> {
-        let mut reply = Reply::new(Version::Resp2);
+        let mut reply = Reply::new(self.version);
         let spec = match table::resolve(request) {
-            Ok(spec) => spec,
+            Ok(known) => known.spec,
             Err(error) => {
                 reply.error(&error.to_string());
                 return reply.take();
@@ -66,13 +104,14 @@ impl Bench {
         let Handler::Data(execute) = spec.handler else {
             panic!("{} is not a data command", spec.name)
         };
-        let mut deaf = Deaf;
-        if !spec.flags.has(Flags::WRITE) && self.overlay.is_empty() {
+        self.heard.clear();
+        let mut observer = Recorder(&mut self.heard);
+        let writes = spec.flags.has(Flags::WRITE) || spec.flags.has(Flags::MAY_REPLICATE);
+        if !writes && self.overlay.is_empty() {
             let view = View::reading(&self.store, Tier::Disk, true);
-            let outcome = execute(
-                &mut Cx::new(view, &mut reply, &mut deaf, &mut self.random, 0, self.now),
-                request,
-            );
+            let mut cx = Cx::new(view, &mut reply, &mut observer, &mut self.random, self.db, self.now);
+            let outcome = execute(&mut cx, request);
+            drop(cx);
             finish(&mut reply, outcome);
             return reply.take();
         }
@@ -82,10 +121,10 @@ impl Bench {
         self.overlay.begin_entry(self.index + 1);
         let savepoint = self.overlay.savepoint();
         let view = View::writing(&self.store, &mut self.overlay, Tier::Disk);
-        let outcome = execute(
-            &mut Cx::new(view, &mut reply, &mut deaf, &mut self.random, 0, self.now),
-            request,
-        );
+        let mut cx = Cx::new(view, &mut reply, &mut observer, &mut self.random, self.db, self.now);
+        cx.may_block = self.may_block;
+        let outcome = execute(&mut cx, request);
+        drop(cx);
         if outcome.is_err() {
             self.overlay.rollback(savepoint);
         }
@@ -97,6 +136,33 @@ impl Bench {
             self.flush();
         }
         reply.take()
+    }
+
+    /// Runs code that writes, as one entry: for what no command does, such as expiring keys in the background.
+    pub(crate) fn write<T>(&mut self, run: impl FnOnce(&mut Cx<'_>) -> T) -> T {
+        let mut reply = Reply::new(self.version);
+        self.heard.clear();
+        if self.overlay.is_empty() {
+            self.overlay.begin_turn();
+        }
+        self.overlay.begin_entry(self.index + 1);
+        let view = View::writing(&self.store, &mut self.overlay, Tier::Disk);
+        let mut observer = Recorder(&mut self.heard);
+        let done = run(&mut Cx::new(
+            view,
+            &mut reply,
+            &mut observer,
+            &mut self.random,
+            self.db,
+            self.now,
+        ));
+        if self.overlay.end_entry().is_some() {
+            self.index += 1;
+        }
+        if self.apply {
+            self.flush();
+        }
+        done
     }
 
     /// Applies what is pending.

@@ -158,6 +158,7 @@ impl Disk {
 
 /// A number nobody has used: for salts and log ids. It has no influence on what the log does, so it need not
 /// come from the injected randomness.
+#[allow(clippy::disallowed_methods)] // see above
 pub(crate) fn random_u64(path: &Path) -> Result<u64, OplogError> {
     let mut bytes = [0; 8];
     let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())

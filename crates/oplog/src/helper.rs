@@ -69,7 +69,6 @@ impl Helper {
     }
 
     /// Something has been written that is to be durable within a second.
-    #[allow(clippy::disallowed_methods)] // the deadline is for a real disk
     pub(crate) fn schedule_sync(&self) {
         if self.shared.sync_scheduled.load(Ordering::SeqCst) {
             return;
@@ -96,7 +95,6 @@ impl Drop for Helper {
 }
 
 impl Shared {
-    #[allow(clippy::disallowed_methods)] // see schedule_sync
     fn run(&self, syncer: &Syncer, spares: &Spares) {
         let mut todo = self.state.lock();
         while !todo.stop {

@@ -79,28 +79,15 @@ pub(crate) fn open(disk: &Arc<Disk>, options: &Options) -> Result<Parts, OplogEr
             reason: format!("no segment file is there, but the log had entries up to {}", mark.index),
         });
     }
-    let mark = mark.filter(|mark| mark.generation == generation);
+    let same_log = |mark: &Watermark| loaded.iter().all(|s| s.header.log_id == mark.log_id);
+    let mark = mark.filter(|mark| mark.generation == generation && same_log(mark));
     let boot = boot();
     let past = Past {
         durable: mark.map_or(0, |mark| mark.index),
         power_lost: mark.is_some_and(|mark| mark.boot != boot && mark.boot != 0 && boot != 0),
     };
 
-    let mut segments = VecDeque::new();
-    let mut leftovers = Vec::new();
-    let newest = named.last().map(|(index, _)| *index);
-    for (segment, (index, _)) in loaded.into_iter().zip(&named) {
-        // A reset leaves the segments of the generation before. A header without an index never reached the
-        // disk, though the name did, so that nothing in the file was ever durable.
-        let unborn = segment.header.first_index == 0 && newest == Some(*index) && *index > past.durable;
-        if unborn || (segment.header.generation < generation && segment.header.first_index != 0) {
-            leftovers.push(segment.path);
-        } else if segment.header.first_index == 0 {
-            return Err(segment.corrupt(0, *index, "the segment header has no first index"));
-        } else {
-            segments.push_back(Arc::new(segment));
-        }
-    }
+    let (mut segments, leftovers) = sort_out(loaded, &named, generation, &past)?;
     let log_id = match segments.front() {
         Some(front) => front.header.log_id,
         None => random_u64(disk.path())?,
@@ -108,8 +95,9 @@ pub(crate) fn open(disk: &Arc<Disk>, options: &Options) -> Result<Parts, OplogEr
     if let Some(alien) = segments.iter().find(|segment| segment.header.log_id != log_id) {
         return Err(alien.corrupt(0, alien.first_index(), "the segment belongs to another log"));
     }
-    for path in leftovers {
-        disk.remove(&path)?;
+    for segment in leftovers {
+        tracing::info!(segment = %segment.path.display(), "removing a log segment that is not part of the log");
+        disk.remove(&segment.path)?;
     }
 
     let (active, last, torn_tail) = if segments.is_empty() {
@@ -162,6 +150,36 @@ fn list(dir: &Path) -> Result<(Vec<(u64, PathBuf)>, Vec<PathBuf>), OplogError> {
     }
     segments.sort();
     Ok((segments, spares))
+}
+
+/// Separates the log's segments, oldest first, from files that are not part of it.
+#[allow(clippy::type_complexity)] // two lists, named in the sentence above
+fn sort_out(
+    loaded: Vec<Segment>,
+    named: &[(u64, PathBuf)],
+    generation: u64,
+    past: &Past,
+) -> Result<(VecDeque<Arc<Segment>>, Vec<Segment>), OplogError> {
+    let (mut segments, mut leftovers) = (VecDeque::new(), Vec::new());
+    let newest = named.last().map(|(index, _)| *index);
+    let mut ended = false;
+    for (segment, (index, _)) in loaded.into_iter().zip(named) {
+        let unborn = segment.header.first_index == 0;
+        if ended || (!unborn && segment.header.generation < generation) || (unborn && segments.is_empty()) {
+            // A reset leaves the segments of the generation before.
+            leftovers.push(segment);
+        } else if !unborn {
+            segments.push_back(Arc::new(segment));
+        } else if *index > past.durable && (past.power_lost || newest == Some(*index)) {
+            // The name reached the disk before a power failure, the first index did not: nothing in this file
+            // was ever durable, nor in later ones.
+            ended = true;
+            leftovers.push(segment);
+        } else {
+            return Err(segment.corrupt(0, *index, "the segment header has no first index"));
+        }
+    }
+    Ok((segments, leftovers))
 }
 
 fn create_first(disk: &Arc<Disk>, options: &Options, log_id: u64) -> Result<Segment, OplogError> {

@@ -145,7 +145,6 @@ impl Shared {
     }
 
     /// Waits until `ready`, which is looked at after each move of the tail; false if the time is up before.
-    #[allow(clippy::disallowed_methods)] // a real thread waits for a real time
     pub(crate) fn wait_tail(&self, timeout: Duration, ready: impl Fn() -> bool) -> bool {
         if ready() {
             return true;

@@ -50,7 +50,6 @@ struct State {
 }
 
 impl Syncer {
-    #[allow(clippy::disallowed_methods)] // a real interval between writes to a real disk
     pub(crate) fn new(disk: Arc<Disk>, watermark: WatermarkFile, mark: Watermark, last: Position) -> Syncer {
         Syncer {
             disk,
@@ -110,7 +109,6 @@ impl Syncer {
         }
     }
 
-    #[allow(clippy::disallowed_methods)] // measures the disk
     fn run<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         state.running = true;
         state.runs_started += 1;

@@ -1,5 +1,7 @@
 //! System calls that fail.
 
+#![allow(clippy::unwrap_used)] // a failed test is a panic
+
 mod common;
 
 use common::*;

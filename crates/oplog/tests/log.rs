@@ -1,5 +1,8 @@
 //! What a log does on a healthy disk.
 
+#![allow(clippy::unwrap_used)] // a failed test is a panic
+#![allow(clippy::disallowed_methods)] // threads of a test need no names
+
 mod common;
 
 use std::sync::Arc;
@@ -342,6 +345,38 @@ fn a_reset_starts_anywhere() {
         assert_eq!(read_from(&log, last.index + 1).unwrap().len(), 199);
         reader = log.reader(last.index + 50).unwrap();
     }
+}
+
+#[test]
+fn after_a_reset_a_reused_file_is_not_taken_for_a_torn_tail() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    append(&mut log, 300);
+    log.collect(300, 0).unwrap();
+    drop(log);
+    // Leave one spare file, which begins with the old record 1.
+    let spares = files(dir.path(), |name| name.starts_with("spare-"));
+    let (keep, remove): (Vec<_>, Vec<_>) = spares
+        .into_iter()
+        .partition(|path| std::fs::read(path).unwrap()[SEGMENT_HEADER + 16] == 1);
+    assert_eq!(keep.len(), 1);
+    remove.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let (mut log, _) = open(dir.path());
+    log.reset_after(Position::ZERO).unwrap();
+    drop(log);
+    let (mut log, opened) = open(dir.path());
+    assert_eq!((opened.last, opened.torn_tail), (Position::ZERO, None));
+    append(&mut log, 200);
+    drop(log);
+    assert_holds(&open(dir.path()).0, 1, 200);
+}
+
+#[test]
+fn logs_and_readers_may_change_threads() {
+    fn assert_send<T: Send>() {}
+    assert_send::<haypile_oplog::Oplog>();
+    assert_send::<haypile_oplog::Reader>();
+    assert_send::<Arc<haypile_oplog::Syncer>>();
 }
 
 #[test]

@@ -1,1 +1,36 @@
+//! A partition: a log, a store, and the single writer that puts them together.
+//!
+//! - [`Partition::read`] evaluates a reading command on the caller's thread; reads never wait for the writer.
+//! - [`Partition::submit`] takes [`Task`]s that write. Flat combining: the thread that finds the partition free takes
+//!   the *turn*, evaluates its own tasks and whatever has queued up behind it, appends all entries with one write, and,
+//!   once they are committed, applies them as one batch. Nobody changes threads while nobody waits.
+//! - An entry is committed by the append itself (`sync everysec` and `os`), or when it is on disk (`sync always`).
+//! - [`Task::finish`] is called when everything that the task has seen is committed, and not before.
+//!
+//! # Directory
+//! ```text
+//! partition.toml   format version and id
+//! oplog/           the log's segments
+//! store/           the RocksDB
+//! ```
 
+mod blocked;
+mod commit;
+mod error;
+mod identity;
+mod maintenance;
+mod observer;
+mod open;
+mod partition;
+mod task;
+mod turn;
+mod watch;
+
+pub use error::{CommitError, PartitionError};
+pub use maintenance::Maintenance;
+pub use observer::Event;
+pub use open::{Options, Recovery};
+pub use partition::{Hooks, Partition, PartitionStats};
+pub use task::{Step, Task};
+pub use turn::{Call, Turn};
+pub use watch::WatchFlag;

@@ -200,6 +200,13 @@ impl Overlay {
         self.turns.front()?.entries.last().map(|e| e.index)
     }
 
+    /// Drops the newest turn if it has no entries.
+    pub fn drop_empty_newest(&mut self) {
+        if self.turns.back().is_some_and(|turn| turn.entries.is_empty()) {
+            self.turns.pop_back();
+        }
+    }
+
     /// Forgets the newest turn: it could not be logged.
     pub fn abandon_newest(&mut self) {
         let Some(turn) = self.turns.pop_back() else { return };

@@ -1,5 +1,6 @@
 //! What the tests of the log share.
 #![allow(dead_code)] // each test file uses its part
+#![allow(clippy::unwrap_used)] // a failed test is a panic
 
 use std::path::{Path, PathBuf};
 

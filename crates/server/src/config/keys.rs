@@ -3,20 +3,12 @@
 
 use std::path::PathBuf;
 
+use haypile_oplog::SyncPolicy;
+use haypile_store::Compression;
+
 use super::codec::{Choice, Codec, Number, Path, Secret, Size, Text, YesNo, of_type};
 use super::key::{Change, Key, settings};
 use super::kinds::{BindAddress, BindAddresses, BufferLimits, BufferLimitsByClass, NotifyFlags, NotifyLetters};
-
-/// When a write is safe from a crash of the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncWhen {
-    /// Before it is acknowledged.
-    Always,
-    /// Within about a second.
-    Everysec,
-    /// When the operating system writes it out.
-    Os,
-}
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,28 +52,17 @@ impl Allow {
     }
 }
 
-/// How blocks on disk are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// Fast, moderate ratio.
-    Lz4,
-    /// Slower, better ratio.
-    Zstd,
-    /// Not at all.
-    None,
-}
-
 const ALLOW: Choice<Allow> = Choice(&[("no", Allow::No), ("yes", Allow::Yes), ("local", Allow::Local)]);
-const SYNC: Choice<SyncWhen> = Choice(&[
-    ("always", SyncWhen::Always),
-    ("everysec", SyncWhen::Everysec),
-    ("os", SyncWhen::Os),
-    ("no", SyncWhen::Os),
+const SYNC: Choice<SyncPolicy> = Choice(&[
+    ("always", SyncPolicy::Always),
+    ("everysec", SyncPolicy::EverySec),
+    ("os", SyncPolicy::Os),
+    ("no", SyncPolicy::Os),
 ]);
-const APPENDFSYNC: Choice<SyncWhen> = Choice(&[
-    ("always", SyncWhen::Always),
-    ("everysec", SyncWhen::Everysec),
-    ("no", SyncWhen::Os),
+const APPENDFSYNC: Choice<SyncPolicy> = Choice(&[
+    ("always", SyncPolicy::Always),
+    ("everysec", SyncPolicy::EverySec),
+    ("no", SyncPolicy::Os),
 ]);
 const LOG_LEVEL: Choice<LogLevel> = Choice(&[
     ("trace", LogLevel::Trace),
@@ -136,7 +117,7 @@ settings! {
         /// When a write is safe from a power failure. With always before it is acknowledged (writes that wait together
         /// share one fdatasync), with everysec within about a second, with os when the operating system writes it out.
         /// A crash of the server alone loses no acknowledged write with any of them.
-        sync: SyncWhen => "sync", SYNC, "everysec", RunTime;
+        sync: SyncPolicy => "sync", SYNC, "everysec", RunTime;
         /// Writes are refused while the file system of `dir` has less room than this; reads go on, and writes resume
         /// by themselves. 0 never refuses.
         disk_free_min_bytes: u64 => "disk-free-min-bytes", Size::from(0), "64mb", RunTime;
@@ -192,7 +173,8 @@ settings! {
     "RocksDB" {
         /// Threads for flushes and compactions.
         rocksdb_max_background_jobs: u16 => "rocksdb-max-background-jobs", Number::new(2, 64, "threads"), "2", AtStart;
-        /// How blocks are compressed: lz4 (fast), zstd (smaller) or none. Old blocks keep theirs until compaction.
+        /// How blocks are compressed: lz4 (fast), zstd (smaller: LZ4 above, Zstandard in the last level) or none. Old
+        /// blocks keep theirs until compaction.
         rocksdb_compression: Compression => "rocksdb-compression", COMPRESSION, "lz4", AtStart;
         /// The size of one write buffer. 0 derives it from memory-budget.
         rocksdb_write_buffer_size: u64 => "rocksdb-write-buffer-size", Size::between(MB, 4 * GB).or_zero(), "0", AtStart;
@@ -232,7 +214,7 @@ mod tests {
         assert_eq!(values.port, 9221);
         assert_eq!(values.bind.len(), 1);
         assert_eq!(values.databases, 16);
-        assert_eq!(values.sync, SyncWhen::Everysec);
+        assert_eq!(values.sync, SyncPolicy::EverySec);
         assert_eq!(values.oplog_retention_bytes, GB);
         assert_eq!(values.client_output_buffer_limit.pubsub.soft_seconds, 60);
         assert_eq!(values.kept.get("maxmemory-policy"), "noeviction");

@@ -100,7 +100,7 @@ pub(super) fn load_text(text: &str, path: &Path, values: &mut Values) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::keys::SyncWhen;
+    use haypile_oplog::SyncPolicy;
 
     fn load(text: &str) -> Result<Values, String> {
         let mut values = Values::default();
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(values.bind.len(), 2);
         assert_eq!(values.requirepass, "a b");
         assert_eq!(values.memory_budget, 1 << 30);
-        assert_eq!(values.sync, SyncWhen::Os);
+        assert_eq!(values.sync, SyncPolicy::Os);
         assert_eq!(values.kept.get("hash-max-listpack-entries"), "7");
         assert_eq!(values.client_output_buffer_limit.pubsub.soft_bytes, 2 << 20);
         assert_eq!(values.client_output_buffer_limit.replica.soft_seconds, 60);

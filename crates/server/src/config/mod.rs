@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 pub use error::{ConfigError, Place, RewriteError, SetError};
 pub use kept::Kept;
 pub use key::{Change, Key, all as all_keys, find as find_key};
-pub use keys::{Allow, Compression, LogFormat, LogLevel, SyncWhen, Values};
+pub use keys::{Allow, LogFormat, LogLevel, Values};
 pub use kinds::{BindAddress, BufferLimit, BufferLimits, NotifyFlags};
 pub(crate) use reference::summary;
 pub use reference::{markdown, sample};

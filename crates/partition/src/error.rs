@@ -1,0 +1,69 @@
+use std::path::PathBuf;
+
+use haypile_oplog::{OplogError, OplogErrorKind};
+use haypile_store::StoreError;
+use haypile_types::Position;
+
+/// Why a partition cannot be opened or maintained.
+#[derive(Debug, thiserror::Error)]
+pub enum PartitionError {
+    /// The log.
+    #[error(transparent)]
+    Oplog(#[from] OplogError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file or directory.
+    #[error("cannot {verb} {path}: {source}")]
+    Io {
+        /// What was attempted.
+        verb: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The operating system's words.
+        source: std::io::Error,
+    },
+    /// Entries that the store needs are not in the log any more.
+    #[error(
+        "the log starts at entry {first}, but the store has been saved only up to {applied}: entries are missing; \
+         restore the directory from a replica or a backup"
+    )]
+    Gap {
+        /// First index in the log.
+        first: u64,
+        /// What the store has.
+        applied: Position,
+    },
+    /// `partition.toml` is not what this program writes.
+    #[error("{path}: {reason}")]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Why what a task did does not count.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// Nothing of it was logged: the disk is full. It may be tried again when there is room.
+    #[error("MISCONF the disk is full, so the write was not accepted: {0}")]
+    NoSpace(String),
+    /// Nothing of it was logged.
+    #[error("ERR the write could not be logged: {0}")]
+    NotLogged(String),
+    /// Whether it survives a crash is unknown, and the partition takes no more writes.
+    #[error("MISCONF the partition has stopped after a failed write to disk; the write may be lost: {0}")]
+    Poisoned(String),
+}
+
+impl CommitError {
+    pub(crate) fn from_log(error: &OplogError) -> Self {
+        match error.kind() {
+            OplogErrorKind::NoSpace => CommitError::NoSpace(error.to_string()),
+            OplogErrorKind::Poisoned => CommitError::Poisoned(error.to_string()),
+            _ => CommitError::NotLogged(error.to_string()),
+        }
+    }
+}

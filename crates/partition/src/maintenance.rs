@@ -1,0 +1,187 @@
+//! What a partition does by itself: removes expired keys, lets go of the log that the store has saved, notices
+//! a full disk and its end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use haypile_commands::key::expire_due;
+use haypile_types::Position;
+use parking_lot::{Condvar, Mutex};
+
+use crate::partition::{Partition, Shared};
+use crate::{CommitError, PartitionError};
+
+/// Time between two looks.
+const TICK: Duration = Duration::from_millis(100);
+/// Expired keys removed in one turn: bounds how long others wait.
+const EXPIRE_BATCH: usize = 500;
+/// Turns of expiry per tick and database.
+const EXPIRE_ROUNDS: usize = 40;
+/// Ticks between two looks at the disk.
+const SPACE_TICKS: u64 = 10;
+
+/// The running maintenance of a partition; it ends when this is dropped.
+pub struct Maintenance {
+    stop: Arc<(Mutex<bool>, Condvar)>,
+    expire: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Maintenance {
+    /// Starts it.
+    pub fn start(partition: &Partition) -> Result<Maintenance, PartitionError> {
+        let stop = Arc::new((Mutex::new(false), Condvar::new()));
+        let expire = Arc::new(AtomicBool::new(true));
+        let mut state = State { shared: partition.shared.clone(), flushes: 0, ticks: 0, persisted: Position::ZERO, logged_bytes_then: 0 };
+        let (stop_seen, expire_seen) = (stop.clone(), expire.clone());
+        let thread = std::thread::Builder::new()
+            .name("maintenance".into())
+            .spawn(move || {
+                loop {
+                    let mut stopped = stop_seen.0.lock();
+                    if !*stopped {
+                        stop_seen.1.wait_for(&mut stopped, TICK);
+                    }
+                    if *stopped {
+                        return;
+                    }
+                    drop(stopped);
+                    state.tick(expire_seen.load(Ordering::Relaxed));
+                }
+            })
+            .map_err(|source| PartitionError::Io { verb: "start a thread for", path: "maintenance".into(), source })?;
+        Ok(Maintenance { stop, expire, thread: Some(thread) })
+    }
+
+    /// Turns the removal of expired keys off and on: `DEBUG SET-ACTIVE-EXPIRE`.
+    pub fn set_active_expire(&self, on: bool) {
+        self.expire.store(on, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Maintenance {
+    fn drop(&mut self) {
+        *self.stop.0.lock() = true;
+        self.stop.1.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the maintenance thread has panicked");
+        }
+    }
+}
+
+struct State {
+    shared: Arc<Shared>,
+    flushes: u64,
+    ticks: u64,
+    /// What the store had saved at the last look, and how much had been logged when that was new.
+    persisted: Position,
+    logged_bytes_then: u64,
+}
+
+impl State {
+    fn tick(&mut self, expire: bool) {
+        self.ticks += 1;
+        if expire {
+            self.expire();
+        }
+        let flushes = self.shared.store.health().flushes();
+        if flushes != self.flushes || self.ticks.is_multiple_of(SPACE_TICKS) {
+            self.flushes = flushes;
+            if let Err(error) = self.collect() {
+                tracing::warn!(%error, "the log cannot be collected");
+            }
+        }
+        if self.ticks.is_multiple_of(SPACE_TICKS) {
+            self.look_at_space();
+        }
+    }
+
+    fn expire(&self) {
+        let shared = &self.shared;
+        if shared.refusal().is_some() {
+            return;
+        }
+        let databases = shared.store.state().dbs.len() as u16;
+        for db in 0..databases {
+            for _ in 0..EXPIRE_ROUNDS {
+                let due = shared.run_internal(|turn| match turn.has_expires(db) {
+                    true => turn.internal("expire", db, |cx| expire_due(cx, EXPIRE_BATCH)).map(|r| r.more),
+                    false => Ok(false),
+                });
+                match due {
+                    Ok(Ok(true)) => {}
+                    Ok(Ok(false)) | Err(_) => break,
+                    Ok(Err(error)) => {
+                        tracing::warn!(%error, "expired keys cannot be removed");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Releases log segments that the store has saved; has the store flushed when too much log depends on memory.
+    fn collect(&mut self) -> Result<(), PartitionError> {
+        let persisted = self.shared.store.persisted()?;
+        let now_ms = self.shared.clock.now_ms();
+        let mut writer = self.shared.writer.lock();
+        writer.oplog.collect(persisted.index, now_ms)?;
+        let logged_bytes = writer.logged_bytes;
+        drop(writer);
+        if persisted != self.persisted {
+            self.persisted = persisted;
+            self.logged_bytes_then = logged_bytes;
+        }
+        if logged_bytes - self.logged_bytes_then > self.shared.unflushed_log_bytes_max {
+            self.shared.store.flush()?;
+        }
+        Ok(())
+    }
+
+    fn look_at_space(&self) {
+        let shared = &self.shared;
+        let free = free_bytes(shared.store.path());
+        let minimum = shared.disk_free_bytes_min;
+        let failure = shared.store.health().failure();
+        match (free, failure) {
+            (Some(free), _) if free < minimum => {
+                let text = format!("{free} bytes are free on the disk, and disk-free-min-bytes is {minimum}");
+                if shared.refusal_is_no_space().is_none() {
+                    tracing::error!(free, minimum, "the disk is full: writes are refused until there is room");
+                }
+                shared.refuse(&CommitError::NoSpace(text));
+            }
+            (_, Some((cause, no_space))) => {
+                shared.refuse(&match no_space {
+                    true => CommitError::NoSpace(cause),
+                    false => CommitError::Poisoned(cause),
+                });
+                if no_space {
+                    self.resume();
+                }
+            }
+            _ if shared.refusal_is_no_space() == Some(true) => self.resume(),
+            _ => {}
+        }
+    }
+
+    fn resume(&self) {
+        match self.shared.store.resume() {
+            Ok(()) => {
+                tracing::info!("there is room on the disk again: writes are accepted");
+                self.shared.accept_again();
+            }
+            Err(error) => tracing::warn!(%error, "the store cannot go on yet"),
+        }
+    }
+}
+
+/// Bytes that are free on the file system of `path`; `None` if the system does not say.
+fn free_bytes(path: &std::path::Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    Some(stat.f_bavail * stat.f_frsize)
+}

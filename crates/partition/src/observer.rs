@@ -1,0 +1,120 @@
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use haypile_commands::{Class, Observer};
+
+use crate::blocked::BlockedTable;
+use crate::watch::WatchTable;
+
+/// A keyspace event that is to be published once what caused it is committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The class, for `notify-keyspace-events`.
+    pub class: Class,
+    /// The event's name.
+    pub name: &'static str,
+    /// The database of the key.
+    pub db: u16,
+    /// The key.
+    pub key: Vec<u8>,
+}
+
+/// Counters that all threads add to.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) hits: AtomicU64,
+    pub(crate) misses: AtomicU64,
+    pub(crate) expired: AtomicU64,
+    /// Classes of events that anybody wants; see [`Class`].
+    pub(crate) notify: AtomicU32,
+}
+
+impl Counters {
+    fn looked_up(&self, hit: bool) {
+        let counter = if hit { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn wants(&self, class: Class) -> bool {
+        self.notify.load(Ordering::Relaxed) & class as u32 != 0
+    }
+}
+
+/// Listens to a command that reads outside of the turn.
+pub(crate) struct ReadObserver<'a> {
+    pub(crate) counters: &'a Counters,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Observer for ReadObserver<'_> {
+    fn modified(&mut self, _: u16, _: &[u8]) {}
+
+    fn event(&mut self, class: Class, name: &'static str, db: u16, key: &[u8]) {
+        if self.counters.wants(class) {
+            self.events.push(Event { class, name, db, key: key.to_vec() });
+        }
+    }
+
+    fn ready(&mut self, _: u16, _: &[u8]) {}
+
+    fn looked_up(&mut self, hit: bool) {
+        self.counters.looked_up(hit);
+    }
+
+    fn expired(&mut self) {}
+
+    fn watched(&self, _: u16) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
+    fn replaced(&mut self, _: u16) {}
+}
+
+/// Listens to a command in the turn. What it collects of a command that fails is cut off again.
+pub(crate) struct TurnObserver<'a> {
+    pub(crate) counters: &'a Counters,
+    pub(crate) watch: &'a WatchTable,
+    pub(crate) blocked: &'a BlockedTable,
+    pub(crate) heard: &'a mut Heard,
+}
+
+/// What was heard in a turn.
+#[derive(Default)]
+pub(crate) struct Heard {
+    pub(crate) events: Vec<Event>,
+    /// Keys for which somebody waits and that may serve them now.
+    pub(crate) ready: Vec<(u16, Vec<u8>)>,
+}
+
+impl Observer for TurnObserver<'_> {
+    fn modified(&mut self, db: u16, key: &[u8]) {
+        self.watch.touch(db, key);
+    }
+
+    fn event(&mut self, class: Class, name: &'static str, db: u16, key: &[u8]) {
+        if self.counters.wants(class) {
+            self.heard.events.push(Event { class, name, db, key: key.to_vec() });
+        }
+    }
+
+    fn ready(&mut self, db: u16, key: &[u8]) {
+        if self.blocked.waits_for(db, key) {
+            self.heard.ready.push((db, key.to_vec()));
+        }
+    }
+
+    fn looked_up(&mut self, hit: bool) {
+        self.counters.looked_up(hit);
+    }
+
+    fn expired(&mut self) {
+        self.counters.expired.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn watched(&self, db: u16) -> Vec<Vec<u8>> {
+        if self.watch.is_empty() { Vec::new() } else { self.watch.keys_of(db) }
+    }
+
+    fn replaced(&mut self, db: u16) {
+        self.heard.ready.extend(self.blocked.keys_of(db).into_iter().map(|key| (db, key)));
+    }
+}

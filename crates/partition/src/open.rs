@@ -1,0 +1,99 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use haypile_oplog::{Oplog, TornTail};
+use haypile_store::{SharedResources, Store, StoreOptions};
+use haypile_types::{Clock, Position, Random};
+
+use crate::{PartitionError, identity};
+
+/// What a partition needs.
+pub struct Options {
+    /// Its directory; made if missing.
+    pub dir: PathBuf,
+    /// The store's options.
+    pub store: StoreOptions,
+    /// The log's options.
+    pub oplog: haypile_oplog::Options,
+    /// Memory shared with other partitions.
+    pub shared: SharedResources,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Random numbers for the writer.
+    pub random: Box<dyn Random>,
+    /// Bytes of appended entries that may wait for their sync (`sync always`) before writers wait too.
+    pub uncommitted_bytes_max: usize,
+    /// Bytes of log since the last flush of the store after which one is asked for: bounds replay after a crash.
+    pub unflushed_log_bytes_max: u64,
+    /// Bytes that must stay free on the disk; below it writes are refused.
+    pub disk_free_bytes_min: u64,
+}
+
+/// What opening had to do.
+#[derive(Clone, Debug, Default)]
+pub struct Recovery {
+    /// Entries applied again from the log.
+    pub replayed: u64,
+    /// The end of the log that was cut off, if any.
+    pub torn_tail: Option<TornTail>,
+    /// The store had more than the log: entries that the machine lost from the log but that were saved in the store.
+    pub log_behind_by: u64,
+    /// Position after recovery.
+    pub position: Position,
+}
+
+/// Bytes of payloads that are replayed as one batch.
+const REPLAY_BATCH_BYTES: usize = 1 << 20;
+
+pub(crate) fn open(options: &Options) -> Result<(Store, Oplog, Recovery), PartitionError> {
+    let dir: &Path = &options.dir;
+    fs::create_dir_all(dir).map_err(|source| PartitionError::Io { verb: "create", path: dir.to_owned(), source })?;
+    identity::check_or_create(dir)?;
+    let (mut oplog, opened) = Oplog::open(&dir.join("oplog"), options.oplog.clone())?;
+    let store = Store::open(&dir.join("store"), options.store.clone(), options.shared.clone())?;
+    let state = store.state();
+    let mut recovery = Recovery { torn_tail: opened.torn_tail.clone(), ..Recovery::default() };
+
+    if oplog.last().index < state.applied.index {
+        // The store was flushed and then the machine lost the unsynced end of the log. The store is whole;
+        // the log goes on behind it.
+        recovery.log_behind_by = state.applied.index - oplog.last().index;
+        oplog.reset_after(state.applied)?;
+    } else if oplog.last().index > state.applied.index {
+        if oplog.first_index() > state.applied.index + 1 {
+            return Err(PartitionError::Gap { first: oplog.first_index(), applied: state.applied });
+        }
+        recovery.replayed = replay(&store, &oplog, state.applied.index + 1)?;
+        store.drop_unmapped()?;
+    } else {
+        store.drop_unmapped()?;
+    }
+    recovery.position = store.state().applied;
+    Ok((store, oplog, recovery))
+}
+
+fn replay(store: &Store, oplog: &Oplog, from: u64) -> Result<u64, PartitionError> {
+    // A keyspace that replay unmaps is freed on disk: what says so must be on disk too.
+    oplog.syncer().sync()?;
+    let mut reader = oplog.reader(from)?;
+    let mut batch = Vec::with_capacity(REPLAY_BATCH_BYTES * 2);
+    let mut at = Position::ZERO;
+    let mut clock = 0;
+    let mut replayed = 0;
+    while let Some(entry) = reader.next_borrowed()? {
+        batch.extend_from_slice(entry.payload);
+        at = entry.header.position;
+        clock = entry.header.timestamp;
+        replayed += 1;
+        if batch.len() >= REPLAY_BATCH_BYTES {
+            store.replay([&batch[..]], at, clock)?;
+            batch.clear();
+        }
+    }
+    if !batch.is_empty() {
+        store.replay([&batch[..]], at, clock)?;
+    }
+    Ok(replayed)
+}
+

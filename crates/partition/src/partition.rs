@@ -1,0 +1,551 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use haypile_commands::{CommandError, Cx, Deaf, Flags, Handler, Outcome};
+use haypile_oplog::{Oplog, Syncer};
+use haypile_resp::{Reply, Version};
+use haypile_store::{Counts, Overlay, Store, Tier, View};
+use haypile_types::{Clock, Position, Random};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::blocked::BlockedTable;
+use crate::commit::{Commits, PendingTurn};
+use crate::observer::{Counters, Heard, ReadObserver};
+use crate::open::{Options, Recovery, open};
+use crate::task::{Step, Task};
+use crate::turn::{Call, Turn};
+use crate::watch::WatchTable;
+use crate::{CommitError, Event, PartitionError};
+
+/// What the partition tells its server.
+pub trait Hooks: Send + Sync {
+    /// Keyspace events of entries that are committed, in order.
+    fn events(&self, events: Vec<Event>);
+}
+
+/// A log, a store and their writer. Shared by all threads.
+pub struct Partition {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What threads other than the writer may use.
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) counters: Counters,
+    pub(crate) string_bytes_max: AtomicUsize,
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) syncer: Arc<Syncer>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) commits: Commits,
+    pub(crate) stopping: AtomicBool,
+    pub(crate) disk_free_bytes_min: u64,
+    pub(crate) unflushed_log_bytes_max: u64,
+    queue: Mutex<Vec<Box<dyn Task>>>,
+    queued: AtomicUsize,
+    /// Why writes are refused, if they are.
+    refused: AtomicBool,
+    refusal: Mutex<Option<Refusal>>,
+    hooks: Mutex<Option<Arc<dyn Hooks>>>,
+    pub(crate) committed: Condvar,
+    uncommitted_bytes_max: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) text: String,
+    /// It may end by itself.
+    pub(crate) no_space: bool,
+}
+
+/// What only the thread that has the turn may touch.
+pub(crate) struct Writer {
+    pub(crate) overlay: Overlay,
+    pub(crate) oplog: Oplog,
+    pub(crate) next_index: u64,
+    pub(crate) term: u64,
+    pub(crate) last_clock: u64,
+    pub(crate) now_ms: u64,
+    pub(crate) random: Box<dyn Random>,
+    pub(crate) watch: WatchTable,
+    pub(crate) blocked: BlockedTable,
+    pub(crate) heard: Heard,
+    pub(crate) pending: VecDeque<PendingTurn>,
+    pub(crate) uncommitted_bytes: usize,
+    /// Bytes of effects logged since the partition was opened.
+    pub(crate) logged_bytes: u64,
+}
+
+/// Figures of a partition.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)] // the names say it
+pub struct PartitionStats {
+    pub position: Position,
+    pub durable: Position,
+    pub hits: u64,
+    pub misses: u64,
+    pub expired: u64,
+    pub blocked_clients: usize,
+    pub oplog: haypile_oplog::Stats,
+    pub fsyncs: u64,
+    pub fsync_us_total: u64,
+    pub fsync_us_last: u64,
+}
+
+/// Effects of one turn after which it is closed even if more tasks wait, bytes.
+const TURN_BYTES_MAX: usize = 16 << 20;
+/// Tasks of one turn after which it is closed even if more wait.
+const TURN_TASKS_MAX: usize = 4096;
+
+impl Partition {
+    /// Opens a partition and brings the store up to the end of the log.
+    pub fn open(options: Options) -> Result<(Partition, Recovery), PartitionError> {
+        let (store, oplog, recovery) = open(&options)?;
+        let state = store.state();
+        let syncer = oplog.syncer();
+        let writer = Writer {
+            overlay: Overlay::new(),
+            next_index: state.applied.index + 1,
+            term: state.applied.term.max(1),
+            last_clock: state.clock,
+            now_ms: options.clock.now_ms(),
+            random: options.random,
+            watch: WatchTable::default(),
+            blocked: BlockedTable::default(),
+            heard: Heard::default(),
+            pending: VecDeque::new(),
+            uncommitted_bytes: 0,
+            logged_bytes: 0,
+            oplog,
+        };
+        let shared = Arc::new(Shared {
+            store,
+            counters: Counters::default(),
+            string_bytes_max: AtomicUsize::new(512 << 20),
+            writer: Mutex::new(writer),
+            syncer,
+            clock: options.clock,
+            commits: Commits::default(),
+            stopping: AtomicBool::new(false),
+            disk_free_bytes_min: options.disk_free_bytes_min,
+            unflushed_log_bytes_max: options.unflushed_log_bytes_max,
+            queue: Mutex::new(Vec::new()),
+            queued: AtomicUsize::new(0),
+            refused: AtomicBool::new(false),
+            refusal: Mutex::new(None),
+            hooks: Mutex::new(None),
+            committed: Condvar::new(),
+            uncommitted_bytes_max: options.uncommitted_bytes_max,
+        });
+        shared.commits.start(&shared)?;
+        Ok((Partition { shared }, recovery))
+    }
+
+    /// Says who is to hear of events.
+    pub fn set_hooks(&self, hooks: Arc<dyn Hooks>) {
+        *self.shared.hooks.lock() = Some(hooks);
+    }
+
+    /// Which classes of keyspace events are wanted: bits of [`haypile_commands::Class`].
+    pub fn set_notify(&self, classes: u32) {
+        self.shared.counters.notify.store(classes, Ordering::Relaxed);
+    }
+
+    /// Longest string, bytes.
+    pub fn set_string_bytes_max(&self, bytes: usize) {
+        self.shared.string_bytes_max.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The store, for reading and for figures.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// Evaluates a command that only reads, on the caller's thread, against what has been applied.
+    pub fn read(&self, call: Call<'_>, random: &mut dyn Random) -> Outcome {
+        let Handler::Data(execute) = call.command.spec.handler else {
+            return Err(CommandError::reply("ERR this command cannot be evaluated by a partition"));
+        };
+        let shared = &*self.shared;
+        // One look-up needs no snapshot: whatever it sees is a state of the key.
+        let single = call.command.spec.flags.has(Flags::FAST) && call.command.spec.keys.is_one();
+        let view = View::reading(&shared.store, call.tier, !single);
+        let mut observer = ReadObserver { counters: &shared.counters, events: Vec::new() };
+        let start = call.reply.len();
+        let mut cx = Cx::new(view, call.reply, &mut observer, random, call.db, shared.clock.now_ms());
+        cx.may_block = false;
+        cx.string_bytes_max = shared.string_bytes_max.load(Ordering::Relaxed);
+        let outcome = execute(&mut cx, call.request);
+        drop(cx);
+        if outcome.is_err() {
+            call.reply.truncate(start);
+        } else if !observer.events.is_empty() {
+            shared.publish(observer.events);
+        }
+        outcome
+    }
+
+    /// Runs commands, one after another, for the sake of the blocks that they read: afterwards these are cached.
+    /// Their effects and replies are thrown away. Takes as long as the disk does.
+    pub fn prefetch<'c>(
+        &self,
+        calls: impl IntoIterator<Item = (&'static haypile_commands::table::Known, &'c haypile_resp::Request, u16)>,
+        random: &mut dyn Random,
+    ) {
+        let mut overlay = Overlay::new();
+        overlay.begin_turn();
+        overlay.begin_entry(0);
+        let mut reply = Reply::new(Version::Resp2);
+        for (command, request, db) in calls {
+            let Handler::Data(execute) = command.spec.handler else { continue };
+            let view = View::writing(&self.shared.store, &mut overlay, Tier::Disk);
+            let mut deaf = Deaf;
+            let mut cx = Cx::new(view, &mut reply, &mut deaf, random, db, self.shared.clock.now_ms());
+            // Whatever it says: it is evaluated again in its turn.
+            let _ = execute(&mut cx, request);
+            drop(cx);
+            reply.clear();
+        }
+    }
+
+    /// Hands tasks to the writer; the vector is empty afterwards. They are finished on this thread or another.
+    pub fn submit(&self, tasks: &mut Vec<Box<dyn Task>>) {
+        let shared = &*self.shared;
+        if let Some(writer) = shared.writer.try_lock() {
+            shared.run(writer, tasks);
+        } else {
+            let mut queue = shared.queue.lock();
+            queue.append(tasks);
+            shared.queued.store(queue.len(), Ordering::SeqCst);
+        }
+        // Who pushes while the turn is taken relies on its holder to look again after letting go; both sides look,
+        // so one of them sees the task.
+        while shared.queued.load(Ordering::SeqCst) > 0 {
+            let Some(writer) = shared.writer.try_lock() else { return };
+            shared.run(writer, tasks);
+        }
+    }
+
+    /// Ends the wait of a blocked client: with an error, or as if its time were over. False if it does not wait.
+    pub fn unblock(&self, client: u64, why: Option<CommandError>) -> bool {
+        let mut writer = self.shared.writer.lock();
+        let Some(mut task) = writer.blocked.remove(client) else { return false };
+        drop(writer);
+        task.unblock(why);
+        task.finish(Ok(()));
+        true
+    }
+
+    /// Forgets a blocked client whose connection is gone.
+    pub fn forget(&self, client: u64) -> Option<Box<dyn Task>> {
+        self.shared.writer.lock().blocked.remove(client)
+    }
+
+    /// Evaluates something of the server's own in a turn and waits until it is committed.
+    pub fn run_internal<R: Send>(&self, body: impl FnOnce(&mut Turn<'_>) -> R + Send) -> Result<R, CommitError> {
+        self.shared.run_internal(body)
+    }
+
+    /// Exact counters of each database.
+    pub fn counts(&self) -> Vec<Counts> {
+        let view = View::reading(&self.shared.store, Tier::Memory, false);
+        (0..view.databases()).map(|db| view.counts(view.space(db))).collect()
+    }
+
+    /// Figures.
+    pub fn stats(&self) -> PartitionStats {
+        let writer = self.shared.writer.lock();
+        let (oplog, blocked_clients) = (writer.oplog.stats(), writer.blocked.len());
+        let position = Position::new(writer.term, writer.next_index - 1);
+        drop(writer);
+        let syncer = &self.shared.syncer;
+        PartitionStats {
+            position,
+            durable: syncer.durable(),
+            hits: self.shared.counters.hits.load(Ordering::Relaxed),
+            misses: self.shared.counters.misses.load(Ordering::Relaxed),
+            expired: self.shared.counters.expired.load(Ordering::Relaxed),
+            blocked_clients,
+            oplog,
+            fsyncs: syncer.fsyncs(),
+            fsync_us_total: syncer.fsync_us_total(),
+            fsync_us_last: syncer.fsync_us_last(),
+        }
+    }
+
+    /// Sets hits, misses and expired to zero: CONFIG RESETSTAT.
+    pub fn reset_counters(&self) {
+        let counters = &self.shared.counters;
+        for counter in [&counters.hits, &counters.misses, &counters.expired] {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Why writes are refused; `None` while they are taken.
+    pub fn refusal(&self) -> Option<String> {
+        self.shared.refusal.lock().as_ref().map(|r| r.text.clone())
+    }
+
+    /// Changes when entries count as committed.
+    pub fn set_sync(&self, policy: haypile_oplog::SyncPolicy) {
+        self.shared.writer.lock().oplog.set_sync(policy);
+        self.shared.commits.wake();
+    }
+
+    /// Changes how much of the log is kept for consumers that come back.
+    pub fn set_retention(&self, bytes_max: u64, ms_max: u64) {
+        self.shared.writer.lock().oplog.set_retention(bytes_max, ms_max);
+    }
+
+    /// Makes everything durable: the log is synced and the store flushed. For a clean stop, after which the next start
+    /// has nothing to replay.
+    pub fn close(&self) -> Result<(), PartitionError> {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.commits.stop();
+        self.shared.syncer.sync()?;
+        self.shared.settle();
+        self.shared.store.flush()?;
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Takes the turn: evaluates `own` and what is queued, commits, and finishes them.
+    fn run(&self, mut writer: MutexGuard<'_, Writer>, own: &mut Vec<Box<dyn Task>>) {
+        let mut tasks = std::mem::take(own);
+        {
+            let mut queue = self.queue.lock();
+            tasks.append(&mut queue);
+            self.queued.store(0, Ordering::SeqCst);
+        }
+        let mut rest = tasks.into_iter();
+        loop {
+            while writer.uncommitted_bytes > self.uncommitted_bytes_max && self.refusal().is_none() {
+                self.committed.wait(&mut writer);
+            }
+            let done = self.evaluate(&mut writer, &mut rest);
+            let more = rest.len() > 0;
+            let finished = self.end_turn(&mut writer, done);
+            if more {
+                finished.finish();
+                continue;
+            }
+            drop(writer);
+            finished.finish();
+            return;
+        }
+    }
+
+    /// Evaluates tasks until they or the turn's limits are used up; gives those that are done.
+    fn evaluate(&self, writer: &mut Writer, tasks: &mut std::vec::IntoIter<Box<dyn Task>>) -> Vec<Box<dyn Task>> {
+        writer.overlay.begin_turn();
+        writer.now_ms = self.clock.now_ms().max(writer.now_ms);
+        let mut done = Vec::with_capacity(tasks.len());
+        while done.len() < TURN_TASKS_MAX && writer.overlay.turn_bytes() < TURN_BYTES_MAX {
+            let Some(mut task) = tasks.next() else { break };
+            match task.evaluate(&mut Turn::new(self, writer)) {
+                Step::Done => done.push(task),
+                Step::Blocked { db, keys } => writer.blocked.insert(task, db, keys),
+            }
+            if !writer.heard.ready.is_empty() {
+                self.serve_ready(writer, &mut done);
+            }
+        }
+        done
+    }
+
+    /// Evaluates those again who wait for keys that have become ready, first come first, until none is left.
+    fn serve_ready(&self, writer: &mut Writer, done: &mut Vec<Box<dyn Task>>) {
+        while !writer.heard.ready.is_empty() {
+            let ready = std::mem::take(&mut writer.heard.ready);
+            for (db, key) in ready {
+                for client in writer.blocked.waiters(db, &key) {
+                    let Some(mut task) = writer.blocked.lend(client) else { continue };
+                    match task.evaluate(&mut Turn::new(self, writer)) {
+                        Step::Done => {
+                            writer.blocked.remove(client);
+                            done.push(task);
+                        }
+                        Step::Blocked { .. } => writer.blocked.give_back(client, task),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Appends the turn's entries. With `sync always` it then waits in line for the sync; else it is committed.
+    fn end_turn(&self, writer: &mut Writer, done: Vec<Box<dyn Task>>) -> Finished {
+        let events = std::mem::take(&mut writer.heard.events);
+        let (overlay, oplog) = (&writer.overlay, &mut writer.oplog);
+        let first = oplog.last().index + 1;
+        let clock = self.clock.now_us().max(writer.last_clock + 1);
+        let mut last = None;
+        for (index, payload) in overlay.newest_entries() {
+            let position = Position::new(writer.term, index);
+            oplog.push(position, clock, payload);
+            last = Some(position);
+        }
+        let Some(last) = last else {
+            writer.overlay.drop_empty_newest();
+            if let Some(pending) = writer.pending.back_mut() {
+                // It may have read what is not committed yet: it finishes with that.
+                pending.tasks.extend(done);
+                pending.events.extend(events);
+                return Finished::nothing();
+            }
+            self.publish(events);
+            return Finished { tasks: done, error: None };
+        };
+        if let Err(error) = oplog.write() {
+            let error = CommitError::from_log(&error);
+            tracing::error!(%error, "the log cannot be written");
+            writer.overlay.abandon_newest();
+            writer.next_index = first;
+            self.refuse(&error);
+            return Finished { tasks: done, error: Some(error) };
+        }
+        writer.last_clock = clock;
+        let bytes = writer.overlay.turn_bytes();
+        writer.uncommitted_bytes += bytes;
+        writer.logged_bytes += bytes as u64;
+        writer.pending.push_back(PendingTurn { position: last, clock, bytes, tasks: done, events });
+        if writer.oplog.sync_policy() == haypile_oplog::SyncPolicy::Always {
+            self.commits.wake();
+            return Finished::nothing();
+        }
+        self.apply_through(writer, last.index)
+    }
+
+    /// Applies the pending turns up to an index that is committed.
+    pub(crate) fn apply_through(&self, writer: &mut Writer, index: u64) -> Finished {
+        let mut finished = Finished::nothing();
+        while writer.pending.front().is_some_and(|turn| turn.position.index <= index) {
+            let Some(turn) = writer.pending.pop_front() else { break };
+            match self.store.apply_oldest(&mut writer.overlay, turn.position, turn.clock) {
+                Ok(applied) => {
+                    writer.uncommitted_bytes -= turn.bytes;
+                    if applied.remapped {
+                        self.commits.unmapped();
+                    }
+                    self.publish(turn.events);
+                    finished.tasks.extend(turn.tasks);
+                }
+                Err(error) => {
+                    // It is logged and will be applied at the next start; until then nothing may be built upon it.
+                    let error = CommitError::Poisoned(error.to_string());
+                    tracing::error!(%error, "a committed entry cannot be applied");
+                    self.refuse(&error);
+                    finished.tasks.extend(turn.tasks);
+                    finished.tasks.extend(writer.pending.drain(..).flat_map(|t| t.tasks));
+                    finished.error = Some(error);
+                    break;
+                }
+            }
+        }
+        self.committed.notify_all();
+        finished
+    }
+
+    /// Fails everything that waits for a sync which will not come.
+    pub(crate) fn fail_pending(&self, error: CommitError) {
+        self.refuse(&error);
+        let mut writer = self.writer.lock();
+        let tasks = writer.pending.drain(..).flat_map(|t| t.tasks).collect();
+        drop(writer);
+        self.committed.notify_all();
+        Finished { tasks, error: Some(error) }.finish();
+    }
+
+    /// Applies all that is durable.
+    pub(crate) fn settle(&self) {
+        let mut writer = self.writer.lock();
+        let durable = self.syncer.durable_index();
+        let finished = self.apply_through(&mut writer, durable);
+        drop(writer);
+        finished.finish();
+    }
+
+    pub(crate) fn run_internal<R: Send>(&self, body: impl FnOnce(&mut Turn<'_>) -> R + Send) -> Result<R, CommitError> {
+        let mut writer = self.writer.lock();
+        writer.overlay.begin_turn();
+        writer.now_ms = self.clock.now_ms().max(writer.now_ms);
+        let result = body(&mut Turn::new(self, &mut writer));
+        let mut done = Vec::new();
+        self.serve_ready(&mut writer, &mut done);
+        let finished = self.end_turn(&mut writer, done);
+        let position = writer.oplog.last();
+        let always = !writer.pending.is_empty();
+        drop(writer);
+        let error = finished.error.clone();
+        finished.finish();
+        if let Some(error) = error {
+            return Err(error);
+        }
+        if always {
+            self.syncer.sync_to(position.index).map_err(|e| CommitError::from_log(&e))?;
+            self.settle();
+        }
+        // Who queued up behind this turn has nobody else to take theirs.
+        while self.queued.load(Ordering::SeqCst) > 0 {
+            let Some(writer) = self.writer.try_lock() else { break };
+            self.run(writer, &mut Vec::new());
+        }
+        Ok(result)
+    }
+
+    pub(crate) fn publish(&self, events: Vec<Event>) {
+        if !events.is_empty()
+            && let Some(hooks) = self.hooks.lock().clone()
+        {
+            hooks.events(events);
+        }
+    }
+
+    /// The error for a write while writes are refused.
+    pub(crate) fn refusal(&self) -> Option<CommandError> {
+        if !self.refused.load(Ordering::Acquire) {
+            return None;
+        }
+        self.refusal.lock().as_ref().map(|r| CommandError::reply(r.text.clone()))
+    }
+
+    pub(crate) fn refusal_is_no_space(&self) -> Option<bool> {
+        self.refusal.lock().as_ref().map(|r| r.no_space)
+    }
+
+    pub(crate) fn refuse(&self, error: &CommitError) {
+        let no_space = matches!(error, CommitError::NoSpace(_));
+        let mut refusal = self.refusal.lock();
+        if refusal.as_ref().is_none_or(|r| r.no_space || !no_space) {
+            *refusal = Some(Refusal { text: error.to_string(), no_space });
+        }
+        self.refused.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn accept_again(&self) {
+        let mut refusal = self.refusal.lock();
+        *refusal = None;
+        self.refused.store(false, Ordering::Release);
+    }
+}
+
+/// Tasks to finish once the turn is let go.
+pub(crate) struct Finished {
+    tasks: Vec<Box<dyn Task>>,
+    error: Option<CommitError>,
+}
+
+impl Finished {
+    fn nothing() -> Self {
+        Finished { tasks: Vec::new(), error: None }
+    }
+
+    pub(crate) fn finish(self) {
+        for task in self.tasks {
+            task.finish(match &self.error {
+                None => Ok(()),
+                Some(error) => Err(error),
+            });
+        }
+    }
+}

@@ -1,0 +1,181 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use haypile_commands::table::Known;
+use haypile_commands::{CommandError, Cx, Flags, Handler, Outcome};
+use haypile_resp::{Reply, Request};
+use haypile_store::{Savepoint, Tier, View};
+
+use crate::observer::TurnObserver;
+use crate::partition::{Shared, Writer};
+use crate::watch::WatchFlag;
+
+/// One command to evaluate.
+pub struct Call<'a> {
+    /// Which.
+    pub command: &'static Known,
+    /// Its arguments.
+    pub request: &'a Request,
+    /// Where the reply goes. After an error it is as it was before.
+    pub reply: &'a mut Reply,
+    /// The selected database.
+    pub db: u16,
+    /// How far reads may go. With [`Tier::Memory`] a missing block gives `StoreError::Cold`, without effects.
+    pub tier: Tier,
+    /// Whether a blocking command may wait.
+    pub may_block: bool,
+}
+
+/// The right to write: held by one thread at a time.
+pub struct Turn<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) writer: &'a mut Writer,
+    in_transaction: bool,
+}
+
+impl<'a> Turn<'a> {
+    pub(crate) fn new(shared: &'a Shared, writer: &'a mut Writer) -> Self {
+        Turn { shared, writer, in_transaction: false }
+    }
+
+    /// Milliseconds since the epoch, the same for the whole turn.
+    pub fn now_ms(&self) -> u64 {
+        self.writer.now_ms
+    }
+
+    /// Evaluates one command. Outside of [`Turn::transaction`] its effects are one log entry.
+    pub fn execute(&mut self, call: Call<'_>) -> Outcome {
+        let Handler::Data(execute) = call.command.spec.handler else {
+            return Err(CommandError::reply("ERR this command cannot be evaluated by a partition"));
+        };
+        let writes = call.command.spec.flags.has(Flags::WRITE);
+        if writes && let Some(refusal) = self.shared.refusal() {
+            return Err(refusal);
+        }
+        if !self.in_transaction {
+            self.begin_entry();
+        }
+        let start = call.reply.len();
+        let mark = self.mark();
+        if writes {
+            let key = call.command.spec.keys.first_of(call.request).unwrap_or_default();
+            self.writer.overlay.tag(call.command.spec.name.as_bytes(), call.db, key);
+        }
+        let Writer { overlay, random, watch, blocked, heard, now_ms, .. } = &mut *self.writer;
+        let mut observer = TurnObserver { counters: &self.shared.counters, watch, blocked, heard };
+        let view = View::writing(&self.shared.store, overlay, call.tier);
+        let mut cx = Cx::new(view, call.reply, &mut observer, &mut **random, call.db, *now_ms);
+        cx.may_block = call.may_block && !self.in_transaction;
+        cx.reads_only = !writes;
+        cx.string_bytes_max = self.shared.string_bytes_max.load(Ordering::Relaxed);
+        let outcome = execute(&mut cx, call.request);
+        drop(cx);
+        if outcome.is_err() {
+            call.reply.truncate(start);
+            self.take_back(mark);
+        }
+        if !self.in_transaction {
+            self.end_entry();
+        }
+        outcome
+    }
+
+    /// Runs `body`; everything it executes is one log entry. If it gives an error, all of it is taken back.
+    pub fn transaction<E>(&mut self, body: impl FnOnce(&mut Turn<'_>) -> Result<(), E>) -> Result<(), E> {
+        assert!(!self.in_transaction, "a transaction within a transaction");
+        self.begin_entry();
+        let mark = self.mark();
+        self.in_transaction = true;
+        let outcome = body(self);
+        self.in_transaction = false;
+        if outcome.is_err() {
+            self.take_back(mark);
+        }
+        self.end_entry();
+        outcome
+    }
+
+    /// Marks a key as watched by a client.
+    pub fn watch(&mut self, db: u16, key: &[u8], flag: &Arc<WatchFlag>) {
+        self.writer.watch.add(db, key, flag);
+    }
+
+    /// Ends that.
+    pub fn unwatch(&mut self, db: u16, key: &[u8], flag: &Arc<WatchFlag>) {
+        self.writer.watch.remove(db, key, flag);
+    }
+
+    /// True if a database has keys that expire.
+    pub fn has_expires(&mut self, db: u16) -> bool {
+        let view = View::writing(&self.shared.store, &mut self.writer.overlay, Tier::Disk);
+        view.counts(view.space(db)).expires > 0
+    }
+
+    /// `None` if the key is not there; else whether its time is over though it has not been removed yet.
+    pub fn is_stale(&mut self, db: u16, key: &[u8]) -> Result<Option<bool>, CommandError> {
+        let Writer { overlay, random, now_ms, .. } = &mut *self.writer;
+        let view = View::writing(&self.shared.store, overlay, Tier::Disk);
+        let mut reply = Reply::new(haypile_resp::Version::Resp2);
+        let mut deaf = haypile_commands::Deaf;
+        let cx = Cx::new(view, &mut reply, &mut deaf, &mut **random, db, *now_ms);
+        let row = cx.raw_row(&haypile_store::keys::meta_key(key))?;
+        Ok(row.map(|row| row.header.expire_at.is_some_and(|at| at <= *now_ms)))
+    }
+
+    /// Evaluates something of the server's own as one entry, with a context on database `db`.
+    pub fn internal<R>(
+        &mut self,
+        name: &str,
+        db: u16,
+        body: impl FnOnce(&mut Cx<'_>) -> Result<R, CommandError>,
+    ) -> Result<R, CommandError> {
+        if let Some(refusal) = self.shared.refusal() {
+            return Err(refusal);
+        }
+        self.begin_entry();
+        let mark = self.mark();
+        self.writer.overlay.tag(name.as_bytes(), db, b"");
+        let mut reply = Reply::new(haypile_resp::Version::Resp2);
+        let Writer { overlay, random, watch, blocked, heard, now_ms, .. } = &mut *self.writer;
+        let mut observer = TurnObserver { counters: &self.shared.counters, watch, blocked, heard };
+        let view = View::writing(&self.shared.store, overlay, Tier::Disk);
+        let mut cx = Cx::new(view, &mut reply, &mut observer, &mut **random, db, *now_ms);
+        let outcome = body(&mut cx);
+        drop(cx);
+        if outcome.is_err() {
+            self.take_back(mark);
+        }
+        self.end_entry();
+        outcome
+    }
+
+    fn begin_entry(&mut self) {
+        self.writer.overlay.begin_entry(self.writer.next_index);
+    }
+
+    fn end_entry(&mut self) {
+        if self.writer.overlay.end_entry().is_some() {
+            self.writer.next_index += 1;
+        }
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            savepoint: self.writer.overlay.savepoint(),
+            events: self.writer.heard.events.len(),
+            ready: self.writer.heard.ready.len(),
+        }
+    }
+
+    fn take_back(&mut self, mark: Mark) {
+        self.writer.overlay.rollback(mark.savepoint);
+        self.writer.heard.events.truncate(mark.events);
+        self.writer.heard.ready.truncate(mark.ready);
+    }
+}
+
+struct Mark {
+    savepoint: Savepoint,
+    events: usize,
+    ready: usize,
+}

@@ -1,0 +1,167 @@
+use std::sync::atomic::Ordering;
+
+use haypile_commands::table::{self, Known};
+use haypile_commands::{CommandError, Handler, Outcome};
+use haypile_partition::{Call, Turn};
+use haypile_resp::Request;
+use haypile_store::StoreError;
+
+use super::{Execute, ServerCx, execute};
+use crate::session::{Multi, Watch};
+
+pub(super) const FUNCTIONS: &[(&str, Execute)] =
+    &[("multi", multi), ("exec", exec), ("discard", discard), ("watch", watch), ("unwatch", unwatch)];
+
+fn multi(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    if cx.session.multi.is_some() {
+        return Err(CommandError::reply("ERR MULTI calls can not be nested"));
+    }
+    cx.session.multi = Some(Multi::default());
+    cx.client.multi.store(1, Ordering::Relaxed);
+    cx.reply.ok();
+    Ok(())
+}
+
+fn discard(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    if cx.session.multi.is_none() {
+        return Err(CommandError::reply("ERR DISCARD without MULTI"));
+    }
+    end_multi(cx);
+    unwatch_all(cx);
+    cx.reply.ok();
+    Ok(())
+}
+
+fn watch(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
+    if cx.session.multi.is_some() {
+        return Err(CommandError::reply("ERR WATCH inside MULTI is not allowed"));
+    }
+    let Some(turn) = cx.turn.as_deref_mut() else { return Err(outside_of_turn()) };
+    let db = cx.session.db;
+    let watch = cx.session.watch.get_or_insert_with(Watch::default);
+    for key in request.iter().skip(1) {
+        if watch.keys.iter().any(|(d, k, _)| *d == db && k == key) {
+            continue;
+        }
+        let stale = turn.is_stale(db, key)?.unwrap_or(false);
+        turn.watch(db, key, &watch.flag);
+        watch.keys.push((db, key.to_vec(), stale));
+    }
+    cx.client.watching.store(watch.keys.len(), Ordering::Relaxed);
+    cx.reply.ok();
+    Ok(())
+}
+
+fn unwatch(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    unwatch_all(cx);
+    cx.reply.ok();
+    Ok(())
+}
+
+/// Ends the open transaction without evaluating it.
+pub(super) fn end_multi(cx: &mut ServerCx<'_, '_>) {
+    cx.session.multi = None;
+    cx.client.multi.store(0, Ordering::Relaxed);
+}
+
+/// Forgets the watched keys. Evaluated in a turn if there are any.
+pub(super) fn unwatch_all(cx: &mut ServerCx<'_, '_>) {
+    if let (Some(watch), Some(turn)) = (cx.session.watch.take(), cx.turn.as_deref_mut()) {
+        for (db, key, _) in &watch.keys {
+            turn.unwatch(*db, key, &watch.flag);
+        }
+    }
+    cx.client.watching.store(0, Ordering::Relaxed);
+}
+
+fn outside_of_turn() -> CommandError {
+    CommandError::reply("ERR the command was not evaluated by the writer")
+}
+
+fn exec(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    let Some(multi) = cx.session.multi.take() else {
+        return Err(CommandError::reply("ERR EXEC without MULTI"));
+    };
+    if multi.aborted {
+        end_multi(cx);
+        unwatch_all(cx);
+        return Err(CommandError::reply("EXECABORT Transaction discarded because of previous errors."));
+    }
+    if is_dirty(cx)? {
+        end_multi(cx);
+        unwatch_all(cx);
+        cx.reply.null_array();
+        return Ok(());
+    }
+    let Some(turn) = cx.turn.take() else { return Err(outside_of_turn()) };
+    let start = cx.reply.len();
+    let db = cx.session.db;
+    cx.reply.array(multi.queue.len());
+    let outcome = turn.transaction(|turn| {
+        for request in &multi.queue {
+            if let Err(error) = run_queued(cx, turn, request) {
+                if matches!(error, CommandError::Store(StoreError::Cold)) {
+                    return Err(error);
+                }
+                let text = match error {
+                    CommandError::Reply(text) => text.to_string(),
+                    other => format!("ERR {other}"),
+                };
+                cx.node.stats.error(&text);
+                cx.reply.error(&text);
+            }
+        }
+        Ok(())
+    });
+    cx.turn = Some(turn);
+    if let Err(cold) = outcome {
+        // Nothing has happened: the same EXEC comes again when the blocks are cached.
+        cx.reply.truncate(start);
+        cx.session.db = db;
+        cx.session.multi = Some(multi);
+        return Err(cold);
+    }
+    end_multi(cx);
+    unwatch_all(cx);
+    Ok(())
+}
+
+/// True if a watched key has changed, or its time was over since.
+fn is_dirty(cx: &mut ServerCx<'_, '_>) -> Result<bool, CommandError> {
+    let (Some(watch), Some(turn)) = (&cx.session.watch, cx.turn.as_deref_mut()) else { return Ok(false) };
+    if watch.flag.is_dirty() {
+        return Ok(true);
+    }
+    for (db, key, was_stale) in &watch.keys {
+        if !was_stale && turn.is_stale(*db, key)? == Some(true) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn run_queued(cx: &mut ServerCx<'_, '_>, turn: &mut Turn<'_>, request: &Request) -> Outcome {
+    let known: &'static Known = table::resolve(request)?;
+    cx.node.stats.called(known.id, 0);
+    match known.spec.handler {
+        Handler::Data(_) => turn.execute(Call {
+            command: known,
+            request,
+            reply: cx.reply,
+            db: cx.session.db,
+            tier: cx.tier,
+            may_block: false,
+        }),
+        _ => {
+            let mut inner = ServerCx {
+                node: cx.node,
+                client: cx.client,
+                session: cx.session,
+                reply: cx.reply,
+                turn: Some(turn),
+                tier: cx.tier,
+            };
+            execute(known, &mut inner, request)
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! A connection's requests on their way: who evaluates them, in which order, and what they reply.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use haypile_commands::table::{self, Known};
+use haypile_commands::{Block, CommandError, Flags, Handler, OnTimeout, Outcome};
+use haypile_partition::{Call, CommitError, Step, Task, Turn};
+use haypile_resp::{Reply, Request, Version};
+use haypile_store::{StoreError, Tier};
+
+use crate::client::Client;
+use crate::commands::{self, ServerCx};
+use crate::io::Message;
+use crate::node::Node;
+use crate::session::{Multi, Replies, Session};
+
+/// The requests of one connection that have been read and not been answered, with all that their evaluation needs. It
+/// moves as a whole: from the connection's thread to the partition's writer or to the pool, and back.
+pub struct Job {
+    /// The server.
+    pub node: Arc<Node>,
+    /// Whose it is.
+    pub client: Arc<Client>,
+    /// The connection's state.
+    pub session: Session,
+    /// What is to be evaluated, in order.
+    pub requests: VecDeque<Request>,
+    /// Replies so far.
+    pub reply: Reply,
+    /// What has to happen next.
+    pub next: Next,
+    /// How far the reads of the first request may go.
+    tier: Tier,
+    /// Where the replies of the current turn start, and how many requests it has evaluated.
+    turn: (usize, usize),
+    /// What the first request waits for.
+    block: Option<Block>,
+}
+
+/// What has to happen next with a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// All requests are answered, or the connection is to be closed.
+    Idle,
+    /// The first request needs the writer.
+    Turn,
+    /// The first request needs the disk.
+    Disk,
+    /// Replies are to be written first, then the first request waits.
+    Flush,
+    /// Clients are paused.
+    Pause,
+}
+
+/// Why the evaluation of a request stopped without a reply.
+enum Stop {
+    Turn,
+    Disk,
+    Pause,
+    Block(Block),
+}
+
+impl Job {
+    /// A job without requests for a new connection.
+    pub fn new(node: Arc<Node>, client: Arc<Client>) -> Self {
+        let authenticated = node.config.load().requirepass.is_empty();
+        Job {
+            node,
+            client,
+            session: Session { authenticated, ..Session::default() },
+            requests: VecDeque::new(),
+            reply: Reply::new(Version::Resp2),
+            next: Next::Idle,
+            tier: Tier::Memory,
+            turn: (0, 0),
+            block: None,
+        }
+    }
+
+    /// Evaluates requests until none is left or one cannot be evaluated here; says so in `next`. Without a turn, that
+    /// is the first one that writes.
+    pub fn run(&mut self, mut turn: Option<&mut Turn<'_>>) {
+        let mut clock = Instant::now();
+        self.next = Next::Idle;
+        while let Some(request) = self.requests.pop_front() {
+            if self.session.close || self.client.killed.load(Ordering::Relaxed) {
+                self.requests.clear();
+                break;
+            }
+            let outcome = self.step(&request, turn.as_deref_mut(), &mut clock);
+            let stop = match outcome {
+                Ok(()) => {
+                    self.tier = Tier::Memory;
+                    self.turn.1 += 1;
+                    continue;
+                }
+                Err(stop) => stop,
+            };
+            self.requests.push_front(request);
+            self.next = match stop {
+                Stop::Turn => Next::Turn,
+                Stop::Disk => Next::Disk,
+                Stop::Pause => Next::Pause,
+                Stop::Block(block) => {
+                    self.block = Some(block);
+                    Next::Flush
+                }
+            };
+            break;
+        }
+    }
+
+    /// Evaluates one request, whatever it is.
+    fn step(&mut self, request: &Request, turn: Option<&mut Turn<'_>>, clock: &mut Instant) -> Result<(), Stop> {
+        let start = self.reply.len();
+        let skip = self.session.replies == Replies::SkipNext;
+        let known = match table::resolve(request) {
+            Ok(known) => known,
+            Err(error) => {
+                self.refuse(&error, None);
+                self.mute(start, skip);
+                return Ok(());
+            }
+        };
+        if let Err(error) = self.admit(known, request) {
+            self.refuse(&error, Some(known));
+            self.mute(start, skip);
+            return Ok(());
+        }
+        if self.node.is_paused(self.writes(known)) && !commands::runs_while_paused(known) {
+            return Err(Stop::Pause);
+        }
+        if let Some(multi) = &mut self.session.multi
+            && !commands::runs_in_multi(known)
+        {
+            multi.writes |= known.spec.flags.has(Flags::WRITE);
+            multi.queue.push(request.clone());
+            self.client.multi.store(multi.queue.len() + 1, Ordering::Relaxed);
+            self.reply.simple("QUEUED");
+            self.mute(start, skip);
+            return Ok(());
+        }
+        let outcome = self.evaluate_one(known, request, turn)?;
+        let now = Instant::now();
+        let micros = now.duration_since(*clock).as_micros() as u64;
+        *clock = now;
+        match outcome {
+            Ok(()) => {}
+            Err(CommandError::Store(StoreError::Cold)) => {
+                self.reply.truncate(start);
+                return Err(Stop::Disk);
+            }
+            Err(CommandError::Block(block)) => return Err(Stop::Block(block)),
+            Err(error) => {
+                let text = error_text(&error);
+                self.node.stats.error(&text);
+                self.node.stats.command(known.id).failed.fetch_add(1, Ordering::Relaxed);
+                self.reply.error(&text);
+            }
+        }
+        self.node.called(known, request, micros, &self.client);
+        self.mute(start, skip);
+        Ok(())
+    }
+
+    fn evaluate_one(
+        &mut self,
+        known: &'static Known,
+        request: &Request,
+        turn: Option<&mut Turn<'_>>,
+    ) -> Result<Outcome, Stop> {
+        let outcome = match known.spec.handler {
+            Handler::Data(_) => {
+                let call = Call {
+                    command: known,
+                    request,
+                    reply: &mut self.reply,
+                    db: self.session.db,
+                    tier: self.tier,
+                    may_block: true,
+                };
+                match turn {
+                    Some(turn) => turn.execute(call),
+                    None if known.spec.flags.has(Flags::WRITE) => return Err(Stop::Turn),
+                    None => self.node.read(call),
+                }
+            }
+            Handler::Server => {
+                if turn.is_none() && commands::needs_turn(known, &self.session) {
+                    return Err(Stop::Turn);
+                }
+                let mut cx = ServerCx {
+                    node: &self.node,
+                    client: &self.client,
+                    session: &mut self.session,
+                    reply: &mut self.reply,
+                    turn,
+                    tier: self.tier,
+                };
+                commands::execute(known, &mut cx, request)
+            }
+            Handler::Container => Err(CommandError::reply(format!(
+                "ERR wrong number of arguments for '{}' command",
+                known.full_name
+            ))),
+        };
+        Ok(outcome)
+    }
+
+    /// What forbids a request before it is looked at any closer.
+    fn admit(&self, known: &Known, request: &Request) -> Result<(), CommandError> {
+        let spec = known.spec;
+        if !self.session.authenticated && !spec.flags.has(Flags::NO_AUTH) {
+            return Err(CommandError::reply("NOAUTH Authentication required."));
+        }
+        let subscribed = self.client.subscription_count() > 0 && self.reply.version() == Version::Resp2;
+        if subscribed && !commands::runs_while_subscribed(known) {
+            return Err(CommandError::reply(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+                 this context",
+                String::from_utf8_lossy(&request[0]).to_lowercase()
+            )));
+        }
+        if self.session.multi.is_some() && spec.flags.has(Flags::NO_MULTI) {
+            return Err(CommandError::reply("ERR Command not allowed inside a transaction"));
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, error: &CommandError, known: Option<&Known>) {
+        if let Some(multi) = &mut self.session.multi {
+            multi.aborted = true;
+        }
+        if let Some(known) = known {
+            self.node.stats.command(known.id).rejected.fetch_add(1, Ordering::Relaxed);
+        }
+        let text = error.to_string();
+        self.node.stats.error(&text);
+        self.reply.error(&text);
+    }
+
+    /// Takes a reply back that the client does not want.
+    fn mute(&mut self, start: usize, skip: bool) {
+        if skip {
+            self.reply.truncate(start);
+            if self.session.replies == Replies::SkipNext {
+                self.session.replies = Replies::On;
+            }
+        } else if self.session.replies == Replies::Off {
+            self.reply.truncate(start);
+        }
+    }
+
+    fn writes(&self, known: &Known) -> bool {
+        let exec_writes = |multi: &Multi| known.spec.name == "exec" && multi.writes;
+        known.spec.flags.has(Flags::WRITE)
+            || commands::counts_as_write(known)
+            || self.session.multi.as_ref().is_some_and(exec_writes)
+    }
+
+    /// On a pool thread: gets what the first request needs off the disk, and sends the job home, or to the writer.
+    pub fn warm_up(mut self: Box<Self>) {
+        self.tier = Tier::Disk;
+        self.node.stats.cold_reads.fetch_add(1, Ordering::Relaxed);
+        let mut random = crate::random::SplitMix64::from_system();
+        if let Some(request) = self.requests.front() {
+            let queued = self.session.multi.as_ref().map_or(&[][..], |m| &m.queue[..]);
+            let db = self.session.db;
+            let calls = std::iter::once(request)
+                .chain(queued)
+                .filter_map(|request| Some((table::resolve(request).ok()?, request, db)));
+            let reads_only = table::resolve(request)
+                .is_ok_and(|k| matches!(k.spec.handler, Handler::Data(_)) && !k.spec.flags.has(Flags::WRITE));
+            if !reads_only || self.session.multi.is_some() {
+                self.node.partition.prefetch(calls, &mut random);
+            } else if let Some(request) = self.requests.pop_front() {
+                // Nobody waits for this thread: the read itself can be done here.
+                let mut clock = Instant::now();
+                if self.step(&request, None, &mut clock).is_err() {
+                    self.requests.push_front(request);
+                }
+                self.tier = Tier::Memory;
+            }
+        }
+        self.next = Next::Turn;
+        self.send_home();
+    }
+
+    fn send_home(self: Box<Self>) {
+        let home = self.client.home.clone();
+        home.push(Message::Job(self));
+    }
+}
+
+fn error_text(error: &CommandError) -> String {
+    match error {
+        CommandError::Reply(text) => text.to_string(),
+        other => format!("ERR {other}"),
+    }
+}
+
+impl Task for Job {
+    fn client(&self) -> u64 {
+        self.client.id
+    }
+
+    fn evaluate(&mut self, turn: &mut Turn<'_>) -> Step {
+        let waited = self.block.take();
+        self.turn = (self.reply.len(), 0);
+        self.run(Some(turn));
+        if self.next == Next::Flush && self.reply.is_empty() {
+            let Some(block) = &self.block else { return Step::Done };
+            let keys = block.keys.clone();
+            if waited.is_some() {
+                // It waits since earlier: the deadline stays what it was.
+                return Step::Blocked { db: self.session.db, keys };
+            }
+            self.client.blocked.store(true, Ordering::Relaxed);
+            let until = block.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms.min(1 << 40)));
+            let (client, token) = (self.client.id, self.client.token);
+            self.client.home.push(Message::Blocked { client, token, until });
+            return Step::Blocked { db: self.session.db, keys };
+        }
+        self.client.blocked.store(false, Ordering::Relaxed);
+        Step::Done
+    }
+
+    fn unblock(&mut self, why: Option<CommandError>) {
+        self.requests.pop_front();
+        self.client.blocked.store(false, Ordering::Relaxed);
+        let start = self.reply.len();
+        match (why, self.block.take()) {
+            (Some(error), _) => self.reply.error(&error.to_string()),
+            (None, Some(Block { on_timeout: OnTimeout::Null, .. })) => self.reply.null(),
+            (None, _) => self.reply.null_array(),
+        }
+        let skip = self.session.replies == Replies::SkipNext;
+        self.mute(start, skip);
+        self.next = Next::Idle;
+    }
+
+    fn finish(mut self: Box<Self>, outcome: Result<(), &CommitError>) {
+        if let Err(error) = outcome {
+            let (start, evaluated) = self.turn;
+            self.reply.truncate(start);
+            let text = error.to_string();
+            for _ in 0..evaluated {
+                self.reply.error(&text);
+            }
+        }
+        self.send_home();
+    }
+}

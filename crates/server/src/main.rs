@@ -1,0 +1,73 @@
+//! The `haypile` binary: reads the command line, runs the server until it is told to stop.
+
+use std::process::ExitCode;
+
+use haypile_server::cli::{self, Command};
+use haypile_server::config::Config;
+use haypile_server::logging;
+use haypile_server::node::Node;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os()) {
+        Ok(Command::Print(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Server { config }) => match serve(config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(text) => {
+                eprintln!("haypile: {text}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(error) => {
+            eprintln!("haypile: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn serve(config: Config) -> Result<(), String> {
+    let values = config.get();
+    let log = logging::start(&values).map_err(|e| format!("cannot open the log file {}: {e}", values.logfile))?;
+    let kept = config.set_without_effect();
+    if !kept.is_empty() {
+        tracing::warn!(keys = kept.join(" "), "these configuration keys are accepted but have no effect");
+    }
+    let mut signals = signal_hook::iterator::Signals::new([libc::SIGTERM, libc::SIGINT])
+        .map_err(|e| format!("cannot listen to signals: {e}"))?;
+    let node = Node::start(config, log).map_err(|e| e.to_string())?;
+    println!("{}", banner(&node));
+    let stopped = node.clone();
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                tracing::info!(signal, "stopping");
+                stopped.stop();
+            }
+        })
+        .map_err(|e| format!("cannot start a thread for signals: {e}"))?;
+    node.wait().map_err(|e| e.to_string())
+}
+
+fn banner(node: &Node) -> String {
+    let values = node.config.load();
+    let addresses: Vec<String> = values.bind.iter().map(|b| format!("{}:{}", b.host, node.port)).collect();
+    let http = match values.http_port {
+        0 => String::new(),
+        port => format!(", metrics on http port {port}"),
+    };
+    let dir = std::fs::canonicalize(&values.dir).unwrap_or_else(|_| values.dir.clone());
+    format!(
+        "haypile {} ready: listening on {}{http}; data in {}; sync {}; memory budget {} MiB",
+        env!("CARGO_PKG_VERSION"),
+        addresses.join(", "),
+        dir.display(),
+        values.sync,
+        node.memory_budget >> 20
+    )
+}

@@ -1,0 +1,349 @@
+//! One running server: its partition, its clients, its threads.
+
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use haypile_commands::table::Known;
+use haypile_commands::{Flags, Outcome};
+use haypile_partition::{Call, Event, Hooks, Maintenance, Partition, PartitionError};
+use haypile_resp::Request;
+use haypile_store::{SharedResources, StoreOptions};
+use haypile_types::{Clock, Random, SystemClock};
+use parking_lot::Mutex;
+
+use crate::client::{Client, Clients};
+use crate::config::{Config, NotifyFlags, Values};
+use crate::io::{self, Mailbox};
+use crate::logging::LogControl;
+use crate::pool::Pool;
+use crate::pubsub::{PubSub, Sort};
+use crate::random::SplitMix64;
+use crate::slowlog::SlowLog;
+use crate::stats::Stats;
+
+/// Why a server cannot start, or ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The data directory.
+    #[error("cannot {verb} {path}: {source}")]
+    Io {
+        /// What was attempted.
+        verb: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The operating system's words.
+        source: std::io::Error,
+    },
+    /// Another process uses the data directory.
+    #[error("{0} is in use by another process; stop it, or give this one another --dir")]
+    Locked(PathBuf),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {addr}: {source}")]
+    Listen {
+        /// The address.
+        addr: String,
+        /// The operating system's words.
+        source: std::io::Error,
+    },
+    /// The data.
+    #[error(transparent)]
+    Partition(#[from] PartitionError),
+}
+
+/// One running server.
+pub struct Node {
+    /// The configuration.
+    pub config: Config,
+    /// The data.
+    pub partition: Partition,
+    /// What the partition does by itself.
+    pub maintenance: Maintenance,
+    /// Who is connected.
+    pub clients: Clients,
+    /// Who listens.
+    pub pubsub: PubSub,
+    /// Counters.
+    pub stats: Stats,
+    /// Slow commands.
+    pub slowlog: SlowLog,
+    /// Threads for cold reads.
+    pub pool: Pool,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// When it started.
+    pub started: Instant,
+    /// Milliseconds since the epoch at which it started.
+    pub started_ms: u64,
+    /// 40 hexadecimal digits, new at each start.
+    pub run_id: String,
+    /// The port that clients connect to.
+    pub port: u16,
+    /// The level of the log.
+    pub log: LogControl,
+    /// Bytes that the block cache and the write buffers may take.
+    pub memory_budget: u64,
+    /// Seconds since the epoch of the last BGSAVE or start.
+    pub last_save: AtomicU64,
+    /// BGSAVE is at work.
+    pub saving: AtomicBool,
+    /// How the last BGSAVE ended.
+    pub last_save_ok: AtomicBool,
+    pause: Pause,
+    stopping: AtomicBool,
+    mailboxes: Vec<Arc<Mailbox>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    _lock: File,
+}
+
+/// CLIENT PAUSE.
+#[derive(Default)]
+struct Pause {
+    /// Milliseconds since the epoch; 0 = not paused.
+    until_ms: AtomicU64,
+    /// 0 = all, 1 = only what writes.
+    mode: AtomicU8,
+}
+
+/// The machine's memory or the container's share of it, bytes.
+fn machine_bytes() -> u64 {
+    let read = |path| fs::read_to_string(path).ok();
+    let total = read("/proc/meminfo")
+        .and_then(|text| {
+            let line = text.lines().find(|l| l.starts_with("MemTotal:"))?.to_owned();
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        })
+        .map_or(4 << 30, |kb| kb << 10);
+    let limit = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse::<u64>().ok());
+    limit.map_or(total, |limit| limit.min(total))
+}
+
+/// Largest part of the memory budget that unflushed writes may take, bytes: it bounds the replay after a crash.
+const WRITE_BUFFER_BYTES_MAX: u64 = 256 << 20;
+
+fn partition_options(values: &Values, clock: &Arc<dyn Clock>, budget: u64) -> haypile_partition::Options {
+    let write_buffers = match values.rocksdb_write_buffer_size {
+        0 => (budget / 4).clamp(8 << 20, WRITE_BUFFER_BYTES_MAX),
+        bytes => bytes,
+    };
+    haypile_partition::Options {
+        dir: values.dir.join("partitions").join("0"),
+        store: StoreOptions {
+            databases: values.databases,
+            compression: values.rocksdb_compression,
+            background_jobs: u32::from(values.rocksdb_max_background_jobs),
+            block_bytes: values.rocksdb_block_size as usize,
+        },
+        oplog: haypile_oplog::Options {
+            segment_bytes: values.oplog_segment_bytes,
+            sync: values.sync,
+            retention_bytes_max: values.oplog_retention_bytes,
+            retention_ms_max: retention_ms(values),
+            ..haypile_oplog::Options::default()
+        },
+        shared: SharedResources::new(budget as usize, write_buffers as usize),
+        clock: clock.clone(),
+        random: Box::new(SplitMix64::from_system()),
+        uncommitted_bytes_max: 64 << 20,
+        unflushed_log_bytes_max: (write_buffers * 4).max(256 << 20),
+        disk_free_bytes_min: values.disk_free_min_bytes,
+    }
+}
+
+/// `oplog-retention-hours` in milliseconds; 0 hours is no limit.
+pub fn retention_ms(values: &Values) -> u64 {
+    match values.oplog_retention_hours {
+        0 => u64::MAX,
+        hours => u64::from(hours) * 3_600_000,
+    }
+}
+
+fn lock_dir(values: &Values) -> Result<File, NodeError> {
+    let dir = &values.dir;
+    fs::create_dir_all(dir).map_err(|source| NodeError::Io { verb: "create", path: dir.clone(), source })?;
+    let path = dir.join("LOCK");
+    let file = File::create(&path).map_err(|source| NodeError::Io { verb: "create", path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(NodeError::Locked(dir.clone())),
+        Err(fs::TryLockError::Error(source)) => Err(NodeError::Io { verb: "lock", path, source }),
+    }
+}
+
+/// The notify flags as the partition's classes: the same bits, if anything is published at all.
+pub fn notify_classes(flags: NotifyFlags) -> u32 {
+    match flags.0 & (NotifyFlags::KEYSPACE | NotifyFlags::KEYEVENT) {
+        0 => 0,
+        _ => flags.0 & !(NotifyFlags::KEYSPACE | NotifyFlags::KEYEVENT),
+    }
+}
+
+struct EventHooks(std::sync::Weak<Node>);
+
+impl Hooks for EventHooks {
+    fn events(&self, events: Vec<Event>) {
+        let Some(node) = self.0.upgrade() else { return };
+        let flags = node.config.load().notify_keyspace_events.0;
+        for event in events {
+            if flags & NotifyFlags::KEYSPACE != 0 {
+                let channel = [format!("__keyspace@{}__:", event.db).as_bytes(), &event.key].concat();
+                node.pubsub.publish(Sort::Channel, &channel, event.name.as_bytes());
+            }
+            if flags & NotifyFlags::KEYEVENT != 0 {
+                let channel = format!("__keyevent@{}__:{}", event.db, event.name);
+                node.pubsub.publish(Sort::Channel, channel.as_bytes(), &event.key);
+            }
+        }
+    }
+}
+
+impl Node {
+    /// Opens the data, binds the listeners and starts the threads.
+    ///
+    /// # Errors
+    /// What is in the way, in one line.
+    pub fn start(config: Config, log: LogControl) -> Result<Arc<Node>, NodeError> {
+        let values = config.get();
+        let lock = lock_dir(&values)?;
+        let (listeners, port) = io::listen(&values)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let budget = values.memory_budget_bytes(machine_bytes());
+        let (partition, recovery) = Partition::open(partition_options(&values, &clock, budget))?;
+        if let Some(torn) = &recovery.torn_tail {
+            tracing::warn!(segment = %torn.segment.display(), offset = torn.offset, bytes = torn.bytes_cut, synced_entries_lost = torn.synced_entries_lost,
+                "the log ended in a half-written entry, which has been cut off");
+        }
+        if recovery.log_behind_by > 0 {
+            tracing::warn!(entries = recovery.log_behind_by, "the log had lost its end, which the store has saved: replicas need a full sync");
+        }
+        tracing::info!(replayed = recovery.replayed, position = %recovery.position, "the data is open");
+        partition.set_notify(notify_classes(values.notify_keyspace_events));
+        partition.set_string_bytes_max(values.proto_max_bulk_len as usize);
+        let maintenance = Maintenance::start(&partition)?;
+        let io_error = |source| NodeError::Io { verb: "start threads for", path: values.dir.clone(), source };
+        let pool = Pool::start(usize::from(values.io_pool_threads)).map_err(io_error)?;
+        let io_threads = io::thread_count(&values);
+        let (loops, mailboxes) = io::prepare(io_threads, listeners).map_err(io_error)?;
+        let mut random = SplitMix64::from_system();
+        let run_id: String = (0..5).map(|_| format!("{:016x}", random.next_u64())).collect::<String>()[..40].to_owned();
+        let started_ms = clock.now_ms();
+        let node = Arc::new(Node {
+            partition,
+            maintenance,
+            clients: Clients::default(),
+            pubsub: PubSub::default(),
+            stats: Stats::default(),
+            slowlog: SlowLog::default(),
+            pool,
+            clock,
+            started: Instant::now(),
+            started_ms,
+            run_id,
+            port,
+            log,
+            memory_budget: budget,
+            last_save: AtomicU64::new(started_ms / 1000),
+            saving: AtomicBool::new(false),
+            last_save_ok: AtomicBool::new(true),
+            pause: Pause::default(),
+            stopping: AtomicBool::new(false),
+            mailboxes,
+            threads: Mutex::new(Vec::new()),
+            config,
+            _lock: lock,
+        });
+        node.partition.set_hooks(Arc::new(EventHooks(Arc::downgrade(&node))));
+        for (n, mut one) in loops.into_iter().enumerate() {
+            let served = node.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("io-{n}"))
+                .spawn(move || one.run(&served))
+                .map_err(|source| NodeError::Io { verb: "start threads for", path: values.dir.clone(), source })?;
+            node.threads.lock().push(thread);
+        }
+        Ok(node)
+    }
+
+    /// Asks the server to stop; [`Node::wait`] returns when it has.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.mailboxes.iter().for_each(|m| m.wake());
+    }
+
+    /// True once the server is asked to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the server is asked to stop and its connections are closed; then saves everything.
+    ///
+    /// # Errors
+    /// The data could not be saved; the log has what was acknowledged.
+    pub fn wait(&self) -> Result<(), NodeError> {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a connection thread has panicked");
+            }
+        }
+        self.pool.stop();
+        self.partition.close()?;
+        tracing::info!("all data is saved");
+        Ok(())
+    }
+
+    /// Evaluates a reading command on this thread.
+    pub fn read(&self, call: Call<'_>) -> Outcome {
+        thread_local! {
+            static RANDOM: RefCell<SplitMix64> = RefCell::new(SplitMix64::from_system());
+        }
+        RANDOM.with_borrow_mut(|random| self.partition.read(call, random))
+    }
+
+    /// Counts an evaluated command, and remembers it if it was slow.
+    pub fn called(&self, known: &'static Known, request: &Request, micros: u64, client: &Client) {
+        self.stats.called(known.id, micros);
+        client.last_command.store(known.id + 1, Ordering::Relaxed);
+        let values = self.config.load();
+        let threshold = values.slowlog_log_slower_than;
+        if threshold >= 0 && micros >= threshold as u64 && !known.spec.flags.has(Flags::SKIP_SLOWLOG) {
+            let (at, len_max) = (self.clock.now_ms() / 1000, values.slowlog_max_len as usize);
+            let name = client.name.lock().clone();
+            self.slowlog.add(request, at, micros, client.addr.to_string(), name, len_max);
+        }
+    }
+
+    /// Pauses clients until a time, for all commands or for those that write. A longer pause is not shortened.
+    pub fn pause(&self, until_ms: u64, writes_only: bool) {
+        self.pause.mode.store(u8::from(writes_only), Ordering::Relaxed);
+        self.pause.until_ms.fetch_max(until_ms, Ordering::SeqCst);
+    }
+
+    /// Ends the pause.
+    pub fn unpause(&self) {
+        self.pause.until_ms.store(0, Ordering::SeqCst);
+        self.mailboxes.iter().for_each(|m| m.wake());
+    }
+
+    /// True if a command has to wait for the end of a pause.
+    pub fn is_paused(&self, writes: bool) -> bool {
+        let until = self.pause.until_ms.load(Ordering::Relaxed);
+        if until == 0 || (!writes && self.pause.mode.load(Ordering::Relaxed) == 1) {
+            return false;
+        }
+        if self.clock.now_ms() < until {
+            return true;
+        }
+        let _ = self.pause.until_ms.compare_exchange(until, 0, Ordering::SeqCst, Ordering::Relaxed);
+        false
+    }
+
+    /// The mailboxes of the connection threads.
+    pub fn mailboxes(&self) -> &[Arc<Mailbox>] {
+        &self.mailboxes
+    }
+}

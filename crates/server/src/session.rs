@@ -1,0 +1,57 @@
+//! The state of one connection that commands may change.
+
+use std::sync::Arc;
+
+use haypile_partition::WatchFlag;
+use haypile_resp::Request;
+
+/// Carried with the connection's requests to whoever evaluates them.
+#[derive(Default)]
+pub struct Session {
+    /// The selected database.
+    pub db: u16,
+    /// The password was given, or none is asked for.
+    pub authenticated: bool,
+    /// The open transaction.
+    pub multi: Option<Multi>,
+    /// The watched keys and the flag that they set.
+    pub watch: Option<Watch>,
+    /// CLIENT REPLY.
+    pub replies: Replies,
+    /// Subscribed channels, patterns and sharded channels.
+    pub subscriptions: crate::pubsub::Subscriptions,
+    /// The connection is closed once its replies are written.
+    pub close: bool,
+}
+
+/// Commands queued by MULTI.
+#[derive(Default)]
+pub struct Multi {
+    /// In order.
+    pub queue: Vec<Request>,
+    /// One of them was refused: EXEC fails.
+    pub aborted: bool,
+    /// One of them writes.
+    pub writes: bool,
+}
+
+/// What WATCH has asked for.
+#[derive(Default)]
+pub struct Watch {
+    /// Set when one of the keys has changed.
+    pub flag: Arc<WatchFlag>,
+    /// Database, key, and whether the key's time was over already when it was watched.
+    pub keys: Vec<(u16, Vec<u8>, bool)>,
+}
+
+/// Which replies the client wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replies {
+    /// All.
+    #[default]
+    On,
+    /// None.
+    Off,
+    /// None to the next command (set by CLIENT REPLY SKIP).
+    SkipNext,
+}
