@@ -7,8 +7,10 @@ tcl-expected.toml says which units run, which failures are known, and which test
 
 import argparse
 import collections
+import concurrent.futures
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -25,6 +27,9 @@ IN_PROGRESS = re.compile(r"^\S+ => \(IN PROGRESS\) (.*)$")
 THE_END = "                   The End"
 # A test that hangs ends the unit; the unit is then run again without it, at most this often.
 HANGS_MAX = 8
+# How often a runner is started that finds its port in use, which it says at the beginning of its output.
+PORT_ATTEMPTS = 5
+OUTPUT_HEAD = 200
 # Details of a failure that are shown, in lines.
 DETAIL_LINES_MAX = 6
 
@@ -129,7 +134,13 @@ def run_unit(suite, template, unit, mode, plan, extra):
             argv += ["--tags", " ".join("-" + tag for tag in plan["deny_tags"])] if plan["deny_tags"] else []
             for pattern in skips:
                 argv += ["--skiptest", pattern]
-            output, timed_out = run_suite(suite, argv + extra, unit.get("limit_s", plan["limit_s"]))
+            for _ in range(PORT_ATTEMPTS):
+                # The runner and its client talk over a port near this one. It takes a port that is in use for a free
+                # one, so two runners at the same time need ports far apart.
+                port = ["--baseport", str(random.randrange(11000, 31000, 64))]
+                output, timed_out = run_suite(suite, argv + port + extra, unit.get("limit_s", plan["limit_s"]))
+                if "address already in use" not in output[:OUTPUT_HEAD]:
+                    break
             hung = parse(output, result)
             died = target.died()
             if died is not None:
@@ -214,11 +225,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("unit", nargs="*", help="units, such as unit/type/string (default: all of tcl-expected.toml)")
     parser.add_argument("--suite", type=pathlib.Path, required=True, help="the unpacked source of Redis")
-    parser.add_argument("--mode", choices=["singledb", "multidb", "both"], default="both", help="with --singledb, without, or both")
+    parser.add_argument("--mode", choices=["singledb", "multidb", "both"], default="both", help="with --singledb, or not")
     parser.add_argument("--later", action="store_true", help="run the units that are marked as later, too")
     parser.add_argument("--only", action="append", default=[], help="only this test (or /regular expression)")
-    parser.add_argument("--allow-tag", action="append", default=[], help="take a tag off the list of denied tags, such as slow")
+    parser.add_argument("--allow-tag", action="append", default=[], help="run tests with this tag, too, such as slow")
     parser.add_argument("--redis", action="store_true", help="run redis-server instead, as a baseline")
+    parser.add_argument("--jobs", type=int, default=2, help="units at the same time (default 2); 1 when timing matters")
     parser.add_argument("--verbose", action="store_true", help="show the whole text of each failure")
     args = parser.parse_args()
 
@@ -230,14 +242,23 @@ def main():
     extra = [word for test in args.only for word in ("--only", test)]
     template = server.command_template(args.redis)
     suite = private_copy(args.suite)
-    results = []
+    jobs = [(unit, mode) for unit in chosen_units(plan, args.unit, args.later) for mode in modes]
+
+    def run(job):
+        unit, mode = job
+        result = run_unit(suite, template, unit, mode, plan, extra)
+        counts = result.counts
+        print(
+            f"{unit['name']} {mode}: {counts['ok']} ok, {counts['err']} err, "
+            f"{counts['exception']} exception, {counts['skipped']} skipped",
+            flush=True,
+        )
+        return result
+
     try:
-        for unit in chosen_units(plan, args.unit, args.later):
-            for mode in modes:
-                result = run_unit(suite, template, unit, mode, plan, extra)
-                results.append(result)
-                counts = result.counts
-                print(f"{unit['name']} {mode}: {counts['ok']} ok, {counts['err']} err, {counts['exception']} exception, {counts['skipped']} skipped", flush=True)
+        # Threads only wait; each has a server of its own.
+        with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+            results = list(pool.map(run, jobs))
         passed, known, unexpected = report(results, plan, args.verbose)
     finally:
         shutil.rmtree(suite, ignore_errors=True)

@@ -16,6 +16,7 @@ pub mod hll;
 pub mod key;
 pub mod list;
 mod observe;
+pub mod server;
 pub mod set;
 pub mod spec;
 pub mod string;

@@ -19,6 +19,8 @@ pub static COMMANDS: &[&[Spec]] = &[
     crate::zset::COMMANDS,
     crate::geo::COMMANDS,
     crate::hash::COMMANDS,
+    crate::server::CONNECTION,
+    crate::server::TRANSACTIONS,
 ];
 
 /// A command in the table, with what follows from its spec.
@@ -46,10 +48,17 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     };
     let mut by_name = HashMap::new();
     for spec in all() {
-        let known = |spec: &'static Spec, full_name, id| Known { spec, id, full_name, subcommands: Vec::new() };
+        let known = |spec: &'static Spec, full_name, id| Known {
+            spec,
+            id,
+            full_name,
+            subcommands: Vec::new(),
+        };
         let mut parent = known(spec, spec.name.to_owned(), number());
         for sub in spec.subcommands {
-            parent.subcommands.push(known(sub, format!("{}|{}", spec.name, sub.name), number()));
+            parent
+                .subcommands
+                .push(known(sub, format!("{}|{}", spec.name, sub.name), number()));
         }
         by_name.insert(spec.name, parent);
     }

@@ -29,12 +29,19 @@ impl BlockedTable {
     }
 
     pub(crate) fn keys_of(&self, db: u16) -> Vec<Vec<u8>> {
-        self.by_key.keys().filter(|(d, _)| *d == db).map(|(_, key)| key.clone()).collect()
+        self.by_key
+            .keys()
+            .filter(|(d, _)| *d == db)
+            .map(|(_, key)| key.clone())
+            .collect()
     }
 
     /// Clients that wait for a key, first come first.
     pub(crate) fn waiters(&self, db: u16, key: &[u8]) -> Vec<u64> {
-        self.by_key.get(&(db, key.to_vec())).map(|queue| queue.iter().copied().collect()).unwrap_or_default()
+        self.by_key
+            .get(&(db, key.to_vec()))
+            .map(|queue| queue.iter().copied().collect())
+            .unwrap_or_default()
     }
 
     pub(crate) fn insert(&mut self, task: Box<dyn Task>, db: u16, keys: Vec<Vec<u8>>) {
@@ -45,7 +52,14 @@ impl BlockedTable {
                 self.by_key.entry((db, key.clone())).or_default().push_back(client);
             }
         }
-        self.tasks.insert(client, Waiting { task: Some(task), db, keys });
+        self.tasks.insert(
+            client,
+            Waiting {
+                task: Some(task),
+                db,
+                keys,
+            },
+        );
     }
 
     /// Takes the task of a client out for another evaluation; its place in the queues is kept for

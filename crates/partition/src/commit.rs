@@ -36,7 +36,11 @@ impl Commits {
         let thread = std::thread::Builder::new()
             .name("commit".into())
             .spawn(move || run(&weak))
-            .map_err(|source| PartitionError::Io { verb: "start a thread for", path: "commits".into(), source })?;
+            .map_err(|source| PartitionError::Io {
+                verb: "start a thread for",
+                path: "commits".into(),
+                source,
+            })?;
         *self.thread.lock() = Some(thread);
         Ok(())
     }

@@ -34,7 +34,13 @@ impl Maintenance {
     pub fn start(partition: &Partition) -> Result<Maintenance, PartitionError> {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let expire = Arc::new(AtomicBool::new(true));
-        let mut state = State { shared: partition.shared.clone(), flushes: 0, ticks: 0, persisted: Position::ZERO, logged_bytes_then: 0 };
+        let mut state = State {
+            shared: partition.shared.clone(),
+            flushes: 0,
+            ticks: 0,
+            persisted: Position::ZERO,
+            logged_bytes_then: 0,
+        };
         let (stop_seen, expire_seen) = (stop.clone(), expire.clone());
         let thread = std::thread::Builder::new()
             .name("maintenance".into())
@@ -51,8 +57,16 @@ impl Maintenance {
                     state.tick(expire_seen.load(Ordering::Relaxed));
                 }
             })
-            .map_err(|source| PartitionError::Io { verb: "start a thread for", path: "maintenance".into(), source })?;
-        Ok(Maintenance { stop, expire, thread: Some(thread) })
+            .map_err(|source| PartitionError::Io {
+                verb: "start a thread for",
+                path: "maintenance".into(),
+                source,
+            })?;
+        Ok(Maintenance {
+            stop,
+            expire,
+            thread: Some(thread),
+        })
     }
 
     /// Turns the removal of expired keys off and on: `DEBUG SET-ACTIVE-EXPIRE`.
@@ -109,7 +123,9 @@ impl State {
         for db in 0..databases {
             for _ in 0..EXPIRE_ROUNDS {
                 let due = shared.run_internal(|turn| match turn.has_expires(db) {
-                    true => turn.internal("expire", db, |cx| expire_due(cx, EXPIRE_BATCH)).map(|r| r.more),
+                    true => turn
+                        .internal("expire", db, |cx| expire_due(cx, EXPIRE_BATCH))
+                        .map(|r| r.more),
                     false => Ok(false),
                 });
                 match due {
@@ -151,7 +167,11 @@ impl State {
             (Some(free), _) if free < minimum => {
                 let text = format!("{free} bytes are free on the disk, and disk-free-min-bytes is {minimum}");
                 if shared.refusal_is_no_space().is_none() {
-                    tracing::error!(free, minimum, "the disk is full: writes are refused until there is room");
+                    tracing::error!(
+                        free,
+                        minimum,
+                        "the disk is full: writes are refused until there is room"
+                    );
                 }
                 shared.refuse(&CommitError::NoSpace(text));
             }

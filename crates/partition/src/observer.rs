@@ -50,7 +50,12 @@ impl Observer for ReadObserver<'_> {
 
     fn event(&mut self, class: Class, name: &'static str, db: u16, key: &[u8]) {
         if self.counters.wants(class) {
-            self.events.push(Event { class, name, db, key: key.to_vec() });
+            self.events.push(Event {
+                class,
+                name,
+                db,
+                key: key.to_vec(),
+            });
         }
     }
 
@@ -92,7 +97,12 @@ impl Observer for TurnObserver<'_> {
 
     fn event(&mut self, class: Class, name: &'static str, db: u16, key: &[u8]) {
         if self.counters.wants(class) {
-            self.heard.events.push(Event { class, name, db, key: key.to_vec() });
+            self.heard.events.push(Event {
+                class,
+                name,
+                db,
+                key: key.to_vec(),
+            });
         }
     }
 
@@ -111,10 +121,16 @@ impl Observer for TurnObserver<'_> {
     }
 
     fn watched(&self, db: u16) -> Vec<Vec<u8>> {
-        if self.watch.is_empty() { Vec::new() } else { self.watch.keys_of(db) }
+        if self.watch.is_empty() {
+            Vec::new()
+        } else {
+            self.watch.keys_of(db)
+        }
     }
 
     fn replaced(&mut self, db: u16) {
-        self.heard.ready.extend(self.blocked.keys_of(db).into_iter().map(|key| (db, key)));
+        self.heard
+            .ready
+            .extend(self.blocked.keys_of(db).into_iter().map(|key| (db, key)));
     }
 }

@@ -48,12 +48,19 @@ const REPLAY_BATCH_BYTES: usize = 1 << 20;
 
 pub(crate) fn open(options: &Options) -> Result<(Store, Oplog, Recovery), PartitionError> {
     let dir: &Path = &options.dir;
-    fs::create_dir_all(dir).map_err(|source| PartitionError::Io { verb: "create", path: dir.to_owned(), source })?;
+    fs::create_dir_all(dir).map_err(|source| PartitionError::Io {
+        verb: "create",
+        path: dir.to_owned(),
+        source,
+    })?;
     identity::check_or_create(dir)?;
     let (mut oplog, opened) = Oplog::open(&dir.join("oplog"), options.oplog.clone())?;
     let store = Store::open(&dir.join("store"), options.store.clone(), options.shared.clone())?;
     let state = store.state();
-    let mut recovery = Recovery { torn_tail: opened.torn_tail.clone(), ..Recovery::default() };
+    let mut recovery = Recovery {
+        torn_tail: opened.torn_tail.clone(),
+        ..Recovery::default()
+    };
 
     if oplog.last().index < state.applied.index {
         // The store was flushed and then the machine lost the unsynced end of the log. The store is whole;
@@ -62,7 +69,10 @@ pub(crate) fn open(options: &Options) -> Result<(Store, Oplog, Recovery), Partit
         oplog.reset_after(state.applied)?;
     } else if oplog.last().index > state.applied.index {
         if oplog.first_index() > state.applied.index + 1 {
-            return Err(PartitionError::Gap { first: oplog.first_index(), applied: state.applied });
+            return Err(PartitionError::Gap {
+                first: oplog.first_index(),
+                applied: state.applied,
+            });
         }
         recovery.replayed = replay(&store, &oplog, state.applied.index + 1)?;
         store.drop_unmapped()?;
@@ -96,4 +106,3 @@ fn replay(store: &Store, oplog: &Oplog, from: u64) -> Result<u64, PartitionError
     }
     Ok(replayed)
 }
-

@@ -164,13 +164,18 @@ impl Partition {
     /// Evaluates a command that only reads, on the caller's thread, against what has been applied.
     pub fn read(&self, call: Call<'_>, random: &mut dyn Random) -> Outcome {
         let Handler::Data(execute) = call.command.spec.handler else {
-            return Err(CommandError::reply("ERR this command cannot be evaluated by a partition"));
+            return Err(CommandError::reply(
+                "ERR this command cannot be evaluated by a partition",
+            ));
         };
         let shared = &*self.shared;
         // One look-up needs no snapshot: whatever it sees is a state of the key.
         let single = call.command.spec.flags.has(Flags::FAST) && call.command.spec.keys.is_one();
         let view = View::reading(&shared.store, call.tier, !single);
-        let mut observer = ReadObserver { counters: &shared.counters, events: Vec::new() };
+        let mut observer = ReadObserver {
+            counters: &shared.counters,
+            events: Vec::new(),
+        };
         let start = call.reply.len();
         let mut cx = Cx::new(view, call.reply, &mut observer, random, call.db, shared.clock.now_ms());
         cx.may_block = false;
@@ -197,7 +202,9 @@ impl Partition {
         overlay.begin_entry(0);
         let mut reply = Reply::new(Version::Resp2);
         for (command, request, db) in calls {
-            let Handler::Data(execute) = command.spec.handler else { continue };
+            let Handler::Data(execute) = command.spec.handler else {
+                continue;
+            };
             let view = View::writing(&self.shared.store, &mut overlay, Tier::Disk);
             let mut deaf = Deaf;
             let mut cx = Cx::new(view, &mut reply, &mut deaf, random, db, self.shared.clock.now_ms());
@@ -229,7 +236,9 @@ impl Partition {
     /// Ends the wait of a blocked client: with an error, or as if its time were over. False if it does not wait.
     pub fn unblock(&self, client: u64, why: Option<CommandError>) -> bool {
         let mut writer = self.shared.writer.lock();
-        let Some(mut task) = writer.blocked.remove(client) else { return false };
+        let Some(mut task) = writer.blocked.remove(client) else {
+            return false;
+        };
         drop(writer);
         task.unblock(why);
         task.finish(Ok(()));
@@ -360,7 +369,9 @@ impl Shared {
             let ready = std::mem::take(&mut writer.heard.ready);
             for (db, key) in ready {
                 for client in writer.blocked.waiters(db, &key) {
-                    let Some(mut task) = writer.blocked.lend(client) else { continue };
+                    let Some(mut task) = writer.blocked.lend(client) else {
+                        continue;
+                    };
                     match task.evaluate(&mut Turn::new(self, writer)) {
                         Step::Done => {
                             writer.blocked.remove(client);
@@ -394,7 +405,10 @@ impl Shared {
                 return Finished::nothing();
             }
             self.publish(events);
-            return Finished { tasks: done, error: None };
+            return Finished {
+                tasks: done,
+                error: None,
+            };
         };
         if let Err(error) = oplog.write() {
             let error = CommitError::from_log(&error);
@@ -402,13 +416,22 @@ impl Shared {
             writer.overlay.abandon_newest();
             writer.next_index = first;
             self.refuse(&error);
-            return Finished { tasks: done, error: Some(error) };
+            return Finished {
+                tasks: done,
+                error: Some(error),
+            };
         }
         writer.last_clock = clock;
         let bytes = writer.overlay.turn_bytes();
         writer.uncommitted_bytes += bytes;
         writer.logged_bytes += bytes as u64;
-        writer.pending.push_back(PendingTurn { position: last, clock, bytes, tasks: done, events });
+        writer.pending.push_back(PendingTurn {
+            position: last,
+            clock,
+            bytes,
+            tasks: done,
+            events,
+        });
         if writer.oplog.sync_policy() == haypile_oplog::SyncPolicy::Always {
             self.commits.wake();
             return Finished::nothing();
@@ -453,7 +476,11 @@ impl Shared {
         let tasks = writer.pending.drain(..).flat_map(|t| t.tasks).collect();
         drop(writer);
         self.committed.notify_all();
-        Finished { tasks, error: Some(error) }.finish();
+        Finished {
+            tasks,
+            error: Some(error),
+        }
+        .finish();
     }
 
     /// Applies all that is durable.
@@ -482,7 +509,9 @@ impl Shared {
             return Err(error);
         }
         if always {
-            self.syncer.sync_to(position.index).map_err(|e| CommitError::from_log(&e))?;
+            self.syncer
+                .sync_to(position.index)
+                .map_err(|e| CommitError::from_log(&e))?;
             self.settle();
         }
         // Who queued up behind this turn has nobody else to take theirs.
@@ -506,7 +535,10 @@ impl Shared {
         if !self.refused.load(Ordering::Acquire) {
             return None;
         }
-        self.refusal.lock().as_ref().map(|r| CommandError::reply(r.text.clone()))
+        self.refusal
+            .lock()
+            .as_ref()
+            .map(|r| CommandError::reply(r.text.clone()))
     }
 
     pub(crate) fn refusal_is_no_space(&self) -> Option<bool> {
@@ -517,7 +549,10 @@ impl Shared {
         let no_space = matches!(error, CommitError::NoSpace(_));
         let mut refusal = self.refusal.lock();
         if refusal.as_ref().is_none_or(|r| r.no_space || !no_space) {
-            *refusal = Some(Refusal { text: error.to_string(), no_space });
+            *refusal = Some(Refusal {
+                text: error.to_string(),
+                no_space,
+            });
         }
         self.refused.store(true, Ordering::Release);
     }
@@ -537,7 +572,10 @@ pub(crate) struct Finished {
 
 impl Finished {
     fn nothing() -> Self {
-        Finished { tasks: Vec::new(), error: None }
+        Finished {
+            tasks: Vec::new(),
+            error: None,
+        }
     }
 
     pub(crate) fn finish(self) {

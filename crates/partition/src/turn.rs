@@ -35,7 +35,11 @@ pub struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     pub(crate) fn new(shared: &'a Shared, writer: &'a mut Writer) -> Self {
-        Turn { shared, writer, in_transaction: false }
+        Turn {
+            shared,
+            writer,
+            in_transaction: false,
+        }
     }
 
     /// Milliseconds since the epoch, the same for the whole turn.
@@ -46,7 +50,9 @@ impl<'a> Turn<'a> {
     /// Evaluates one command. Outside of [`Turn::transaction`] its effects are one log entry.
     pub fn execute(&mut self, call: Call<'_>) -> Outcome {
         let Handler::Data(execute) = call.command.spec.handler else {
-            return Err(CommandError::reply("ERR this command cannot be evaluated by a partition"));
+            return Err(CommandError::reply(
+                "ERR this command cannot be evaluated by a partition",
+            ));
         };
         let writes = call.command.spec.flags.has(Flags::WRITE);
         if writes && let Some(refusal) = self.shared.refusal() {
@@ -61,8 +67,21 @@ impl<'a> Turn<'a> {
             let key = call.command.spec.keys.first_of(call.request).unwrap_or_default();
             self.writer.overlay.tag(call.command.spec.name.as_bytes(), call.db, key);
         }
-        let Writer { overlay, random, watch, blocked, heard, now_ms, .. } = &mut *self.writer;
-        let mut observer = TurnObserver { counters: &self.shared.counters, watch, blocked, heard };
+        let Writer {
+            overlay,
+            random,
+            watch,
+            blocked,
+            heard,
+            now_ms,
+            ..
+        } = &mut *self.writer;
+        let mut observer = TurnObserver {
+            counters: &self.shared.counters,
+            watch,
+            blocked,
+            heard,
+        };
         let view = View::writing(&self.shared.store, overlay, call.tier);
         let mut cx = Cx::new(view, call.reply, &mut observer, &mut **random, call.db, *now_ms);
         cx.may_block = call.may_block && !self.in_transaction;
@@ -113,7 +132,12 @@ impl<'a> Turn<'a> {
 
     /// `None` if the key is not there; else whether its time is over though it has not been removed yet.
     pub fn is_stale(&mut self, db: u16, key: &[u8]) -> Result<Option<bool>, CommandError> {
-        let Writer { overlay, random, now_ms, .. } = &mut *self.writer;
+        let Writer {
+            overlay,
+            random,
+            now_ms,
+            ..
+        } = &mut *self.writer;
         let view = View::writing(&self.shared.store, overlay, Tier::Disk);
         let mut reply = Reply::new(haypile_resp::Version::Resp2);
         let mut deaf = haypile_commands::Deaf;
@@ -136,8 +160,21 @@ impl<'a> Turn<'a> {
         let mark = self.mark();
         self.writer.overlay.tag(name.as_bytes(), db, b"");
         let mut reply = Reply::new(haypile_resp::Version::Resp2);
-        let Writer { overlay, random, watch, blocked, heard, now_ms, .. } = &mut *self.writer;
-        let mut observer = TurnObserver { counters: &self.shared.counters, watch, blocked, heard };
+        let Writer {
+            overlay,
+            random,
+            watch,
+            blocked,
+            heard,
+            now_ms,
+            ..
+        } = &mut *self.writer;
+        let mut observer = TurnObserver {
+            counters: &self.shared.counters,
+            watch,
+            blocked,
+            heard,
+        };
         let view = View::writing(&self.shared.store, overlay, Tier::Disk);
         let mut cx = Cx::new(view, &mut reply, &mut observer, &mut **random, db, *now_ms);
         let outcome = body(&mut cx);

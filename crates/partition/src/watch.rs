@@ -56,6 +56,10 @@ impl WatchTable {
     }
 
     pub(crate) fn keys_of(&self, db: u16) -> Vec<Vec<u8>> {
-        self.by_key.keys().filter(|(d, _)| *d == db).map(|(_, key)| key.clone()).collect()
+        self.by_key
+            .keys()
+            .filter(|(d, _)| *d == db)
+            .map(|(_, key)| key.clone())
+            .collect()
     }
 }

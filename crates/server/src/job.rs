@@ -70,7 +70,10 @@ impl Job {
         Job {
             node,
             client,
-            session: Session { authenticated, ..Session::default() },
+            session: Session {
+                authenticated,
+                ..Session::default()
+            },
             requests: VecDeque::new(),
             reply: Reply::new(Version::Resp2),
             next: Next::Idle,
@@ -235,7 +238,11 @@ impl Job {
             multi.aborted = true;
         }
         if let Some(known) = known {
-            self.node.stats.command(known.id).rejected.fetch_add(1, Ordering::Relaxed);
+            self.node
+                .stats
+                .command(known.id)
+                .rejected
+                .fetch_add(1, Ordering::Relaxed);
         }
         let text = error.to_string();
         self.node.stats.error(&text);
@@ -316,13 +323,21 @@ impl Task for Job {
             let keys = block.keys.clone();
             if waited.is_some() {
                 // It waits since earlier: the deadline stays what it was.
-                return Step::Blocked { db: self.session.db, keys };
+                return Step::Blocked {
+                    db: self.session.db,
+                    keys,
+                };
             }
             self.client.blocked.store(true, Ordering::Relaxed);
-            let until = block.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms.min(1 << 40)));
+            let until = block
+                .timeout_ms
+                .map(|ms| Instant::now() + Duration::from_millis(ms.min(1 << 40)));
             let (client, token) = (self.client.id, self.client.token);
             self.client.home.push(Message::Blocked { client, token, until });
-            return Step::Blocked { db: self.session.db, keys };
+            return Step::Blocked {
+                db: self.session.db,
+                keys,
+            };
         }
         self.client.blocked.store(false, Ordering::Relaxed);
         Step::Done
@@ -334,7 +349,13 @@ impl Task for Job {
         let start = self.reply.len();
         match (why, self.block.take()) {
             (Some(error), _) => self.reply.error(&error.to_string()),
-            (None, Some(Block { on_timeout: OnTimeout::Null, .. })) => self.reply.null(),
+            (
+                None,
+                Some(Block {
+                    on_timeout: OnTimeout::Null,
+                    ..
+                }),
+            ) => self.reply.null(),
             (None, _) => self.reply.null_array(),
         }
         let skip = self.session.replies == Replies::SkipNext;

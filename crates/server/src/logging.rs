@@ -46,7 +46,10 @@ pub fn start(values: &Values) -> io::Result<LogControl> {
         }
     } else {
         let file = OpenOptions::new().create(true).append(true).open(&values.logfile)?;
-        let layer = fmt::layer().with_writer(Mutex::new(file)).with_ansi(false).with_target(false);
+        let layer = fmt::layer()
+            .with_writer(Mutex::new(file))
+            .with_ansi(false)
+            .with_target(false);
         match json {
             true => registry.with(layer.json()).init(),
             false => registry.with(layer).init(),

@@ -35,7 +35,10 @@ fn serve(config: Config) -> Result<(), String> {
     let log = logging::start(&values).map_err(|e| format!("cannot open the log file {}: {e}", values.logfile))?;
     let kept = config.set_without_effect();
     if !kept.is_empty() {
-        tracing::warn!(keys = kept.join(" "), "these configuration keys are accepted but have no effect");
+        tracing::warn!(
+            keys = kept.join(" "),
+            "these configuration keys are accepted but have no effect"
+        );
     }
     let mut signals = signal_hook::iterator::Signals::new([libc::SIGTERM, libc::SIGINT])
         .map_err(|e| format!("cannot listen to signals: {e}"))?;
@@ -56,7 +59,11 @@ fn serve(config: Config) -> Result<(), String> {
 
 fn banner(node: &Node) -> String {
     let values = node.config.load();
-    let addresses: Vec<String> = values.bind.iter().map(|b| format!("{}:{}", b.host, node.port)).collect();
+    let addresses: Vec<String> = values
+        .bind
+        .iter()
+        .map(|b| std::net::SocketAddr::new(b.ip, node.port).to_string())
+        .collect();
     let http = match values.http_port {
         0 => String::new(),
         port => format!(", metrics on http port {port}"),

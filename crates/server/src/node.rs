@@ -164,13 +164,25 @@ pub fn retention_ms(values: &Values) -> u64 {
 
 fn lock_dir(values: &Values) -> Result<File, NodeError> {
     let dir = &values.dir;
-    fs::create_dir_all(dir).map_err(|source| NodeError::Io { verb: "create", path: dir.clone(), source })?;
+    fs::create_dir_all(dir).map_err(|source| NodeError::Io {
+        verb: "create",
+        path: dir.clone(),
+        source,
+    })?;
     let path = dir.join("LOCK");
-    let file = File::create(&path).map_err(|source| NodeError::Io { verb: "create", path: path.clone(), source })?;
+    let file = File::create(&path).map_err(|source| NodeError::Io {
+        verb: "create",
+        path: path.clone(),
+        source,
+    })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(NodeError::Locked(dir.clone())),
-        Err(fs::TryLockError::Error(source)) => Err(NodeError::Io { verb: "lock", path, source }),
+        Err(fs::TryLockError::Error(source)) => Err(NodeError::Io {
+            verb: "lock",
+            path,
+            source,
+        }),
     }
 }
 
@@ -218,18 +230,28 @@ impl Node {
                 "the log ended in a half-written entry, which has been cut off");
         }
         if recovery.log_behind_by > 0 {
-            tracing::warn!(entries = recovery.log_behind_by, "the log had lost its end, which the store has saved: replicas need a full sync");
+            tracing::warn!(
+                entries = recovery.log_behind_by,
+                "the log had lost its end, which the store has saved: replicas need a full sync"
+            );
         }
         tracing::info!(replayed = recovery.replayed, position = %recovery.position, "the data is open");
         partition.set_notify(notify_classes(values.notify_keyspace_events));
         partition.set_string_bytes_max(values.proto_max_bulk_len as usize);
         let maintenance = Maintenance::start(&partition)?;
-        let io_error = |source| NodeError::Io { verb: "start threads for", path: values.dir.clone(), source };
+        let io_error = |source| NodeError::Io {
+            verb: "start threads for",
+            path: values.dir.clone(),
+            source,
+        };
         let pool = Pool::start(usize::from(values.io_pool_threads)).map_err(io_error)?;
         let io_threads = io::thread_count(&values);
         let (loops, mailboxes) = io::prepare(io_threads, listeners).map_err(io_error)?;
         let mut random = SplitMix64::from_system();
-        let run_id: String = (0..5).map(|_| format!("{:016x}", random.next_u64())).collect::<String>()[..40].to_owned();
+        let run_id: String = (0..5)
+            .map(|_| format!("{:016x}", random.next_u64()))
+            .collect::<String>()[..40]
+            .to_owned();
         let started_ms = clock.now_ms();
         let node = Arc::new(Node {
             partition,
@@ -262,7 +284,11 @@ impl Node {
             let thread = std::thread::Builder::new()
                 .name(format!("io-{n}"))
                 .spawn(move || one.run(&served))
-                .map_err(|source| NodeError::Io { verb: "start threads for", path: values.dir.clone(), source })?;
+                .map_err(|source| NodeError::Io {
+                    verb: "start threads for",
+                    path: values.dir.clone(),
+                    source,
+                })?;
             node.threads.lock().push(thread);
         }
         Ok(node)
@@ -313,7 +339,8 @@ impl Node {
         if threshold >= 0 && micros >= threshold as u64 && !known.spec.flags.has(Flags::SKIP_SLOWLOG) {
             let (at, len_max) = (self.clock.now_ms() / 1000, values.slowlog_max_len as usize);
             let name = client.name.lock().clone();
-            self.slowlog.add(request, at, micros, client.addr.to_string(), name, len_max);
+            self.slowlog
+                .add(request, at, micros, client.addr.to_string(), name, len_max);
         }
     }
 
@@ -338,7 +365,10 @@ impl Node {
         if self.clock.now_ms() < until {
             return true;
         }
-        let _ = self.pause.until_ms.compare_exchange(until, 0, Ordering::SeqCst, Ordering::Relaxed);
+        let _ = self
+            .pause
+            .until_ms
+            .compare_exchange(until, 0, Ordering::SeqCst, Ordering::Relaxed);
         false
     }
 

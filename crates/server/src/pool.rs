@@ -30,10 +30,15 @@ impl Pool {
         let threads = (0..threads.max(1))
             .map(|n| {
                 let queue = queue.clone();
-                std::thread::Builder::new().name(format!("pool-{n}")).spawn(move || queue.run())
+                std::thread::Builder::new()
+                    .name(format!("pool-{n}"))
+                    .spawn(move || queue.run())
             })
             .collect::<Result<_, _>>()?;
-        Ok(Pool { queue, threads: Mutex::new(threads) })
+        Ok(Pool {
+            queue,
+            threads: Mutex::new(threads),
+        })
     }
 
     /// Hands over a job that needs the disk. At most one job of each connection is ever here.

@@ -35,7 +35,10 @@ impl PubSub {
     /// Adds a subscription.
     pub fn subscribe(&self, sort: Sort, channel: &[u8], client: &Arc<Client>) {
         let mut listeners = self.listeners[sort as usize].write();
-        listeners.entry(channel.to_vec()).or_default().insert(client.id, client.clone());
+        listeners
+            .entry(channel.to_vec())
+            .or_default()
+            .insert(client.id, client.clone());
     }
 
     /// Removes a subscription.
@@ -54,7 +57,8 @@ impl PubSub {
         let kind = if sort == Sort::Shard { "smessage" } else { "message" };
         let mut sent = 0;
         if let Some(clients) = self.listeners[sort as usize].read().get(channel) {
-            let mut made = Made::new(&[kind.as_bytes(), channel, message]);
+            let parts = [kind.as_bytes(), channel, message];
+            let mut made = Made::new(&parts);
             for client in clients.values() {
                 made.send(client);
                 sent += 1;
@@ -63,7 +67,8 @@ impl PubSub {
         if sort == Sort::Channel {
             for (pattern, clients) in self.listeners[Sort::Pattern as usize].read().iter() {
                 if glob::matches(pattern, channel) {
-                    let mut made = Made::new(&[b"pmessage", pattern, channel, message]);
+                    let parts = [&b"pmessage"[..], pattern, channel, message];
+                    let mut made = Made::new(&parts);
                     for client in clients.values() {
                         made.send(client);
                         sent += 1;
@@ -77,12 +82,19 @@ impl PubSub {
     /// Channels with listeners that match the pattern.
     pub fn channels(&self, sort: Sort, pattern: Option<&[u8]>) -> Vec<Vec<u8>> {
         let listeners = self.listeners[sort as usize].read();
-        listeners.keys().filter(|c| pattern.is_none_or(|p| glob::matches(p, c))).cloned().collect()
+        listeners
+            .keys()
+            .filter(|c| pattern.is_none_or(|p| glob::matches(p, c)))
+            .cloned()
+            .collect()
     }
 
     /// Number of listeners of a channel.
     pub fn listeners(&self, sort: Sort, channel: &[u8]) -> usize {
-        self.listeners[sort as usize].read().get(channel).map_or(0, HashMap::len)
+        self.listeners[sort as usize]
+            .read()
+            .get(channel)
+            .map_or(0, HashMap::len)
     }
 
     /// Number of channels, patterns or sharded channels with listeners.
@@ -104,7 +116,10 @@ struct Made<'a> {
 
 impl<'a> Made<'a> {
     fn new(parts: &'a [&'a [u8]]) -> Self {
-        Made { parts, encoded: [None, None] }
+        Made {
+            parts,
+            encoded: [None, None],
+        }
     }
 
     fn send(&mut self, client: &Arc<Client>) {
@@ -115,6 +130,10 @@ impl<'a> Made<'a> {
             self.parts.iter().for_each(|part| reply.bulk(part));
             reply.take().into()
         });
-        client.home.push(crate::io::Message::Push { client: client.id, token: client.token, bytes: bytes.clone() });
+        client.home.push(crate::io::Message::Push {
+            client: client.id,
+            token: client.token,
+            bytes: bytes.clone(),
+        });
     }
 }

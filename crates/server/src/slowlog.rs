@@ -36,7 +36,11 @@ const ARG_BYTES_MAX: usize = 128;
 impl SlowLog {
     /// Keeps a command, and `len_max` entries at most.
     pub fn add(&self, request: &Request, at: u64, micros: u64, addr: String, name: Vec<u8>, len_max: usize) {
-        let shown = if request.len() > ARGS_MAX { ARGS_MAX - 1 } else { request.len() };
+        let shown = if request.len() > ARGS_MAX {
+            ARGS_MAX - 1
+        } else {
+            request.len()
+        };
         let mut args: Vec<Vec<u8>> = request
             .iter()
             .take(shown)
@@ -55,7 +59,14 @@ impl SlowLog {
         let mut entries = self.entries.lock();
         let id = entries.0;
         entries.0 += 1;
-        entries.1.push_front(SlowEntry { id, at, micros, args, addr, name });
+        entries.1.push_front(SlowEntry {
+            id,
+            at,
+            micros,
+            args,
+            addr,
+            name,
+        });
         entries.1.truncate(len_max);
     }
 

@@ -52,7 +52,10 @@ static BY_ID: LazyLock<Vec<Option<Execute>>> = LazyLock::new(|| {
 pub fn execute(known: &'static Known, cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     match BY_ID[known.id] {
         Some(function) => function(cx, request),
-        None => Err(CommandError::reply(format!("ERR '{}' is not implemented", known.full_name))),
+        None => Err(CommandError::reply(format!(
+            "ERR '{}' is not implemented",
+            known.full_name
+        ))),
     }
 }
 
@@ -67,20 +70,32 @@ pub fn needs_turn(known: &Known, session: &Session) -> bool {
 
 /// True for a command that is carried out within MULTI instead of being queued.
 pub fn runs_in_multi(known: &Known) -> bool {
-    matches!(known.full_name.as_str(), "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+    matches!(
+        known.full_name.as_str(),
+        "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
+    )
 }
 
 /// True for a command that a subscribed RESP2 client may send.
 pub fn runs_while_subscribed(known: &Known) -> bool {
     matches!(
         known.full_name.as_str(),
-        "subscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "ssubscribe" | "sunsubscribe" | "ping" | "quit" | "reset"
+        "subscribe"
+            | "unsubscribe"
+            | "psubscribe"
+            | "punsubscribe"
+            | "ssubscribe"
+            | "sunsubscribe"
+            | "ping"
+            | "quit"
+            | "reset"
     )
 }
 
 /// True for a command that runs while clients are paused.
 pub fn runs_while_paused(known: &Known) -> bool {
-    known.full_name.starts_with("client|") || matches!(known.spec.name, "hello" | "auth" | "quit" | "reset" | "shutdown")
+    known.full_name.starts_with("client|")
+        || matches!(known.spec.name, "hello" | "auth" | "quit" | "reset" | "shutdown")
 }
 
 /// True for a command without the write flag that a pause of writes holds up all the same, as in Redis.

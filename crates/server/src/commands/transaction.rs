@@ -9,8 +9,13 @@ use haypile_store::StoreError;
 use super::{Execute, ServerCx, execute};
 use crate::session::{Multi, Watch};
 
-pub(super) const FUNCTIONS: &[(&str, Execute)] =
-    &[("multi", multi), ("exec", exec), ("discard", discard), ("watch", watch), ("unwatch", unwatch)];
+pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
+    ("multi", multi),
+    ("exec", exec),
+    ("discard", discard),
+    ("watch", watch),
+    ("unwatch", unwatch),
+];
 
 fn multi(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     if cx.session.multi.is_some() {
@@ -36,7 +41,9 @@ fn watch(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     if cx.session.multi.is_some() {
         return Err(CommandError::reply("ERR WATCH inside MULTI is not allowed"));
     }
-    let Some(turn) = cx.turn.as_deref_mut() else { return Err(outside_of_turn()) };
+    let Some(turn) = cx.turn.as_deref_mut() else {
+        return Err(outside_of_turn());
+    };
     let db = cx.session.db;
     let watch = cx.session.watch.get_or_insert_with(Watch::default);
     for key in request.iter().skip(1) {
@@ -85,7 +92,9 @@ fn exec(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     if multi.aborted {
         end_multi(cx);
         unwatch_all(cx);
-        return Err(CommandError::reply("EXECABORT Transaction discarded because of previous errors."));
+        return Err(CommandError::reply(
+            "EXECABORT Transaction discarded because of previous errors.",
+        ));
     }
     if is_dirty(cx)? {
         end_multi(cx);
@@ -93,7 +102,9 @@ fn exec(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
         cx.reply.null_array();
         return Ok(());
     }
-    let Some(turn) = cx.turn.take() else { return Err(outside_of_turn()) };
+    let Some(turn) = cx.turn.take() else {
+        return Err(outside_of_turn());
+    };
     let start = cx.reply.len();
     let db = cx.session.db;
     cx.reply.array(multi.queue.len());
@@ -128,7 +139,9 @@ fn exec(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 
 /// True if a watched key has changed, or its time was over since.
 fn is_dirty(cx: &mut ServerCx<'_, '_>) -> Result<bool, CommandError> {
-    let (Some(watch), Some(turn)) = (&cx.session.watch, cx.turn.as_deref_mut()) else { return Ok(false) };
+    let (Some(watch), Some(turn)) = (&cx.session.watch, cx.turn.as_deref_mut()) else {
+        return Ok(false);
+    };
     if watch.flag.is_dirty() {
         return Ok(true);
     }

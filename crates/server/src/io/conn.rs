@@ -1,0 +1,223 @@
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use haypile_resp::{Limits, Parser};
+use mio::net::TcpStream;
+
+use crate::client::Client;
+use crate::config::Values;
+use crate::job::Job;
+
+/// One connection: its socket, what has been read and not been parsed, what has not been written yet.
+pub(super) struct Conn {
+    pub(super) socket: TcpStream,
+    pub(super) client: Arc<Client>,
+    /// Away while the partition or the pool has it.
+    pub(super) job: Option<Box<Job>>,
+    input: BytesMut,
+    parser: Parser,
+    /// The client has broken the protocol: nothing more is taken from it.
+    parser_failed: bool,
+    output: Vec<u8>,
+    written: usize,
+    /// The kernel may have more for us.
+    pub(super) readable: bool,
+    /// The kernel may take more from us.
+    writable: bool,
+    /// Close once the output is written.
+    pub(super) closing: bool,
+    /// In the list of those with something to do.
+    pub(super) queued: bool,
+    /// When a blocked client gives up.
+    pub(super) blocked_until: Option<Instant>,
+    /// Since when the output is over the soft limit.
+    soft_since: Option<Instant>,
+}
+
+/// What reading has found.
+pub(super) enum ReadState {
+    Open,
+    Closed,
+    /// The client has sent more than `client-query-buffer-limit` ahead.
+    TooMuch,
+}
+
+/// Requests of one connection that are evaluated before others get their turn.
+const REQUESTS_PER_ROUND: usize = 1024;
+/// Unsent output above which a connection's requests wait: bounds what a client that does not read can pile up.
+const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
+/// Input above which a connection is not read while its requests are away: the rest stays in the kernel.
+const INPUT_PAUSE_BYTES: usize = 1 << 20;
+/// Buffers larger than this are given back when they are empty.
+const KEEP_BYTES: usize = 64 << 10;
+
+impl Conn {
+    pub(super) fn new(socket: TcpStream, client: Arc<Client>, job: Box<Job>) -> Self {
+        Conn {
+            socket,
+            client,
+            job: Some(job),
+            input: BytesMut::new(),
+            parser: Parser::new(),
+            parser_failed: false,
+            output: Vec::new(),
+            written: 0,
+            readable: true,
+            writable: true,
+            closing: false,
+            queued: false,
+            blocked_until: None,
+            soft_since: None,
+        }
+    }
+
+    /// Reads what the kernel has, or as much as there is room for.
+    pub(super) fn read(&mut self, scratch: &mut [u8], limit: usize, total: &mut u64) -> ReadState {
+        while self.readable {
+            if self.input.len() >= limit {
+                return ReadState::TooMuch;
+            }
+            if self.job.is_none() && self.input.len() >= INPUT_PAUSE_BYTES {
+                break;
+            }
+            match self.socket.read(scratch) {
+                Ok(0) => return ReadState::Closed,
+                Ok(n) => {
+                    *total += n as u64;
+                    if self.input.capacity() - self.input.len() < n {
+                        self.input.reserve(self.parser.wants().max(n));
+                    }
+                    self.input.extend_from_slice(&scratch[..n]);
+                    // A short read has emptied the socket: the next event will tell of more.
+                    if n < scratch.len() {
+                        self.readable = false;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return ReadState::Closed,
+            }
+        }
+        self.client.query_bytes.store(self.input.len(), Ordering::Relaxed);
+        ReadState::Open
+    }
+
+    /// Takes complete requests off the input and gives them to the job; true if there may be more of them. After a
+    /// protocol error the client is told, and its connection closed.
+    pub(super) fn parse_into(&mut self, values: &Values, job: &mut Job) -> bool {
+        if self.input.is_empty() || self.parser_failed {
+            return false;
+        }
+        let limits = Limits {
+            bulk_bytes_max: values.proto_max_bulk_len as usize,
+            authenticated: job.session.authenticated,
+            ..Limits::default()
+        };
+        let before = job.requests.len();
+        let parsed = self
+            .parser
+            .parse(&mut self.input, &limits, &mut job.requests, REQUESTS_PER_ROUND);
+        let got = job.requests.len() - before;
+        if let Err(error) = parsed
+            && got == 0
+        {
+            self.parser_failed = true;
+            job.reply.error(&format!("ERR {error}"));
+            job.session.close = true;
+            return false;
+        }
+        if self.input.is_empty() && self.input.capacity() > KEEP_BYTES {
+            self.input = BytesMut::new();
+        }
+        self.client.query_bytes.store(self.input.len(), Ordering::Relaxed);
+        got > 0 && !self.input.is_empty()
+    }
+
+    /// True if there is unparsed input.
+    pub(super) fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// Takes the replies of the job, which is at home.
+    pub(super) fn output_from_job(&mut self) {
+        if let Some(job) = &mut self.job {
+            self.output.extend_from_slice(job.reply.buffer());
+            job.reply.clear();
+        }
+    }
+
+    /// Adds to the output.
+    pub(super) fn send(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+    }
+
+    /// Bytes not written yet.
+    pub(super) fn pending_output(&self) -> usize {
+        self.output.len() - self.written
+    }
+
+    /// True if the client has to read before more is done for it.
+    pub(super) fn is_congested(&self) -> bool {
+        self.pending_output() > OUTPUT_PAUSE_BYTES
+    }
+
+    /// The kernel says that it takes more.
+    pub(super) fn set_writable(&mut self) {
+        self.writable = true;
+    }
+
+    /// Writes what the kernel takes; false if the connection is broken.
+    pub(super) fn write(&mut self, total: &mut u64) -> bool {
+        while self.writable && self.written < self.output.len() {
+            match self.socket.write(&self.output[self.written..]) {
+                Ok(0) => return false,
+                Ok(n) => {
+                    self.written += n;
+                    *total += n as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        if self.written == self.output.len() {
+            self.output.clear();
+            self.written = 0;
+            if self.output.capacity() > KEEP_BYTES {
+                self.output = Vec::new();
+            }
+        } else if self.written > OUTPUT_PAUSE_BYTES {
+            self.output.drain(..self.written);
+            self.written = 0;
+        }
+        self.client.output_bytes.store(self.pending_output(), Ordering::Relaxed);
+        true
+    }
+
+    /// True if the client has more unsent output than its class may have.
+    pub(super) fn is_over_limit(&mut self, values: &Values, now: Instant) -> bool {
+        let pending = self.pending_output() as u64;
+        if pending == 0 {
+            self.soft_since = None;
+            return false;
+        }
+        let limits = &values.client_output_buffer_limit;
+        let limit = if self.client.subscription_count() > 0 {
+            limits.pubsub
+        } else {
+            limits.normal
+        };
+        if limit.hard_bytes > 0 && pending > limit.hard_bytes {
+            return true;
+        }
+        if limit.soft_bytes == 0 || pending <= limit.soft_bytes {
+            self.soft_since = None;
+            return false;
+        }
+        let since = *self.soft_since.get_or_insert(now);
+        now.duration_since(since).as_secs() >= u64::from(limit.soft_seconds)
+    }
+}

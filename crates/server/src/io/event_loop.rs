@@ -1,0 +1,570 @@
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use haypile_commands::CommandError;
+use haypile_partition::Task;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+use slab::Slab;
+use socket2::{SockRef, TcpKeepalive};
+
+use super::conn::{Conn, ReadState};
+use super::mailbox::{Mailbox, Message};
+use crate::client::Client;
+use crate::job::{Job, Next};
+use crate::node::Node;
+use crate::pubsub::Sort;
+
+/// Events taken from the kernel at once.
+const EVENTS_MAX: usize = 1024;
+/// Bytes read from a socket at once.
+const READ_BYTES: usize = 64 << 10;
+/// Connections accepted in a row.
+const ACCEPTS_MAX: usize = 256;
+/// Time between two looks at idle clients and limits.
+const TICK: Duration = Duration::from_millis(100);
+/// How long a stopping server waits for clients to read their last replies.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+const WAKER: Token = Token(usize::MAX);
+const LISTENERS: usize = usize::MAX / 2;
+
+/// One thread's connections.
+pub struct EventLoop {
+    poll: Poll,
+    mailbox: Arc<Mailbox>,
+    others: Vec<Arc<Mailbox>>,
+    listeners: Vec<TcpListener>,
+    accepted: usize,
+    conns: Slab<Conn>,
+    ready: Vec<usize>,
+    dirty: Vec<usize>,
+    tasks: Vec<Box<dyn Task>>,
+    messages: Vec<Message>,
+    deadlines: BinaryHeap<Reverse<(Instant, usize, u64)>>,
+    paused: bool,
+    next_tick: Instant,
+    scratch: Vec<u8>,
+    received: u64,
+    sent: u64,
+}
+
+/// Makes the loops, the first of which has the listeners, and their mailboxes.
+///
+/// # Errors
+/// The system gives no epoll instance.
+pub fn prepare(count: usize, listeners: Vec<TcpListener>) -> io::Result<(Vec<EventLoop>, Vec<Arc<Mailbox>>)> {
+    let mut polls = Vec::new();
+    let mut mailboxes = Vec::new();
+    for _ in 0..count.max(1) {
+        let poll = Poll::new()?;
+        mailboxes.push(Arc::new(Mailbox::new(Waker::new(poll.registry(), WAKER)?)));
+        polls.push(poll);
+    }
+    let mut listeners = Some(listeners);
+    let mut loops = Vec::new();
+    for (poll, mailbox) in polls.into_iter().zip(&mailboxes) {
+        let mut mine = listeners.take().unwrap_or_default();
+        for (n, listener) in mine.iter_mut().enumerate() {
+            poll.registry()
+                .register(listener, Token(LISTENERS + n), Interest::READABLE)?;
+        }
+        loops.push(EventLoop {
+            poll,
+            mailbox: mailbox.clone(),
+            others: mailboxes.clone(),
+            listeners: mine,
+            accepted: 0,
+            conns: Slab::new(),
+            ready: Vec::new(),
+            dirty: Vec::new(),
+            tasks: Vec::new(),
+            messages: Vec::new(),
+            deadlines: BinaryHeap::new(),
+            paused: false,
+            next_tick: Instant::now() + TICK,
+            scratch: vec![0; READ_BYTES],
+            received: 0,
+            sent: 0,
+        });
+    }
+    Ok((loops, mailboxes))
+}
+
+impl EventLoop {
+    /// Serves until the server stops.
+    pub fn run(&mut self, node: &Arc<Node>) {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        while !node.is_stopping() {
+            self.wait(&mut events);
+            for event in &events {
+                match event.token() {
+                    WAKER => {}
+                    Token(t) if t >= LISTENERS => self.accept(node, t - LISTENERS),
+                    Token(t) => self.on_event(t, event.is_readable() || event.is_read_closed(), event.is_writable()),
+                }
+            }
+            self.round(node);
+            let now = Instant::now();
+            self.expire_blocked(node, now);
+            if now >= self.next_tick {
+                self.next_tick = now + TICK;
+                self.tick(node, now);
+            }
+        }
+        self.stop(node);
+    }
+
+    fn wait(&mut self, events: &mut Events) {
+        let may_sleep = self.ready.is_empty() && self.mailbox.may_sleep();
+        let timeout = match may_sleep {
+            true => {
+                let next = self
+                    .deadlines
+                    .peek()
+                    .map_or(self.next_tick, |Reverse((at, ..))| (*at).min(self.next_tick));
+                // One more millisecond: epoll rounds down.
+                next.saturating_duration_since(Instant::now()) + Duration::from_millis(1)
+            }
+            false => Duration::ZERO,
+        };
+        if let Err(error) = self.poll.poll(events, Some(timeout))
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            tracing::error!(%error, "waiting for connections failed");
+        }
+        self.mailbox.woke();
+    }
+
+    fn on_event(&mut self, token: usize, readable: bool, writable: bool) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        if readable {
+            conn.readable = true;
+            enqueue(&mut self.ready, conn, token);
+        }
+        if writable {
+            conn.set_writable();
+            if conn.pending_output() > 0 {
+                self.dirty.push(token);
+                enqueue(&mut self.ready, conn, token);
+            }
+        }
+    }
+
+    /// Reads, evaluates and writes once for every connection that has something to do.
+    fn round(&mut self, node: &Arc<Node>) {
+        self.take_messages(node);
+        for token in std::mem::take(&mut self.ready) {
+            self.serve(node, token);
+        }
+        if !self.tasks.is_empty() {
+            node.partition.submit(&mut self.tasks);
+            self.take_messages(node);
+        }
+        self.flush(node);
+        if self.received > 0 {
+            node.stats
+                .input_bytes
+                .fetch_add(std::mem::take(&mut self.received), Ordering::Relaxed);
+            node.stats
+                .output_bytes
+                .fetch_add(std::mem::take(&mut self.sent), Ordering::Relaxed);
+        }
+    }
+
+    /// Reads what a connection has sent, and evaluates as much as this thread may.
+    fn serve(&mut self, node: &Arc<Node>, token: usize) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        conn.queued = false;
+        let values = node.config.load();
+        match conn.read(
+            &mut self.scratch,
+            values.client_query_buffer_limit as usize,
+            &mut self.received,
+        ) {
+            ReadState::Open => {}
+            ReadState::Closed => return self.close(node, token),
+            ReadState::TooMuch => {
+                node.stats.query_limit_closed.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(client = %conn.client.addr, "closing a client that has sent more than client-query-buffer-limit ahead");
+                return self.close(node, token);
+            }
+        }
+        if conn.closing || conn.is_congested() {
+            return;
+        }
+        let Some(mut job) = conn.job.take() else { return };
+        let mut more = conn.parse_into(&values, &mut job);
+        if job.requests.is_empty() {
+            conn.job = Some(job);
+            return self.after_run(node, token, more);
+        }
+        conn.client.last_active_ms.store(node.clock.now_ms(), Ordering::Relaxed);
+        job.run(None);
+        match job.next {
+            Next::Turn => self.tasks.push(job),
+            Next::Disk => {
+                // What was answered before need not wait for the disk.
+                conn.send(job.reply.buffer());
+                job.reply.clear();
+                self.dirty.push(token);
+                node.pool.push(job);
+            }
+            Next::Pause => {
+                self.paused = true;
+                more = false;
+                conn.job = Some(job);
+                self.after_run(node, token, more);
+            }
+            Next::Idle | Next::Flush => {
+                conn.job = Some(job);
+                self.after_run(node, token, more);
+            }
+        }
+    }
+
+    /// Takes the replies of a job that is at home, and looks for more to do.
+    fn after_run(&mut self, node: &Arc<Node>, token: usize, more: bool) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        let Some(job) = &mut conn.job else { return };
+        if !job.reply.is_empty() {
+            conn.output_from_job();
+            self.dirty.push(token);
+        }
+        let Some(job) = &conn.job else { return };
+        if job.session.close || conn.client.killed.load(Ordering::Relaxed) {
+            conn.closing = true;
+            self.dirty.push(token);
+        } else if more || (conn.readable && !conn.is_congested()) {
+            enqueue(&mut self.ready, conn, token);
+        }
+        let _ = node;
+    }
+
+    fn take_messages(&mut self, node: &Arc<Node>) {
+        let mut messages = std::mem::take(&mut self.messages);
+        self.mailbox.take(&mut messages);
+        for message in messages.drain(..) {
+            match message {
+                Message::Accepted(socket) => self.add(node, socket),
+                Message::Job(job) => self.come_home(node, job),
+                Message::Push { client, token, bytes } => {
+                    if let Some(conn) = self.conn_of(client, token) {
+                        conn.send(&bytes);
+                        self.dirty.push(token);
+                    }
+                }
+                Message::Blocked { client, token, until } => {
+                    let Some(conn) = self.conn_of(client, token) else {
+                        continue;
+                    };
+                    conn.blocked_until = until;
+                    if let Some(until) = until {
+                        self.deadlines.push(Reverse((until, token, client)));
+                    }
+                }
+                Message::Close { client, token } => {
+                    if let Some(conn) = self.conn_of(client, token) {
+                        conn.client.killed.store(true, Ordering::Relaxed);
+                        conn.closing = true;
+                        self.dirty.push(token);
+                    }
+                }
+            }
+        }
+        self.messages = messages;
+    }
+
+    /// A job that was away is back: its replies are committed.
+    fn come_home(&mut self, node: &Arc<Node>, mut job: Box<Job>) {
+        let token = job.client.token;
+        let Some(conn) = self.conn_of(job.client.id, token) else {
+            return dispose(node, *job);
+        };
+        conn.blocked_until = None;
+        if !job.reply.is_empty() {
+            conn.send(job.reply.buffer());
+            job.reply.clear();
+            self.dirty.push(token);
+        }
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        if job.session.close || conn.client.killed.load(Ordering::Relaxed) {
+            conn.closing = true;
+            conn.job = Some(job);
+            self.dirty.push(token);
+            return;
+        }
+        match job.next {
+            Next::Disk => return node.pool.push(job),
+            Next::Pause => self.paused = true,
+            Next::Idle | Next::Turn | Next::Flush => {
+                if !job.requests.is_empty() || conn.has_input() || conn.readable {
+                    enqueue(&mut self.ready, conn, token);
+                }
+            }
+        }
+        conn.job = Some(job);
+    }
+
+    fn conn_of(&mut self, client: u64, token: usize) -> Option<&mut Conn> {
+        self.conns.get_mut(token).filter(|conn| conn.client.id == client)
+    }
+
+    /// Writes the output of all connections that have some.
+    fn flush(&mut self, node: &Arc<Node>) {
+        let now = Instant::now();
+        for token in std::mem::take(&mut self.dirty) {
+            let Some(conn) = self.conns.get_mut(token) else {
+                continue;
+            };
+            if !conn.write(&mut self.sent) || (conn.closing && conn.pending_output() == 0) {
+                self.close(node, token);
+                continue;
+            }
+            if conn.pending_output() > 0 && conn.is_over_limit(&node.config.load(), now) {
+                node.stats.output_limit_closed.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(client = %conn.client.addr, "closing a client that does not read: client-output-buffer-limit");
+                self.close(node, token);
+                continue;
+            }
+            if !conn.is_congested() && conn.job.as_ref().is_some_and(|job| !job.requests.is_empty()) {
+                enqueue(&mut self.ready, conn, token);
+            }
+        }
+    }
+
+    fn accept(&mut self, node: &Arc<Node>, listener: usize) {
+        for _ in 0..ACCEPTS_MAX {
+            match self.listeners[listener].accept() {
+                Ok((socket, _)) => {
+                    let to = self.accepted % self.others.len();
+                    self.accepted += 1;
+                    if Arc::ptr_eq(&self.others[to], &self.mailbox) {
+                        self.add(node, socket);
+                    } else {
+                        self.others[to].push(Message::Accepted(socket));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    // Out of file descriptors, most likely: those who wait stay in the kernel's queue.
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    std::thread::sleep(Duration::from_millis(10));
+                    self.mailbox.wake();
+                    return;
+                }
+            }
+        }
+        // There may be more: an edge-triggered listener does not tell again.
+        let token = Token(LISTENERS + listener);
+        let registered = self
+            .poll
+            .registry()
+            .reregister(&mut self.listeners[listener], token, Interest::READABLE);
+        if let Err(error) = registered {
+            tracing::error!(%error, "a listener cannot be watched");
+        }
+    }
+
+    fn add(&mut self, node: &Arc<Node>, mut socket: TcpStream) {
+        node.stats.connections_total.fetch_add(1, Ordering::Relaxed);
+        let values = node.config.load();
+        let (Ok(addr), Ok(laddr)) = (socket.peer_addr(), socket.local_addr()) else {
+            return;
+        };
+        if let Some(refusal) = refusal(node, addr) {
+            node.stats.connections_rejected.fetch_add(1, Ordering::Relaxed);
+            // The client may be gone already, and then nobody misses the text.
+            let _ = io::Write::write(&mut socket, refusal.as_bytes());
+            return;
+        }
+        let socket_options = SockRef::from(&socket);
+        let _ = socket_options.set_tcp_nodelay(true);
+        if values.tcp_keepalive > 0 {
+            let every = Duration::from_secs(u64::from(values.tcp_keepalive));
+            let keepalive = TcpKeepalive::new()
+                .with_time(every)
+                .with_interval((every / 3).max(Duration::from_secs(1)));
+            let _ = socket_options.set_tcp_keepalive(&keepalive);
+        }
+        let entry = self.conns.vacant_entry();
+        let token = entry.key();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut socket, Token(token), interest) {
+            tracing::warn!(%error, "a connection cannot be watched");
+            return;
+        }
+        let now_ms = node.clock.now_ms();
+        let client = Arc::new(Client {
+            id: node.clients.next_id(),
+            addr,
+            laddr,
+            fd: socket.as_raw_fd(),
+            created_ms: now_ms,
+            home: self.mailbox.clone(),
+            token,
+            name: Default::default(),
+            lib_name: Default::default(),
+            lib_version: Default::default(),
+            db: AtomicU16::new(0),
+            resp: AtomicU16::new(2),
+            last_active_ms: AtomicU64::new(now_ms),
+            last_command: AtomicUsize::new(0),
+            multi: AtomicUsize::new(0),
+            watching: AtomicUsize::new(0),
+            subscriptions: Default::default(),
+            blocked: AtomicBool::new(false),
+            no_evict: AtomicBool::new(false),
+            no_touch: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
+            query_bytes: AtomicUsize::new(0),
+            output_bytes: AtomicUsize::new(0),
+        });
+        node.clients.add(client.clone());
+        let job = Box::new(Job::new(node.clone(), client.clone()));
+        entry.insert(Conn::new(socket, client, job));
+    }
+
+    fn close(&mut self, node: &Arc<Node>, token: usize) {
+        let Some(mut conn) = self.conns.try_remove(token) else {
+            return;
+        };
+        // The socket closes with `conn` in any case.
+        let _ = self.poll.registry().deregister(&mut conn.socket);
+        node.clients.remove(conn.client.id);
+        conn.client.killed.store(true, Ordering::Relaxed);
+        match conn.job.take() {
+            Some(job) => dispose(node, *job),
+            None if conn.client.blocked.load(Ordering::Relaxed) => {
+                // It comes home without its connection, and is disposed of then.
+                node.partition
+                    .unblock(conn.client.id, Some(CommandError::reply("ERR closed")));
+            }
+            None => {}
+        }
+    }
+
+    fn expire_blocked(&mut self, node: &Arc<Node>, now: Instant) {
+        while let Some(Reverse((at, token, client))) = self.deadlines.peek().copied() {
+            if at > now {
+                return;
+            }
+            self.deadlines.pop();
+            if self
+                .conn_of(client, token)
+                .is_some_and(|conn| conn.blocked_until == Some(at))
+            {
+                node.partition.unblock(client, None);
+            }
+        }
+    }
+
+    /// Looks at limits and idle clients, and lets paused clients go on.
+    fn tick(&mut self, node: &Arc<Node>, now: Instant) {
+        if self.paused && !node.is_paused(true) {
+            self.paused = false;
+            for (token, conn) in &mut self.conns {
+                if conn.job.as_ref().is_some_and(|job| !job.requests.is_empty()) {
+                    enqueue(&mut self.ready, conn, token);
+                }
+            }
+        } else if self.paused {
+            let waiting = self
+                .conns
+                .iter_mut()
+                .filter(|(_, c)| c.job.as_ref().is_some_and(|j| !j.requests.is_empty()));
+            for (token, conn) in waiting {
+                enqueue(&mut self.ready, conn, token);
+            }
+        }
+        let values = node.config.load();
+        let now_ms = node.clock.now_ms();
+        let idle_ms = u64::from(values.timeout) * 1000;
+        let mut gone = Vec::new();
+        for (token, conn) in &mut self.conns {
+            let client = &conn.client;
+            let exempt = client.blocked.load(Ordering::Relaxed) || client.subscription_count() > 0;
+            let idle = now_ms.saturating_sub(client.last_active_ms.load(Ordering::Relaxed));
+            if (idle_ms > 0 && !exempt && idle > idle_ms) || conn.is_over_limit(&values, now) {
+                gone.push(token);
+            }
+        }
+        gone.into_iter().for_each(|token| self.close(node, token));
+    }
+
+    /// Writes what clients are owed and closes their connections.
+    fn stop(&mut self, node: &Arc<Node>) {
+        let until = Instant::now() + STOP_GRACE;
+        loop {
+            self.take_messages(node);
+            self.dirty = self.conns.iter().map(|(token, _)| token).collect();
+            self.flush(node);
+            let owed = self.conns.iter().any(|(_, conn)| {
+                conn.pending_output() > 0 || (conn.job.is_none() && !conn.client.blocked.load(Ordering::Relaxed))
+            });
+            if !owed || Instant::now() >= until {
+                break;
+            }
+            let mut events = Events::with_capacity(EVENTS_MAX);
+            let _ = self.poll.poll(&mut events, Some(Duration::from_millis(10)));
+            for event in events.iter().filter(|e| e.is_writable()) {
+                if let Some(conn) = self.conns.get_mut(event.token().0) {
+                    conn.set_writable();
+                }
+            }
+        }
+        let tokens: Vec<usize> = self.conns.iter().map(|(token, _)| token).collect();
+        tokens.into_iter().for_each(|token| self.close(node, token));
+        self.take_messages(node);
+    }
+}
+
+fn enqueue(ready: &mut Vec<usize>, conn: &mut Conn, token: usize) {
+    if !conn.queued {
+        conn.queued = true;
+        ready.push(token);
+    }
+}
+
+/// Why a client may not connect at all, as it is told.
+fn refusal(node: &Node, addr: std::net::SocketAddr) -> Option<String> {
+    let values = node.config.load();
+    if node.clients.len() >= values.maxclients as usize {
+        return Some("-ERR max number of clients reached\r\n".into());
+    }
+    let local = addr.ip().to_canonical().is_loopback();
+    if values.protected_mode && values.requirepass.is_empty() && !local {
+        return Some(
+            "-DENIED Haypile is running in protected mode because protected mode is enabled and no password is set. \
+             In this mode connections are only accepted from the loopback interface. To connect from other machines, \
+             set a password with requirepass, or turn the protection off with protected-mode no.\r\n"
+                .into(),
+        );
+    }
+    None
+}
+
+/// Undoes what a connection has left behind: its subscriptions and watched keys.
+fn dispose(node: &Arc<Node>, mut job: Job) {
+    for sort in [Sort::Channel, Sort::Pattern, Sort::Shard] {
+        for channel in std::mem::take(&mut job.session.subscriptions[sort as usize]) {
+            node.pubsub.unsubscribe(sort, &channel, job.client.id);
+        }
+    }
+    if let Some(watch) = job.session.watch.take() {
+        let forgotten = node.partition.run_internal(|turn| {
+            for (db, key, _) in &watch.keys {
+                turn.unwatch(*db, key, &watch.flag);
+            }
+        });
+        if let Err(error) = forgotten {
+            tracing::debug!(%error, "watched keys of a closed connection");
+        }
+    }
+}

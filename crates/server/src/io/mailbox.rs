@@ -1,0 +1,94 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use mio::Waker;
+use mio::net::TcpStream;
+use parking_lot::Mutex;
+
+use crate::job::Job;
+
+/// What other threads, or the thread itself, tell a connection thread.
+pub enum Message {
+    /// Serve this connection.
+    Accepted(TcpStream),
+    /// A job comes home.
+    Job(Box<Job>),
+    /// Send these bytes: a message of pub/sub.
+    Push {
+        /// To this client,
+        client: u64,
+        /// whose connection stands here.
+        token: usize,
+        /// Encoded in the client's protocol version.
+        bytes: Arc<[u8]>,
+    },
+    /// The client waits for a key.
+    Blocked {
+        /// This client,
+        client: u64,
+        /// whose connection stands here,
+        token: usize,
+        /// until then; `None` = for ever.
+        until: Option<Instant>,
+    },
+    /// Close the connection once what it is owed is written.
+    Close {
+        /// Of this client,
+        client: u64,
+        /// which stands here.
+        token: usize,
+    },
+}
+
+/// Messages for a connection thread. The thread is woken only when it sleeps.
+pub struct Mailbox {
+    messages: Mutex<Vec<Message>>,
+    awake: AtomicBool,
+    waker: Waker,
+}
+
+impl Mailbox {
+    pub(super) fn new(waker: Waker) -> Self {
+        Mailbox {
+            messages: Mutex::new(Vec::new()),
+            awake: AtomicBool::new(true),
+            waker,
+        }
+    }
+
+    /// Leaves a message.
+    pub fn push(&self, message: Message) {
+        self.messages.lock().push(message);
+        self.wake();
+    }
+
+    /// Wakes the thread, if it sleeps.
+    pub fn wake(&self) {
+        if !self.awake.swap(true, Ordering::SeqCst)
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::error!(%error, "a connection thread cannot be woken");
+        }
+    }
+
+    /// Called before the thread sleeps; false if it must not, because there is a message.
+    pub(super) fn may_sleep(&self) -> bool {
+        self.awake.store(false, Ordering::SeqCst);
+        if self.messages.lock().is_empty() {
+            return true;
+        }
+        self.awake.store(true, Ordering::SeqCst);
+        false
+    }
+
+    /// Called after the thread has slept.
+    pub(super) fn woke(&self) {
+        self.awake.store(true, Ordering::SeqCst);
+    }
+
+    /// Takes all messages; `into` is empty.
+    pub(super) fn take(&self, into: &mut Vec<Message>) {
+        std::mem::swap(&mut *self.messages.lock(), into);
+    }
+}

@@ -1,0 +1,24 @@
+//! Connections: a few threads, each with an epoll loop over its sockets.
+//!
+//! A round of the loop reads every socket that has something, parses it, evaluates reads on the spot, hands all jobs
+//! that write to the partition together (one turn, one append to the log), and then writes all replies: the
+//! system calls of a round are one wait, one read and one write per connection, and one write of the log.
+
+mod conn;
+mod event_loop;
+mod listen;
+mod mailbox;
+
+pub use event_loop::{EventLoop, prepare};
+pub use listen::listen;
+pub use mailbox::{Mailbox, Message};
+
+use crate::config::Values;
+
+/// Number of connection threads.
+pub fn thread_count(values: &Values) -> usize {
+    match values.io_threads {
+        0 => std::thread::available_parallelism().map_or(1, |n| n.get()).clamp(1, 16),
+        n => usize::from(n),
+    }
+}
