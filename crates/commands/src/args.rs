@@ -10,12 +10,10 @@ pub fn integer(arg: &[u8]) -> Result<i64, CommandError> {
     parse_i64(arg).ok_or(NOT_INTEGER)
 }
 
-/// An integer that is not negative.
+/// An integer that is not negative. Redis has one text for what is negative and what is no integer.
 pub fn non_negative(arg: &[u8]) -> Result<u64, CommandError> {
-    match parse_i64(arg) {
-        Some(n) => u64::try_from(n).map_err(|_| NOT_POSITIVE),
-        None => Err(NOT_INTEGER),
-    }
+    let number = parse_i64(arg).and_then(|n| u64::try_from(n).ok());
+    number.ok_or(NOT_POSITIVE)
 }
 
 /// A floating-point number; infinities are allowed, NaN is not.

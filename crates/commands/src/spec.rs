@@ -81,7 +81,10 @@ macro_rules! flags {
 
             /// The names of the flags that are set, as COMMAND shows them.
             pub fn names(self) -> impl Iterator<Item = &'static str> {
-                [$((Flags::$name, $text)),*].into_iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, text)| text)
+                [$((Flags::$name, $text)),*]
+                    .into_iter()
+                    .filter(move |(flag, text)| self.has(*flag) && !text.is_empty())
+                    .map(|(_, text)| text)
             }
         }
     };
@@ -123,8 +126,8 @@ flags! {
     /// Not over many databases or asynchronously.
     NO_ASYNC_LOADING = 16, "no_async_loading";
     /// Reads, but keeps what it computed with the value where it can (PFCOUNT): where writes are possible it is
-    /// evaluated by the partition's writer, elsewhere as any reading command.
-    MAY_REPLICATE = 17, "may_replicate";
+    /// evaluated by the partition's writer, elsewhere as any reading command. COMMAND does not show it.
+    MAY_REPLICATE = 17, "";
 }
 
 impl Flags {

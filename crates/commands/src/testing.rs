@@ -64,8 +64,13 @@ impl Random for XorShift {
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::with_memory(16 << 20, 4 << 20)
+    }
+
+    /// With a store that has this much memory, and of it this much for write buffers, bytes.
+    pub(crate) fn with_memory(budget_bytes: usize, write_buffer_bytes: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let shared = SharedResources::new(16 << 20, 4 << 20);
+        let shared = SharedResources::new(budget_bytes, write_buffer_bytes);
         let store = Store::open(dir.path(), StoreOptions::default(), shared).unwrap();
         Bench {
             store,
@@ -108,7 +113,7 @@ impl Bench {
         let mut observer = Recorder(&mut self.heard);
         let writes = spec.flags.has(Flags::WRITE) || spec.flags.has(Flags::MAY_REPLICATE);
         if !writes && self.overlay.is_empty() {
-            let view = View::reading(&self.store, Tier::Disk, true);
+            let view = View::reading(&self.store, Tier::Disk, true).unwrap();
             let mut cx = Cx::new(view, &mut reply, &mut observer, &mut self.random, self.db, self.now);
             let outcome = execute(&mut cx, request);
             drop(cx);
@@ -163,6 +168,11 @@ impl Bench {
             self.flush();
         }
         done
+    }
+
+    /// Brings what has been applied from the memtables to the lowest level.
+    pub(crate) fn compact(&self) {
+        self.store.compact().unwrap();
     }
 
     /// Applies what is pending.

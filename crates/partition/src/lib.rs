@@ -25,6 +25,7 @@ mod partition;
 mod task;
 mod turn;
 mod watch;
+mod worker;
 
 pub use error::{CommitError, PartitionError};
 pub use maintenance::Maintenance;

@@ -10,6 +10,7 @@ use haypile_commands::key::expire_due;
 use haypile_types::Position;
 use parking_lot::{Condvar, Mutex};
 
+use crate::commit;
 use crate::partition::{Partition, Shared};
 use crate::{CommitError, PartitionError};
 
@@ -102,6 +103,7 @@ impl State {
         if expire {
             self.expire();
         }
+        commit::settle(&self.shared);
         let flushes = self.shared.store.health().flushes();
         if flushes != self.flushes || self.ticks.is_multiple_of(SPACE_TICKS) {
             self.flushes = flushes;

@@ -45,6 +45,8 @@ pub struct Recovery {
 
 /// Bytes of payloads that are replayed as one batch.
 const REPLAY_BATCH_BYTES: usize = 1 << 20;
+/// Bytes that are replayed before they are written to the store.
+const REPLAY_SETTLE_BYTES: usize = 8 << 20;
 
 pub(crate) fn open(options: &Options) -> Result<(Store, Oplog, Recovery), PartitionError> {
     let dir: &Path = &options.dir;
@@ -79,6 +81,7 @@ pub(crate) fn open(options: &Options) -> Result<(Store, Oplog, Recovery), Partit
     } else {
         store.drop_unmapped()?;
     }
+    store.settle()?;
     recovery.position = store.state().applied;
     Ok((store, oplog, recovery))
 }
@@ -97,12 +100,15 @@ fn replay(store: &Store, oplog: &Oplog, from: u64) -> Result<u64, PartitionError
         clock = entry.header.timestamp;
         replayed += 1;
         if batch.len() >= REPLAY_BATCH_BYTES {
-            store.replay([&batch[..]], at, clock)?;
+            let applied = store.replay(&batch, at, clock)?;
+            if applied.dirty_bytes >= REPLAY_SETTLE_BYTES {
+                store.settle()?;
+            }
             batch.clear();
         }
     }
     if !batch.is_empty() {
-        store.replay([&batch[..]], at, clock)?;
+        store.replay(&batch, at, clock)?;
     }
     Ok(replayed)
 }

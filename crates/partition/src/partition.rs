@@ -5,17 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use haypile_commands::{CommandError, Cx, Deaf, Flags, Handler, Outcome};
 use haypile_oplog::{Oplog, Syncer};
 use haypile_resp::{Reply, Version};
-use haypile_store::{Counts, Overlay, Store, Tier, View};
+use haypile_store::{Counts, Overlay, Store, StoreError, Tier, View};
 use haypile_types::{Clock, Position, Random};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::blocked::BlockedTable;
-use crate::commit::{Commits, PendingTurn};
+use crate::commit::{self, Commits, PendingTurn};
 use crate::observer::{Counters, Heard, ReadObserver};
 use crate::open::{Options, Recovery, open};
 use crate::task::{Step, Task};
 use crate::turn::{Call, Turn};
 use crate::watch::WatchTable;
+use crate::worker::Worker;
 use crate::{CommitError, Event, PartitionError};
 
 /// What the partition tells its server.
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) syncer: Arc<Syncer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) commits: Commits,
+    settling: Worker,
     pub(crate) stopping: AtomicBool,
     pub(crate) disk_free_bytes_min: u64,
     pub(crate) unflushed_log_bytes_max: u64,
@@ -97,6 +99,15 @@ const TURN_BYTES_MAX: usize = 16 << 20;
 /// Tasks of one turn after which it is closed even if more wait.
 const TURN_TASKS_MAX: usize = 4096;
 
+/// Published rows after which the settling thread is woken: enough of them that neighbours are close to each other.
+const DIRTY_ROWS_SOON: usize = 16 << 10;
+/// The same in bytes.
+const DIRTY_BYTES_SOON: usize = 4 << 20;
+/// Published rows after which the writer settles itself, which makes it wait for RocksDB.
+const DIRTY_ROWS_MAX: usize = 256 << 10;
+/// The same in bytes.
+const DIRTY_BYTES_MAX: usize = 64 << 20;
+
 impl Partition {
     /// Opens a partition and brings the store up to the end of the log.
     pub fn open(options: Options) -> Result<(Partition, Recovery), PartitionError> {
@@ -126,6 +137,7 @@ impl Partition {
             syncer,
             clock: options.clock,
             commits: Commits::default(),
+            settling: Worker::default(),
             stopping: AtomicBool::new(false),
             disk_free_bytes_min: options.disk_free_bytes_min,
             unflushed_log_bytes_max: options.unflushed_log_bytes_max,
@@ -137,7 +149,8 @@ impl Partition {
             committed: Condvar::new(),
             uncommitted_bytes_max: options.uncommitted_bytes_max,
         });
-        shared.commits.start(&shared)?;
+        shared.commits.worker.start("commit", &shared, commit::commit)?;
+        shared.settling.start("settle", &shared, commit::settle)?;
         Ok((Partition { shared }, recovery))
     }
 
@@ -162,26 +175,34 @@ impl Partition {
     }
 
     /// Evaluates a command that only reads, on the caller's thread, against what has been applied.
-    pub fn read(&self, call: Call<'_>, random: &mut dyn Random) -> Outcome {
+    pub fn read(&self, mut call: Call<'_>, random: &mut dyn Random) -> Outcome {
         let Handler::Data(execute) = call.command.spec.handler else {
             return Err(CommandError::reply(
                 "ERR this command cannot be evaluated by a partition",
             ));
         };
         let shared = &*self.shared;
-        // One look-up needs no snapshot: whatever it sees is a state of the key.
-        let single = call.command.spec.flags.has(Flags::FAST) && call.command.spec.keys.is_one();
-        let view = View::reading(&shared.store, call.tier, !single);
-        let mut observer = ReadObserver {
-            counters: &shared.counters,
-            events: Vec::new(),
-        };
+        let fast = call.command.spec.flags.has(Flags::FAST);
+        // One look-up needs no snapshot: whatever it sees is a state of the key. A few look-ups need none if nothing
+        // was published meanwhile.
+        let single = call.command.spec.keys.is_one();
         let start = call.reply.len();
-        let mut cx = Cx::new(view, call.reply, &mut observer, random, call.db, shared.clock.now_ms());
-        cx.may_block = false;
-        cx.string_bytes_max = shared.string_bytes_max.load(Ordering::Relaxed);
-        let outcome = execute(&mut cx, call.request);
-        drop(cx);
+        let mut observer = ReadObserver { counters: &shared.counters, events: Vec::new() };
+        let mut attempt = |call: &mut Call<'_>, snapshot: bool| -> Outcome {
+            let view = View::reading(&shared.store, call.tier, snapshot)?;
+            let now = shared.clock.now_ms();
+            let mut cx = Cx::new(view, call.reply, &mut observer, random, call.db, now);
+            cx.may_block = false;
+            cx.string_bytes_max = shared.string_bytes_max.load(Ordering::Relaxed);
+            execute(&mut cx, call.request)
+        };
+        let epoch = shared.store.epoch();
+        let mut outcome = attempt(&mut call, !fast);
+        let moved = !single && (epoch % 2 == 1 || shared.store.epoch() != epoch);
+        if fast && (moved || matches!(outcome, Err(CommandError::Store(StoreError::NeedsSnapshot)))) {
+            call.reply.truncate(start);
+            outcome = attempt(&mut call, true);
+        }
         if outcome.is_err() {
             call.reply.truncate(start);
         } else if !observer.events.is_empty() {
@@ -257,8 +278,8 @@ impl Partition {
 
     /// Exact counters of each database.
     pub fn counts(&self) -> Vec<Counts> {
-        let view = View::reading(&self.shared.store, Tier::Memory, false);
-        (0..view.databases()).map(|db| view.counts(view.space(db))).collect()
+        let state = self.shared.store.state();
+        state.dbs.iter().map(|space| state.counts.get(space).copied().unwrap_or_default()).collect()
     }
 
     /// Figures.
@@ -298,7 +319,7 @@ impl Partition {
     /// Changes when entries count as committed.
     pub fn set_sync(&self, policy: haypile_oplog::SyncPolicy) {
         self.shared.writer.lock().oplog.set_sync(policy);
-        self.shared.commits.wake();
+        self.shared.commits.worker.wake();
     }
 
     /// Changes how much of the log is kept for consumers that come back.
@@ -310,9 +331,10 @@ impl Partition {
     /// has nothing to replay.
     pub fn close(&self) -> Result<(), PartitionError> {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        self.shared.commits.stop();
+        self.shared.commits.worker.stop();
         self.shared.syncer.sync()?;
-        self.shared.settle();
+        self.shared.publish_durable();
+        self.shared.settling.stop();
         self.shared.store.flush()?;
         Ok(())
     }
@@ -433,13 +455,13 @@ impl Shared {
             events,
         });
         if writer.oplog.sync_policy() == haypile_oplog::SyncPolicy::Always {
-            self.commits.wake();
+            self.commits.worker.wake();
             return Finished::nothing();
         }
         self.apply_through(writer, last.index)
     }
 
-    /// Applies the pending turns up to an index that is committed.
+    /// Publishes the pending turns up to an index that is committed.
     pub(crate) fn apply_through(&self, writer: &mut Writer, index: u64) -> Finished {
         let mut finished = Finished::nothing();
         while writer.pending.front().is_some_and(|turn| turn.position.index <= index) {
@@ -450,6 +472,7 @@ impl Shared {
                     if applied.remapped {
                         self.commits.unmapped();
                     }
+                    self.settle_soon(applied);
                     self.publish(turn.events);
                     finished.tasks.extend(turn.tasks);
                 }
@@ -469,6 +492,15 @@ impl Shared {
         finished
     }
 
+    /// Has published rows written to RocksDB before they get too many.
+    fn settle_soon(&self, applied: haypile_store::Applied) {
+        if applied.dirty_rows >= DIRTY_ROWS_MAX || applied.dirty_bytes >= DIRTY_BYTES_MAX {
+            commit::settle(self);
+        } else if applied.dirty_rows >= DIRTY_ROWS_SOON || applied.dirty_bytes >= DIRTY_BYTES_SOON {
+            self.settling.wake();
+        }
+    }
+
     /// Fails everything that waits for a sync which will not come.
     pub(crate) fn fail_pending(&self, error: CommitError) {
         self.refuse(&error);
@@ -483,8 +515,8 @@ impl Shared {
         .finish();
     }
 
-    /// Applies all that is durable.
-    pub(crate) fn settle(&self) {
+    /// Publishes all that is durable.
+    pub(crate) fn publish_durable(&self) {
         let mut writer = self.writer.lock();
         let durable = self.syncer.durable_index();
         let finished = self.apply_through(&mut writer, durable);
@@ -512,7 +544,7 @@ impl Shared {
             self.syncer
                 .sync_to(position.index)
                 .map_err(|e| CommitError::from_log(&e))?;
-            self.settle();
+            self.publish_durable();
         }
         // Who queued up behind this turn has nobody else to take theirs.
         while self.queued.load(Ordering::SeqCst) > 0 {

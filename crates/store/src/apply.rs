@@ -1,159 +1,228 @@
-use haypile_types::Position;
-use rocksdb::WriteOptions;
+//! From committed entries to RocksDB, in two steps: *publish* makes them visible to point reads, and *settle* writes
+//! what was published to RocksDB.
+
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use haypile_types::Position;
+use rocksdb::{WriteBatch, WriteOptions};
 
 use crate::effects::{Effect, Effects};
-use crate::overlay::PendingTurn;
+use crate::overlay::Pending;
+use crate::rows::{self, Dirty, DirtyList};
 use crate::spaces::{Space, Spaces};
 use crate::state::STATE_KEY;
-use crate::store::{Applier, Store};
-use crate::{Cf, Overlay, SpaceId, StoreError};
+use crate::store::Store;
+use crate::{Cf, Overlay, SpaceId, StoreError, StoreState};
 
 /// The column family in which the store's own record stands.
 const DEFAULT_CF: &str = "default";
 
-impl Store {
-    /// Applies the oldest pending turn, which is logged up to `position`, and drops it from the overlay.
-    ///
-    /// The batch, the counters and the position become visible together. After an error nothing of it is, and the
-    /// turn is still pending.
-    pub fn apply_oldest(&self, overlay: &mut Overlay, position: Position, clock: u64) -> Result<Applied, StoreError> {
-        let mut applier = self.applier.lock();
-        let applied = match overlay.oldest() {
-            Some(turn) => {
-                let ops = turn.ops();
-                applier.collect(self, ops, Some(&turn))?;
-                applier.commit(self, position, clock)?
-            }
-            None => Applied::default(),
-        };
-        overlay.retire_oldest();
-        Ok(applied)
-    }
+/// What has been published: the state after it, and the rows that RocksDB does not have yet.
+pub(crate) struct Published {
+    pub(crate) state: StoreState,
+    pub(crate) dirty: DirtyList,
+}
 
-    /// Applies logged payloads again, in order, as one batch: recovery, and what followers do.
-    pub fn replay<'p>(
-        &self,
-        payloads: impl IntoIterator<Item = &'p [u8]>,
-        position: Position,
-        clock: u64,
-    ) -> Result<Applied, StoreError> {
-        let mut applier = self.applier.lock();
-        for payload in payloads {
-            applier.collect(self, payload, None)?;
-        }
-        applier.commit(self, position, clock)
+/// What the settling thread keeps between batches.
+pub(crate) struct Settler {
+    batch: WriteBatch,
+    scratch: Vec<u8>,
+    /// What RocksDB has.
+    settled: Position,
+    /// Taken, but RocksDB refused it: written first the next time.
+    retry: Vec<(Vec<Dirty>, u64)>,
+}
+
+impl Settler {
+    pub(crate) fn new(settled: Position) -> Self {
+        Settler { batch: WriteBatch::default(), scratch: Vec::new(), settled, retry: Vec::new() }
     }
 }
 
-/// What applying changed beyond keys and values.
+/// What publishing changed beyond keys and values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// A database is another keyspace now. Once the log is safe on disk, [`Store::drop_unmapped`] frees the old one.
     pub remapped: bool,
+    /// Rows that are published and not settled.
+    pub dirty_rows: usize,
+    /// Their bytes.
+    pub dirty_bytes: usize,
 }
 
-impl Applier {
-    fn collect(&mut self, store: &Store, ops: &[u8], turn: Option<&PendingTurn<'_>>) -> Result<(), StoreError> {
-        let mut spaces = store.spaces.load_full();
-        for effect in Effects::new(ops) {
-            match effect? {
-                Effect::Put { space, cf, key, value } => {
-                    if turn.is_none_or(|t| t.is_last(space, cf, key)) {
-                        let open = self.open_space(store, &mut spaces, space)?;
-                        self.batch.put_cf(open.cf(cf), key, value);
+impl Store {
+    /// Publishes the oldest pending turn, whose last entry is at `position`, and drops it from the overlay.
+    ///
+    /// # Errors
+    /// The turn is published all the same; only what it changes about databases may not be.
+    pub fn apply_oldest(&self, overlay: &mut Overlay, position: Position, clock: u64) -> Result<Applied, StoreError> {
+        let mut published = self.published.lock();
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        let mut changes = Changes { store: self, published: &mut published, remapped: false };
+        if let Some(turn) = overlay.oldest() {
+            match turn.pending() {
+                Pending::Latest(writes) => {
+                    for (space, cf, key, value) in writes {
+                        changes.row(space, cf, key, value);
+                    }
+                    for effect in turn.counts_and_maps() {
+                        changes.effect(effect);
                     }
                 }
-                Effect::Delete { space, cf, key } => {
-                    // A keyspace that was never written to has nothing to delete.
-                    if let Some(open) = spaces.get(space)
-                        && turn.is_none_or(|t| t.is_last(space, cf, key))
-                    {
-                        self.batch.delete_cf(open.cf(cf), key);
+                Pending::All(ops) => {
+                    for effect in Effects::new(ops) {
+                        changes.effect(effect?);
                     }
                 }
-                Effect::Count { space, keys, expires } => {
-                    let counts = self.state.counts.entry(space).or_default();
-                    counts.keys = counts.keys.saturating_add_signed(keys);
-                    counts.expires = counts.expires.saturating_add_signed(expires);
-                    self.counted.push(space);
-                }
-                Effect::Map { db, space } => {
-                    if let Some(slot) = self.state.dbs.get_mut(usize::from(db)) {
-                        *slot = space;
-                    }
-                    self.state.next_space = self.state.next_space.max(space + 1);
-                    self.remapped = true;
-                }
-                Effect::Tag { .. } => {}
             }
         }
+        let remapped = changes.remapped;
+        overlay.retire_oldest();
+        let applied = self.end_publish(&mut published, position, clock, remapped);
+        drop(published);
+        if remapped {
+            self.settle()?;
+        }
+        Ok(applied)
+    }
+
+    /// Publishes logged payloads again, in order: recovery, and what followers do.
+    pub fn replay(&self, payloads: &[u8], position: Position, clock: u64) -> Result<Applied, StoreError> {
+        let mut published = self.published.lock();
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        let mut changes = Changes { store: self, published: &mut published, remapped: false };
+        for effect in Effects::new(payloads) {
+            changes.effect(effect?);
+        }
+        let remapped = changes.remapped;
+        let applied = self.end_publish(&mut published, position, clock, remapped);
+        drop(published);
+        if remapped {
+            self.settle()?;
+        }
+        Ok(applied)
+    }
+
+    fn end_publish(&self, published: &mut Published, position: Position, clock: u64, remapped: bool) -> Applied {
+        let state = &mut published.state;
+        assert!(
+            position >= state.applied,
+            "an entry at {position} cannot be applied to a store that is at {}",
+            state.applied
+        );
+        state.applied = position;
+        state.clock = state.clock.max(clock);
+        if remapped {
+            state.counts.retain(|space, _| state.dbs.contains(space));
+            let mut spaces = Spaces::clone(&self.spaces.load());
+            spaces.dbs.clone_from(&state.dbs);
+            self.spaces.store(Arc::new(spaces));
+            self.set_next_space(state.next_space);
+        }
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        Applied { remapped, dirty_rows: published.dirty.rows.len(), dirty_bytes: published.dirty.bytes }
+    }
+
+    /// Writes everything that was published before the call to RocksDB, as one batch with the state after it.
+    ///
+    /// # Errors
+    /// Nothing of it is in RocksDB; it stays published and goes with the next attempt.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        let mut settler = self.settler.lock();
+        let mut published = self.published.lock();
+        if published.state.applied == settler.settled && settler.retry.is_empty() {
+            return Ok(());
+        }
+        let state = published.state.clone();
+        let (mut taken, generation) = self.rows.take_dirty(&mut published.dirty);
+        drop(published);
+        rows::sort(&mut taken);
+        settler.retry.push((taken, generation));
+        let Settler { batch, scratch, retry, .. } = &mut *settler;
+        batch.clear();
+        let mut open: Option<(SpaceId, Arc<Space>)> = None;
+        for dirty in retry.iter().flat_map(|(rows, _)| rows) {
+            let row = &dirty.row;
+            if open.as_ref().is_none_or(|(id, _)| *id != row.space()) {
+                open = Some((row.space(), self.open_space(row.space())?));
+            }
+            let Some((_, space)) = &open else { continue };
+            match row.value() {
+                Some(value) => batch.put_cf(space.cf(row.cf()), row.key(), value),
+                None => batch.delete_cf(space.cf(row.cf()), row.key()),
+            }
+        }
+        scratch.clear();
+        state.encode(scratch);
+        let default = self.db.cf_handle(DEFAULT_CF);
+        let default = default.ok_or_else(|| StoreError::Corrupt("the default column family is missing".into()))?;
+        batch.put_cf(&default, STATE_KEY, &scratch);
+        let mut options = WriteOptions::default();
+        options.disable_wal(true);
+        self.db.write_opt(batch, &options).map_err(StoreError::rocks("write to"))?;
+        batch.clear();
+        for (rows, generation) in retry.drain(..) {
+            self.rows.mark_clean(&rows, generation);
+        }
+        settler.settled = state.applied;
         Ok(())
     }
 
-    fn open_space(&mut self, store: &Store, spaces: &mut Arc<Spaces>, id: SpaceId) -> Result<Arc<Space>, StoreError> {
-        if let Some(open) = spaces.get(id) {
+    /// The column families of a keyspace, made if it has none yet.
+    fn open_space(&self, id: SpaceId) -> Result<Arc<Space>, StoreError> {
+        if let Some(open) = self.spaces.load().get(id) {
             return Ok(open.clone());
         }
-        for cf in [Cf::Meta, Cf::Data, Cf::Expiry] {
+        for cf in Cf::ALL {
             let name = cf.name_in(id);
-            if store.db.cf_handle(&name).is_none() {
-                store
-                    .db
-                    .create_cf(&name, &store.cf_options(cf, id))
-                    .map_err(StoreError::rocks("extend"))?;
+            if self.db.cf_handle(&name).is_none() {
+                self.db.create_cf(&name, &self.cf_options(cf, id)).map_err(StoreError::rocks("extend"))?;
             }
         }
-        let counts = self.state.counts.get(&id).copied().unwrap_or_default();
-        let open = Space::open(&store.db, id, counts)
+        let open = Space::open(&self.db, id)
             .ok_or_else(|| StoreError::Corrupt(format!("keyspace {id} cannot be opened")))?;
-        let mut changed = Spaces::clone(spaces);
         let open = Arc::new(open);
-        changed.open.insert(id, open.clone());
-        *spaces = Arc::new(changed);
-        store.spaces.store(spaces.clone());
+        self.spaces.rcu(|spaces| {
+            let mut changed = Spaces::clone(spaces);
+            changed.open.insert(id, open.clone());
+            changed
+        });
         Ok(open)
     }
+}
 
-    fn commit(&mut self, store: &Store, position: Position, clock: u64) -> Result<Applied, StoreError> {
-        assert!(
-            position >= self.state.applied,
-            "an entry at {position} cannot be applied to a store that is at {}",
-            self.state.applied
-        );
-        self.state.applied = position;
-        self.state.clock = self.state.clock.max(clock);
-        self.scratch.clear();
-        if self.remapped {
-            self.state.counts.retain(|space, _| self.state.dbs.contains(space));
-        }
-        self.state.encode(&mut self.scratch);
-        let default = store
-            .db
-            .cf_handle(DEFAULT_CF)
-            .ok_or_else(|| StoreError::Corrupt("the default column family is missing".into()))?;
-        self.batch.put_cf(&default, STATE_KEY, &self.scratch);
-        let mut options = WriteOptions::default();
-        options.disable_wal(true);
-        let written = store.db.write_opt(&self.batch, &options);
-        self.batch.clear();
-        written.map_err(StoreError::rocks("write to"))?;
+/// Publishes effects one after another.
+struct Changes<'a> {
+    store: &'a Store,
+    published: &'a mut Published,
+    remapped: bool,
+}
 
-        let applied = Applied {
-            remapped: std::mem::take(&mut self.remapped),
-        };
-        let spaces = store.spaces.load();
-        for id in self.counted.drain(..) {
-            if let (Some(space), Some(counts)) = (spaces.get(id), self.state.counts.get(&id)) {
-                space.set_counts(*counts);
+impl Changes<'_> {
+    fn row(&mut self, space: SpaceId, cf: Cf, key: &[u8], value: Option<&[u8]>) {
+        self.store.rows.publish(&mut self.published.dirty, space, cf, key, value);
+    }
+
+    fn effect(&mut self, effect: Effect<'_>) {
+        let state = &mut self.published.state;
+        match effect {
+            Effect::Put { space, cf, key, value } => self.row(space, cf, key, Some(value)),
+            Effect::Delete { space, cf, key } => self.row(space, cf, key, None),
+            Effect::Count { space, keys, expires } => {
+                let counts = state.counts.entry(space).or_default();
+                counts.keys = counts.keys.saturating_add_signed(keys);
+                counts.expires = counts.expires.saturating_add_signed(expires);
+                self.store.set_counts(space, *counts);
             }
+            Effect::Map { db, space } => {
+                if let Some(slot) = state.dbs.get_mut(usize::from(db)) {
+                    *slot = space;
+                }
+                state.next_space = state.next_space.max(space + 1);
+                self.remapped = true;
+            }
+            Effect::Tag { .. } => {}
         }
-        if applied.remapped {
-            let mut changed = Spaces::clone(&spaces);
-            changed.dbs.clone_from(&self.state.dbs);
-            store.spaces.store(Arc::new(changed));
-            store.set_next_space(self.state.next_space);
-        }
-        Ok(applied)
     }
 }

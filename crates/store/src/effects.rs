@@ -117,11 +117,6 @@ impl<'a> Effects<'a> {
         Effects { bytes, at: 0 }
     }
 
-    /// Offset of the next effect within the payload.
-    pub(crate) fn offset(&self) -> usize {
-        self.at
-    }
-
     fn byte(&mut self) -> Option<u8> {
         let b = *self.bytes.get(self.at)?;
         self.at += 1;

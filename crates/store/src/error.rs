@@ -6,6 +6,9 @@ pub enum StoreError {
     /// The read needs a block that is not in memory, and the view may not wait for the disk.
     #[error("the block is not cached")]
     Cold,
+    /// The view has no snapshot, and the command reads a range: evaluate it with one.
+    #[error("the read needs a snapshot")]
+    NeedsSnapshot,
     /// The disk is full.
     #[error("no space left for the store: {0}")]
     NoSpace(rocksdb::Error),

@@ -28,6 +28,7 @@ mod listener;
 mod options;
 mod overlay;
 pub mod row;
+mod rows;
 mod scan;
 mod spaces;
 pub mod state;

@@ -44,30 +44,31 @@ impl Default for StoreOptions {
     }
 }
 
+/// One part in so many of the memory budget is for rows in memory.
+const ROW_SHARE: usize = 3;
+
 /// Memory that all stores of a process share.
 ///
-/// The budget covers the block cache (with indexes and filters) and the write buffers, which are charged to the cache:
-/// together they stay within it.
+/// The budget covers the block cache (with indexes and filters), the write buffers, which are charged to that cache, and
+/// the rows in memory: together they stay within it.
 #[derive(Clone)]
 pub struct SharedResources {
     pub(crate) cache: Cache,
     pub(crate) write_buffers: WriteBufferManager,
     pub(crate) write_buffer_bytes: usize,
+    pub(crate) row_bytes: usize,
 }
 
 impl SharedResources {
     /// Divides a budget of bytes; `write_buffer_bytes` is the part that unflushed writes may take, which also bounds
     /// how much of the log a crash makes the next start replay.
     pub fn new(budget_bytes: usize, write_buffer_bytes: usize) -> Self {
+        let row_bytes = budget_bytes / ROW_SHARE;
         // 0: the cache estimates the charge of its entries by itself.
-        let cache = Cache::new_hyper_clock_cache_opts(&HyperClockCacheOptions::new(budget_bytes, 0));
+        let cache = Cache::new_hyper_clock_cache_opts(&HyperClockCacheOptions::new(budget_bytes - row_bytes, 0));
         let write_buffers =
             WriteBufferManager::new_write_buffer_manager_with_cache(write_buffer_bytes, false, cache.clone());
-        SharedResources {
-            cache,
-            write_buffers,
-            write_buffer_bytes,
-        }
+        SharedResources { cache, write_buffers, write_buffer_bytes, row_bytes }
     }
 
     /// Bytes in use: cached blocks and write buffers.

@@ -221,14 +221,10 @@ impl Overlay {
 
     pub(crate) fn oldest(&self) -> Option<PendingTurn<'_>> {
         let turn = self.turns.front()?;
-        Some(PendingTurn {
-            overlay: self,
-            seq: self.first_turn,
-            turn,
-        })
+        Some(PendingTurn { overlay: self, turn })
     }
 
-    /// Drops the oldest turn: it has been applied.
+    /// Drops the oldest turn: it has been published.
     pub(crate) fn retire_oldest(&mut self) {
         let Some(turn) = self.turns.pop_front() else { return };
         let seq = self.first_turn;
@@ -517,26 +513,45 @@ impl Turn {
     }
 }
 
-/// The turn that is to be applied next.
+/// The turn that is to be published next.
 pub(crate) struct PendingTurn<'a> {
     overlay: &'a Overlay,
-    seq: u64,
     turn: &'a Turn,
 }
 
-impl PendingTurn<'_> {
-    pub(crate) fn ops(&self) -> &[u8] {
-        &self.turn.ops
+/// A write: keyspace, column family, key, value or `None` for a deletion.
+pub(crate) type Write<'a> = (SpaceId, Cf, &'a [u8], Option<&'a [u8]>);
+
+/// A turn's writes.
+pub(crate) enum Pending<'a, I> {
+    /// The last write to each key, in no order.
+    Latest(I),
+    /// All effects in order.
+    All(&'a [u8]),
+}
+
+impl<'a> PendingTurn<'a> {
+    pub(crate) fn pending(&self) -> Pending<'a, impl Iterator<Item = Write<'a>>> {
+        let (overlay, turn) = (self.overlay, self.turn);
+        if overlay.turns.len() > 1 {
+            // The index knows the last write over all turns only.
+            return Pending::All(&turn.ops);
+        }
+        Pending::Latest(overlay.table.iter().map(|slot| {
+            let key = &turn.ops[slot.place.key.clone()];
+            let value = slot.place.value.as_ref().map(|value| &turn.ops[value.clone()]);
+            (slot.space, slot.cf, key, value)
+        }))
     }
 
-    /// False for a write that a later one of the same turn has overtaken: it need not reach the store.
-    pub(crate) fn is_last(&self, space: SpaceId, cf: Cf, key: &[u8]) -> bool {
-        let hash = self.overlay.hash(space, cf, key);
-        let offset = key.as_ptr() as usize - self.turn.ops.as_ptr() as usize;
-        let slot = self.overlay.table.find(hash, |s| {
-            s.space == space && s.cf == cf && self.overlay.bytes(s.place.turn, &s.place.key) == key
-        });
-        slot.is_none_or(|s| s.place.turn != self.seq || s.place.key.start == offset)
+    /// What else the turn does: for use with [`Pending::Latest`].
+    pub(crate) fn counts_and_maps(&self) -> impl Iterator<Item = effects::Effect<'a>> {
+        let turn = self.turn;
+        let counts =
+            turn.counts.iter().map(|&(space, keys, expires)| effects::Effect::Count { space, keys, expires });
+        let ops = if turn.maps { &turn.ops[..] } else { &[] };
+        let maps = effects::Effects::new(ops).flatten().filter(|e| matches!(e, effects::Effect::Map { .. }));
+        counts.chain(maps)
     }
 }
 

@@ -1,10 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rocksdb::{BoundColumnFamily, DB};
-
-use crate::StoreError;
 
 /// A keyspace: a set of column families with keys of its own. Ids are never reused.
 pub type SpaceId = u32;
@@ -58,44 +55,28 @@ pub struct Counts {
     pub expires: u64,
 }
 
-/// The open column families of one keyspace, and its counters.
+/// The open column families of one keyspace.
 pub(crate) struct Space {
     /// `'static` stands for "as long as the `DB` beside it": see `Store`'s field order.
     cfs: [Arc<BoundColumnFamily<'static>>; 3],
-    keys: AtomicU64,
-    expires: AtomicU64,
 }
 
 impl Space {
     /// Looks up a keyspace's column families; `None` if one is missing.
-    pub(crate) fn open(db: &DB, id: SpaceId, counts: Counts) -> Option<Space> {
+    pub(crate) fn open(db: &DB, id: SpaceId) -> Option<Space> {
         let handle = |cf: Cf| {
             let handle = db.cf_handle(&cf.name_in(id))?;
             // SAFETY: the lifetime is a marker only. `Store` drops all spaces before its `DB`, and hands out
             // nothing that holds a handle for longer than a borrow of the store.
-            Some(unsafe { std::mem::transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle) })
+            Some(unsafe {
+                std::mem::transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle)
+            })
         };
-        Some(Space {
-            cfs: [handle(Cf::Meta)?, handle(Cf::Data)?, handle(Cf::Expiry)?],
-            keys: AtomicU64::new(counts.keys),
-            expires: AtomicU64::new(counts.expires),
-        })
+        Some(Space { cfs: [handle(Cf::Meta)?, handle(Cf::Data)?, handle(Cf::Expiry)?] })
     }
 
     pub(crate) fn cf(&self, cf: Cf) -> &Arc<BoundColumnFamily<'static>> {
         &self.cfs[cf as usize]
-    }
-
-    pub(crate) fn counts(&self) -> Counts {
-        Counts {
-            keys: self.keys.load(Ordering::Relaxed),
-            expires: self.expires.load(Ordering::Relaxed),
-        }
-    }
-
-    pub(crate) fn set_counts(&self, counts: Counts) {
-        self.keys.store(counts.keys, Ordering::Relaxed);
-        self.expires.store(counts.expires, Ordering::Relaxed);
     }
 }
 
@@ -103,17 +84,12 @@ impl Space {
 #[derive(Clone, Default)]
 pub(crate) struct Spaces {
     pub(crate) dbs: Vec<SpaceId>,
-    /// A keyspace without an entry has never been written to: it is empty.
+    /// A keyspace without an entry has nothing in RocksDB.
     pub(crate) open: HashMap<SpaceId, Arc<Space>>,
 }
 
 impl Spaces {
     pub(crate) fn get(&self, id: SpaceId) -> Option<&Arc<Space>> {
         self.open.get(&id)
-    }
-
-    pub(crate) fn require(&self, id: SpaceId) -> Result<&Arc<Space>, StoreError> {
-        self.get(id)
-            .ok_or_else(|| StoreError::Corrupt(format!("keyspace {id} has no column families")))
     }
 }

@@ -1,25 +1,34 @@
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::{ArcSwap, Guard};
 use haypile_types::Position;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{ColumnFamilyDescriptor, DB, FlushOptions, Options, ReadOptions, ReadTier, WriteBatch};
+use rocksdb::{ColumnFamilyDescriptor, DB, FlushOptions, Options, ReadOptions, ReadTier};
 
+use crate::apply::{Published, Settler};
 use crate::listener::{Health, Listener};
 use crate::options::{cf_options, db_options};
+use crate::rows::{DirtyList, RowTable};
 use crate::spaces::{Space, Spaces};
 use crate::state::STATE_KEY;
 use crate::view::point_options;
-use crate::{Cf, SharedResources, SpaceId, StoreError, StoreOptions, StoreState, Tier};
+use crate::{Cf, Counts, SharedResources, SpaceId, StoreError, StoreOptions, StoreState, Tier};
 
 /// One partition's RocksDB. Reading is free for all threads; applying is for one at a time.
 pub struct Store {
     // Handles of column families must go before the database: fields drop in this order.
     pub(crate) spaces: ArcSwap<Spaces>,
-    pub(crate) applier: Mutex<Applier>,
+    pub(crate) published: Mutex<Published>,
+    pub(crate) settler: Mutex<Settler>,
+    pub(crate) rows: RowTable,
+    /// Odd while something is being published.
+    pub(crate) epoch: AtomicU64,
+    /// Counters by keyspace, for those who do not hold `published`.
+    counts: RwLock<HashMap<SpaceId, Counts>>,
     next_space: AtomicU32,
     memory_reads: ReadOptions,
     disk_reads: ReadOptions,
@@ -29,15 +38,6 @@ pub struct Store {
     health: Arc<Health>,
     path: PathBuf,
     pub(crate) db: Arc<DB>,
-}
-
-/// What the applying thread keeps between batches.
-pub(crate) struct Applier {
-    pub(crate) state: StoreState,
-    pub(crate) batch: WriteBatch,
-    pub(crate) scratch: Vec<u8>,
-    pub(crate) counted: Vec<SpaceId>,
-    pub(crate) remapped: bool,
 }
 
 /// RocksDB's figures that are worth watching.
@@ -53,6 +53,7 @@ pub struct StoreStats {
     pub estimated_keys: u64,
     pub block_cache_bytes: u64,
     pub write_buffer_bytes: u64,
+    pub row_bytes: u64,
 }
 
 impl Store {
@@ -91,8 +92,7 @@ impl Store {
             .filter_map(|name| Cf::parse_name(name))
             .filter(|(cf, _)| *cf == Cf::Meta)
             .filter_map(|(_, id)| {
-                let counts = state.counts.get(&id).copied().unwrap_or_default();
-                Some((id, Arc::new(Space::open(&db, id, counts)?)))
+Some((id, Arc::new(Space::open(&db, id)?)))
             })
             .collect();
         Ok(Store {
@@ -101,13 +101,11 @@ impl Store {
                 open,
             }),
             next_space: AtomicU32::new(state.next_space),
-            applier: Mutex::new(Applier {
-                state,
-                batch: WriteBatch::default(),
-                scratch: Vec::new(),
-                counted: Vec::new(),
-                remapped: false,
-            }),
+            settler: Mutex::new(Settler::new(state.applied)),
+            counts: RwLock::new(state.counts.iter().map(|(id, counts)| (*id, *counts)).collect()),
+            rows: RowTable::new(shared.row_bytes),
+            epoch: AtomicU64::new(0),
+            published: Mutex::new(Published { state, dirty: DirtyList::default() }),
             memory_reads: point_options(Tier::Memory),
             disk_reads: point_options(Tier::Disk),
             options,
@@ -119,9 +117,15 @@ impl Store {
         })
     }
 
-    /// Where the store stands: what has been applied, durable or not.
+    /// Where the store stands: what has been published, durable or not.
     pub fn state(&self) -> StoreState {
-        self.applier.lock().state.clone()
+        self.published.lock().state.clone()
+    }
+
+    /// Changes whenever something is published, and is odd meanwhile: point reads between two equal even values have
+    /// seen one state.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
     }
 
     /// What of it is on disk: the log is not needed up to here.
@@ -138,8 +142,9 @@ impl Store {
         }
     }
 
-    /// Writes all that has been applied to disk, and waits for it.
+    /// Writes all that has been published to disk, and waits for it.
     pub fn flush(&self) -> Result<(), StoreError> {
+        self.settle()?;
         let mut options = FlushOptions::default();
         options.set_wait(true);
         let spaces = self.spaces.load();
@@ -160,7 +165,7 @@ impl Store {
     /// This takes effect on disk at once. The log must be safe up to the entry that unmapped them, or a crash could
     /// bring back a database without its keys.
     pub fn drop_unmapped(&self) -> Result<(), StoreError> {
-        let applier = self.applier.lock();
+        let settler = self.settler.lock();
         let mut spaces = Spaces::clone(&self.spaces.load());
         let unmapped: Vec<SpaceId> = spaces
             .open
@@ -182,12 +187,13 @@ impl Store {
                     .map_err(StoreError::rocks("free a keyspace of"))?;
             }
         }
-        drop(applier);
+        drop(settler);
         Ok(())
     }
 
     /// Makes an immutable copy in `path`, which must not exist. Files are linked where the file system can.
     pub fn checkpoint(&self, path: &Path) -> Result<(), StoreError> {
+        self.settle()?;
         let checkpoint = Checkpoint::new(&*self.db).map_err(StoreError::rocks("checkpoint"))?;
         checkpoint
             .create_checkpoint(path)
@@ -246,6 +252,7 @@ impl Store {
             estimated_keys: sum("rocksdb.estimate-num-keys"),
             block_cache_bytes: self.shared.usage_bytes() as u64,
             write_buffer_bytes: self.shared.write_buffer_usage_bytes() as u64,
+            row_bytes: self.rows.bytes() as u64,
         }
     }
 
@@ -255,6 +262,14 @@ impl Store {
 
     pub(crate) fn spaces(&self) -> Guard<Arc<Spaces>> {
         self.spaces.load()
+    }
+
+    pub(crate) fn counts(&self, space: SpaceId) -> Counts {
+        self.counts.read().get(&space).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn set_counts(&self, space: SpaceId, counts: Counts) {
+        self.counts.write().insert(space, counts);
     }
 
     pub(crate) fn next_space(&self) -> SpaceId {

@@ -10,8 +10,8 @@ pub enum Value<'a> {
     Pinned(DBPinnableSlice<'a>),
     /// A copy of its own.
     Owned(Box<[u8]>),
-    /// Shared with the row cache.
-    Shared(Arc<[u8]>),
+    /// Shared with the rows in memory: the bytes of a row, and where the value starts in them.
+    Shared(Arc<[u8]>, usize),
 }
 
 impl Deref for Value<'_> {
@@ -21,7 +21,7 @@ impl Deref for Value<'_> {
         match self {
             Value::Pinned(v) => v,
             Value::Owned(v) => v,
-            Value::Shared(v) => v,
+            Value::Shared(row, at) => &row[*at..],
         }
     }
 }

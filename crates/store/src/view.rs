@@ -2,6 +2,7 @@ use arc_swap::Guard;
 use rocksdb::{ReadOptions, SnapshotWithThreadMode};
 use std::sync::Arc;
 
+use crate::rows::Found;
 use crate::spaces::Spaces;
 use crate::{Cf, Counts, Direction, Overlay, Scan, SpaceId, Store, StoreError, Value};
 
@@ -35,18 +36,20 @@ enum Mode<'a> {
 }
 
 impl<'a> View<'a> {
-    /// A view for reading. With a snapshot all reads see one state; without one, each sees the newest.
-    pub fn reading(store: &'a Store, tier: Tier, snapshot: bool) -> Self {
+    /// A view for reading. With a snapshot all reads see one state, the newest; without one, each read of a key sees
+    /// the newest state of that key, and ranges cannot be read ([`StoreError::NeedsSnapshot`]).
+    ///
+    /// # Errors
+    /// What is published cannot be settled, so a snapshot cannot be had.
+    pub fn reading(store: &'a Store, tier: Tier, snapshot: bool) -> Result<Self, StoreError> {
+        if snapshot {
+            store.settle()?;
+        }
         // The keyspaces are looked up before the snapshot is taken: a keyspace that is replaced in between still
         // reads as it was.
         let spaces = store.spaces();
         let snapshot = snapshot.then(|| store.db().snapshot());
-        View {
-            store,
-            spaces,
-            tier,
-            mode: Mode::Read { snapshot },
-        }
+        Ok(View { store, spaces, tier, mode: Mode::Read { snapshot } })
     }
 
     /// A view for evaluating the open entry of `overlay`.
@@ -86,7 +89,7 @@ impl<'a> View<'a> {
 
     /// A keyspace's exact counters.
     pub fn counts(&self, space: SpaceId) -> Counts {
-        let stored = self.spaces.get(space).map(|s| s.counts()).unwrap_or_default();
+        let stored = self.store.counts(space);
         match &self.mode {
             Mode::Write { overlay } => overlay.counts(space, stored),
             Mode::Read { .. } => stored,
@@ -100,23 +103,26 @@ impl<'a> View<'a> {
         {
             return Ok(pending.map(|value| Value::Owned(value.into())));
         }
-        let Some(space) = self.spaces.get(space) else {
-            return Ok(None);
+        if let Mode::Read { snapshot: Some(snapshot) } = &self.mode {
+            let Some(open) = self.spaces.get(space) else { return Ok(None) };
+            let mut options = self.store.read_options(self.tier);
+            options.set_snapshot(snapshot);
+            let got = self.store.db().get_pinned_cf_opt(open.cf(cf), key, &options);
+            return Ok(got.map_err(StoreError::rocks("read"))?.map(Value::Pinned));
+        }
+        let ticket = match self.store.rows.get(space, cf, key) {
+            Found::Hit(value) => return Ok(value.map(|(row, at)| Value::Shared(row, at))),
+            Found::Miss(ticket) => ticket,
         };
-        let got = match &self.mode {
-            Mode::Read {
-                snapshot: Some(snapshot),
-            } => {
-                let mut options = self.store.read_options(self.tier);
-                options.set_snapshot(snapshot);
-                self.store.db().get_pinned_cf_opt(space.cf(cf), key, &options)
-            }
-            _ => self
-                .store
-                .db()
-                .get_pinned_cf_opt(space.cf(cf), key, self.store.point_options(self.tier)),
-        };
-        Ok(got.map_err(StoreError::rocks("read"))?.map(Value::Pinned))
+        // Looked up now: the keyspace may have got its column families since the view was made.
+        let spaces = self.store.spaces();
+        let Some(open) = spaces.get(space) else { return Ok(None) };
+        let options = self.store.point_options(self.tier);
+        let got = self.store.db().get_pinned_cf_opt(open.cf(cf), key, options).map_err(StoreError::rocks("read"))?;
+        if let Some(value) = &got {
+            self.store.rows.fill(ticket, space, cf, key, value);
+        }
+        Ok(got.map(Value::Pinned))
     }
 
     /// The keys from `lower` up to but not including `upper` (`None`: to the end), in the given direction.
@@ -128,8 +134,14 @@ impl<'a> View<'a> {
         upper: Option<&[u8]>,
         direction: Direction,
     ) -> Result<Scan<'_>, StoreError> {
-        if let Mode::Write { overlay } = &mut self.mode {
-            overlay.order();
+        match &mut self.mode {
+            Mode::Write { overlay } => {
+                self.store.settle()?;
+                self.spaces = self.store.spaces();
+                overlay.order();
+            }
+            Mode::Read { snapshot: Some(_) } => {}
+            Mode::Read { snapshot: None } => return Err(StoreError::NeedsSnapshot),
         }
         let mut options = self.store.read_options(self.tier);
         options.set_iterate_lower_bound(lower);

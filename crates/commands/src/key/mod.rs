@@ -1,15 +1,109 @@
-//! (layout here)
+//! Keys, whatever their type: life and death, expiry, iteration, names, databases.
+//!
+//! Every user key is one row in the column family `meta`, and one more in `expiry` if it expires
+//! (`haypile_store::keys` and `haypile_store::row` have the bytes):
+//!
+//! ```text
+//! meta    slot (2) | hash (2) | user key                       ->  tag | [expire-at (8)] | body
+//! expiry  expire-at (8) | slot (2) | hash (2) | user key       ->  nothing
+//! ```
+//!
+//! What the commands here make of that:
+//!
+//! - A key is removed by removing its row, so DEL and expiry are O(1) for any type; elements without a row are collected
+//!   by compaction.
+//! - Elements carry the user key, so RENAME, MOVE and COPY of a collection write each element anew: O(n).
+//! - SCAN's cursor is a place (slot, hash), see [`scan`].
+//! - A key whose time is over is invisible. A command that writes removes it when it comes across it, and
+//!   [`expire_due`] removes the others.
 
-use crate::Spec;
+mod active_expire;
+mod copy;
+mod database;
+mod delete;
+pub mod digest;
+mod encoding;
+mod exists;
+mod expire;
+mod keys;
+mod object;
+mod pattern;
+mod random;
+mod rename;
+mod scan;
+mod transfer;
+mod ttl;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod samples;
+
+pub use active_expire::{ExpireReport, expire_due, expire_due_from};
+
+use haypile_store::StoreError;
+use haypile_store::row::Header;
+
+use crate::args::integer;
+use crate::{CommandError, Cx, Spec};
 
 /// The family's commands.
-pub static COMMANDS: &[Spec] = &[];
+pub static COMMANDS: &[Spec] = &[
+    delete::DEL,
+    delete::UNLINK,
+    exists::EXISTS,
+    exists::TOUCH,
+    exists::TYPE,
+    expire::EXPIRE,
+    expire::PEXPIRE,
+    expire::EXPIREAT,
+    expire::PEXPIREAT,
+    expire::PERSIST,
+    ttl::TTL,
+    ttl::PTTL,
+    ttl::EXPIRETIME,
+    ttl::PEXPIRETIME,
+    keys::KEYS,
+    scan::SCAN,
+    random::RANDOMKEY,
+    rename::RENAME,
+    rename::RENAMENX,
+    copy::COPY,
+    copy::MOVE,
+    object::OBJECT,
+    database::DBSIZE,
+    database::FLUSHDB,
+    database::FLUSHALL,
+    database::SWAPDB,
+];
 
-/// placeholder until the family lands
-pub struct ExpireReport {
-    pub more: bool,
+/// The header of a row as a scan gives it.
+fn header(row: &[u8]) -> Result<Header, StoreError> {
+    Header::read(row)
+        .map(|(header, _)| header)
+        .ok_or_else(|| StoreError::Corrupt("a row in the column family meta cannot be read".into()))
 }
 
-pub fn expire_due(_: &mut crate::Cx<'_>, _: usize) -> Result<ExpireReport, crate::CommandError> {
-    Ok(ExpireReport { more: false })
+/// True if a key with this row is there at `now`.
+fn is_live(header: Header, now: u64) -> bool {
+    header.expire_at.is_none_or(|at| at > now)
+}
+
+/// An argument that is an integer of 32 bits, as numbers of databases are.
+fn int32(arg: &[u8]) -> Result<i32, CommandError> {
+    i32::try_from(integer(arg)?).map_err(|_| {
+        CommandError::reply(format!(
+            "ERR value is out of range, value must between {} and {}",
+            i32::MIN,
+            i32::MAX
+        ))
+    })
+}
+
+/// The database of this number; an error if there is none.
+fn database(cx: &Cx<'_>, number: i32) -> Result<u16, CommandError> {
+    u16::try_from(number)
+        .ok()
+        .filter(|&db| db < cx.view.databases())
+        .ok_or_else(|| CommandError::reply("ERR DB index is out of range"))
 }

@@ -1,0 +1,180 @@
+//! The table of commands is consistent in itself, and says what Redis says where Redis has the command.
+
+use std::collections::{BTreeSet, HashMap};
+
+use haypile_commands::{Flags, Handler, Keys, Spec, table};
+
+/// `name arity flags first last step`, a line for each command and subcommand.
+const REDIS: &str = include_str!("fixtures/redis-7.0-commands.txt");
+
+/// The flags that say what a command does to clients and to the server.
+const MAIN_FLAGS: [&str; 8] = [
+    "write",
+    "readonly",
+    "denyoom",
+    "fast",
+    "blocking",
+    "noscript",
+    "movablekeys",
+    "admin",
+];
+
+/// Where a command is meant to differ from Redis 7.0, and why.
+const DIFFERENT: &[(&str, &str)] = &[];
+
+/// All commands and subcommands with their full names.
+fn specs() -> Vec<(String, &'static Spec)> {
+    let mut specs = Vec::new();
+    for spec in table::all() {
+        specs.push((spec.name.to_owned(), spec));
+        for sub in spec.subcommands {
+            specs.push((format!("{}|{}", spec.name, sub.name), sub));
+        }
+    }
+    specs
+}
+
+/// Fails with all complaints in one message.
+fn none(complaints: Vec<String>) {
+    assert!(
+        complaints.is_empty(),
+        "{} complaints:\n{}",
+        complaints.len(),
+        complaints.join("\n")
+    );
+}
+
+#[test]
+fn specs_are_consistent() {
+    let mut complaints = Vec::new();
+    let mut names = BTreeSet::new();
+    for (name, spec) in specs() {
+        let mut check = |right: bool, what: &str| {
+            if !right {
+                complaints.push(format!("{name}: {what}"));
+            }
+        };
+        check(names.insert(name.clone()), "stands in the table twice");
+        let named = spec
+            .name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b));
+        check(!spec.name.is_empty() && named, "its name is not in lower case");
+        check(spec.arity != 0, "its arity is 0");
+        check(spec.summary.ends_with('.'), "its summary does not end with a period");
+        let starts = spec.summary.chars().next().is_some_and(char::is_uppercase);
+        check(starts, "its summary does not start with a capital letter");
+        let version: Vec<_> = spec.since.split('.').collect();
+        check(
+            version.len() == 3 && version.iter().all(|part| part.parse::<u8>().is_ok()),
+            "its version is none",
+        );
+        check(!spec.complexity.is_empty(), "it has no complexity");
+        let (both, neither) = (
+            spec.flags.has(Flags::WRITE.or(Flags::READONLY)),
+            !spec.flags.has(Flags::WRITE) && !spec.flags.has(Flags::READONLY),
+        );
+        check(!both, "it is both write and readonly");
+        let is_data = matches!(spec.handler, Handler::Data(_));
+        check(
+            !is_data || matches!(spec.keys, Keys::None) || !neither,
+            "it has keys and is neither write nor readonly",
+        );
+        check(
+            spec.subcommands.is_empty() || spec.arity == -2 || !matches!(spec.handler, Handler::Container),
+            "its arity is not -2, as that of a container is",
+        );
+        if let Some(complaint) = keys_within_arity(spec) {
+            check(false, &complaint);
+        }
+        let movable = matches!(spec.keys, Keys::Counted { .. } | Keys::Custom(_));
+        check(
+            !movable || spec.flags.has(Flags::MOVABLEKEYS),
+            "its keys depend on its arguments and it lacks movablekeys",
+        );
+    }
+    none(complaints);
+}
+
+/// A complaint if a request that has as few arguments as allowed may lack its keys.
+fn keys_within_arity(spec: &Spec) -> Option<String> {
+    let least = spec.arity.unsigned_abs() as usize;
+    match spec.keys {
+        Keys::None | Keys::Custom(_) => None,
+        Keys::Range { first, last, step } => {
+            let fits = first >= 1 && step >= 1 && first < least;
+            let last_fits = if last < 0 {
+                true
+            } else {
+                last as usize >= first && (last as usize) < least
+            };
+            (!fits || !last_fits).then(|| format!("keys {first}..{last} by {step} do not fit arity {}", spec.arity))
+        }
+        Keys::Counted { count_at, also } => {
+            let fits = count_at >= 1 && count_at + 1 < least && also.is_none_or(|also| (1..count_at).contains(&also));
+            (!fits).then(|| format!("a number of keys at {count_at} does not fit arity {}", spec.arity))
+        }
+    }
+}
+
+struct Known<'f> {
+    arity: i64,
+    flags: BTreeSet<&'f str>,
+    keys: (i64, i64, i64),
+}
+
+fn redis() -> HashMap<&'static str, Known<'static>> {
+    let lines = REDIS.lines().filter(|line| !line.starts_with('#'));
+    let parse = |line: &'static str| {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [name, arity, flags, first, last, step] = fields[..] else {
+            panic!("a line of the fixture has not six fields: {line}")
+        };
+        let number = |text: &str| -> i64 {
+            text.parse()
+                .unwrap_or_else(|_| panic!("{text} is not a number: {line}"))
+        };
+        let known = Known {
+            arity: number(arity),
+            flags: flags.split(',').filter(|flag| *flag != "-").collect(),
+            keys: (number(first), number(last), number(step)),
+        };
+        (name, known)
+    };
+    lines.map(parse).collect()
+}
+
+#[test]
+fn what_redis_has_too_is_described_as_redis_does() {
+    let redis = redis();
+    assert!(redis.len() > 300, "{} commands in the fixture", redis.len());
+    let mut complaints = Vec::new();
+    for (name, spec) in specs() {
+        let Some(known) = redis.get(name.as_str()) else {
+            continue;
+        };
+        if DIFFERENT.iter().any(|(different, _)| *different == name) {
+            continue;
+        }
+        if i64::from(spec.arity) != known.arity {
+            complaints.push(format!("{name}: arity {} instead of {}", spec.arity, known.arity));
+        }
+        if spec.keys.legacy() != known.keys {
+            complaints.push(format!(
+                "{name}: keys {:?} instead of {:?}",
+                spec.keys.legacy(),
+                known.keys
+            ));
+        }
+        let flags: BTreeSet<&str> = spec.flags.names().collect();
+        for flag in MAIN_FLAGS {
+            match (flags.contains(flag), known.flags.contains(flag)) {
+                (true, false) => complaints.push(format!("{name}: has the flag {flag}")),
+                (false, true) => complaints.push(format!("{name}: lacks the flag {flag}")),
+                _ => {}
+            }
+        }
+    }
+    complaints.sort();
+    none(complaints);
+}

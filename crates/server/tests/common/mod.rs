@@ -1,0 +1,45 @@
+//! For tests that run the real binary: a [`Server`] on a free port of the loopback interface with its data in a
+//! temporary directory, and a [`Client`] that speaks RESP to it over a socket.
+//!
+//! ```ignore
+//! mod common;
+//! let server = common::Server::start(&["--sync", "always"]);
+//! let mut client = server.client();
+//! assert_eq!(client.cmd(&["SET", "a", "b"]), common::ok());
+//! assert_eq!(client.say("GET a"), "\"b\"");
+//! ```
+//!
+//! Whatever waits does so for a condition, for at most [`PATIENCE`], and panics with what it has waited for.
+
+// Each test program uses a part of it.
+#![allow(dead_code, unused_imports)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod client;
+mod server;
+mod text;
+
+use std::time::{Duration, Instant};
+
+pub use client::Client;
+pub use server::Server;
+pub use text::{array, bulk, error, int, ok, text, words};
+
+pub use haypile_resp::client::Value;
+
+/// How long anything is waited for before the test fails. Generous: the machine may be busy, and no test is decided by
+/// how fast it is.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// When it does not within [`PATIENCE`]; `what` says what was waited for.
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

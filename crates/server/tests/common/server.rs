@@ -1,0 +1,226 @@
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use super::{Client, PATIENCE, wait_until};
+
+/// A running server of its own process. Killed when it is dropped, and its data removed.
+pub struct Server {
+    args: Vec<String>,
+    dir: TempDir,
+    process: Option<Process>,
+}
+
+struct Process {
+    child: Child,
+    port: u16,
+    banner: String,
+    log: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// Starts the server with more arguments, as after `haypile server`, and waits until it is ready.
+    #[track_caller]
+    pub fn start(args: &[&str]) -> Server {
+        let mut server = Server {
+            args: args.iter().map(|a| a.to_string()).collect(),
+            dir: tempfile::tempdir().expect("a temporary directory"),
+            process: None,
+        };
+        server.start_again();
+        server
+    }
+
+    /// Tries to start a server that is expected to refuse: gives its exit code and what it wrote to standard error.
+    #[track_caller]
+    pub fn start_in_vain(args: &[&str]) -> (Option<i32>, String) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let child = command(dir.path(), args.iter().copied()).spawn().expect("the binary");
+        let output = child.wait_with_output().expect("its end");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), errors)
+    }
+
+    /// Starts a stopped or killed server again, on the same data and with the same arguments. Its port is another one.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        assert!(self.process.is_none(), "the server runs already");
+        self.process = Some(Process::start(command(self.dir.path(), self.args.iter())));
+    }
+
+    /// Changes the arguments for the next start.
+    pub fn set_args(&mut self, args: &[&str]) {
+        self.args = args.iter().map(|a| a.to_string()).collect();
+    }
+
+    /// A new connection.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        Client::connect(self.port())
+    }
+
+    /// A new connection that speaks RESP3.
+    #[track_caller]
+    pub fn client3(&self) -> Client {
+        let mut client = self.client();
+        client.cmd(&["HELLO", "3"]);
+        client
+    }
+
+    /// The port that it listens on.
+    #[track_caller]
+    pub fn port(&self) -> u16 {
+        self.process().port
+    }
+
+    /// What it has said on standard output when it was ready.
+    #[track_caller]
+    pub fn banner(&self) -> &str {
+        &self.process().banner
+    }
+
+    /// What it has logged so far.
+    #[track_caller]
+    pub fn log(&self) -> String {
+        self.process().log.lock().unwrap().clone()
+    }
+
+    /// Its process id.
+    #[track_caller]
+    pub fn pid(&self) -> u32 {
+        self.process().child.id()
+    }
+
+    /// Its data directory.
+    pub fn dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// True until it has ended, by itself or by [`Server::stop`] or [`Server::kill`].
+    pub fn is_running(&mut self) -> bool {
+        self.process
+            .as_mut()
+            .is_some_and(|p| p.child.try_wait().expect("its state").is_none())
+    }
+
+    /// Asks it to stop (SIGTERM) and waits for that.
+    #[track_caller]
+    pub fn stop(&mut self) -> ExitStatus {
+        let process = self.process.as_ref().expect("a running server");
+        let pid = rustix::process::Pid::from_child(&process.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+        self.wait()
+    }
+
+    /// Waits until it ends, and gives how it did.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("a running server");
+        let mut status = None;
+        wait_until("the end of the server", || {
+            status = process.child.try_wait().expect("its state");
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// Ends it as `kill -9` does.
+    #[track_caller]
+    pub fn kill(&mut self) {
+        // Dropping it kills and awaits it.
+        drop(self.process.take().expect("a running server"));
+    }
+
+    /// Stops it in order, which must succeed, and starts it again.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        let status = self.stop();
+        assert!(status.success(), "the server stopped with {status}");
+        self.start_again();
+    }
+
+    /// Ends it as `kill -9` does, and starts it again.
+    #[track_caller]
+    pub fn kill_and_restart(&mut self) {
+        self.kill();
+        self.start_again();
+    }
+
+    #[track_caller]
+    fn process(&self) -> &Process {
+        self.process.as_ref().expect("a running server")
+    }
+}
+
+fn command(dir: &Path, args: impl IntoIterator<Item = impl AsRef<str>>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_haypile"));
+    command.args(["server", "--port", "0", "--http-port", "0"]);
+    command.arg("--dir").arg(dir.join("data")).current_dir(dir);
+    for arg in args {
+        command.arg(arg.as_ref());
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Process {
+    #[track_caller]
+    fn start(mut command: Command) -> Process {
+        let mut child = command.spawn().expect("the binary");
+        let log = Arc::new(Mutex::new(String::new()));
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        collect(BufReader::new(stderr), {
+            let log = log.clone();
+            move |line| log.lock().unwrap().push_str(line)
+        });
+        let (said, banner) = mpsc::channel();
+        collect(BufReader::new(stdout), move |line| {
+            // Nobody listens after the first line.
+            let _ = said.send(line.to_owned());
+        });
+        let mut process = Process {
+            child,
+            port: 0,
+            banner: String::new(),
+            log,
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let line = banner.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        process.banner = line.unwrap_or_else(|_| {
+            let state = process.child.try_wait();
+            panic!("the server is not ready ({state:?}): {}", process.log.lock().unwrap())
+        });
+        let address = process.banner.split("listening on ").nth(1).unwrap_or_default();
+        let end = address.find([',', ';']).unwrap_or(address.len());
+        let port = address[..end].rsplit(':').next().and_then(|port| port.parse().ok());
+        process.port = port.unwrap_or_else(|| panic!("no port in the banner: {}", process.banner));
+        process
+    }
+}
+
+/// Gives every line to `take`, on a thread of its own that ends with the pipe.
+fn collect(mut from: BufReader<impl Read + Send + 'static>, mut take: impl FnMut(&str) + Send + 'static) {
+    let read = move || {
+        let mut line = Vec::new();
+        while from.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+            take(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    };
+    std::thread::Builder::new()
+        .name("output".into())
+        .spawn(read)
+        .expect("a thread");
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
