@@ -30,6 +30,14 @@ pub struct Spec {
     pub subcommands: &'static [Spec],
 }
 
+impl Spec {
+    /// True if a request of this many arguments, the name among them, fits the arity.
+    pub fn admits(&self, arguments: usize) -> bool {
+        let (given, arity) = (arguments as i64, i64::from(self.arity));
+        if arity >= 0 { given == arity } else { given >= -arity }
+    }
+}
+
 /// Families of commands, as COMMAND DOCS names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)] // the names say it

@@ -20,6 +20,7 @@ pub static COMMANDS: &[&[Spec]] = &[
     crate::geo::COMMANDS,
     crate::hash::COMMANDS,
     crate::server::CONNECTION,
+    crate::server::PUBSUB,
     crate::server::TRANSACTIONS,
 ];
 
@@ -33,6 +34,15 @@ pub struct Known {
     pub full_name: String,
     /// Its subcommands.
     pub subcommands: Vec<Known>,
+}
+
+impl Known {
+    /// The subcommand of this name, in any case.
+    pub fn subcommand(&self, name: &[u8]) -> Option<&Known> {
+        self.subcommands
+            .iter()
+            .find(|s| name.eq_ignore_ascii_case(s.spec.name.as_bytes()))
+    }
 }
 
 struct Table {
@@ -94,22 +104,33 @@ pub fn find(name: &[u8]) -> Option<&'static Known> {
 
 /// The command that a request means, its subcommand if it has one, with the number of arguments checked.
 pub fn resolve(request: &Request) -> Result<&'static Known, CommandError> {
-    let mut known = find(&request[0]).ok_or_else(|| unknown(request))?;
-    if !known.subcommands.is_empty() && request.len() > 1 {
-        let sub = &request[1];
-        known = known
-            .subcommands
-            .iter()
-            .find(|s| sub.eq_ignore_ascii_case(s.spec.name.as_bytes()))
-            .ok_or_else(|| unknown_subcommand(known.spec, sub))?;
-    }
-    let given = request.len() as i64;
-    let arity = i64::from(known.spec.arity);
-    if (arity >= 0 && given != arity) || given < -arity {
+    let known = lookup(request)?;
+    if !known.spec.admits(request.len()) {
         let text = format!("ERR wrong number of arguments for '{}' command", known.full_name);
         return Err(CommandError::reply(text));
     }
     Ok(known)
+}
+
+/// The command that a request means, its subcommand if it has one, whatever the number of arguments.
+pub fn lookup(request: &Request) -> Result<&'static Known, CommandError> {
+    let known = find(&request[0]).ok_or_else(|| unknown(request))?;
+    if known.subcommands.is_empty() || request.len() < 2 {
+        return Ok(known);
+    }
+    let sub = &request[1];
+    known.subcommand(sub).ok_or_else(|| unknown_subcommand(known.spec, sub))
+}
+
+/// The command of a full name, `get` or `config|get`, in any case.
+pub fn find_full(name: &[u8]) -> Option<&'static Known> {
+    let mut parts = name.split(|&b| b == b'|');
+    let known = find(parts.next()?)?;
+    match (parts.next(), parts.next()) {
+        (None, _) => Some(known),
+        (Some(sub), None) => known.subcommand(sub),
+        (Some(_), Some(_)) => None,
+    }
 }
 
 /// Redis' text for a subcommand that a command does not have.

@@ -16,9 +16,6 @@ struct Waiting {
 }
 
 impl BlockedTable {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
-    }
 
     pub(crate) fn len(&self) -> usize {
         self.tasks.len()

@@ -20,6 +20,8 @@ const TICK: Duration = Duration::from_millis(100);
 const EXPIRE_BATCH: usize = 500;
 /// Turns of expiry per tick and database.
 const EXPIRE_ROUNDS: usize = 40;
+/// Ticks between two times that what was published is written to the store, however little it is.
+const SETTLE_TICKS: u64 = 10;
 /// Ticks between two looks at the disk.
 const SPACE_TICKS: u64 = 10;
 
@@ -103,7 +105,9 @@ impl State {
         if expire {
             self.expire();
         }
-        commit::settle(&self.shared);
+        if self.ticks.is_multiple_of(SETTLE_TICKS) {
+            commit::settle(&self.shared);
+        }
         let flushes = self.shared.store.health().flushes();
         if flushes != self.flushes || self.ticks.is_multiple_of(SPACE_TICKS) {
             self.flushes = flushes;
@@ -163,7 +167,7 @@ impl State {
     fn look_at_space(&self) {
         let shared = &self.shared;
         let free = free_bytes(shared.store.path());
-        let minimum = shared.disk_free_bytes_min;
+        let minimum = shared.disk_free_bytes_min.load(Ordering::Relaxed);
         let failure = shared.store.health().failure();
         match (free, failure) {
             (Some(free), _) if free < minimum => {

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use haypile_commands::{CommandError, Cx, Deaf, Flags, Handler, Outcome};
 use haypile_oplog::{Oplog, Syncer};
@@ -41,7 +41,7 @@ pub(crate) struct Shared {
     pub(crate) commits: Commits,
     settling: Worker,
     pub(crate) stopping: AtomicBool,
-    pub(crate) disk_free_bytes_min: u64,
+    pub(crate) disk_free_bytes_min: AtomicU64,
     pub(crate) unflushed_log_bytes_max: u64,
     queue: Mutex<Vec<Box<dyn Task>>>,
     queued: AtomicUsize,
@@ -100,13 +100,13 @@ const TURN_BYTES_MAX: usize = 16 << 20;
 const TURN_TASKS_MAX: usize = 4096;
 
 /// Published rows after which the settling thread is woken: enough of them that neighbours are close to each other.
-const DIRTY_ROWS_SOON: usize = 16 << 10;
+const DIRTY_ROWS_SOON: usize = 64 << 10;
 /// The same in bytes.
-const DIRTY_BYTES_SOON: usize = 4 << 20;
+const DIRTY_BYTES_SOON: usize = 16 << 20;
 /// Published rows after which the writer settles itself, which makes it wait for RocksDB.
-const DIRTY_ROWS_MAX: usize = 256 << 10;
+const DIRTY_ROWS_MAX: usize = 512 << 10;
 /// The same in bytes.
-const DIRTY_BYTES_MAX: usize = 64 << 20;
+const DIRTY_BYTES_MAX: usize = 128 << 20;
 
 impl Partition {
     /// Opens a partition and brings the store up to the end of the log.
@@ -139,7 +139,7 @@ impl Partition {
             commits: Commits::default(),
             settling: Worker::default(),
             stopping: AtomicBool::new(false),
-            disk_free_bytes_min: options.disk_free_bytes_min,
+            disk_free_bytes_min: AtomicU64::new(options.disk_free_bytes_min),
             unflushed_log_bytes_max: options.unflushed_log_bytes_max,
             queue: Mutex::new(Vec::new()),
             queued: AtomicUsize::new(0),
@@ -282,25 +282,26 @@ impl Partition {
         state.dbs.iter().map(|space| state.counts.get(space).copied().unwrap_or_default()).collect()
     }
 
-    /// Figures.
+    /// Figures. Not within a turn: see [`Turn::stats`].
     pub fn stats(&self) -> PartitionStats {
-        let writer = self.shared.writer.lock();
-        let (oplog, blocked_clients) = (writer.oplog.stats(), writer.blocked.len());
-        let position = Position::new(writer.term, writer.next_index - 1);
-        drop(writer);
-        let syncer = &self.shared.syncer;
-        PartitionStats {
-            position,
-            durable: syncer.durable(),
-            hits: self.shared.counters.hits.load(Ordering::Relaxed),
-            misses: self.shared.counters.misses.load(Ordering::Relaxed),
-            expired: self.shared.counters.expired.load(Ordering::Relaxed),
-            blocked_clients,
-            oplog,
-            fsyncs: syncer.fsyncs(),
-            fsync_us_total: syncer.fsync_us_total(),
-            fsync_us_last: syncer.fsync_us_last(),
-        }
+        self.shared.stats(&self.shared.writer.lock())
+    }
+
+    /// Lets `body` read database `db` in one state of it, from the disk if need be.
+    ///
+    /// # Errors
+    /// What `body` says, or that the store cannot be read.
+    pub fn inspect<R>(
+        &self,
+        db: u16,
+        random: &mut dyn Random,
+        body: impl FnOnce(&mut Cx<'_>) -> Result<R, CommandError>,
+    ) -> Result<R, CommandError> {
+        let view = View::reading(&self.shared.store, Tier::Disk, true)?;
+        let mut reply = Reply::new(Version::Resp2);
+        let mut deaf = Deaf;
+        let now = self.shared.clock.now_ms();
+        body(&mut Cx::new(view, &mut reply, &mut deaf, random, db, now))
     }
 
     /// Sets hits, misses and expired to zero: CONFIG RESETSTAT.
@@ -316,13 +317,18 @@ impl Partition {
         self.shared.refusal.lock().as_ref().map(|r| r.text.clone())
     }
 
-    /// Changes when entries count as committed.
+    /// Changes below how many free bytes on the disk writes are refused.
+    pub fn set_disk_free_min(&self, bytes: u64) {
+        self.shared.disk_free_bytes_min.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Changes when entries count as committed. Not within a turn: see [`Turn::set_sync`].
     pub fn set_sync(&self, policy: haypile_oplog::SyncPolicy) {
         self.shared.writer.lock().oplog.set_sync(policy);
         self.shared.commits.worker.wake();
     }
 
-    /// Changes how much of the log is kept for consumers that come back.
+    /// Changes how much of the log is kept for consumers that come back. Not within a turn: see [`Turn::set_retention`].
     pub fn set_retention(&self, bytes_max: u64, ms_max: u64) {
         self.shared.writer.lock().oplog.set_retention(bytes_max, ms_max);
     }
@@ -341,6 +347,22 @@ impl Partition {
 }
 
 impl Shared {
+    pub(crate) fn stats(&self, writer: &Writer) -> PartitionStats {
+        let (syncer, counters) = (&self.syncer, &self.counters);
+        PartitionStats {
+            position: Position::new(writer.term, writer.next_index - 1),
+            durable: syncer.durable(),
+            hits: counters.hits.load(Ordering::Relaxed),
+            misses: counters.misses.load(Ordering::Relaxed),
+            expired: counters.expired.load(Ordering::Relaxed),
+            blocked_clients: writer.blocked.len(),
+            oplog: writer.oplog.stats(),
+            fsyncs: syncer.fsyncs(),
+            fsync_us_total: syncer.fsync_us_total(),
+            fsync_us_last: syncer.fsync_us_last(),
+        }
+    }
+
     /// Takes the turn: evaluates `own` and what is queued, commits, and finishes them.
     fn run(&self, mut writer: MutexGuard<'_, Writer>, own: &mut Vec<Box<dyn Task>>) {
         let mut tasks = std::mem::take(own);

@@ -7,7 +7,7 @@ use haypile_resp::{Reply, Request};
 use haypile_store::{Savepoint, Tier, View};
 
 use crate::observer::TurnObserver;
-use crate::partition::{Shared, Writer};
+use crate::partition::{PartitionStats, Shared, Writer};
 use crate::watch::WatchFlag;
 
 /// One command to evaluate.
@@ -124,6 +124,22 @@ impl<'a> Turn<'a> {
         self.writer.watch.remove(db, key, flag);
     }
 
+    /// The partition's figures; what this turn has written counts.
+    pub fn stats(&self) -> PartitionStats {
+        self.shared.stats(self.writer)
+    }
+
+    /// Changes when entries count as committed.
+    pub fn set_sync(&mut self, policy: haypile_oplog::SyncPolicy) {
+        self.writer.oplog.set_sync(policy);
+        self.shared.commits.worker.wake();
+    }
+
+    /// Changes how much of the log is kept for consumers that come back.
+    pub fn set_retention(&mut self, bytes_max: u64, ms_max: u64) {
+        self.writer.oplog.set_retention(bytes_max, ms_max);
+    }
+
     /// True if a database has keys that expire.
     pub fn has_expires(&mut self, db: u16) -> bool {
         let view = View::writing(&self.shared.store, &mut self.writer.overlay, Tier::Disk);
@@ -146,7 +162,8 @@ impl<'a> Turn<'a> {
         Ok(row.map(|row| row.header.expire_at.is_some_and(|at| at <= *now_ms)))
     }
 
-    /// Evaluates something of the server's own as one entry, with a context on database `db`.
+    /// Evaluates something of the server's own as one entry, or as a part of the transaction, with a context on database
+    /// `db`.
     pub fn internal<R>(
         &mut self,
         name: &str,
@@ -156,7 +173,9 @@ impl<'a> Turn<'a> {
         if let Some(refusal) = self.shared.refusal() {
             return Err(refusal);
         }
-        self.begin_entry();
+        if !self.in_transaction {
+            self.begin_entry();
+        }
         let mark = self.mark();
         self.writer.overlay.tag(name.as_bytes(), db, b"");
         let mut reply = Reply::new(haypile_resp::Version::Resp2);
@@ -182,8 +201,32 @@ impl<'a> Turn<'a> {
         if outcome.is_err() {
             self.take_back(mark);
         }
-        self.end_entry();
+        if !self.in_transaction {
+            self.end_entry();
+        }
         outcome
+    }
+
+    /// Lets `body` read database `db`, what this turn has written included, from the disk if need be. It must not
+    /// write.
+    pub fn inspect<R>(
+        &mut self,
+        db: u16,
+        body: impl FnOnce(&mut Cx<'_>) -> Result<R, CommandError>,
+    ) -> Result<R, CommandError> {
+        let Writer {
+            overlay,
+            random,
+            now_ms,
+            ..
+        } = &mut *self.writer;
+        let view = View::writing(&self.shared.store, overlay, Tier::Disk);
+        let mut reply = Reply::new(haypile_resp::Version::Resp2);
+        let mut deaf = haypile_commands::Deaf;
+        let mut cx = Cx::new(view, &mut reply, &mut deaf, &mut **random, db, *now_ms);
+        // Expired keys are passed over, not removed.
+        cx.reads_only = true;
+        body(&mut cx)
     }
 
     fn begin_entry(&mut self) {

@@ -200,6 +200,16 @@ Some((id, Arc::new(Space::open(&db, id)?)))
             .map_err(StoreError::rocks("checkpoint"))
     }
 
+    /// The position of a store that nobody has open, such as a checkpoint.
+    pub fn position_of(path: &Path) -> Result<Position, StoreError> {
+        let families = ["default"];
+        let db = DB::open_cf_for_read_only(&Options::default(), path, families, false).map_err(StoreError::rocks("open"))?;
+        match db.get(STATE_KEY).map_err(StoreError::rocks("read"))? {
+            Some(bytes) => Ok(StoreState::decode(&bytes)?.applied),
+            None => Ok(Position::ZERO),
+        }
+    }
+
     /// Compacts everything: orphans and tombstones go. Takes as long as rewriting the data.
     pub fn compact(&self) -> Result<(), StoreError> {
         self.flush()?;
