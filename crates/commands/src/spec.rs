@@ -55,6 +55,7 @@ pub enum Group {
     Transactions,
     Connection,
     Server,
+    Cluster,
 }
 
 impl Group {
@@ -74,6 +75,7 @@ impl Group {
             Group::Transactions => "transactions",
             Group::Connection => "connection",
             Group::Server => "server",
+            Group::Cluster => "cluster",
         }
     }
 }

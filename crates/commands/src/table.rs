@@ -22,6 +22,9 @@ pub static COMMANDS: &[&[Spec]] = &[
     crate::server::CONNECTION,
     crate::server::PUBSUB,
     crate::server::TRANSACTIONS,
+    crate::server::ADMIN,
+    crate::server::INTROSPECTION,
+    crate::server::TOPOLOGY,
 ];
 
 /// A command in the table, with what follows from its spec.

@@ -54,7 +54,8 @@ impl<'a> Turn<'a> {
                 "ERR this command cannot be evaluated by a partition",
             ));
         };
-        let writes = call.command.spec.flags.has(Flags::WRITE);
+        let flags = call.command.spec.flags;
+        let writes = flags.has(Flags::WRITE);
         if writes && let Some(refusal) = self.shared.refusal() {
             return Err(refusal);
         }
@@ -63,7 +64,7 @@ impl<'a> Turn<'a> {
         }
         let start = call.reply.len();
         let mark = self.mark();
-        if writes {
+        if writes || flags.has(Flags::MAY_REPLICATE) {
             let key = call.command.spec.keys.first_of(call.request).unwrap_or_default();
             self.writer.overlay.tag(call.command.spec.name.as_bytes(), call.db, key);
         }

@@ -187,7 +187,7 @@ impl Job {
                 };
                 match turn {
                     Some(turn) => turn.execute(call),
-                    None if known.spec.flags.has(Flags::WRITE) => return Err(Stop::Turn),
+                    None if self.needs_writer(known) => return Err(Stop::Turn),
                     None => self.node.read(call),
                 }
             }
@@ -211,6 +211,13 @@ impl Job {
             ))),
         };
         Ok(outcome)
+    }
+
+    /// True for a data command that may have effects: those that write, and those that keep what they computed, unless
+    /// nothing can be kept at the moment.
+    fn needs_writer(&self, known: &Known) -> bool {
+        let flags = known.spec.flags;
+        flags.has(Flags::WRITE) || (flags.has(Flags::MAY_REPLICATE) && self.node.partition.refusal().is_none())
     }
 
     /// What forbids a request before it is looked at any closer.

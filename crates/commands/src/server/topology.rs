@@ -1,0 +1,118 @@
+//! Replication, cluster, modules, users: what a server that stands alone says of them.
+
+use super::{CONTAINER, HELP, LOADING_STALE, SERVER};
+use crate::{Flags, Group, Spec};
+
+const REPLICATION: Flags = Flags::ADMIN
+    .or(Flags::NOSCRIPT)
+    .or(Flags::STALE)
+    .or(Flags::NO_ASYNC_LOADING);
+
+const CLUSTER: Spec = Spec {
+    since: "3.0.0",
+    group: Group::Cluster,
+    flags: LOADING_STALE.or(Flags::FAST),
+    ..SERVER
+};
+
+pub(super) const COMMANDS: &[Spec] = &[
+    Spec {
+        name: "role",
+        summary: "Returns the replication role.",
+        since: "2.8.12",
+        flags: LOADING_STALE.or(Flags::NOSCRIPT).or(Flags::FAST),
+        ..SERVER
+    },
+    Spec {
+        name: "replicaof",
+        summary: "Configures the server as replica of another, or promotes it to a primary.",
+        since: "5.0.0",
+        arity: 3,
+        flags: REPLICATION,
+        syntax: "<host port|NO ONE>",
+        ..SERVER
+    },
+    Spec {
+        name: "slaveof",
+        summary: "REPLICAOF under its old name.",
+        arity: 3,
+        flags: REPLICATION,
+        syntax: "<host port|NO ONE>",
+        ..SERVER
+    },
+    Spec {
+        name: "failover",
+        summary: "Starts a coordinated failover from a server to one of its replicas.",
+        since: "6.2.0",
+        arity: -1,
+        flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::STALE),
+        syntax: "[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]",
+        ..SERVER
+    },
+    Spec {
+        name: "cluster",
+        summary: "A container for Redis Cluster commands; not in this version.",
+        arity: -2,
+        flags: Flags::NONE,
+        syntax: "subcommand [arg [arg ...]]",
+        ..CLUSTER
+    },
+    Spec {
+        name: "readonly",
+        summary: "Allows reads from a replica of a cluster.",
+        ..CLUSTER
+    },
+    Spec {
+        name: "readwrite",
+        summary: "Ends the effect of READONLY.",
+        ..CLUSTER
+    },
+    Spec {
+        name: "asking",
+        summary: "Signals that a cluster client is following an ASK redirection.",
+        flags: Flags::FAST,
+        ..CLUSTER
+    },
+    Spec {
+        name: "module",
+        summary: "A container for module commands; there are no modules.",
+        since: "4.0.0",
+        subcommands: &[
+            Spec {
+                name: "list",
+                summary: "Returns all loaded modules: none.",
+                since: "4.0.0",
+                arity: 2,
+                flags: Flags::ADMIN.or(Flags::NOSCRIPT),
+                ..SERVER
+            },
+            Spec {
+                summary: "Returns helpful text about the subcommands of MODULE.",
+                since: "5.0.0",
+                ..HELP
+            },
+        ],
+        ..CONTAINER
+    },
+    Spec {
+        name: "acl",
+        summary: "A container for Access List Control commands; there is one user.",
+        since: "6.0.0",
+        subcommands: &[
+            Spec {
+                name: "whoami",
+                summary: "Returns the authenticated username of the current connection.",
+                since: "6.0.0",
+                arity: 2,
+                flags: LOADING_STALE.or(Flags::NOSCRIPT),
+                ..SERVER
+            },
+            Spec {
+                summary: "Returns helpful text about the subcommands of ACL.",
+                since: "6.0.0",
+                ..HELP
+            },
+        ],
+        ..CONTAINER
+    },
+];
