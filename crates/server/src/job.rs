@@ -175,6 +175,7 @@ impl Job {
         request: &Request,
         turn: Option<&mut Turn<'_>>,
     ) -> Result<Outcome, Stop> {
+        let needs_writer = self.needs_writer(known);
         let outcome = match known.spec.handler {
             Handler::Data(_) => {
                 let call = Call {
@@ -187,7 +188,7 @@ impl Job {
                 };
                 match turn {
                     Some(turn) => turn.execute(call),
-                    None if self.needs_writer(known) => return Err(Stop::Turn),
+                    None if needs_writer => return Err(Stop::Turn),
                     None => self.node.read(call),
                 }
             }

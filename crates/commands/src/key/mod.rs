@@ -38,6 +38,8 @@ mod ttl;
 mod model;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod tests;
 
 pub use active_expire::{ExpireReport, expire_due, expire_due_from};
 

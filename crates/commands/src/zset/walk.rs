@@ -1,0 +1,174 @@
+//! Going through a sorted set in the order of its scores.
+
+use haypile_resp::{Reply, Version};
+use haypile_store::Direction;
+
+use super::bounds::{Select, Span};
+use super::layout::{Scored, parse_index};
+use crate::{Collection, CommandError, Cx, args};
+
+/// How a selection is gone through.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub(super) reverse: bool,
+    /// Members to leave out first; negative leaves out all.
+    pub(super) offset: i64,
+    /// Members to give at most; negative means all.
+    pub(super) limit: i64,
+}
+
+impl Window {
+    /// All of it, in the order of scores.
+    pub(super) const ALL: Window = Window {
+        reverse: false,
+        offset: 0,
+        limit: -1,
+    };
+
+    fn direction(self) -> Direction {
+        if self.reverse {
+            Direction::Reverse
+        } else {
+            Direction::Forward
+        }
+    }
+}
+
+/// Calls `each` with up to `take` members of a span after `skip` of them. It answers whether to go on. Gives the number
+/// of calls.
+pub(crate) fn walk(
+    cx: &mut Cx<'_>,
+    zset: &Collection,
+    span: &Span,
+    direction: Direction,
+    (mut skip, take): (u64, u64),
+    mut each: impl FnMut(&mut Reply, f64, &[u8]) -> bool,
+) -> Result<u64, CommandError> {
+    if take == 0 || span.is_empty() {
+        return Ok(0);
+    }
+    let (mut scan, reply) = cx.scan_and_reply(&span.lower, Some(&span.upper), direction)?;
+    let mut taken = 0;
+    while let Some((data_key, _)) = scan.next()? {
+        if skip > 0 && span.filter.is_none() {
+            skip -= 1;
+            continue;
+        }
+        let (score, member) = parse_index(zset, data_key)?;
+        if span.filter.as_ref().is_some_and(|range| !range.has(member)) {
+            continue;
+        }
+        if skip > 0 {
+            skip -= 1;
+            continue;
+        }
+        taken += 1;
+        if !each(reply, score, member) || taken == take {
+            break;
+        }
+    }
+    Ok(taken)
+}
+
+/// Calls `each` with the members that are selected. Gives their number.
+pub(super) fn for_each(
+    cx: &mut Cx<'_>,
+    zset: &Collection,
+    select: &Select,
+    window: Window,
+    mut each: impl FnMut(&mut Reply, f64, &[u8]),
+) -> Result<u64, CommandError> {
+    let direction = window.direction();
+    let span = match select {
+        Select::Rank(start, end) => {
+            let range = args::range(*start, *end, zset.size);
+            return for_each_rank(cx, zset, direction, range, each);
+        }
+        Select::Score(range) => Span::of_scores(zset, *range),
+        Select::Lex(range) => Span::of_lex(cx, zset, range)?,
+    };
+    let Ok(skip) = u64::try_from(window.offset) else {
+        return Ok(0);
+    };
+    let take = u64::try_from(window.limit).unwrap_or(u64::MAX);
+    walk(cx, zset, &span, direction, (skip, take), |reply, score, member| {
+        each(reply, score, member);
+        true
+    })
+}
+
+/// Goes to a range of indexes from the end of the set from which it is fewer steps.
+fn for_each_rank(
+    cx: &mut Cx<'_>,
+    zset: &Collection,
+    direction: Direction,
+    range: std::ops::Range<u64>,
+    mut each: impl FnMut(&mut Reply, f64, &[u8]),
+) -> Result<u64, CommandError> {
+    let len = range.end - range.start;
+    let span = Span::all(zset);
+    if range.end <= zset.size - range.start {
+        return walk(
+            cx,
+            zset,
+            &span,
+            direction,
+            (range.start, len),
+            |reply, score, member| {
+                each(reply, score, member);
+                true
+            },
+        );
+    }
+    let back = match direction {
+        Direction::Forward => Direction::Reverse,
+        Direction::Reverse => Direction::Forward,
+    };
+    let mut found: Vec<Scored> = Vec::new();
+    walk(
+        cx,
+        zset,
+        &span,
+        back,
+        (zset.size - range.end, len),
+        |_, score, member| {
+            found.push((member.to_vec(), score));
+            true
+        },
+    )?;
+    for (member, score) in found.iter().rev() {
+        each(cx.reply, *score, member);
+    }
+    Ok(found.len() as u64)
+}
+
+/// How members are written into a reply: alone or with their scores, which RESP3 makes pairs of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    with_scores: bool,
+    pairs: bool,
+}
+
+impl Shape {
+    pub(super) fn new(reply: &Reply, with_scores: bool) -> Self {
+        Shape {
+            with_scores,
+            pairs: with_scores && reply.version() != Version::Resp2,
+        }
+    }
+
+    /// The length of the array of `n` members.
+    pub(super) fn len(self, n: usize) -> usize {
+        if self.with_scores && !self.pairs { n * 2 } else { n }
+    }
+
+    pub(super) fn write(self, reply: &mut Reply, member: &[u8], score: f64) {
+        if self.pairs {
+            reply.array(2);
+        }
+        reply.bulk(member);
+        if self.with_scores {
+            reply.double(score);
+        }
+    }
+}
