@@ -23,6 +23,8 @@ pub struct Cx<'a> {
     pub random: &'a mut dyn Random,
     /// False inside a transaction: a blocking command then replies at once.
     pub may_block: bool,
+    /// True for a blocking command that has waited already and is evaluated again.
+    pub waits: bool,
     /// True for a command that only reads: its look-ups count as hits and misses.
     pub reads_only: bool,
     /// Longest string that may be made, bytes: `proto-max-bulk-len`.
@@ -66,6 +68,7 @@ impl<'a> Cx<'a> {
             now,
             random,
             may_block: true,
+            waits: false,
             string_bytes_max: 512 << 20,
             observer,
             db,
@@ -167,7 +170,17 @@ impl<'a> Cx<'a> {
         }
     }
 
-    /// The same, or a new, empty one. It is stored by [`Cx::put_collection`].
+    /// A collection that a blocking command would take from. A client that waits already goes on waiting when the key
+    /// has become something else: only its first look is an error.
+    pub fn source(&mut self, key: &[u8], kind: Kind) -> Result<Option<Collection>, CommandError> {
+        let waits = self.waits;
+        match self.collection(key, kind) {
+            Err(CommandError::Reply(_)) if waits => Ok(None),
+            found => found,
+        }
+    }
+
+    /// The same as [`Cx::collection`], or a new, empty one. It is stored by [`Cx::put_collection`].
     pub fn collection_or_new(&mut self, key: &[u8], kind: Kind) -> Result<Collection, CommandError> {
         match self.collection(key, kind)? {
             Some(found) => Ok(found),

@@ -16,6 +16,8 @@ pub mod hll;
 pub mod key;
 pub mod list;
 mod observe;
+mod sample;
+mod scan_options;
 pub mod server;
 pub mod set;
 pub mod spec;

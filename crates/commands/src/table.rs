@@ -88,6 +88,18 @@ pub fn known() -> impl Iterator<Item = &'static Known> {
     TABLE.by_name.values()
 }
 
+/// The full name of the command or subcommand with this [`Known::id`].
+pub fn name_of(id: usize) -> Option<&'static str> {
+    static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+        let mut names = vec![""; count()];
+        for known in known().flat_map(|k| std::iter::once(k).chain(&k.subcommands)) {
+            names[known.id] = &known.full_name;
+        }
+        names
+    });
+    NAMES.get(id).copied()
+}
+
 /// Number of commands and subcommands.
 pub fn count() -> usize {
     TABLE.count

@@ -119,11 +119,11 @@ fn keys_within_arity(spec: &Spec) -> Option<String> {
     match spec.keys {
         Keys::None | Keys::Custom(_) => None,
         Keys::Range { first, last, step } => {
-            let fits = first >= 1 && step >= 1 && first < least;
-            let last_fits = if last < 0 {
-                true
-            } else {
-                last as usize >= first && (last as usize) < least
+            let fits = first >= 1 && step >= 1;
+            // Keys to the end may be none at all, as SUNSUBSCRIBE's channels.
+            let last_fits = match usize::try_from(last) {
+                Ok(last) => first <= last && last < least,
+                Err(_) => first <= least,
             };
             (!fits || !last_fits).then(|| format!("keys {first}..{last} by {step} do not fit arity {}", spec.arity))
         }

@@ -22,6 +22,8 @@ pub struct Call<'a> {
     pub db: u16,
     /// How far reads may go. With [`Tier::Memory`] a missing block gives `StoreError::Cold`, without effects.
     pub tier: Tier,
+    /// Whether it has waited already and is evaluated again.
+    pub waits: bool,
     /// Whether a blocking command may wait.
     pub may_block: bool,
 }
@@ -86,6 +88,7 @@ impl<'a> Turn<'a> {
         let view = View::writing(&self.shared.store, overlay, call.tier);
         let mut cx = Cx::new(view, call.reply, &mut observer, &mut **random, call.db, *now_ms);
         cx.may_block = call.may_block && !self.in_transaction;
+        cx.waits = call.waits;
         cx.reads_only = !writes;
         cx.string_bytes_max = self.shared.string_bytes_max.load(Ordering::Relaxed);
         let outcome = execute(&mut cx, call.request);
@@ -139,6 +142,16 @@ impl<'a> Turn<'a> {
     /// Changes how much of the log is kept for consumers that come back.
     pub fn set_retention(&mut self, bytes_max: u64, ms_max: u64) {
         self.writer.oplog.set_retention(bytes_max, ms_max);
+    }
+
+    /// Ends the wait of a blocked client, as [`crate::Partition::unblock`] does.
+    pub fn unblock(&mut self, client: u64, why: Option<CommandError>) -> bool {
+        let Some(mut task) = self.writer.blocked.remove(client) else {
+            return false;
+        };
+        task.unblock(why);
+        task.finish(Ok(()));
+        true
     }
 
     /// True if a database has keys that expire.

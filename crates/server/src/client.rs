@@ -41,12 +41,16 @@ pub struct Client {
     pub last_command: AtomicUsize,
     /// Queued commands of its transaction, plus one; 0 = none.
     pub multi: AtomicUsize,
+    /// Bytes of these commands.
+    pub multi_bytes: AtomicUsize,
     /// Watched keys.
     pub watching: AtomicUsize,
     /// Channels, patterns and sharded channels it has subscribed to.
     pub subscriptions: [AtomicUsize; 3],
     /// It waits for a key.
     pub blocked: AtomicBool,
+    /// It waits for the end of a pause.
+    pub paused: AtomicBool,
     /// CLIENT NO-EVICT.
     pub no_evict: AtomicBool,
     /// CLIENT NO-TOUCH.
@@ -63,6 +67,11 @@ impl Client {
     /// Subscriptions of all three sorts.
     pub fn subscription_count(&self) -> usize {
         self.subscriptions.iter().map(|n| n.load(Ordering::Relaxed)).sum()
+    }
+
+    /// True if it waits for a key or for the end of a pause.
+    pub fn is_waiting(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed) || self.paused.load(Ordering::Relaxed)
     }
 
     /// True if it came over the loopback interface.

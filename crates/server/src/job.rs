@@ -38,6 +38,8 @@ pub struct Job {
     turn: (usize, usize),
     /// What the first request waits for.
     block: Option<Block>,
+    /// The first request has waited already.
+    waits: bool,
 }
 
 /// What has to happen next with a job.
@@ -80,6 +82,7 @@ impl Job {
             tier: Tier::Memory,
             turn: (0, 0),
             block: None,
+            waits: false,
         }
     }
 
@@ -96,6 +99,7 @@ impl Job {
             let outcome = self.step(&request, turn.as_deref_mut(), &mut clock);
             let stop = match outcome {
                 Ok(()) => {
+                    self.waits = false;
                     self.tier = Tier::Memory;
                     self.turn.1 += 1;
                     continue;
@@ -119,18 +123,20 @@ impl Job {
     /// Evaluates one request, whatever it is.
     fn step(&mut self, request: &Request, turn: Option<&mut Turn<'_>>, clock: &mut Instant) -> Result<(), Stop> {
         let start = self.reply.len();
-        let skip = self.session.replies == Replies::SkipNext;
+        if self.session.replies == Replies::SkipNext {
+            self.session.replies = Replies::Skip;
+        }
         let known = match table::resolve(request) {
             Ok(known) => known,
             Err(error) => {
                 self.refuse(&error, None);
-                self.mute(start, skip);
+                self.mute(start);
                 return Ok(());
             }
         };
-        if let Err(error) = self.admit(known, request) {
+        if let Err(error) = self.admit(known) {
             self.refuse(&error, Some(known));
-            self.mute(start, skip);
+            self.mute(start);
             return Ok(());
         }
         if self.node.is_paused(self.writes(known)) && !commands::runs_while_paused(known) {
@@ -139,19 +145,23 @@ impl Job {
         if let Some(multi) = &mut self.session.multi
             && !commands::runs_in_multi(known)
         {
-            multi.writes |= known.spec.flags.has(Flags::WRITE);
+            multi.writes |= known.spec.flags.has(Flags::WRITE) || commands::counts_as_write(known);
             multi.queue.push(request.clone());
             self.client.multi.store(multi.queue.len() + 1, Ordering::Relaxed);
+            self.client.multi_bytes.fetch_add(request.size(), Ordering::Relaxed);
             self.reply.simple("QUEUED");
-            self.mute(start, skip);
+            self.mute(start);
             return Ok(());
         }
+        self.client.last_command.store(known.id + 1, Ordering::Relaxed);
         let outcome = self.evaluate_one(known, request, turn)?;
         let now = Instant::now();
         let micros = now.duration_since(*clock).as_micros() as u64;
         *clock = now;
-        match outcome {
-            Ok(()) => {}
+        let start = match outcome {
+            // Messages are not muted.
+            Ok(()) if commands::replies_with_messages(known) => self.reply.len(),
+            Ok(()) => start,
             Err(CommandError::Store(StoreError::Cold)) => {
                 self.reply.truncate(start);
                 return Err(Stop::Disk);
@@ -162,10 +172,11 @@ impl Job {
                 self.node.stats.error(&text);
                 self.node.stats.command(known.id).failed.fetch_add(1, Ordering::Relaxed);
                 self.reply.error(&text);
+                start
             }
-        }
+        };
         self.node.called(known, request, micros, &self.client);
-        self.mute(start, skip);
+        self.mute(start);
         Ok(())
     }
 
@@ -185,6 +196,7 @@ impl Job {
                     db: self.session.db,
                     tier: self.tier,
                     may_block: true,
+                    waits: self.waits,
                 };
                 match turn {
                     Some(turn) => turn.execute(call),
@@ -222,9 +234,12 @@ impl Job {
     }
 
     /// What forbids a request before it is looked at any closer.
-    fn admit(&self, known: &Known, request: &Request) -> Result<(), CommandError> {
+    fn admit(&self, known: &Known) -> Result<(), CommandError> {
         let spec = known.spec;
-        if !self.session.authenticated && !spec.flags.has(Flags::NO_AUTH) {
+        if !self.session.authenticated
+            && !spec.flags.has(Flags::NO_AUTH)
+            && !self.node.config.load().requirepass.is_empty()
+        {
             return Err(CommandError::reply("NOAUTH Authentication required."));
         }
         let subscribed = self.client.subscription_count() > 0 && self.reply.version() == Version::Resp2;
@@ -232,7 +247,7 @@ impl Job {
             return Err(CommandError::reply(format!(
                 "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
                  this context",
-                String::from_utf8_lossy(&request[0]).to_lowercase()
+                known.full_name
             )));
         }
         if self.session.multi.is_some() && spec.flags.has(Flags::NO_MULTI) {
@@ -258,14 +273,14 @@ impl Job {
     }
 
     /// Takes a reply back that the client does not want.
-    fn mute(&mut self, start: usize, skip: bool) {
-        if skip {
-            self.reply.truncate(start);
-            if self.session.replies == Replies::SkipNext {
+    fn mute(&mut self, start: usize) {
+        match self.session.replies {
+            Replies::On | Replies::SkipNext => {}
+            Replies::Off => self.reply.truncate(start),
+            Replies::Skip => {
+                self.reply.truncate(start);
                 self.session.replies = Replies::On;
             }
-        } else if self.session.replies == Replies::Off {
-            self.reply.truncate(start);
         }
     }
 
@@ -323,13 +338,14 @@ impl Task for Job {
     }
 
     fn evaluate(&mut self, turn: &mut Turn<'_>) -> Step {
-        let waited = self.block.take();
+        self.waits = self.block.take().is_some();
+        let waited = self.waits;
         self.turn = (self.reply.len(), 0);
         self.run(Some(turn));
         if self.next == Next::Flush && self.reply.is_empty() {
             let Some(block) = &self.block else { return Step::Done };
             let keys = block.keys.clone();
-            if waited.is_some() {
+            if waited {
                 // It waits since earlier: the deadline stays what it was.
                 return Step::Blocked {
                     db: self.session.db,
@@ -366,8 +382,7 @@ impl Task for Job {
             ) => self.reply.null(),
             (None, _) => self.reply.null_array(),
         }
-        let skip = self.session.replies == Replies::SkipNext;
-        self.mute(start, skip);
+        self.mute(start);
         self.next = Next::Idle;
     }
 

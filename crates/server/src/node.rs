@@ -333,7 +333,6 @@ impl Node {
     /// Counts an evaluated command, and remembers it if it was slow.
     pub fn called(&self, known: &'static Known, request: &Request, micros: u64, client: &Client) {
         self.stats.called(known.id, micros);
-        client.last_command.store(known.id + 1, Ordering::Relaxed);
         let values = self.config.load();
         let threshold = values.slowlog_log_slower_than;
         if threshold >= 0 && micros >= threshold as u64 && !known.spec.flags.has(Flags::SKIP_SLOWLOG) {
@@ -344,8 +343,10 @@ impl Node {
         }
     }
 
-    /// Pauses clients until a time, for all commands or for those that write. A longer pause is not shortened.
+    /// Pauses clients until a time, for all commands or for those that write. A pause that lasts is neither shortened
+    /// nor made weaker.
     pub fn pause(&self, until_ms: u64, writes_only: bool) {
+        let writes_only = writes_only && !self.is_paused(false);
         self.pause.mode.store(u8::from(writes_only), Ordering::Relaxed);
         self.pause.until_ms.fetch_max(until_ms, Ordering::SeqCst);
     }

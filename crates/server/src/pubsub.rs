@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use haypile_commands::glob;
 use haypile_resp::{Reply, Version};
@@ -24,6 +25,11 @@ pub enum Sort {
 pub type Subscriptions = [BTreeSet<Vec<u8>>; 3];
 
 type Listeners = HashMap<Vec<u8>, HashMap<u64, Arc<Client>>>;
+
+/// False for a client that has been killed and not been cleared away yet.
+fn is_there(client: &&Arc<Client>) -> bool {
+    !client.killed.load(Ordering::Relaxed)
+}
 
 /// All subscriptions of the server.
 #[derive(Default)]
@@ -59,7 +65,7 @@ impl PubSub {
         if let Some(clients) = self.listeners[sort as usize].read().get(channel) {
             let parts = [kind.as_bytes(), channel, message];
             let mut made = Made::new(&parts);
-            for client in clients.values() {
+            for client in clients.values().filter(is_there) {
                 made.send(client);
                 sent += 1;
             }
@@ -69,7 +75,7 @@ impl PubSub {
                 if glob::matches(pattern, channel) {
                     let parts = [&b"pmessage"[..], pattern, channel, message];
                     let mut made = Made::new(&parts);
-                    for client in clients.values() {
+                    for client in clients.values().filter(is_there) {
                         made.send(client);
                         sent += 1;
                     }
@@ -94,7 +100,7 @@ impl PubSub {
         self.listeners[sort as usize]
             .read()
             .get(channel)
-            .map_or(0, HashMap::len)
+            .map_or(0, |clients| clients.values().filter(is_there).count())
     }
 
     /// Number of channels, patterns or sharded channels with listeners.
@@ -123,7 +129,7 @@ impl<'a> Made<'a> {
     }
 
     fn send(&mut self, client: &Arc<Client>) {
-        let resp3 = client.resp.load(std::sync::atomic::Ordering::Relaxed) == 3;
+        let resp3 = client.resp.load(Ordering::Relaxed) == 3;
         let bytes = self.encoded[usize::from(resp3)].get_or_insert_with(|| {
             let mut reply = Reply::new(if resp3 { Version::Resp3 } else { Version::Resp2 });
             reply.push(self.parts.len());

@@ -52,6 +52,8 @@ pub enum Replies {
     On,
     /// None.
     Off,
-    /// None to the next command (set by CLIENT REPLY SKIP).
+    /// All but that to the next command (set by CLIENT REPLY SKIP).
     SkipNext,
+    /// Not that to the command which is being evaluated.
+    Skip,
 }

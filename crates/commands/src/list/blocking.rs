@@ -85,7 +85,7 @@ fn pop_one(cx: &mut Cx<'_>, request: &Request, end: End) -> Outcome {
     let timeout_ms = args::timeout(&request[timeout_at])?;
     for at in 1..timeout_at {
         let key = &request[at];
-        let Some(mut list) = cx.collection(key, Kind::List)? else {
+        let Some(mut list) = cx.source(key, Kind::List)? else {
             continue;
         };
         let value = pop(cx, &mut list, end)?;
@@ -102,7 +102,7 @@ fn blmpop(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let timeout_ms = args::timeout(&request[1])?;
     for at in many.keys.clone() {
         let key = &request[at];
-        if let Some(list) = cx.collection(key, Kind::List)? {
+        if let Some(list) = cx.source(key, Kind::List)? {
             return pop_with_key(cx, key, list, many.end, many.count);
         }
     }
@@ -120,7 +120,7 @@ fn brpoplpush(cx: &mut Cx<'_>, request: &Request) -> Outcome {
 
 fn transfer_or_wait(cx: &mut Cx<'_>, request: &Request, from: End, to: End, timeout_at: usize) -> Outcome {
     let timeout_ms = args::timeout(&request[timeout_at])?;
-    match cx.collection(&request[1], Kind::List)? {
+    match cx.source(&request[1], Kind::List)? {
         Some(list) => transfer(cx, list, request, from, to),
         None => wait(cx, request, 1..2, timeout_ms, OnTimeout::Null),
     }

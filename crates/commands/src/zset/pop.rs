@@ -1,5 +1,6 @@
 use haypile_resp::{Request, Version, parse_i64};
 use haypile_store::Direction;
+use haypile_store::row::Kind;
 
 use super::bounds::Span;
 use super::layout::{Scored, find, remove};
@@ -182,7 +183,7 @@ fn pop_first<'k>(
     count: Option<u64>,
 ) -> Result<bool, CommandError> {
     for key in keys {
-        let Some(mut zset) = find(cx, key)? else { continue };
+        let Some(mut zset) = cx.source(key, Kind::Zset)? else { continue };
         let popped = pop(cx, key, &mut zset, side, count.unwrap_or(1))?;
         match count {
             None => {

@@ -69,6 +69,7 @@ fn unwatch(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 pub(super) fn end_multi(cx: &mut ServerCx<'_, '_>) {
     cx.session.multi = None;
     cx.client.multi.store(0, Ordering::Relaxed);
+    cx.client.multi_bytes.store(0, Ordering::Relaxed);
 }
 
 /// Forgets the watched keys. Evaluated in a turn if there are any.
@@ -164,6 +165,7 @@ fn run_queued(cx: &mut ServerCx<'_, '_>, turn: &mut Turn<'_>, request: &Request)
             db: cx.session.db,
             tier: cx.tier,
             may_block: false,
+            waits: false,
         }),
         _ => {
             let mut inner = ServerCx {

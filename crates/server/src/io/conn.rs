@@ -23,6 +23,11 @@ pub(super) struct Conn {
     parser_failed: bool,
     output: Vec<u8>,
     written: usize,
+    /// Messages of pub/sub that came while the job was away: they stand behind the replies that it brings, as the
+    /// confirmation of a subscription stands before what it lets in.
+    held: Vec<u8>,
+    /// The job waits for a key, and no reply is with it.
+    waits: bool,
     /// The kernel may have more for us.
     pub(super) readable: bool,
     /// The kernel may take more from us.
@@ -65,6 +70,8 @@ impl Conn {
             parser_failed: false,
             output: Vec::new(),
             written: 0,
+            held: Vec::new(),
+            waits: false,
             readable: true,
             writable: true,
             closing: false,
@@ -154,9 +161,30 @@ impl Conn {
         self.output.extend_from_slice(bytes);
     }
 
+    /// Adds a message of pub/sub.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if self.job.is_some() || self.waits {
+            self.output.extend_from_slice(bytes);
+        } else {
+            self.held.extend_from_slice(bytes);
+        }
+    }
+
+    /// The job waits for a key: messages do not wait with it.
+    pub(super) fn start_waiting(&mut self) {
+        self.release_held();
+        self.waits = true;
+    }
+
+    /// The job is back, and its replies are in the output: messages follow them.
+    pub(super) fn release_held(&mut self) {
+        self.waits = false;
+        self.output.append(&mut self.held);
+    }
+
     /// Bytes not written yet.
     pub(super) fn pending_output(&self) -> usize {
-        self.output.len() - self.written
+        self.output.len() - self.written + self.held.len()
     }
 
     /// True if the client has to read before more is done for it.

@@ -111,6 +111,7 @@ impl EventLoop {
             }
             self.round(node);
             let now = Instant::now();
+            self.resume(node);
             self.expire_blocked(node, now);
             if now >= self.next_tick {
                 self.next_tick = now + TICK;
@@ -195,17 +196,26 @@ impl EventLoop {
                 return self.close(node, token);
             }
         }
+        if conn.client.subscription_count() > 0 {
+            // What was published before the client sent this stands before the reply.
+            self.take_messages(node);
+        }
+        let Some(conn) = self.conns.get_mut(token) else { return };
         if conn.closing || conn.is_congested() {
             return;
         }
         let Some(mut job) = conn.job.take() else { return };
-        let mut more = conn.parse_into(&values, &mut job);
+        // While requests wait, for the end of a pause or for the client to read, no more of them are made.
+        let mut more = job.requests.is_empty() && conn.parse_into(&values, &mut job);
         if job.requests.is_empty() {
             conn.job = Some(job);
             return self.after_run(node, token, more);
         }
         conn.client.last_active_ms.store(node.clock.now_ms(), Ordering::Relaxed);
         job.run(None);
+        let paused = job.next == Next::Pause;
+        conn.client.paused.store(paused, Ordering::Relaxed);
+        more |= job.requests.is_empty() && conn.has_input();
         match job.next {
             Next::Turn => self.tasks.push(job),
             Next::Disk => {
@@ -255,29 +265,39 @@ impl EventLoop {
                 Message::Job(job) => self.come_home(node, job),
                 Message::Push { client, token, bytes } => {
                     if let Some(conn) = self.conn_of(client, token) {
-                        conn.send(&bytes);
+                        conn.push(&bytes);
                         self.dirty.push(token);
                     }
                 }
                 Message::Blocked { client, token, until } => {
                     let Some(conn) = self.conn_of(client, token) else {
+                        // It was closed while the writer looked at its request: nobody else will end its wait.
+                        node.partition.unblock(client, Some(CommandError::reply("ERR closed")));
                         continue;
                     };
                     conn.blocked_until = until;
+                    conn.start_waiting();
+                    self.dirty.push(token);
                     if let Some(until) = until {
                         self.deadlines.push(Reverse((until, token, client)));
                     }
                 }
                 Message::Close { client, token } => {
-                    if let Some(conn) = self.conn_of(client, token) {
-                        conn.client.killed.store(true, Ordering::Relaxed);
-                        conn.closing = true;
-                        self.dirty.push(token);
+                    if self.conn_of(client, token).is_some() {
+                        self.kill(node, token);
                     }
                 }
             }
         }
         self.messages = messages;
+    }
+
+    /// Closes a connection from the server's side: what the socket does not take at once is lost.
+    fn kill(&mut self, node: &Arc<Node>, token: usize) {
+        if let Some(conn) = self.conns.get_mut(token) {
+            conn.write(&mut self.sent);
+        }
+        self.close(node, token);
     }
 
     /// A job that was away is back: its replies are committed.
@@ -287,9 +307,13 @@ impl EventLoop {
             return dispose(node, *job);
         };
         conn.blocked_until = None;
+        conn.client.paused.store(job.next == Next::Pause, Ordering::Relaxed);
         if !job.reply.is_empty() {
             conn.send(job.reply.buffer());
             job.reply.clear();
+        }
+        conn.release_held();
+        if conn.pending_output() > 0 {
             self.dirty.push(token);
         }
         let Some(conn) = self.conns.get_mut(token) else { return };
@@ -417,9 +441,11 @@ impl EventLoop {
             last_active_ms: AtomicU64::new(now_ms),
             last_command: AtomicUsize::new(0),
             multi: AtomicUsize::new(0),
+            multi_bytes: AtomicUsize::new(0),
             watching: AtomicUsize::new(0),
             subscriptions: Default::default(),
             blocked: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             killed: AtomicBool::new(false),
@@ -465,23 +491,27 @@ impl EventLoop {
         }
     }
 
-    /// Looks at limits and idle clients, and lets paused clients go on.
-    fn tick(&mut self, node: &Arc<Node>, now: Instant) {
+    /// Lets paused clients go on once no pause lasts.
+    fn resume(&mut self, node: &Arc<Node>) {
         if self.paused && !node.is_paused(true) {
             self.paused = false;
-            for (token, conn) in &mut self.conns {
-                if conn.job.as_ref().is_some_and(|job| !job.requests.is_empty()) {
-                    enqueue(&mut self.ready, conn, token);
-                }
-            }
-        } else if self.paused {
-            let waiting = self
-                .conns
-                .iter_mut()
-                .filter(|(_, c)| c.job.as_ref().is_some_and(|j| !j.requests.is_empty()));
-            for (token, conn) in waiting {
+            self.retry_paused();
+        }
+    }
+
+    fn retry_paused(&mut self) {
+        for (token, conn) in &mut self.conns {
+            if conn.job.as_ref().is_some_and(|job| !job.requests.is_empty()) {
                 enqueue(&mut self.ready, conn, token);
             }
+        }
+    }
+
+    /// Looks at limits and idle clients.
+    fn tick(&mut self, node: &Arc<Node>, now: Instant) {
+        if self.paused {
+            // The pause may be one of writes only by now.
+            self.retry_paused();
         }
         let values = node.config.load();
         let now_ms = node.clock.now_ms();
@@ -489,7 +519,7 @@ impl EventLoop {
         let mut gone = Vec::new();
         for (token, conn) in &mut self.conns {
             let client = &conn.client;
-            let exempt = client.blocked.load(Ordering::Relaxed) || client.subscription_count() > 0;
+            let exempt = client.is_waiting() || client.subscription_count() > 0;
             let idle = now_ms.saturating_sub(client.last_active_ms.load(Ordering::Relaxed));
             if (idle_ms > 0 && !exempt && idle > idle_ms) || conn.is_over_limit(&values, now) {
                 gone.push(token);

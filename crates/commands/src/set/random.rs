@@ -1,0 +1,178 @@
+use haypile_resp::Request;
+use haypile_store::row::Kind;
+
+use super::member;
+use super::read::every;
+use crate::error::SYNTAX;
+use crate::sample::{self, EXACT_MAX, Emit};
+use crate::spec::READ;
+use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+
+/// The choice is exactly uniform among up to 1000 members and where many are asked for, else close to it: see
+/// [`crate::sample`].
+pub(super) const SRANDMEMBER: Spec = Spec {
+    name: "srandmember",
+    summary: "Returns random members of a set.",
+    since: "1.0.0",
+    group: Group::Set,
+    complexity: "Without the count argument O(1), otherwise O(N) where N is the absolute value of the passed count.",
+    arity: -2,
+    flags: READ,
+    keys: Keys::ONE,
+    syntax: "key [count]",
+    handler: Handler::Data(srandmember),
+    ..SPEC
+};
+
+/// Members up to which SPOP's choice is exactly uniform. Fewer than elsewhere: it is measured, and a set that is emptied
+/// one by one must not be read each time.
+const POP_EXACT_MAX: u64 = 64;
+
+/// The member that SPOP takes: its data key. All of SPOP's choice of single members is here.
+pub(super) fn random_member(cx: &mut Cx<'_>, set: &Collection) -> Result<Vec<u8>, CommandError> {
+    let (element, _) = sample::one(cx, set, POP_EXACT_MAX, false)?;
+    Ok(set.element(&[&element]))
+}
+
+fn srandmember(cx: &mut Cx<'_>, request: &Request) -> Outcome {
+    if request.len() == 2 {
+        match cx.collection(&request[1], Kind::Set)? {
+            Some(set) => {
+                let (element, _) = sample::one(cx, &set, EXACT_MAX, false)?;
+                cx.reply.bulk(member(&element));
+            }
+            None => cx.reply.null(),
+        }
+        return Ok(());
+    }
+    if request.len() > 3 {
+        return Err(SYNTAX);
+    }
+    let count = sample::parse_count(&request[2])?;
+    let set = match cx.collection(&request[1], Kind::Set)? {
+        Some(set) if count != 0 => set,
+        _ => {
+            cx.reply.array(0);
+            return Ok(());
+        }
+    };
+    let emit: Emit = |reply, element, _| reply.bulk(member(element));
+    if count < 0 {
+        let count = count.unsigned_abs();
+        cx.reply.array(count as usize);
+        return sample::repeated(cx, &set, count, false, emit);
+    }
+    let count = count.unsigned_abs().min(set.size);
+    cx.reply.array(count as usize);
+    if count == set.size {
+        every(cx, &set)
+    } else {
+        sample::different(cx, &set, count, false, emit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use crate::testing::Bench;
+    use haypile_resp::Version;
+
+    fn bulks(reply: &str) -> Vec<&str> {
+        reply.split('|').skip(2).step_by(2).collect()
+    }
+
+    fn fill(bench: &mut Bench, n: usize) {
+        let args: Vec<String> = ["sadd", "s"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain((0..n).map(|i| i.to_string()))
+            .collect();
+        bench.run_args(&args);
+    }
+
+    #[test]
+    fn one_member() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.run("srandmember s"), "$-1|");
+        assert_eq!(bench.run("srandmember s 3"), "*0|");
+        bench.run("sadd s a");
+        assert_eq!(bench.run("srandmember s"), "$1|a|");
+        assert_eq!(bench.run("srandmember s 0"), "*0|");
+        assert_eq!(bench.run("srandmember s 3"), "*1|$1|a|");
+        assert_eq!(bench.run("srandmember s -3"), "*3|$1|a|$1|a|$1|a|");
+        assert_eq!(bench.run("srandmember s 1 2"), "-ERR syntax error|");
+        assert_eq!(
+            bench.run("srandmember s x"),
+            "-ERR value is not an integer or out of range|"
+        );
+        assert!(
+            bench
+                .run("srandmember s -9223372036854775808")
+                .contains("value is out of range")
+        );
+        bench.version = Version::Resp3;
+        assert_eq!(bench.run("srandmember none"), "_|");
+        assert_eq!(bench.run("srandmember s 3"), "*1|$1|a|");
+    }
+
+    #[test]
+    fn counts_of_all_sizes_on_sets_of_all_sizes() {
+        for (size, apply) in [(10, true), (100, false), (1500, true), (5000, false)] {
+            let mut bench = Bench::new();
+            bench.apply = apply;
+            fill(&mut bench, size);
+            for count in [1, 3, size / 100 + 1, size / 2, size - 1, size, size + 5] {
+                let reply = bench.run(&format!("srandmember s {count}"));
+                let got = bulks(&reply);
+                assert_eq!(got.len(), count.min(size));
+                assert_eq!(got.iter().collect::<HashSet<_>>().len(), got.len());
+                assert!(got.iter().all(|n| n.parse::<usize>().unwrap() < size));
+                let reply = bench.run(&format!("srandmember s -{count}"));
+                assert_eq!(bulks(&reply).len(), count);
+            }
+        }
+    }
+
+    /// For the sets that Redis' own tests use.
+    #[test]
+    fn small_sets_are_sampled_evenly() {
+        for (size, command, bound) in [
+            (10, "srandmember s -1000", 40.0),
+            (10, "srandmember s 8", 40.0),
+            (10, "srandmember s 2", 40.0),
+            (10, "srandmember s", 40.0),
+            (30, "srandmember s 10", 73.0),
+        ] {
+            let mut bench = Bench::new();
+            fill(&mut bench, size);
+            let mut counts = HashMap::<String, f64>::new();
+            let mut total = 0.0;
+            while total < 3000.0 {
+                let reply = bench.run(command);
+                let skip = if reply.starts_with('*') { 2 } else { 1 };
+                for got in reply.split('|').skip(skip).step_by(2).filter(|got| !got.is_empty()) {
+                    *counts.entry(got.to_owned()).or_default() += 1.0;
+                    total += 1.0;
+                }
+            }
+            let expected = total / size as f64;
+            let chi_square: f64 = counts.values().map(|n| (n - expected).powi(2) / expected).sum();
+            assert_eq!(counts.len(), size);
+            assert!(chi_square < bound, "{command}: {counts:?}");
+        }
+    }
+
+    /// Each member of a big set comes, and none comes far more often than the others.
+    #[test]
+    fn big_sets_are_sampled_nearly_evenly() {
+        let mut bench = Bench::new();
+        fill(&mut bench, 2000);
+        let mut counts = HashMap::<String, u32>::new();
+        for _ in 0..40_000 {
+            *counts.entry(bench.run("srandmember s")).or_default() += 1;
+        }
+        assert_eq!(counts.len(), 2000);
+        assert!(counts.values().all(|&n| n < 80));
+    }
+}

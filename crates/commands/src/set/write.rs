@@ -1,0 +1,217 @@
+use haypile_resp::Request;
+use haypile_store::row::Kind;
+
+use super::MemberKey;
+use crate::spec::{REMOVE_FAST, WRITE_FAST};
+use crate::{Class, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+
+pub(super) const SADD: Spec = Spec {
+    name: "sadd",
+    summary: "Adds members to a set, and creates the set if it does not exist.",
+    since: "1.0.0",
+    group: Group::Set,
+    complexity: "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments.",
+    arity: -3,
+    flags: WRITE_FAST,
+    keys: Keys::ONE,
+    syntax: "key member [member ...]",
+    handler: Handler::Data(sadd),
+    ..SPEC
+};
+
+pub(super) const SREM: Spec = Spec {
+    name: "srem",
+    summary: "Removes members from a set, and the set with its last member.",
+    complexity: "O(N) where N is the number of members to be removed.",
+    flags: REMOVE_FAST,
+    handler: Handler::Data(srem),
+    ..SADD
+};
+
+pub(super) const SMOVE: Spec = Spec {
+    name: "smove",
+    summary: "Moves a member from one set to another.",
+    complexity: "O(1)",
+    arity: 4,
+    flags: REMOVE_FAST,
+    keys: Keys::TWO,
+    syntax: "source destination member",
+    handler: Handler::Data(smove),
+    ..SADD
+};
+
+fn sadd(cx: &mut Cx<'_>, request: &Request) -> Outcome {
+    let key = &request[1];
+    let mut set = cx.collection_or_new(key, Kind::Set)?;
+    // What has just been created has no members; only the request's own may come twice.
+    let surely_new = set.old.is_none() && request.len() == 3;
+    let mut member_key = MemberKey::new(&set);
+    let mut added = 0;
+    for member in request.iter().skip(2) {
+        let data_key = member_key.of(member);
+        if surely_new || cx.element(data_key)?.is_none() {
+            cx.put_element(data_key, &[])?;
+            added += 1;
+        }
+    }
+    if added > 0 {
+        set.size += added;
+        cx.put_collection(key, &mut set)?;
+        cx.modified(Class::Set, "sadd", key);
+    }
+    cx.reply.integer(added as i64);
+    Ok(())
+}
+
+fn srem(cx: &mut Cx<'_>, request: &Request) -> Outcome {
+    let key = &request[1];
+    let Some(mut set) = cx.collection(key, Kind::Set)? else {
+        cx.reply.integer(0);
+        return Ok(());
+    };
+    let mut member_key = MemberKey::new(&set);
+    let mut removed = 0;
+    for member in request.iter().skip(2) {
+        let data_key = member_key.of(member);
+        if cx.element(data_key)?.is_some() {
+            cx.delete_element(data_key)?;
+            removed += 1;
+            set.size -= 1;
+            if set.size == 0 {
+                break;
+            }
+        }
+    }
+    if removed > 0 {
+        cx.put_collection(key, &mut set)?;
+        cx.modified(Class::Set, "srem", key);
+        if set.size == 0 {
+            cx.event(Class::Generic, "del", key);
+        }
+    }
+    cx.reply.integer(removed);
+    Ok(())
+}
+
+fn smove(cx: &mut Cx<'_>, request: &Request) -> Outcome {
+    let (from, to, member) = (&request[1], &request[2], &request[3]);
+    let source = cx.collection(from, Kind::Set);
+    if matches!(source, Ok(None)) {
+        cx.reply.integer(0);
+        return Ok(());
+    }
+    let destination = cx.collection(to, Kind::Set)?;
+    // It has been seen above that there is one.
+    let Some(mut source) = source? else { return Ok(()) };
+    let data_key = MemberKey::new(&source).of(member).to_vec();
+    let is_member = cx.element(&data_key)?.is_some();
+    if from == to || !is_member {
+        cx.reply.integer(is_member.into());
+        return Ok(());
+    }
+    cx.delete_element(&data_key)?;
+    source.size -= 1;
+    cx.put_collection(from, &mut source)?;
+    cx.modified(Class::Set, "srem", from);
+    if source.size == 0 {
+        cx.event(Class::Generic, "del", from);
+    }
+    let mut destination = match destination {
+        Some(destination) => destination,
+        None => cx.new_collection(to, Kind::Set, None)?,
+    };
+    let mut member_key = MemberKey::new(&destination);
+    let data_key = member_key.of(member);
+    if destination.old.is_none() || cx.element(data_key)?.is_none() {
+        cx.put_element(data_key, &[])?;
+        destination.size += 1;
+        cx.put_collection(to, &mut destination)?;
+        cx.modified(Class::Set, "sadd", to);
+    }
+    cx.reply.integer(1);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Bench;
+
+    #[test]
+    fn members_are_added_and_removed() {
+        for apply in [true, false] {
+            let mut bench = Bench::new();
+            bench.apply = apply;
+            assert_eq!(bench.run("sadd s a b a"), ":2|");
+            assert_eq!(bench.heard, ["new s", "sadd s"]);
+            assert_eq!(bench.run("sadd s b"), ":0|");
+            assert!(bench.heard.is_empty());
+            assert_eq!(bench.run("sadd s b c"), ":1|");
+            assert_eq!(bench.run("scard s"), ":3|");
+            assert_eq!(bench.run("srem s x y"), ":0|");
+            assert!(bench.heard.is_empty());
+            assert_eq!(bench.run("srem s a a"), ":1|");
+            assert_eq!(bench.heard, ["srem s"]);
+            assert_eq!(bench.run("srem s b c d"), ":2|");
+            assert_eq!(bench.heard, ["srem s", "del s"]);
+            assert_eq!(bench.run("scard s"), ":0|");
+            assert_eq!(bench.run("srem s a"), ":0|");
+            assert_eq!(bench.run("sadd s z"), ":1|");
+            assert_eq!(bench.run("smembers s"), "*1|$1|z|");
+        }
+    }
+
+    #[test]
+    fn members_move() {
+        for apply in [true, false] {
+            let mut bench = Bench::new();
+            bench.apply = apply;
+            bench.run("sadd a 1 2");
+            bench.run("sadd b 2 3");
+            assert_eq!(bench.run("smove none a 1"), ":0|");
+            assert_eq!(bench.run("smove a b x"), ":0|");
+            assert_eq!(bench.run("smove a a 1"), ":1|");
+            assert_eq!(bench.run("smove a a x"), ":0|");
+            assert!(bench.heard.is_empty());
+            assert_eq!(bench.run("smove a b 2"), ":1|");
+            assert_eq!(bench.heard, ["srem a"]);
+            assert_eq!(bench.run("smove a c 1"), ":1|");
+            assert_eq!(bench.heard, ["srem a", "del a", "new c", "sadd c"]);
+            assert_eq!(bench.run("scard a"), ":0|");
+            assert_eq!(bench.run("scard b"), ":2|");
+            assert_eq!(bench.run("smembers c"), "*1|$1|1|");
+        }
+    }
+
+    #[test]
+    fn keys_of_another_type() {
+        let mut bench = Bench::new();
+        bench.run("hset h f v");
+        bench.run("sadd s a");
+        for command in [
+            "sadd h a",
+            "srem h a",
+            "sismember h a",
+            "smismember h a",
+            "scard h",
+            "smembers h",
+            "spop h",
+            "spop h 1",
+            "srandmember h",
+            "srandmember h 1",
+            "sscan h 0",
+            "smove h s a",
+            "smove s h a",
+            "sinter s h",
+            "sinter none h",
+            "sintercard 2 none h",
+            "sunion s h",
+            "sdiff none h",
+            "sinterstore x none h",
+            "sunionstore x s h",
+            "sdiffstore x none h",
+        ] {
+            assert!(bench.run(command).starts_with("-WRONGTYPE"), "{command}");
+        }
+        assert_eq!(bench.run("smove none h a"), ":0|");
+    }
+}
