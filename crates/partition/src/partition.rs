@@ -185,7 +185,7 @@ impl Partition {
         let fast = call.command.spec.flags.has(Flags::FAST);
         // One look-up needs no snapshot: whatever it sees is a state of the key. A few look-ups need none if nothing
         // was published meanwhile.
-        let single = call.command.spec.keys.is_one();
+        let single = call.command.spec.keys.is_one() && call.command.spec.arity > 0;
         let start = call.reply.len();
         let mut observer = ReadObserver { counters: &shared.counters, events: Vec::new() };
         let mut attempt = |call: &mut Call<'_>, snapshot: bool| -> Outcome {

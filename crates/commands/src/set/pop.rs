@@ -4,7 +4,8 @@ use haypile_store::row::Kind;
 use super::member;
 use super::random::random_member;
 use super::read::every;
-use crate::error::{NOT_POSITIVE, SYNTAX};
+use crate::args::non_negative;
+use crate::error::SYNTAX;
 use crate::sample::{self, EXACT_MAX};
 use crate::spec::REMOVE_FAST;
 use crate::{Class, Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
@@ -50,9 +51,7 @@ fn spop(cx: &mut Cx<'_>, request: &Request) -> Outcome {
 
 fn pop_many(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let key = &request[1];
-    let count = haypile_resp::parse_i64(&request[2])
-        .and_then(|n| u64::try_from(n).ok())
-        .ok_or(NOT_POSITIVE)?;
+    let count = non_negative(&request[2])?;
     let mut set = match cx.collection(key, Kind::Set)? {
         Some(set) if count > 0 => set,
         _ => {

@@ -14,8 +14,13 @@ use crate::client::Client;
 use crate::node::Node;
 use crate::session::Session;
 
+mod client;
 mod connection;
+mod help;
+mod pubsub;
 mod transaction;
+
+pub use connection::REDIS_VERSION;
 
 /// What a command of the server's own may see and do.
 pub struct ServerCx<'a, 't> {
@@ -37,13 +42,16 @@ pub struct ServerCx<'a, 't> {
 pub type Execute = fn(&mut ServerCx<'_, '_>, &Request) -> Outcome;
 
 /// Functions by full name.
-const FAMILIES: &[&[(&str, Execute)]] = &[connection::FUNCTIONS, transaction::FUNCTIONS];
+const FAMILIES: &[&[(&str, Execute)]] = &[client::FUNCTIONS, connection::FUNCTIONS, pubsub::FUNCTIONS, transaction::FUNCTIONS];
 
 static BY_ID: LazyLock<Vec<Option<Execute>>> = LazyLock::new(|| {
     let by_name: HashMap<&str, Execute> = FAMILIES.iter().flat_map(|f| f.iter().copied()).collect();
     let mut by_id = vec![None; table::count()];
     for known in table::known().flat_map(|k| std::iter::once(k).chain(&k.subcommands)) {
-        by_id[known.id] = by_name.get(known.full_name.as_str()).copied();
+        let own = by_name.get(known.full_name.as_str()).copied();
+        // Every container of the server's own has a HELP, and all of them the same.
+        let help = (known.spec.name == "help").then_some(help::help as Execute);
+        by_id[known.id] = own.or(help);
     }
     by_id
 });
@@ -90,6 +98,11 @@ pub fn runs_while_subscribed(known: &Known) -> bool {
             | "quit"
             | "reset"
     )
+}
+
+/// True for a command that answers with messages, which CLIENT REPLY does not silence.
+pub fn replies_with_messages(known: &Known) -> bool {
+    pubsub::replies_with_messages(known.spec.name)
 }
 
 /// True for a command that runs while clients are paused.

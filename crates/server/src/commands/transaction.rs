@@ -4,7 +4,7 @@ use haypile_commands::table::{self, Known};
 use haypile_commands::{CommandError, Handler, Outcome};
 use haypile_partition::{Call, Turn};
 use haypile_resp::Request;
-use haypile_store::StoreError;
+use haypile_store::{StoreError, Tier};
 
 use super::{Execute, ServerCx, execute};
 use crate::session::{Multi, Watch};
@@ -97,6 +97,10 @@ fn exec(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
             "EXECABORT Transaction discarded because of previous errors.",
         ));
     }
+    if cx.tier == Tier::Memory && must_not_be_repeated(&multi) {
+        cx.session.multi = Some(multi);
+        return Err(CommandError::Store(StoreError::Cold));
+    }
     if is_dirty(cx)? {
         end_multi(cx);
         unwatch_all(cx);
@@ -136,6 +140,19 @@ fn exec(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     end_multi(cx);
     unwatch_all(cx);
     Ok(())
+}
+
+/// True if the transaction does what cannot be taken back, a PUBLISH say, and reads keys as well: what these need is
+/// then fetched beforehand, so that it is evaluated but once.
+fn must_not_be_repeated(multi: &Multi) -> bool {
+    let (mut reads, mut acts) = (false, false);
+    for known in multi.queue.iter().filter_map(|request| table::resolve(request).ok()) {
+        match known.spec.handler {
+            Handler::Data(_) => reads = true,
+            _ => acts |= !matches!(known.spec.name, "select" | "ping" | "echo"),
+        }
+    }
+    reads && acts
 }
 
 /// True if a watched key has changed, or its time was over since.

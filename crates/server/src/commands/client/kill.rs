@@ -1,0 +1,109 @@
+use std::sync::atomic::Ordering;
+
+use haypile_commands::args::is;
+use haypile_commands::{CommandError, Outcome, error};
+use haypile_resp::Request;
+
+use super::super::connection::DEFAULT_USER;
+use super::Kind;
+use crate::client::Client;
+use crate::commands::ServerCx;
+use crate::io::Message;
+
+/// Which clients are meant: all that fit everything that is given.
+#[derive(Default)]
+struct Filter {
+    id: Option<u64>,
+    addr: Option<Vec<u8>>,
+    laddr: Option<Vec<u8>>,
+    kind: Option<Kind>,
+    skip_me: bool,
+}
+
+impl Filter {
+    fn parse(request: &Request) -> Result<Filter, CommandError> {
+        let mut filter = Filter {
+            skip_me: true,
+            ..Filter::default()
+        };
+        let mut args = request.iter().skip(2);
+        while let Some(option) = args.next() {
+            let value = args.next().ok_or(error::SYNTAX)?;
+            match option.to_ascii_lowercase().as_slice() {
+                b"id" => filter.id = Some(valid_id(value)?),
+                b"addr" => filter.addr = Some(value.to_vec()),
+                b"laddr" => filter.laddr = Some(value.to_vec()),
+                b"type" => filter.kind = Some(Kind::parse(value)?),
+                b"user" if value == DEFAULT_USER.as_bytes() => {}
+                b"user" => {
+                    let user = String::from_utf8_lossy(value);
+                    return Err(CommandError::reply(format!("ERR No such user '{user}'")));
+                }
+                b"skipme" if is(value, "YES") => filter.skip_me = true,
+                b"skipme" if is(value, "NO") => filter.skip_me = false,
+                _ => return Err(error::SYNTAX),
+            }
+        }
+        Ok(filter)
+    }
+
+    fn fits(&self, client: &Client) -> bool {
+        let same = |wanted: &Option<Vec<u8>>, addr: std::net::SocketAddr| match wanted {
+            Some(wanted) => wanted == addr.to_string().as_bytes(),
+            None => true,
+        };
+        self.id.is_none_or(|id| id == client.id)
+            && self.kind.is_none_or(|kind| kind == Kind::of(client))
+            && same(&self.addr, client.addr)
+            && same(&self.laddr, client.laddr)
+    }
+}
+
+fn valid_id(arg: &[u8]) -> Result<u64, CommandError> {
+    haypile_resp::parse_i64(arg)
+        .and_then(|id| u64::try_from(id).ok())
+        .filter(|id| *id > 0)
+        .ok_or_else(|| CommandError::reply("ERR client-id should be greater than 0"))
+}
+
+pub(super) fn kill(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
+    let by_address = request.len() == 3;
+    let filter = match by_address {
+        true => Filter {
+            addr: Some(request[2].to_vec()),
+            ..Filter::default()
+        },
+        false => Filter::parse(request)?,
+    };
+    let mut killed = 0;
+    for client in cx.node.clients.all() {
+        if !filter.fits(&client) {
+            continue;
+        }
+        if client.id != cx.client.id {
+            close(cx, &client);
+        } else if filter.skip_me {
+            continue;
+        } else {
+            // After the reply.
+            cx.session.close = true;
+        }
+        killed += 1;
+    }
+    match (by_address, killed) {
+        (true, 0) => return Err(CommandError::reply("ERR No such client")),
+        (true, _) => cx.reply.ok(),
+        (false, killed) => cx.reply.integer(killed),
+    }
+    Ok(())
+}
+
+/// From here on nobody sees the client any more, and nothing is evaluated for it; its thread closes the connection.
+fn close(cx: &ServerCx<'_, '_>, client: &Client) {
+    client.killed.store(true, Ordering::Relaxed);
+    cx.node.clients.remove(client.id);
+    client.home.push(Message::Close {
+        client: client.id,
+        token: client.token,
+    });
+}

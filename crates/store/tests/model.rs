@@ -1,0 +1,213 @@
+//! Random work against a model: whatever is pending, published, settled or on disk, reads see the newest.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+
+use haypile_store::{Cf, Direction, Overlay, SharedResources, Store, StoreOptions, Tier, View};
+use haypile_types::Position;
+use proptest::prelude::*;
+
+type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Put(u8, u8),
+    Delete(u8),
+    /// Put in an entry that is then taken back.
+    TakenBack(u8, u8),
+    /// Log could not be written: the newest turn never was.
+    AbandonAfter(u8, u8),
+    Flush,
+    EndTurn,
+    Apply,
+    Settle,
+    FlushToDisk,
+    Reopen,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        8 => (0u8..12, any::<u8>()).prop_map(|(k, v)| Op::Put(k, v)),
+        4 => (0u8..12).prop_map(Op::Delete),
+        2 => (0u8..12, any::<u8>()).prop_map(|(k, v)| Op::TakenBack(k, v)),
+        1 => (0u8..12, any::<u8>()).prop_map(|(k, v)| Op::AbandonAfter(k, v)),
+        1 => Just(Op::Flush),
+        4 => Just(Op::EndTurn),
+        3 => Just(Op::Apply),
+        2 => Just(Op::Settle),
+        1 => Just(Op::FlushToDisk),
+        1 => Just(Op::Reopen),
+    ]
+}
+
+struct World {
+    dir: tempfile::TempDir,
+    store: Option<Store>,
+    overlay: Overlay,
+    /// Turns that are appended and not published: their last index.
+    pending: Vec<u64>,
+    index: u64,
+    /// What the writer sees, and what readers see after each published turn.
+    model: Model,
+    published: Model,
+    after_turn: Vec<Model>,
+}
+
+fn open(dir: &std::path::Path) -> Store {
+    Store::open(dir, StoreOptions::default(), SharedResources::new(8 << 20, 2 << 20)).unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut overlay = Overlay::new();
+        overlay.begin_turn();
+        World {
+            store: Some(open(dir.path())),
+            dir,
+            overlay,
+            pending: Vec::new(),
+            index: 0,
+            model: Model::new(),
+            published: Model::new(),
+            after_turn: Vec::new(),
+        }
+    }
+
+    fn entry(&mut self, keep: bool, body: impl FnOnce(&mut View<'_>)) {
+        self.overlay.begin_entry(self.index + 1);
+        let savepoint = self.overlay.savepoint();
+        body(&mut View::writing(self.store.as_ref().unwrap(), &mut self.overlay, Tier::Disk));
+        if !keep {
+            self.overlay.rollback(savepoint);
+        }
+        if self.overlay.end_entry().is_some() {
+            self.index += 1;
+        }
+    }
+
+    fn put(view: &mut View<'_>, key: u8, value: Option<u8>) {
+        let space = view.space(0);
+        match value {
+            Some(value) => view.put(space, Cf::Data, &[key], &[value]).unwrap(),
+            None => view.delete(space, Cf::Data, &[key]).unwrap(),
+        }
+    }
+
+    fn end_turn(&mut self) {
+        if self.overlay.newest_entries().next().is_some() {
+            self.pending.push(self.index);
+            self.after_turn.push(self.model.clone());
+            self.overlay.begin_turn();
+        }
+    }
+
+    fn apply(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let index = self.pending.remove(0);
+        let store = self.store.as_ref().unwrap();
+        store.apply_oldest(&mut self.overlay, Position::new(1, index), 0).unwrap();
+        store.drop_unmapped().unwrap();
+        self.published = self.after_turn.remove(0);
+    }
+
+    fn step(&mut self, op: &Op) {
+        match *op {
+            Op::Put(k, v) => {
+                self.entry(true, |view| Self::put(view, k, Some(v)));
+                self.model.insert(vec![k], vec![v]);
+            }
+            Op::Delete(k) => {
+                self.entry(true, |view| Self::put(view, k, None));
+                self.model.remove(&vec![k]);
+            }
+            Op::TakenBack(k, v) => self.entry(false, |view| {
+                Self::put(view, k, Some(v));
+                Self::put(view, k, None);
+                Self::put(view, k ^ 1, Some(v));
+            }),
+            Op::AbandonAfter(k, v) => {
+                self.end_turn();
+                let before = self.index;
+                self.entry(true, |view| {
+                    Self::put(view, k, Some(v));
+                    Self::put(view, k ^ 1, None);
+                });
+                self.overlay.abandon_newest();
+                self.overlay.begin_turn();
+                self.index = before;
+            }
+            Op::Flush => {
+                self.entry(true, |view| view.flush(0).unwrap());
+                self.model.clear();
+            }
+            Op::EndTurn => self.end_turn(),
+            Op::Apply => self.apply(),
+            Op::Settle => self.store.as_ref().unwrap().settle().unwrap(),
+            Op::FlushToDisk => self.store.as_ref().unwrap().flush().unwrap(),
+            Op::Reopen => {
+                self.end_turn();
+                while !self.pending.is_empty() {
+                    self.apply();
+                }
+                self.store.as_ref().unwrap().flush().unwrap();
+                self.store = None;
+                self.store = Some(open(self.dir.path()));
+                self.overlay = Overlay::new();
+                self.overlay.begin_turn();
+            }
+        }
+    }
+
+    fn check(&mut self) {
+        let store = self.store.as_ref().unwrap();
+        let mut reading = View::reading(store, Tier::Disk, true).unwrap();
+        assert_eq!(all(&mut reading, Direction::Forward), self.published);
+        assert_eq!(all(&mut reading, Direction::Reverse), self.published);
+        let newest = View::reading(store, Tier::Disk, false).unwrap();
+        assert_points(&newest, &self.published);
+        drop((reading, newest));
+        self.overlay.begin_entry(self.index + 1);
+        let mut writing = View::writing(store, &mut self.overlay, Tier::Disk);
+        assert_points(&writing, &self.model);
+        assert_eq!(all(&mut writing, Direction::Forward), self.model);
+        assert_eq!(all(&mut writing, Direction::Reverse), self.model);
+    }
+}
+
+fn all(view: &mut View<'_>, direction: Direction) -> Model {
+    let space = view.space(0);
+    let mut scan = view.scan(space, Cf::Data, &[], Some(&[200]), direction).unwrap();
+    let mut found = Vec::new();
+    while let Some((key, value)) = scan.next().unwrap() {
+        found.push((key.to_vec(), value.to_vec()));
+    }
+    let sorted = found.windows(2).all(|w| (w[0].0 < w[1].0) == (direction == Direction::Forward));
+    assert!(sorted, "out of order: {found:?}");
+    found.into_iter().collect()
+}
+
+fn assert_points(view: &View<'_>, model: &Model) {
+    let space = view.space(0);
+    for key in 0..14u8 {
+        let got = view.get(space, Cf::Data, &[key]).unwrap().map(|v| v.to_vec());
+        assert_eq!(got.as_ref(), model.get(&vec![key]), "key {key}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
+    #[test]
+    fn reads_see_the_newest(ops in prop::collection::vec(op(), 1..60)) {
+        let mut world = World::new();
+        for op in &ops {
+            world.step(op);
+            if !matches!(op, Op::Put(..)) {
+                world.check();
+            }
+        }
+        world.check();
+    }
+}
