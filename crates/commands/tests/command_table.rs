@@ -33,11 +33,6 @@ const DIFFERENT: &[(&[&str], &str, &str)] = &[
         "members are counted one by one here",
     ),
     (
-        &["hmget", "smismember", "zmscore"],
-        "fast",
-        "a snapshot lets them see all of their elements at one time",
-    ),
-    (
         &["georadius", "georadiusbymember"],
         "keys",
         "the flag movablekeys says that COMMAND GETKEYS is to be asked",

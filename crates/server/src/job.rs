@@ -363,6 +363,8 @@ impl Task for Job {
                 keys,
             };
         }
+        // It goes home, even if only to have its replies written before it waits.
+        self.block = None;
         self.client.blocked.store(false, Ordering::Relaxed);
         Step::Done
     }

@@ -7,13 +7,22 @@ use common::{Server, array, bulk, error, int, ok, text, wait_until, words};
 #[test]
 fn a_server_starts_serves_and_stops() {
     let mut server = Server::start(&[]);
-    assert!(server.banner().contains("listening on 127.0.0.1:"), "{}", server.banner());
+    assert!(
+        server.banner().contains("listening on 127.0.0.1:"),
+        "{}",
+        server.banner()
+    );
     let mut client = server.client();
     assert_eq!(client.cmd(&["PING"]), common::Value::Simple("PONG".into()));
     client.send_lines(&["SET a b", "GET a", "GET \"\"", "NO \"such one\""]);
     assert_eq!(client.recv(), ok());
     assert_eq!(client.hear_all(2), ["\"b\"", "nil"]);
-    assert!(client.recv().as_error().is_some_and(|e| e.starts_with("ERR unknown command 'NO'")));
+    assert!(
+        client
+            .recv()
+            .as_error()
+            .is_some_and(|e| e.starts_with("ERR unknown command 'NO'"))
+    );
     assert!(server.is_running());
     assert!(server.stop().success());
     client.assert_closed();
@@ -29,7 +38,9 @@ fn data_survives_a_restart_and_a_kill() {
     assert_eq!(server.client().say("SET a 2"), "OK");
     server.kill_and_restart();
     assert_eq!(server.client().say("GET a"), "\"2\"");
-    wait_until("the log says that the data is open", || server.log().contains("the data is open"));
+    wait_until("the log says that the data is open", || {
+        server.log().contains("the data is open")
+    });
 }
 
 #[test]

@@ -2,7 +2,7 @@ use haypile_resp::Request;
 use haypile_store::row::Kind;
 
 use super::FieldKey;
-use crate::spec::{READ, READ_FAST};
+use crate::spec::READ_FAST;
 use crate::{CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
 
 pub(super) const HGET: Spec = Spec {
@@ -25,7 +25,7 @@ pub(super) const HMGET: Spec = Spec {
     summary: "Returns the values of fields in a hash.",
     complexity: "O(N) where N is the number of fields being requested.",
     arity: -3,
-    flags: READ,
+    flags: READ_FAST,
     syntax: "key field [field ...]",
     handler: Handler::Data(hmget),
     ..HGET

@@ -28,7 +28,7 @@ pub(super) const SMISMEMBER: Spec = Spec {
     since: "6.2.0",
     complexity: "O(N) where N is the number of elements being checked for membership.",
     arity: -3,
-    flags: READ,
+    flags: READ_FAST,
     syntax: "key member [member ...]",
     handler: Handler::Data(smismember),
     ..SISMEMBER

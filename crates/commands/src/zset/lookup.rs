@@ -1,7 +1,7 @@
 use haypile_resp::Request;
 
 use super::layout::{find, score_of};
-use crate::spec::{READ, READ_FAST};
+use crate::spec::READ_FAST;
 use crate::{Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
 
 pub(super) const ZCARD: Spec = Spec {
@@ -40,7 +40,7 @@ pub(super) const ZMSCORE: Spec = Spec {
     complexity: "O(N) where N is the number of members being requested.",
     arity: -3,
     // Redis calls it fast. Here that would mean no snapshot, and scores that were never there at one time.
-    flags: READ,
+    flags: READ_FAST,
     keys: Keys::ONE,
     syntax: "key member [member ...]",
     handler: Handler::Data(zmscore),

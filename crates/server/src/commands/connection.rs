@@ -105,7 +105,7 @@ fn admits(node: &Arc<Node>, given: &[u8]) -> bool {
 }
 
 fn hello(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
-    let version = match request.get(1).map(|arg| integer(arg)) {
+    let version = match request.get(1).map(integer) {
         None => None,
         Some(Ok(2)) => Some(Version::Resp2),
         Some(Ok(3)) => Some(Version::Resp3),

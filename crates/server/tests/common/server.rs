@@ -163,7 +163,10 @@ fn command(dir: &Path, args: impl IntoIterator<Item = impl AsRef<str>>) -> Comma
     for arg in args {
         command.arg(arg.as_ref());
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 

@@ -40,7 +40,9 @@ pub fn text(value: &Value) -> String {
         Value::Set(elements) => format!("~[{}]", list(elements)),
         Value::Push(elements) => format!(">[{}]", list(elements)),
         Value::Map(pairs) => {
-            let pairs = pairs.iter().map(|(key, value)| format!("{}: {}", text(key), text(value)));
+            let pairs = pairs
+                .iter()
+                .map(|(key, value)| format!("{}: {}", text(key), text(value)));
             format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
         }
         Value::Double(value) => format!("{value}d"),

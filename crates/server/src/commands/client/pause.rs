@@ -15,8 +15,7 @@ pub(super) fn pause(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         .ok_or_else(|| CommandError::reply("ERR timeout is not an integer or out of range"))?;
     let ms = u64::try_from(ms).map_err(|_| CommandError::reply("ERR timeout is negative"))?;
     if ms > 0 {
-        cx.node
-            .pause(cx.node.clock.now_ms().saturating_add(ms), writes_only);
+        cx.node.pause(cx.node.clock.now_ms().saturating_add(ms), writes_only);
     }
     cx.reply.ok();
     Ok(())
@@ -32,9 +31,9 @@ pub(super) fn unblock(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let why = match request.get(3) {
         None => None,
         Some(reason) if is(reason, "TIMEOUT") => None,
-        Some(reason) if is(reason, "ERROR") => Some(CommandError::reply(
-            "UNBLOCKED client unblocked via CLIENT UNBLOCK",
-        )),
+        Some(reason) if is(reason, "ERROR") => {
+            Some(CommandError::reply("UNBLOCKED client unblocked via CLIENT UNBLOCK"))
+        }
         Some(_) => {
             return Err(CommandError::reply(
                 "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
