@@ -23,6 +23,7 @@ mod apply;
 pub mod effects;
 mod error;
 mod filter;
+mod gaps;
 pub mod keys;
 mod listener;
 mod options;

@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque, btree_map};
 use std::hash::{BuildHasher, Hasher};
 use std::ops::{Bound, Range};
@@ -5,6 +6,7 @@ use std::ops::{Bound, Range};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::effects;
+use crate::gaps::Gaps;
 use crate::{Cf, Counts, SpaceId, StoreError};
 
 /// What has been evaluated but not applied to the store yet.
@@ -27,6 +29,8 @@ pub struct Overlay {
     /// Databases and keyspaces as the pending entries leave them; `None` while they change nothing.
     mapping: Option<Mapping>,
     counts: CountDeltas,
+    /// Ranges without keys in what is published.
+    gaps: RefCell<Gaps>,
 }
 
 #[derive(Default)]
@@ -222,6 +226,11 @@ impl Overlay {
     pub(crate) fn oldest(&self) -> Option<PendingTurn<'_>> {
         let turn = self.turns.front()?;
         Some(PendingTurn { overlay: self, turn })
+    }
+
+    /// Ranges that are known to be empty.
+    pub(crate) fn gaps(&self) -> &RefCell<Gaps> {
+        &self.gaps
     }
 
     /// Drops the oldest turn: it has been published.

@@ -1,9 +1,12 @@
+use std::cell::RefCell;
 use std::cmp::Ordering;
 
 use rocksdb::DBRawIteratorWithThreadMode;
+use rocksdb::perf::{PerfMetric, PerfStatsLevel, set_perf_stats, with_thread_local};
 
-use crate::StoreError;
+use crate::gaps::{Gaps, WORTH_LEARNING, collection_of};
 use crate::overlay::PendingRange;
+use crate::{SpaceId, StoreError};
 
 /// Which way a range is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,27 +37,27 @@ enum Taken {
     Both,
 }
 
+/// The bounds of a scan, and the gaps that may shorten its way.
+pub(crate) struct Bounds<'a> {
+    pub(crate) space: SpaceId,
+    pub(crate) lower: &'a [u8],
+    pub(crate) upper: Option<&'a [u8]>,
+    pub(crate) gaps: Option<&'a RefCell<Gaps>>,
+}
+
 impl<'a> Scan<'a> {
     /// `rocks` is bounded but not positioned yet.
     pub(crate) fn new(
         mut rocks: Option<RocksIterator<'a>>,
         mut pending: PendingRange<'a>,
         direction: Direction,
+        bounds: &Bounds<'_>,
     ) -> Self {
         if let Some(rocks) = &mut rocks {
-            match direction {
-                Direction::Forward => rocks.seek_to_first(),
-                Direction::Reverse => rocks.seek_to_last(),
-            }
+            bounds.seek(rocks, direction);
         }
         let head = pending.next(direction == Direction::Forward);
-        Scan {
-            rocks,
-            pending,
-            head,
-            direction,
-            last: Taken::Nothing,
-        }
+        Scan { rocks, pending, head, direction, last: Taken::Nothing }
     }
 
     /// The next key and value; `None` at the end of the range.
@@ -117,4 +120,63 @@ impl<'a> Scan<'a> {
             self.head = self.pending.next(self.direction == Direction::Forward);
         }
     }
+}
+
+impl Bounds<'_> {
+    /// Moves the iterator to the first key of the range, around what is known to be empty, and remembers what turns out
+    /// to be.
+    fn seek(&self, rocks: &mut RocksIterator<'_>, direction: Direction) {
+        let known = self.gaps.and_then(|gaps| Some((gaps, collection_of(self.lower)?)));
+        let Some((gaps, collection)) = known else {
+            match direction {
+                Direction::Forward => rocks.seek_to_first(),
+                Direction::Reverse => rocks.seek_to_last(),
+            }
+            return;
+        };
+        let before = skipped();
+        match direction {
+            Direction::Forward => match gaps.borrow().skip_up(self.space, collection, self.lower) {
+                Some(start) => rocks.seek(start),
+                None => rocks.seek_to_first(),
+            },
+            Direction::Reverse => {
+                let start = self.upper.and_then(|upper| gaps.borrow().skip_down(self.space, collection, upper));
+                match start {
+                    // What starts the gap is in it, so nothing is missed by starting there.
+                    Some(start) => rocks.seek_for_prev(start),
+                    None => rocks.seek_to_last(),
+                }
+            }
+        }
+        if skipped().wrapping_sub(before) < WORTH_LEARNING || rocks.status().is_err() {
+            return;
+        }
+        match (direction, rocks.key(), self.upper) {
+            (Direction::Forward, Some(found), _) => gaps.borrow_mut().learn(self.space, collection, self.lower, found),
+            (Direction::Forward, None, Some(upper)) => {
+                gaps.borrow_mut().learn(self.space, collection, self.lower, upper);
+            }
+            (Direction::Reverse, Some(found), Some(upper)) => {
+                let mut from = found.to_vec();
+                from.push(0);
+                gaps.borrow_mut().learn(self.space, collection, &from, upper);
+            }
+            (Direction::Reverse, None, Some(upper)) => {
+                gaps.borrow_mut().learn(self.space, collection, self.lower, upper);
+            }
+            (_, _, None) => {}
+        }
+    }
+}
+
+/// Dead entries that this thread's iterators have crossed so far.
+fn skipped() -> u64 {
+    thread_local! {
+        static COUNTING: () = set_perf_stats(PerfStatsLevel::EnableCount);
+    }
+    COUNTING.with(|()| ());
+    with_thread_local(|context| {
+        context.metric(PerfMetric::InternalDeleteSkippedCount) + context.metric(PerfMetric::InternalKeySkippedCount)
+    })
 }

@@ -3,6 +3,7 @@ use rocksdb::{ReadOptions, SnapshotWithThreadMode};
 use std::sync::Arc;
 
 use crate::rows::Found;
+use crate::scan::Bounds;
 use crate::spaces::Spaces;
 use crate::{Cf, Counts, Direction, Overlay, Scan, SpaceId, Store, StoreError, Value};
 
@@ -159,11 +160,13 @@ impl<'a> View<'a> {
             Some(open) if !empty => Some(self.store.db().raw_iterator_cf_opt(open.cf(cf), options)),
             _ => None,
         };
-        let pending = match &self.mode {
-            Mode::Write { overlay } if !empty => overlay.pending_range(space, cf, lower, upper),
-            _ => crate::overlay::PendingRange::none(),
+        let (pending, gaps) = match &self.mode {
+            Mode::Write { overlay } if !empty => {
+                (overlay.pending_range(space, cf, lower, upper), (cf == Cf::Data).then(|| overlay.gaps()))
+            }
+            _ => (crate::overlay::PendingRange::none(), None),
         };
-        Ok(Scan::new(rocks, pending, direction))
+        Ok(Scan::new(rocks, pending, direction, &Bounds { space, lower, upper, gaps }))
     }
 
     /// Writes a value.
