@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use haypile_resp::Reply;
 use haypile_store::StoreError;
 
 /// Why a command gave no reply of its own.
@@ -37,6 +38,19 @@ pub enum OnTimeout {
     NullArray,
     /// A null (`$-1` in RESP2).
     Null,
+    /// The integer 0: none of the replicas that WAIT waited for.
+    Zero,
+}
+
+impl OnTimeout {
+    /// Writes it.
+    pub fn write(self, reply: &mut Reply) {
+        match self {
+            OnTimeout::NullArray => reply.null_array(),
+            OnTimeout::Null => reply.null(),
+            OnTimeout::Zero => reply.integer(0),
+        }
+    }
 }
 
 /// What a command's evaluation gives; its reply is in [`crate::Cx::reply`].

@@ -14,6 +14,7 @@ pub mod glob;
 pub mod hash;
 pub mod hll;
 pub mod key;
+pub mod key_specs;
 pub mod list;
 mod observe;
 mod sample;
@@ -22,6 +23,7 @@ pub mod server;
 pub mod set;
 pub mod spec;
 pub mod string;
+pub mod syntax;
 pub mod table;
 #[cfg(test)]
 mod testing;

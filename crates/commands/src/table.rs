@@ -83,9 +83,9 @@ pub fn all() -> impl Iterator<Item = &'static Spec> {
     COMMANDS.iter().flat_map(|family| family.iter())
 }
 
-/// Every command as the table has it, in no order.
+/// Every command as the table has it, containers included, subcommands not.
 pub fn known() -> impl Iterator<Item = &'static Known> {
-    TABLE.by_name.values()
+    all().filter_map(|spec| TABLE.by_name.get(spec.name))
 }
 
 /// The full name of the command or subcommand with this [`Known::id`].

@@ -43,6 +43,9 @@ pub struct Recovery {
     pub position: Position,
 }
 
+/// The store's place in a partition's directory.
+pub(crate) const STORE_DIR: &str = "store";
+
 /// Bytes of payloads that are replayed as one batch.
 const REPLAY_BATCH_BYTES: usize = 1 << 20;
 /// Bytes that are replayed before they are written to the store.
@@ -57,7 +60,7 @@ pub(crate) fn open(options: &Options) -> Result<(Store, Oplog, Recovery), Partit
     })?;
     identity::check_or_create(dir)?;
     let (mut oplog, opened) = Oplog::open(&dir.join("oplog"), options.oplog.clone())?;
-    let store = Store::open(&dir.join("store"), options.store.clone(), options.shared.clone())?;
+    let store = Store::open(&dir.join(STORE_DIR), options.store.clone(), options.shared.clone())?;
     let state = store.state();
     let mut recovery = Recovery {
         torn_tail: opened.torn_tail.clone(),

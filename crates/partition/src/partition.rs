@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -11,8 +12,9 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::blocked::BlockedTable;
 use crate::commit::{self, Commits, PendingTurn};
+use crate::identity;
 use crate::observer::{Counters, Heard, ReadObserver};
-use crate::open::{Options, Recovery, open};
+use crate::open::{Options, Recovery, STORE_DIR, open};
 use crate::task::{Step, Task};
 use crate::turn::{Call, Turn};
 use crate::watch::WatchTable;
@@ -187,7 +189,10 @@ impl Partition {
         // was published meanwhile.
         let single = call.command.spec.keys.is_one() && call.command.spec.arity > 0;
         let start = call.reply.len();
-        let mut observer = ReadObserver { counters: &shared.counters, events: Vec::new() };
+        let mut observer = ReadObserver {
+            counters: &shared.counters,
+            events: Vec::new(),
+        };
         let mut attempt = |call: &mut Call<'_>, snapshot: bool| -> Outcome {
             let view = View::reading(&shared.store, call.tier, snapshot)?;
             let now = shared.clock.now_ms();
@@ -279,7 +284,11 @@ impl Partition {
     /// Exact counters of each database.
     pub fn counts(&self) -> Vec<Counts> {
         let state = self.shared.store.state();
-        state.dbs.iter().map(|space| state.counts.get(space).copied().unwrap_or_default()).collect()
+        state
+            .dbs
+            .iter()
+            .map(|space| state.counts.get(space).copied().unwrap_or_default())
+            .collect()
     }
 
     /// Figures. Not within a turn: see [`Turn::stats`].
@@ -331,6 +340,28 @@ impl Partition {
     /// Changes how much of the log is kept for consumers that come back. Not within a turn: see [`Turn::set_retention`].
     pub fn set_retention(&self, bytes_max: u64, ms_max: u64) {
         self.shared.writer.lock().oplog.set_retention(bytes_max, ms_max);
+    }
+
+    /// Makes a copy of the partition in `dir`, which must not exist: a partition in its own right, without a log, that
+    /// can be opened or put aside as a backup. It holds what was published when it was made, and shares its files with
+    /// this one where the file system can link. Gives the position that it stands for, and takes as long as writing
+    /// down what is only in memory.
+    ///
+    /// # Errors
+    /// A file or the store; what is there of the copy is of no use then.
+    pub fn checkpoint(&self, dir: &Path) -> Result<Position, PartitionError> {
+        let io = |verb| {
+            let path = dir.to_owned();
+            move |source| PartitionError::Io { verb, path, source }
+        };
+        std::fs::create_dir_all(dir).map_err(io("create"))?;
+        identity::check_or_create(dir)?;
+        let store = dir.join(STORE_DIR);
+        self.shared.store.checkpoint(&store)?;
+        std::fs::File::open(dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(io("sync"))?;
+        Ok(Store::position_of(&store)?)
     }
 
     /// Makes everything durable: the log is synced and the store flushed. For a clean stop, after which the next start

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use haypile_commands::table::{self, Known};
-use haypile_commands::{Block, CommandError, Flags, Handler, OnTimeout, Outcome};
+use haypile_commands::{Block, CommandError, Flags, Handler, Outcome};
 use haypile_partition::{Call, CommitError, Step, Task, Turn};
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::{StoreError, Tier};
@@ -60,6 +60,8 @@ pub enum Next {
 /// Why the evaluation of a request stopped without a reply.
 enum Stop {
     Turn,
+    /// What was evaluated in this turn has to be committed first.
+    Commit,
     Disk,
     Pause,
     Block(Block),
@@ -109,6 +111,8 @@ impl Job {
             self.requests.push_front(request);
             self.next = match stop {
                 Stop::Turn => Next::Turn,
+                // At home it is evaluated without a turn.
+                Stop::Commit => Next::Idle,
                 Stop::Disk => Next::Disk,
                 Stop::Pause => Next::Pause,
                 Stop::Block(block) => {
@@ -129,7 +133,7 @@ impl Job {
         let known = match table::resolve(request) {
             Ok(known) => known,
             Err(error) => {
-                self.refuse(&error, None);
+                self.refuse(&error, table::lookup(request).ok());
                 self.mute(start);
                 return Ok(());
             }
@@ -171,6 +175,8 @@ impl Job {
                 let text = error_text(&error);
                 self.node.stats.error(&text);
                 self.node.stats.command(known.id).failed.fetch_add(1, Ordering::Relaxed);
+                // A command of the server's own may have begun its reply.
+                self.reply.truncate(start);
                 self.reply.error(&text);
                 start
             }
@@ -208,6 +214,9 @@ impl Job {
                 if turn.is_none() && commands::needs_turn(known, &self.session) {
                     return Err(Stop::Turn);
                 }
+                if turn.is_some() && commands::runs_outside_of_turn(known) {
+                    return Err(Stop::Commit);
+                }
                 let mut cx = ServerCx {
                     node: &self.node,
                     client: &self.client,
@@ -215,6 +224,7 @@ impl Job {
                     reply: &mut self.reply,
                     turn,
                     tier: self.tier,
+                    may_block: true,
                 };
                 commands::execute(known, &mut cx, request)
             }
@@ -370,19 +380,21 @@ impl Task for Job {
     }
 
     fn unblock(&mut self, why: Option<CommandError>) {
-        self.requests.pop_front();
+        if let Some(request) = self.requests.pop_front()
+            && let Ok(known) = table::resolve(&request)
+        {
+            if let Some(error) = &why {
+                self.node.stats.error(&error.to_string());
+                self.node.stats.command(known.id).failed.fetch_add(1, Ordering::Relaxed);
+            }
+            self.node.called(known, &request, 0, &self.client);
+        }
         self.client.blocked.store(false, Ordering::Relaxed);
         let start = self.reply.len();
         match (why, self.block.take()) {
             (Some(error), _) => self.reply.error(&error.to_string()),
-            (
-                None,
-                Some(Block {
-                    on_timeout: OnTimeout::Null,
-                    ..
-                }),
-            ) => self.reply.null(),
-            (None, _) => self.reply.null_array(),
+            (None, Some(block)) => block.on_timeout.write(&mut self.reply),
+            (None, None) => self.reply.null_array(),
         }
         self.mute(start);
         self.next = Next::Idle;

@@ -4,17 +4,25 @@
 //! partition: a read on the same thread, a write in a turn; a command of the server's own to [`commands`]), and its
 //! reply goes back through `io` once what it says is committed.
 
+pub mod checkpoint;
 pub mod cli;
 pub mod client;
 pub mod commands;
+pub mod compaction;
 pub mod config;
+pub mod http;
+pub mod info;
 pub mod io;
 pub mod job;
+pub mod latency;
 pub mod logging;
+pub mod metrics;
 pub mod node;
 pub mod pool;
+pub mod process;
 pub mod pubsub;
 pub mod random;
+pub mod sampler;
 pub mod session;
 pub mod slowlog;
 pub mod stats;

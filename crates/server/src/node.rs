@@ -16,13 +16,19 @@ use haypile_store::{SharedResources, StoreOptions};
 use haypile_types::{Clock, Random, SystemClock};
 use parking_lot::Mutex;
 
+use crate::checkpoint::Saves;
 use crate::client::{Client, Clients};
+use crate::compaction::Compaction;
 use crate::config::{Config, NotifyFlags, Values};
+use crate::http::{self, Http};
 use crate::io::{self, Mailbox};
+use crate::latency::LatencyMonitor;
 use crate::logging::LogControl;
 use crate::pool::Pool;
+use crate::process;
 use crate::pubsub::{PubSub, Sort};
 use crate::random::SplitMix64;
+use crate::sampler::Sampler;
 use crate::slowlog::SlowLog;
 use crate::stats::Stats;
 
@@ -81,18 +87,22 @@ pub struct Node {
     pub started_ms: u64,
     /// 40 hexadecimal digits, new at each start.
     pub run_id: String,
+    replication_id: Mutex<String>,
     /// The port that clients connect to.
     pub port: u16,
     /// The level of the log.
     pub log: LogControl,
     /// Bytes that the block cache and the write buffers may take.
     pub memory_budget: u64,
-    /// Seconds since the epoch of the last BGSAVE or start.
-    pub last_save: AtomicU64,
-    /// BGSAVE is at work.
-    pub saving: AtomicBool,
-    /// How the last BGSAVE ended.
-    pub last_save_ok: AtomicBool,
+    /// Checkpoints.
+    pub saves: Saves,
+    /// COMPACT.
+    pub compaction: Compaction,
+    /// Events that took long.
+    pub latency: LatencyMonitor,
+    /// Rates.
+    pub sampler: Sampler,
+    http: Mutex<Option<Http>>,
     pause: Pause,
     stopping: AtomicBool,
     mailboxes: Vec<Arc<Mailbox>>,
@@ -110,15 +120,10 @@ struct Pause {
 }
 
 /// The machine's memory or the container's share of it, bytes.
-fn machine_bytes() -> u64 {
-    let read = |path| fs::read_to_string(path).ok();
-    let total = read("/proc/meminfo")
-        .and_then(|text| {
-            let line = text.lines().find(|l| l.starts_with("MemTotal:"))?.to_owned();
-            line.split_whitespace().nth(1)?.parse::<u64>().ok()
-        })
-        .map_or(4 << 30, |kb| kb << 10);
-    let limit = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse::<u64>().ok());
+pub fn machine_bytes() -> u64 {
+    let total = process::machine_total_bytes().unwrap_or(4 << 30);
+    let limit = fs::read_to_string("/sys/fs/cgroup/memory.max");
+    let limit = limit.ok().and_then(|text| text.trim().parse::<u64>().ok());
     limit.map_or(total, |limit| limit.min(total))
 }
 
@@ -194,6 +199,13 @@ pub fn notify_classes(flags: NotifyFlags) -> u32 {
     }
 }
 
+/// 40 hexadecimal digits.
+fn random_id() -> String {
+    let mut random = SplitMix64::from_system();
+    let digits: String = (0..3).map(|_| format!("{:016x}", random.next_u64())).collect();
+    digits[..40].to_owned()
+}
+
 struct EventHooks(std::sync::Weak<Node>);
 
 impl Hooks for EventHooks {
@@ -222,6 +234,7 @@ impl Node {
         let values = config.get();
         let lock = lock_dir(&values)?;
         let (listeners, port) = io::listen(&values)?;
+        let http = http::bind(&values)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let budget = values.memory_budget_bytes(machine_bytes());
         let (partition, recovery) = Partition::open(partition_options(&values, &clock, budget))?;
@@ -247,11 +260,6 @@ impl Node {
         let pool = Pool::start(usize::from(values.io_pool_threads)).map_err(io_error)?;
         let io_threads = io::thread_count(&values);
         let (loops, mailboxes) = io::prepare(io_threads, listeners).map_err(io_error)?;
-        let mut random = SplitMix64::from_system();
-        let run_id: String = (0..5)
-            .map(|_| format!("{:016x}", random.next_u64()))
-            .collect::<String>()[..40]
-            .to_owned();
         let started_ms = clock.now_ms();
         let node = Arc::new(Node {
             partition,
@@ -264,13 +272,16 @@ impl Node {
             clock,
             started: Instant::now(),
             started_ms,
-            run_id,
+            run_id: random_id(),
+            replication_id: Mutex::new(random_id()),
             port,
             log,
             memory_budget: budget,
-            last_save: AtomicU64::new(started_ms / 1000),
-            saving: AtomicBool::new(false),
-            last_save_ok: AtomicBool::new(true),
+            saves: Saves::new(started_ms / 1000, recovery.position.index),
+            compaction: Compaction::default(),
+            latency: LatencyMonitor::default(),
+            sampler: Sampler::default(),
+            http: Mutex::new(None),
             pause: Pause::default(),
             stopping: AtomicBool::new(false),
             mailboxes,
@@ -290,6 +301,9 @@ impl Node {
                     source,
                 })?;
             node.threads.lock().push(thread);
+        }
+        if let Some(listener) = http {
+            *node.http.lock() = Some(Http::start(listener, &node).map_err(io_error)?);
         }
         Ok(node)
     }
@@ -316,7 +330,12 @@ impl Node {
                 tracing::error!("a connection thread has panicked");
             }
         }
+        self.compaction.stop(&self.partition);
+        self.saves.wait();
         self.pool.stop();
+        if let Some(http) = self.http.lock().take() {
+            http.stop();
+        }
         self.partition.close()?;
         tracing::info!("all data is saved");
         Ok(())
@@ -330,10 +349,38 @@ impl Node {
         RANDOM.with_borrow_mut(|random| self.partition.read(call, random))
     }
 
+    /// 40 hexadecimal digits for the history of the data, as INFO shows it.
+    pub fn replication_id(&self) -> String {
+        self.replication_id.lock().clone()
+    }
+
+    /// Gives the history a new id: `DEBUG CHANGE-REPL-ID`.
+    pub fn change_replication_id(&self) {
+        *self.replication_id.lock() = random_id();
+    }
+
+    /// Takes a sample for the rates, when it is time for one.
+    pub fn sample(&self, now: Instant) {
+        let stats = &self.stats;
+        self.sampler.sample(now, || {
+            [
+                stats.calls_total(),
+                stats.input_bytes.load(Ordering::Relaxed),
+                stats.output_bytes.load(Ordering::Relaxed),
+            ]
+        });
+    }
+
     /// Counts an evaluated command, and remembers it if it was slow.
     pub fn called(&self, known: &'static Known, request: &Request, micros: u64, client: &Client) {
-        self.stats.called(known.id, micros);
         let values = self.config.load();
+        self.stats.called(known.id, micros, values.latency_tracking);
+        let long_ms = values.latency_monitor_threshold;
+        if long_ms > 0 && micros / 1000 >= long_ms {
+            let fast = known.spec.flags.has(Flags::FAST);
+            let event = if fast { "fast-command" } else { "command" };
+            self.latency.add(event, self.clock.now_ms() / 1000, micros / 1000);
+        }
         let threshold = values.slowlog_log_slower_than;
         if threshold >= 0 && micros >= threshold as u64 && !known.spec.flags.has(Flags::SKIP_SLOWLOG) {
             let (at, len_max) = (self.clock.now_ms() / 1000, values.slowlog_max_len as usize);

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use haypile_resp::Request;
 use parking_lot::Mutex;
 
+use crate::config;
+
 /// One slow command.
 #[derive(Clone, Debug)]
 pub struct SlowEntry {
@@ -36,6 +38,7 @@ const ARG_BYTES_MAX: usize = 128;
 impl SlowLog {
     /// Keeps a command, and `len_max` entries at most.
     pub fn add(&self, request: &Request, at: u64, micros: u64, addr: String, name: Vec<u8>, len_max: usize) {
+        let secret = secrets(request);
         let shown = if request.len() > ARGS_MAX {
             ARGS_MAX - 1
         } else {
@@ -43,8 +46,10 @@ impl SlowLog {
         };
         let mut args: Vec<Vec<u8>> = request
             .iter()
+            .enumerate()
             .take(shown)
-            .map(|arg| match arg.len() > ARG_BYTES_MAX {
+            .map(|(at, arg)| match arg.len() > ARG_BYTES_MAX {
+                _ if secret.contains(&at) => b"(redacted)".to_vec(),
                 true => {
                     let mut short = arg[..ARG_BYTES_MAX].to_vec();
                     short.extend_from_slice(format!("... ({} more bytes)", arg.len() - ARG_BYTES_MAX).as_bytes());
@@ -70,6 +75,11 @@ impl SlowLog {
         entries.1.truncate(len_max);
     }
 
+    /// Forgets the oldest entries beyond `len_max`.
+    pub fn truncate(&self, len_max: usize) {
+        self.entries.lock().1.truncate(len_max);
+    }
+
     /// The newest `count` entries.
     pub fn newest(&self, count: usize) -> Vec<SlowEntry> {
         self.entries.lock().1.iter().take(count).cloned().collect()
@@ -88,5 +98,79 @@ impl SlowLog {
     /// Forgets all.
     pub fn reset(&self) {
         self.entries.lock().1.clear();
+    }
+}
+
+/// The arguments that hold a password: nobody who may read the log is to learn it.
+fn secrets(request: &Request) -> Vec<usize> {
+    let is = |at: usize, word: &str| {
+        request
+            .get(at)
+            .is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    if is(0, "auth") {
+        return (1..request.len()).collect();
+    }
+    if is(0, "hello") {
+        let auth = (1..request.len()).find(|&at| is(at, "auth"));
+        return auth.map_or(Vec::new(), |at| vec![at + 1, at + 2]);
+    }
+    if is(0, "config") && is(1, "set") {
+        let secret = |at: usize| {
+            let name = std::str::from_utf8(&request[at]).ok()?;
+            config::find_key(name).filter(|key| key.is_secret())
+        };
+        let names = (2..request.len()).step_by(2);
+        return names.filter(|&at| secret(at).is_some()).map(|at| at + 1).collect();
+    }
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logged(args: &[&str]) -> Vec<String> {
+        let log = SlowLog::default();
+        log.add(&Request::from_args(args), 1, 2, "addr".into(), Vec::new(), 10);
+        let entry = log.newest(1).remove(0);
+        entry
+            .args
+            .into_iter()
+            .map(|arg| String::from_utf8(arg).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn passwords_are_not_kept() {
+        assert_eq!(logged(&["AUTH", "me", "pw"]), ["AUTH", "(redacted)", "(redacted)"]);
+        assert_eq!(
+            logged(&["hello", "3", "auth", "me", "pw", "setname", "x"]),
+            ["hello", "3", "auth", "(redacted)", "(redacted)", "setname", "x"]
+        );
+        assert_eq!(
+            logged(&["CONFIG", "SET", "timeout", "1", "REQUIREPASS", "pw"]),
+            ["CONFIG", "SET", "timeout", "1", "REQUIREPASS", "(redacted)"]
+        );
+        assert_eq!(
+            logged(&["config", "set", "requirepass"]),
+            ["config", "set", "requirepass"]
+        );
+    }
+
+    #[test]
+    fn what_is_long_is_cut_and_what_is_old_goes() {
+        let many: Vec<String> = (0..40).map(|i| i.to_string()).collect();
+        let kept = logged(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!((kept.len(), kept[31].as_str()), (32, "... (9 more arguments)"));
+        let long = "x".repeat(130);
+        assert!(logged(&["set", &long])[1].ends_with("xx... (2 more bytes)"));
+        let log = SlowLog::default();
+        for i in 0..5 {
+            log.add(&Request::from_args(&["ping"]), i, 0, String::new(), Vec::new(), 3);
+        }
+        assert_eq!(log.newest(10).iter().map(|e| e.id).collect::<Vec<_>>(), [4, 3, 2]);
+        log.truncate(1);
+        assert_eq!(log.len(), 1);
     }
 }

@@ -19,14 +19,48 @@ pub struct CommandStats {
     pub buckets: [AtomicU64; BUCKETS],
 }
 
+impl CommandStats {
+    /// The histogram: evaluations by bucket.
+    pub fn histogram(&self) -> [u64; BUCKETS] {
+        std::array::from_fn(|i| self.buckets[i].load(Ordering::Relaxed))
+    }
+}
+
+/// Upper bound of a bucket, microseconds.
+pub fn bucket_micros(bucket: usize) -> u64 {
+    1 << bucket
+}
+
+/// The number of microseconds that `percent` of the evaluations in a histogram did not exceed, as near as its buckets
+/// tell; `None` of an empty one.
+pub fn percentile(histogram: &[u64; BUCKETS], percent: f64) -> Option<f64> {
+    let total: u64 = histogram.iter().sum();
+    if total == 0 {
+        return None;
+    }
+    let wanted = (total as f64 * percent / 100.0).max(1.0);
+    let mut below = 0;
+    for (bucket, &count) in histogram.iter().enumerate() {
+        if count > 0 && (below + count) as f64 >= wanted {
+            let lower = if bucket == 0 {
+                0.0
+            } else {
+                bucket_micros(bucket - 1) as f64
+            };
+            let share = (wanted - below as f64) / count as f64;
+            return Some(lower + (bucket_micros(bucket) as f64 - lower) * share);
+        }
+        below += count;
+    }
+    None
+}
+
 /// Buckets of the histogram: the last one counts what took 2^20 microseconds (a second) or more.
 pub const BUCKETS: usize = 22;
 
 /// Counters of the server.
 pub struct Stats {
     commands: Vec<CommandStats>,
-    /// Commands evaluated.
-    pub commands_total: AtomicU64,
     /// Connections accepted.
     pub connections_total: AtomicU64,
     /// Connections refused because of `maxclients`.
@@ -51,7 +85,6 @@ impl Default for Stats {
     fn default() -> Self {
         Stats {
             commands: (0..table::count()).map(|_| CommandStats::default()).collect(),
-            commands_total: AtomicU64::new(0),
             connections_total: AtomicU64::new(0),
             connections_rejected: AtomicU64::new(0),
             input_bytes: AtomicU64::new(0),
@@ -71,11 +104,19 @@ impl Stats {
         &self.commands[id]
     }
 
-    /// Counts an evaluation.
-    pub fn called(&self, id: usize, micros: u64) {
+    /// Evaluations of all commands.
+    pub fn calls_total(&self) -> u64 {
+        self.commands.iter().map(|c| c.calls.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Counts an evaluation; in the histogram only if latencies are tracked.
+    pub fn called(&self, id: usize, micros: u64, track_latency: bool) {
         let stats = &self.commands[id];
         stats.calls.fetch_add(1, Ordering::Relaxed);
         stats.micros.fetch_add(micros, Ordering::Relaxed);
+        if !track_latency {
+            return;
+        }
         let bucket = (u64::BITS - micros.leading_zeros()) as usize;
         stats.buckets[bucket.min(BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
     }
@@ -94,7 +135,6 @@ impl Stats {
     /// CONFIG RESETSTAT.
     pub fn reset(&self) {
         let all = [
-            &self.commands_total,
             &self.connections_total,
             &self.connections_rejected,
             &self.input_bytes,
@@ -112,5 +152,42 @@ impl Stats {
             }
             command.buckets.iter().for_each(|n| n.store(0, Ordering::Relaxed));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_lie_in_the_bucket_that_holds_them() {
+        let mut histogram = [0; BUCKETS];
+        assert_eq!(percentile(&histogram, 50.0), None);
+        histogram[3] = 98;
+        histogram[10] = 2;
+        assert!(percentile(&histogram, 0.0).is_some_and(|us| (4.0..5.0).contains(&us)));
+        assert!(percentile(&histogram, 50.0).is_some_and(|us| (5.9..6.2).contains(&us)));
+        assert_eq!(percentile(&histogram, 98.0), Some(8.0));
+        assert_eq!(percentile(&histogram, 99.0), Some(768.0));
+        assert_eq!(percentile(&histogram, 100.0), Some(1024.0));
+    }
+
+    #[test]
+    fn evaluations_are_counted_by_duration() {
+        let stats = Stats::default();
+        for micros in [0, 1, 2, 3, u64::MAX >> 20] {
+            stats.called(0, micros, true);
+        }
+        stats.called(0, 5, false);
+        let histogram = stats.command(0).histogram();
+        assert_eq!(
+            (histogram[0], histogram[1], histogram[2], histogram[BUCKETS - 1]),
+            (1, 1, 2, 1)
+        );
+        assert_eq!((stats.calls_total(), histogram.iter().sum::<u64>()), (6, 5));
+        stats.error("WRONGTYPE no");
+        stats.reset();
+        assert_eq!(stats.calls_total(), 0);
+        assert!(stats.errors.lock().is_empty());
     }
 }

@@ -8,7 +8,6 @@ use haypile_types::Position;
 use rocksdb::{WriteBatch, WriteOptions};
 
 use crate::effects::{Effect, Effects};
-use crate::gaps::Gaps;
 use crate::overlay::Pending;
 use crate::rows::{self, Dirty, DirtyList};
 use crate::spaces::{Space, Spaces};
@@ -60,8 +59,7 @@ impl Store {
     pub fn apply_oldest(&self, overlay: &mut Overlay, position: Position, clock: u64) -> Result<Applied, StoreError> {
         let mut published = self.published.lock();
         self.epoch.fetch_add(1, Ordering::SeqCst);
-        let mut gaps = overlay.gaps().borrow_mut();
-        let mut changes = Changes { store: self, published: &mut published, gaps: Some(&mut gaps), remapped: false };
+        let mut changes = Changes { store: self, published: &mut published, remapped: false };
         if let Some(turn) = overlay.oldest() {
             match turn.pending() {
                 Pending::Latest(writes) => {
@@ -80,7 +78,6 @@ impl Store {
             }
         }
         let remapped = changes.remapped;
-        drop(gaps);
         overlay.retire_oldest();
         let applied = self.end_publish(&mut published, position, clock, remapped);
         drop(published);
@@ -94,7 +91,7 @@ impl Store {
     pub fn replay(&self, payloads: &[u8], position: Position, clock: u64) -> Result<Applied, StoreError> {
         let mut published = self.published.lock();
         self.epoch.fetch_add(1, Ordering::SeqCst);
-        let mut changes = Changes { store: self, published: &mut published, gaps: None, remapped: false };
+        let mut changes = Changes { store: self, published: &mut published, remapped: false };
         for effect in Effects::new(payloads) {
             changes.effect(effect?);
         }
@@ -199,19 +196,11 @@ impl Store {
 struct Changes<'a> {
     store: &'a Store,
     published: &'a mut Published,
-    /// The writer's knowledge of empty ranges, which puts end and deletions extend.
-    gaps: Option<&'a mut Gaps>,
     remapped: bool,
 }
 
 impl Changes<'_> {
     fn row(&mut self, space: SpaceId, cf: Cf, key: &[u8], value: Option<&[u8]>) {
-        if let Some(gaps) = self.gaps.as_deref_mut().filter(|gaps| !gaps.is_empty()) {
-            match value {
-                Some(_) => gaps.put(space, cf, key),
-                None => gaps.deleted(space, cf, key),
-            }
-        }
         self.store.rows.publish(&mut self.published.dirty, space, cf, key, value);
     }
 

@@ -4,9 +4,10 @@
 //! a seek to the collection's start would cross all of them again each time, until a compaction has removed them. The
 //! writer therefore remembers the ranges that it found empty at some cost, and the next scan jumps over them.
 //!
-//! Only the holder of the turn learns, uses and changes gaps, and nothing is published without the turn, so a gap is true whenever it
-//! is used. A put into a gap splits it; a deletion next to a gap extends it and joins it with its neighbour: that is
-//! what keeps a priority queue's head quick although elements are added in front of it.
+//! Gaps are about what the writer sees, pending writes included, and live with the overlay: only the holder of the turn
+//! learns, uses and changes them. A put into a gap splits it; a deletion next to a gap extends it and joins it with its
+//! neighbour: that is what keeps a priority queue's head quick although elements are added in front of it. What is
+//! taken back counts as put: a gap may be smaller than the truth, never larger.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -16,8 +17,8 @@ use crate::{Cf, SpaceId};
 
 /// Gaps in all; beyond, everything is forgotten and learned anew: they cost a few seeks to find.
 const GAPS_MAX: usize = 64 << 10;
-/// Tombstones that finding a gap must have cost for it to be remembered.
-pub(crate) const WORTH_LEARNING: u64 = 16;
+/// Dead entries that finding a gap must have cost for it to be remembered.
+pub(crate) const WORTH_LEARNING: u64 = 8;
 
 /// Known empty ranges, by collection: from (inclusive) to until (exclusive), disjoint.
 #[derive(Default)]
@@ -52,8 +53,10 @@ fn below<'g>(gaps: &'g Ranges, key: &[u8]) -> Option<(&'g Vec<u8>, &'g Vec<u8>)>
 }
 
 impl Gaps {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.collections.is_empty()
+    /// Forgets everything.
+    pub(crate) fn forget(&mut self) {
+        self.collections.clear();
+        self.total = 0;
     }
 
     fn of(&self, space: SpaceId, collection: &[u8]) -> Option<&Ranges> {
@@ -81,8 +84,7 @@ impl Gaps {
             return;
         }
         if self.total >= GAPS_MAX {
-            self.collections.clear();
-            self.total = 0;
+            self.forget();
         }
         let gaps = self.collections.entry((space, collection.into())).or_default();
         let (mut from, mut until) = (from.to_vec(), until.to_vec());

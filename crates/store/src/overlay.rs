@@ -29,7 +29,7 @@ pub struct Overlay {
     /// Databases and keyspaces as the pending entries leave them; `None` while they change nothing.
     mapping: Option<Mapping>,
     counts: CountDeltas,
-    /// Ranges without keys in what is published.
+    /// Ranges without live keys in what the writer sees.
     gaps: RefCell<Gaps>,
 }
 
@@ -39,6 +39,8 @@ struct Turn {
     entries: Vec<EntryRange>,
     counts: CountDeltas,
     maps: bool,
+    /// Databases and keyspaces as they were before the turn.
+    mapping_before: Option<Mapping>,
 }
 
 /// An entry's part of its turn's buffer.
@@ -115,7 +117,7 @@ impl Overlay {
 
     /// Opens a turn: entries that follow belong to it.
     pub fn begin_turn(&mut self) {
-        self.turns.push_back(Turn::default());
+        self.turns.push_back(Turn { mapping_before: self.mapping.clone(), ..Turn::default() });
     }
 
     /// Opens the entry that will have this log index.
@@ -214,13 +216,13 @@ impl Overlay {
     /// Forgets the newest turn: it could not be logged.
     pub fn abandon_newest(&mut self) {
         let Some(turn) = self.turns.pop_back() else { return };
+        // What it deleted lives again.
+        self.gaps.get_mut().forget();
         let seq = self.first_turn + self.turns.len() as u64;
         self.forget(seq, &turn);
         // What the abandoned turn hid of earlier turns is gone from the index too: make it anew.
         self.reindex();
-        if turn.maps {
-            self.mapping = None;
-        }
+        self.mapping = turn.mapping_before;
     }
 
     pub(crate) fn oldest(&self) -> Option<PendingTurn<'_>> {
@@ -267,6 +269,11 @@ impl Overlay {
 
     /// Writes a value (`None` deletes) in the open entry.
     pub fn put(&mut self, space: SpaceId, cf: Cf, key: &[u8], value: Option<&[u8]>) {
+        let gaps = self.gaps.get_mut();
+        match value {
+            Some(_) => gaps.put(space, cf, key),
+            None => gaps.deleted(space, cf, key),
+        }
         let hash = self.hash(space, cf, key);
         let seq = self.newest_seq();
         let Some(turn) = self.turns.back_mut() else { return };
@@ -412,6 +419,8 @@ impl Overlay {
 
     fn revert(&mut self, undo: Undo) {
         let key = self.bytes(self.newest_seq(), &undo.key).to_vec();
+        // It may live again.
+        self.gaps.get_mut().put(undo.space, undo.cf, &key);
         if let Some(ordered) = &mut self.ordered {
             let ordered_key = ordered_key(undo.space, undo.cf, &key);
             match &undo.previous {

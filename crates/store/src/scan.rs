@@ -26,6 +26,8 @@ pub struct Scan<'a> {
     head: Option<(&'a [u8], Option<&'a [u8]>)>,
     direction: Direction,
     last: Taken,
+    /// Until the first item is found, what that may teach.
+    lesson: Option<Lesson<'a>>,
 }
 
 /// From where the last item came, and so what has to move before the next.
@@ -37,32 +39,93 @@ enum Taken {
     Both,
 }
 
-/// The bounds of a scan, and the gaps that may shorten its way.
-pub(crate) struct Bounds<'a> {
-    pub(crate) space: SpaceId,
-    pub(crate) lower: &'a [u8],
-    pub(crate) upper: Option<&'a [u8]>,
-    pub(crate) gaps: Option<&'a RefCell<Gaps>>,
+/// A scan in the writer's view: where it really starts, and what is to be learned from where its first item is.
+pub(crate) struct Lesson<'a> {
+    gaps: &'a RefCell<Gaps>,
+    space: SpaceId,
+    collection: Box<[u8]>,
+    lower: Box<[u8]>,
+    upper: Box<[u8]>,
+    /// This thread's count of skipped entries before the scan, and pending deletions crossed by it.
+    skipped_before: u64,
+    crossed: u64,
+}
+
+impl<'a> Lesson<'a> {
+    /// `None` for a range that is not within a collection.
+    pub(crate) fn new(gaps: &'a RefCell<Gaps>, space: SpaceId, lower: &[u8], upper: Option<&[u8]>) -> Option<Self> {
+        let collection = collection_of(lower)?;
+        Some(Lesson {
+            gaps,
+            space,
+            collection: collection.into(),
+            lower: lower.into(),
+            upper: upper?.into(),
+            skipped_before: skipped(),
+            crossed: 0,
+        })
+    }
+
+    /// The bound at which the scan may start: the range's own, or the far end of the gap in which that lies.
+    pub(crate) fn start(&self, direction: Direction) -> Option<Vec<u8>> {
+        let gaps = self.gaps.borrow();
+        match direction {
+            Direction::Forward => gaps.skip_up(self.space, &self.collection, &self.lower),
+            Direction::Reverse => gaps.skip_down(self.space, &self.collection, &self.upper),
+        }
+    }
+
+    /// The first item is this, or there is none.
+    fn learn(self, direction: Direction, first: Option<&[u8]>) {
+        if skipped().wrapping_sub(self.skipped_before) + self.crossed < WORTH_LEARNING {
+            return;
+        }
+        let mut gaps = self.gaps.borrow_mut();
+        match (direction, first) {
+            (_, None) => gaps.learn(self.space, &self.collection, &self.lower, &self.upper),
+            (Direction::Forward, Some(first)) => gaps.learn(self.space, &self.collection, &self.lower, first),
+            (Direction::Reverse, Some(first)) => {
+                gaps.learn(self.space, &self.collection, &[first, &[0]].concat(), &self.upper);
+            }
+        }
+    }
 }
 
 impl<'a> Scan<'a> {
-    /// `rocks` is bounded but not positioned yet.
+    /// `rocks` and `pending` are bounded but not positioned yet.
     pub(crate) fn new(
         mut rocks: Option<RocksIterator<'a>>,
         mut pending: PendingRange<'a>,
         direction: Direction,
-        bounds: &Bounds<'_>,
+        lesson: Option<Lesson<'a>>,
     ) -> Self {
         if let Some(rocks) = &mut rocks {
-            bounds.seek(rocks, direction);
+            match direction {
+                Direction::Forward => rocks.seek_to_first(),
+                Direction::Reverse => rocks.seek_to_last(),
+            }
         }
         let head = pending.next(direction == Direction::Forward);
-        Scan { rocks, pending, head, direction, last: Taken::Nothing }
+        Scan { rocks, pending, head, direction, last: Taken::Nothing, lesson }
     }
 
     /// The next key and value; `None` at the end of the range.
     #[allow(clippy::should_implement_trait)] // lends from itself, which Iterator cannot express
     pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, StoreError> {
+        self.advance()?;
+        let item = match self.last {
+            Taken::Nothing => None,
+            Taken::Rocks => self.rocks.as_ref().and_then(|rocks| rocks.item()),
+            Taken::Pending | Taken::Both => self.head.map(|(key, value)| (key, value.unwrap_or_default())),
+        };
+        if let Some(lesson) = self.lesson.take() {
+            lesson.learn(self.direction, item.map(|(key, _)| key));
+        }
+        Ok(item)
+    }
+
+    /// Moves to the next live item and says in `last` where it is.
+    fn advance(&mut self) -> Result<(), StoreError> {
         self.step(self.last);
         loop {
             let stored = match &self.rocks {
@@ -76,10 +139,7 @@ impl<'a> Scan<'a> {
                 None => None,
             };
             let (taken, deleted) = match (stored, self.head) {
-                (None, None) => {
-                    self.last = Taken::Nothing;
-                    return Ok(None);
-                }
+                (None, None) => (Taken::Nothing, false),
                 (Some(_), None) => (Taken::Rocks, false),
                 (None, Some((_, value))) => (Taken::Pending, value.is_none()),
                 (Some(stored), Some((pending, value))) => {
@@ -94,17 +154,15 @@ impl<'a> Scan<'a> {
                     }
                 }
             };
-            if deleted {
-                self.step(taken);
-                continue;
+            if !deleted {
+                self.last = taken;
+                return Ok(());
             }
-            self.last = taken;
-            break;
+            if let Some(lesson) = &mut self.lesson {
+                lesson.crossed += 1;
+            }
+            self.step(taken);
         }
-        Ok(match self.last {
-            Taken::Rocks => self.rocks.as_ref().and_then(|rocks| rocks.item()),
-            _ => self.head.map(|(key, value)| (key, value.unwrap_or_default())),
-        })
     }
 
     fn step(&mut self, taken: Taken) {
@@ -118,54 +176,6 @@ impl<'a> Scan<'a> {
         }
         if matches!(taken, Taken::Pending | Taken::Both) {
             self.head = self.pending.next(self.direction == Direction::Forward);
-        }
-    }
-}
-
-impl Bounds<'_> {
-    /// Moves the iterator to the first key of the range, around what is known to be empty, and remembers what turns out
-    /// to be.
-    fn seek(&self, rocks: &mut RocksIterator<'_>, direction: Direction) {
-        let known = self.gaps.and_then(|gaps| Some((gaps, collection_of(self.lower)?)));
-        let Some((gaps, collection)) = known else {
-            match direction {
-                Direction::Forward => rocks.seek_to_first(),
-                Direction::Reverse => rocks.seek_to_last(),
-            }
-            return;
-        };
-        let before = skipped();
-        match direction {
-            Direction::Forward => match gaps.borrow().skip_up(self.space, collection, self.lower) {
-                Some(start) => rocks.seek(start),
-                None => rocks.seek_to_first(),
-            },
-            Direction::Reverse => {
-                let start = self.upper.and_then(|upper| gaps.borrow().skip_down(self.space, collection, upper));
-                match start {
-                    // What starts the gap is in it, so nothing is missed by starting there.
-                    Some(start) => rocks.seek_for_prev(start),
-                    None => rocks.seek_to_last(),
-                }
-            }
-        }
-        if skipped().wrapping_sub(before) < WORTH_LEARNING || rocks.status().is_err() {
-            return;
-        }
-        match (direction, rocks.key(), self.upper) {
-            (Direction::Forward, Some(found), _) => gaps.borrow_mut().learn(self.space, collection, self.lower, found),
-            (Direction::Forward, None, Some(upper)) => {
-                gaps.borrow_mut().learn(self.space, collection, self.lower, upper);
-            }
-            (Direction::Reverse, Some(found), Some(upper)) => {
-                let mut from = found.to_vec();
-                from.push(0);
-                gaps.borrow_mut().learn(self.space, collection, &from, upper);
-            }
-            (Direction::Reverse, None, Some(upper)) => {
-                gaps.borrow_mut().learn(self.space, collection, self.lower, upper);
-            }
-            (_, _, None) => {}
         }
     }
 }

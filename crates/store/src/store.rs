@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::{ArcSwap, Guard};
@@ -36,6 +36,7 @@ pub struct Store {
     shared: SharedResources,
     weak_db: Arc<OnceLock<Weak<DB>>>,
     health: Arc<Health>,
+    compaction_cancelled: AtomicBool,
     path: PathBuf,
     pub(crate) db: Arc<DB>,
 }
@@ -91,9 +92,7 @@ impl Store {
             .iter()
             .filter_map(|name| Cf::parse_name(name))
             .filter(|(cf, _)| *cf == Cf::Meta)
-            .filter_map(|(_, id)| {
-Some((id, Arc::new(Space::open(&db, id)?)))
-            })
+            .filter_map(|(_, id)| Some((id, Arc::new(Space::open(&db, id)?))))
             .collect();
         Ok(Store {
             spaces: ArcSwap::from_pointee(Spaces {
@@ -105,13 +104,17 @@ Some((id, Arc::new(Space::open(&db, id)?)))
             counts: RwLock::new(state.counts.iter().map(|(id, counts)| (*id, *counts)).collect()),
             rows: RowTable::new(shared.row_bytes),
             epoch: AtomicU64::new(0),
-            published: Mutex::new(Published { state, dirty: DirtyList::default() }),
+            published: Mutex::new(Published {
+                state,
+                dirty: DirtyList::default(),
+            }),
             memory_reads: point_options(Tier::Memory),
             disk_reads: point_options(Tier::Disk),
             options,
             shared,
             weak_db,
             health,
+            compaction_cancelled: AtomicBool::new(false),
             path: path.to_owned(),
             db,
         })
@@ -203,23 +206,34 @@ Some((id, Arc::new(Space::open(&db, id)?)))
     /// The position of a store that nobody has open, such as a checkpoint.
     pub fn position_of(path: &Path) -> Result<Position, StoreError> {
         let families = ["default"];
-        let db = DB::open_cf_for_read_only(&Options::default(), path, families, false).map_err(StoreError::rocks("open"))?;
+        let db =
+            DB::open_cf_for_read_only(&Options::default(), path, families, false).map_err(StoreError::rocks("open"))?;
         match db.get(STATE_KEY).map_err(StoreError::rocks("read"))? {
             Some(bytes) => Ok(StoreState::decode(&bytes)?.applied),
             None => Ok(Position::ZERO),
         }
     }
 
-    /// Compacts everything: orphans and tombstones go. Takes as long as rewriting the data.
-    pub fn compact(&self) -> Result<(), StoreError> {
+    /// Compacts everything: orphans and tombstones go. Takes as long as rewriting the data, unless
+    /// [`Store::cancel_compaction`] ends it early; false then.
+    pub fn compact(&self) -> Result<bool, StoreError> {
         self.flush()?;
         let spaces = self.spaces.load_full();
         for space in spaces.open.values() {
             for cf in Cf::ALL {
+                if self.compaction_cancelled.load(Ordering::Relaxed) {
+                    return Ok(false);
+                }
                 self.db.compact_range_cf(space.cf(cf), None::<&[u8]>, None::<&[u8]>);
             }
         }
-        Ok(())
+        Ok(!self.compaction_cancelled.load(Ordering::Relaxed))
+    }
+
+    /// Ends a running [`Store::compact`]; later ones do nothing. For a server that stops.
+    pub fn cancel_compaction(&self) {
+        self.compaction_cancelled.store(true, Ordering::Relaxed);
+        self.db.disable_manual_compaction();
     }
 
     /// What RocksDB's background work has met: a full disk, a failed flush.

@@ -3,7 +3,8 @@ use rocksdb::{ReadOptions, SnapshotWithThreadMode};
 use std::sync::Arc;
 
 use crate::rows::Found;
-use crate::scan::Bounds;
+use crate::overlay::PendingRange;
+use crate::scan::Lesson;
 use crate::spaces::Spaces;
 use crate::{Cf, Counts, Direction, Overlay, Scan, SpaceId, Store, StoreError, Value};
 
@@ -144,29 +145,34 @@ impl<'a> View<'a> {
             Mode::Read { snapshot: Some(_) } => {}
             Mode::Read { snapshot: None } => return Err(StoreError::NeedsSnapshot),
         }
+        let lesson = match &self.mode {
+            Mode::Write { overlay } if cf == Cf::Data => Lesson::new(overlay.gaps(), space, lower, upper),
+            _ => None,
+        };
+        let start = lesson.as_ref().and_then(|lesson| lesson.start(direction));
+        let (lower, upper) = match (&start, direction) {
+            (None, _) => (lower, upper),
+            (Some(start), Direction::Forward) => (&start[..], upper),
+            (Some(start), Direction::Reverse) => (lower, Some(&start[..])),
+        };
+        if upper.is_some_and(|upper| lower >= upper) {
+            return Ok(Scan::new(None, PendingRange::none(), direction, None));
+        }
         let mut options = self.store.read_options(self.tier);
         options.set_iterate_lower_bound(lower);
         if let Some(upper) = upper {
             options.set_iterate_upper_bound(upper);
         }
-        let empty = upper.is_some_and(|upper| lower >= upper);
-        if let Mode::Read {
-            snapshot: Some(snapshot),
-        } = &self.mode
-        {
+        if let Mode::Read { snapshot: Some(snapshot) } = &self.mode {
             options.set_snapshot(snapshot);
         }
-        let rocks = match self.spaces.get(space) {
-            Some(open) if !empty => Some(self.store.db().raw_iterator_cf_opt(open.cf(cf), options)),
-            _ => None,
+        let open = self.spaces.get(space);
+        let rocks = open.map(|open| self.store.db().raw_iterator_cf_opt(open.cf(cf), options));
+        let pending = match &self.mode {
+            Mode::Write { overlay } => overlay.pending_range(space, cf, lower, upper),
+            Mode::Read { .. } => PendingRange::none(),
         };
-        let (pending, gaps) = match &self.mode {
-            Mode::Write { overlay } if !empty => {
-                (overlay.pending_range(space, cf, lower, upper), (cf == Cf::Data).then(|| overlay.gaps()))
-            }
-            _ => (crate::overlay::PendingRange::none(), None),
-        };
-        Ok(Scan::new(rocks, pending, direction, &Bounds { space, lower, upper, gaps }))
+        Ok(Scan::new(rocks, pending, direction, lesson))
     }
 
     /// Writes a value.

@@ -42,6 +42,7 @@ mod samples;
 mod tests;
 
 pub use active_expire::{ExpireReport, expire_due, expire_due_from};
+pub use object::encoding_of;
 
 use haypile_store::StoreError;
 use haypile_store::row::Header;

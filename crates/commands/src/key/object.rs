@@ -97,6 +97,14 @@ const HELP: Spec = Spec {
     ..ENCODING
 };
 
+/// The encoding that OBJECT ENCODING names; `None` if there is no such key. Does not count as a use of the key.
+pub fn encoding_of(cx: &mut Cx<'_>, key: &[u8]) -> Result<Option<&'static str>, CommandError> {
+    match cx.raw_row(&meta_key(key))?.filter(|row| is_live(row.header, cx.now)) {
+        Some(row) => encoding::name(cx, key, &row).map(Some),
+        None => Ok(None),
+    }
+}
+
 /// The row of a live key, without counting as a use of it. Replies null if there is none.
 fn find<'a>(cx: &mut Cx<'a>, key: &[u8]) -> Result<Option<Row<'a>>, CommandError> {
     let row = cx.raw_row(&meta_key(key))?.filter(|row| is_live(row.header, cx.now));

@@ -141,10 +141,7 @@ fn wait(
             on_timeout,
         }));
     }
-    match on_timeout {
-        OnTimeout::NullArray => cx.reply.null_array(),
-        OnTimeout::Null => cx.reply.null(),
-    }
+    on_timeout.write(cx.reply);
     Ok(())
 }
 

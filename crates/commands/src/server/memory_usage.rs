@@ -17,12 +17,20 @@ const EXPIRY_BYTES: u64 = 8;
 
 pub(super) fn usage(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let samples = samples(request)?;
-    let key = &request[2];
+    match key_bytes(cx, &request[2], samples)? {
+        Some(bytes) => cx.reply.integer(i64::try_from(bytes).unwrap_or(i64::MAX)),
+        None => cx.reply.null(),
+    }
+    Ok(())
+}
+
+/// Bytes of a key and its value before compression, estimated from as many elements as `samples` says; `None` if there
+/// is no such key. Does not count as a use of the key.
+pub fn key_bytes(cx: &mut Cx<'_>, key: &[u8], samples: u64) -> Result<Option<u64>, CommandError> {
     let meta = meta_key(key);
     let row = cx.raw_row(&meta)?;
     let Some(row) = row.filter(|row| row.header.expire_at.is_none_or(|at| at > cx.now)) else {
-        cx.reply.null();
-        return Ok(());
+        return Ok(None);
     };
     let tag = 1 + row.header.expire_at.map_or(0, |_| 8);
     let mut bytes = meta.len() as u64 + tag + row.body().len() as u64;
@@ -33,8 +41,7 @@ pub(super) fn usage(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         let collection = Collection::read(key, row.header, row.body())?;
         bytes = bytes.saturating_add(elements(cx, &collection, samples)?);
     }
-    cx.reply.integer(i64::try_from(bytes).unwrap_or(i64::MAX));
-    Ok(())
+    Ok(Some(bytes))
 }
 
 /// The number of elements to look at; `u64::MAX` for all.
@@ -121,7 +128,11 @@ mod tests {
     #[test]
     fn arguments_are_checked() {
         let mut bench = Bench::new();
-        for line in ["memory usage k samples", "memory usage k samples -1", "memory usage k x 1"] {
+        for line in [
+            "memory usage k samples",
+            "memory usage k samples -1",
+            "memory usage k x 1",
+        ] {
             assert_eq!(bench.run(line), "-ERR syntax error|");
         }
         assert_eq!(

@@ -10,6 +10,8 @@ mod pubsub;
 mod topology;
 mod transactions;
 
+pub use memory_usage::key_bytes;
+
 use crate::{Flags, Group, Handler, SPEC, Spec};
 
 /// Connections.

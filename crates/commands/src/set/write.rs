@@ -3,7 +3,7 @@ use haypile_store::row::Kind;
 
 use super::MemberKey;
 use crate::spec::{REMOVE_FAST, WRITE_FAST};
-use crate::{Class, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Class, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
 
 pub(super) const SADD: Spec = Spec {
     name: "sadd",
@@ -95,11 +95,15 @@ fn srem(cx: &mut Cx<'_>, request: &Request) -> Outcome {
 
 fn smove(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let (from, to, member) = (&request[1], &request[2], &request[3]);
-    let source = cx.collection(from, Kind::Set);
-    if matches!(source, Ok(None)) {
-        cx.reply.integer(0);
-        return Ok(());
-    }
+    let source = match cx.collection(from, Kind::Set) {
+        Ok(None) => {
+            cx.reply.integer(0);
+            return Ok(());
+        }
+        // A read that has to wait for the disk is no type: what the destination is must not hide it.
+        Err(CommandError::Store(error)) => return Err(error.into()),
+        source => source,
+    };
     let destination = cx.collection(to, Kind::Set)?;
     // It has been seen above that there is one.
     let Some(mut source) = source? else { return Ok(()) };

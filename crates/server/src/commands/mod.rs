@@ -5,19 +5,29 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use haypile_commands::table::{self, Known};
-use haypile_commands::{CommandError, Outcome};
-use haypile_partition::Turn;
+use haypile_commands::{CommandError, Cx, Group, Outcome};
+use haypile_partition::{PartitionStats, Turn};
 use haypile_resp::{Reply, Request};
 use haypile_store::Tier;
 
 use crate::client::Client;
 use crate::node::Node;
+use crate::random::SplitMix64;
 use crate::session::Session;
 
+mod admin;
 mod client;
+mod command_cmd;
+mod config_cmd;
 mod connection;
+mod debug;
 mod help;
+mod info_cmd;
+mod latency_cmd;
+mod memory;
 mod pubsub;
+mod slowlog_cmd;
+mod topology;
 mod transaction;
 
 pub use connection::REDIS_VERSION;
@@ -36,13 +46,51 @@ pub struct ServerCx<'a, 't> {
     pub turn: Option<&'a mut Turn<'t>>,
     /// How far reads may go.
     pub tier: Tier,
+    /// False within EXEC: what would wait replies at once.
+    pub may_block: bool,
+}
+
+impl ServerCx<'_, '_> {
+    /// The partition's figures, within a turn or not.
+    pub fn partition_stats(&self) -> PartitionStats {
+        match &self.turn {
+            Some(turn) => turn.stats(),
+            None => self.node.partition.stats(),
+        }
+    }
+
+    /// Lets `body` read the selected database, from the disk if need be, within a turn or not.
+    ///
+    /// # Errors
+    /// What `body` says, or that the store cannot be read.
+    pub fn inspect<R>(&mut self, body: impl FnOnce(&mut Cx<'_>) -> Result<R, CommandError>) -> Result<R, CommandError> {
+        let db = self.session.db;
+        match self.turn.as_deref_mut() {
+            Some(turn) => turn.inspect(db, body),
+            None => self.node.partition.inspect(db, &mut SplitMix64::from_system(), body),
+        }
+    }
 }
 
 /// A command's function.
 pub type Execute = fn(&mut ServerCx<'_, '_>, &Request) -> Outcome;
 
 /// Functions by full name.
-const FAMILIES: &[&[(&str, Execute)]] = &[client::FUNCTIONS, connection::FUNCTIONS, pubsub::FUNCTIONS, transaction::FUNCTIONS];
+const FAMILIES: &[&[(&str, Execute)]] = &[
+    admin::FUNCTIONS,
+    client::FUNCTIONS,
+    command_cmd::FUNCTIONS,
+    config_cmd::FUNCTIONS,
+    connection::FUNCTIONS,
+    debug::FUNCTIONS,
+    info_cmd::FUNCTIONS,
+    latency_cmd::FUNCTIONS,
+    memory::FUNCTIONS,
+    pubsub::FUNCTIONS,
+    slowlog_cmd::FUNCTIONS,
+    topology::FUNCTIONS,
+    transaction::FUNCTIONS,
+];
 
 static BY_ID: LazyLock<Vec<Option<Execute>>> = LazyLock::new(|| {
     let by_name: HashMap<&str, Execute> = FAMILIES.iter().flat_map(|f| f.iter().copied()).collect();
@@ -70,10 +118,16 @@ pub fn execute(known: &'static Known, cx: &mut ServerCx<'_, '_>, request: &Reque
 /// True for a command that is evaluated only in a turn.
 pub fn needs_turn(known: &Known, session: &Session) -> bool {
     match known.spec.name {
-        "exec" | "watch" => true,
+        "exec" | "watch" | "wait" => true,
         "discard" | "unwatch" | "reset" => session.watch.is_some(),
         _ => false,
     }
+}
+
+/// True for a command that is about the whole server: what came before it on its connection is committed first. Within
+/// EXEC it has to do with the turn.
+pub fn runs_outside_of_turn(known: &Known) -> bool {
+    known.spec.group == Group::Server
 }
 
 /// True for a command that is carried out within MULTI instead of being queued.

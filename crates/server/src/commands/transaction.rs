@@ -1,4 +1,5 @@
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use haypile_commands::table::{self, Known};
 use haypile_commands::{CommandError, Handler, Outcome};
@@ -112,20 +113,22 @@ fn exec(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     };
     let start = cx.reply.len();
     let db = cx.session.db;
+    let mut ran = Vec::with_capacity(multi.queue.len());
     cx.reply.array(multi.queue.len());
     let outcome = turn.transaction(|turn| {
         for request in &multi.queue {
-            if let Err(error) = run_queued(cx, turn, request) {
-                if matches!(error, CommandError::Store(StoreError::Cold)) {
-                    return Err(error);
-                }
-                let text = match error {
-                    CommandError::Reply(text) => text.to_string(),
-                    other => format!("ERR {other}"),
-                };
-                cx.node.stats.error(&text);
-                cx.reply.error(&text);
+            let (start, begun) = (cx.reply.len(), Instant::now());
+            let error = match run_queued(cx, turn, request) {
+                Ok(()) => None,
+                Err(cold @ CommandError::Store(StoreError::Cold)) => return Err(cold),
+                Err(CommandError::Reply(text)) => Some(text.to_string()),
+                Err(other) => Some(format!("ERR {other}")),
+            };
+            if let Some(text) = &error {
+                cx.reply.truncate(start);
+                cx.reply.error(text);
             }
+            ran.push((begun.elapsed().as_micros() as u64, error));
         }
         Ok(())
     });
@@ -139,7 +142,20 @@ fn exec(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     }
     end_multi(cx);
     unwatch_all(cx);
+    count(cx, &multi, ran);
     Ok(())
+}
+
+/// Counts what a transaction has evaluated: the time that each command took, and its error.
+fn count(cx: &mut ServerCx<'_, '_>, multi: &Multi, ran: Vec<(u64, Option<String>)>) {
+    for (request, (micros, error)) in multi.queue.iter().zip(ran) {
+        let Ok(known) = table::resolve(request) else { continue };
+        if let Some(text) = error {
+            cx.node.stats.error(&text);
+            cx.node.stats.command(known.id).failed.fetch_add(1, Ordering::Relaxed);
+        }
+        cx.node.called(known, request, micros, cx.client);
+    }
 }
 
 /// True if the transaction does what cannot be taken back, a PUBLISH say, and reads keys as well: what these need is
@@ -173,7 +189,6 @@ fn is_dirty(cx: &mut ServerCx<'_, '_>) -> Result<bool, CommandError> {
 
 fn run_queued(cx: &mut ServerCx<'_, '_>, turn: &mut Turn<'_>, request: &Request) -> Outcome {
     let known: &'static Known = table::resolve(request)?;
-    cx.node.stats.called(known.id, 0);
     match known.spec.handler {
         Handler::Data(_) => turn.execute(Call {
             command: known,
@@ -192,6 +207,7 @@ fn run_queued(cx: &mut ServerCx<'_, '_>, turn: &mut Turn<'_>, request: &Request)
                 reply: cx.reply,
                 turn: Some(turn),
                 tier: cx.tier,
+                may_block: false,
             };
             execute(known, &mut inner, request)
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::codec::{Codec, Number, Secret, Size, Text, Word, YesNo};
 use super::key::{Change, Key, kept};
-use super::kinds::{OomScores, Percentiles, SavePoints, SizeOrPercent};
+use super::kinds::{OomScores, SavePoints, SizeOrPercent};
 
 /// The values of the keys without effect, as CONFIG GET prints them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -146,8 +146,6 @@ kept! {
         "io-threads-do-reads", YesNo, "no", AtStart;
         "close-on-oom", YesNo, "no", RunTime;
         "shutdown-timeout", INT, "10", RunTime;
-        "latency-tracking", YesNo, "yes", RunTime;
-        "latency-tracking-info-percentiles", Percentiles("latency-tracking-info-percentiles"), "50 99 99.9", RunTime;
         "acllog-max-len", COUNT, "128", RunTime;
         "acl-pubsub-default", Word(&["allchannels", "resetchannels"]), "resetchannels", RunTime;
         "busy-reply-threshold" | "lua-time-limit", COUNT, "5000", RunTime;

@@ -8,7 +8,9 @@ use haypile_store::Compression;
 
 use super::codec::{Choice, Codec, Number, Path, Secret, Size, Text, YesNo, of_type};
 use super::key::{Change, Key, settings};
-use super::kinds::{BindAddress, BindAddresses, BufferLimits, BufferLimitsByClass, NotifyFlags, NotifyLetters};
+use super::kinds::{
+    BindAddress, BindAddresses, BufferLimits, BufferLimitsByClass, NotifyFlags, NotifyLetters, Percentiles,
+};
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -165,6 +167,10 @@ settings! {
         slowlog_max_len: u64 => "slowlog-max-len", Number::new(0, i64::MAX as u64, "entries"), "128", RunTime;
         /// Events that take at least this long are kept for LATENCY. 0 turns it off.
         latency_monitor_threshold: u64 => "latency-monitor-threshold", Number::new(0, i64::MAX as u64, "milliseconds"), "0", RunTime;
+        /// Whether durations of commands are counted for INFO latencystats, LATENCY HISTOGRAM and /metrics.
+        latency_tracking: bool => "latency-tracking", YesNo, "yes", RunTime;
+        /// The percentiles that INFO latencystats shows.
+        latency_tracking_info_percentiles: String => "latency-tracking-info-percentiles", Percentiles("latency-tracking-info-percentiles"), "50 99 99.9", RunTime;
         /// Which keyspace events are published: K and E choose the channels (by key, by event), the other letters
         /// the classes. g generic, $ strings, l lists, s sets, h hashes, z sorted sets, x expired, e evicted,
         /// t streams, d modules, m misses, n new keys, A for g$lshzxetd. Empty publishes nothing.

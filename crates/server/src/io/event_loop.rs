@@ -509,6 +509,7 @@ impl EventLoop {
 
     /// Looks at limits and idle clients.
     fn tick(&mut self, node: &Arc<Node>, now: Instant) {
+        node.sample(now);
         if self.paused {
             // The pause may be one of writes only by now.
             self.retry_paused();

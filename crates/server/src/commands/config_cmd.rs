@@ -1,0 +1,113 @@
+//! CONFIG: reads and changes the configuration, and brings what depends on it up to date.
+
+use haypile_commands::glob;
+use haypile_commands::{CommandError, Outcome};
+use haypile_resp::Request;
+
+use super::{Execute, ServerCx};
+use crate::config::Values;
+use crate::node::{notify_classes, retention_ms};
+use crate::process;
+
+pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
+    ("config|get", get),
+    ("config|set", set),
+    ("config|rewrite", rewrite),
+    ("config|resetstat", resetstat),
+];
+
+/// Files that the server needs beside its connections: log segments, tables of the store, its own sockets.
+const FILES_RESERVED: u64 = 1024;
+
+fn get(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
+    let patterns: Vec<&[u8]> = request.iter().skip(2).collect();
+    let found = cx.node.config.get_matching(&patterns, glob::matches);
+    cx.reply.map(found.len());
+    for (name, value) in found {
+        cx.reply.bulk_str(&name);
+        cx.reply.bulk_str(&value);
+    }
+    Ok(())
+}
+
+fn set(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
+    let words: Vec<&[u8]> = request.iter().skip(2).collect();
+    let (pairs, rest) = words.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(CommandError::reply(
+            "ERR wrong number of arguments for 'config|set' command",
+        ));
+    }
+    let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|[name, value]| (*name, *value)).collect();
+    let changed = cx
+        .node
+        .config
+        .set_if(&pairs, cx.client.is_local(), refuse)
+        .map_err(|error| CommandError::reply(error.to_string()))?;
+    let values = cx.node.config.get();
+    for name in &changed {
+        apply(cx, &values, name);
+    }
+    if !changed.is_empty() {
+        tracing::info!(keys = changed.join(" "), "the configuration was changed");
+    }
+    cx.reply.ok();
+    Ok(())
+}
+
+/// What the system does not allow.
+fn refuse(values: &Values, changed: &[&'static str]) -> Result<(), (&'static str, String)> {
+    if changed.contains(&"maxclients") {
+        let wanted = u64::from(values.maxclients) + FILES_RESERVED;
+        let files = process::raise_open_files(wanted);
+        if files < wanted {
+            let reason = format!(
+                "The operating system is not able to handle the specified number of clients, try with {}",
+                files.saturating_sub(FILES_RESERVED)
+            );
+            return Err(("maxclients", reason));
+        }
+    }
+    Ok(())
+}
+
+/// Tells those who do not look at the configuration themselves.
+fn apply(cx: &mut ServerCx<'_, '_>, values: &Values, name: &str) {
+    let node = cx.node;
+    match name {
+        "loglevel" => node.log.set(values.loglevel),
+        "sync" => match cx.turn.as_deref_mut() {
+            Some(turn) => turn.set_sync(values.sync),
+            None => node.partition.set_sync(values.sync),
+        },
+        "oplog-retention-bytes" | "oplog-retention-hours" => {
+            let (bytes, ms) = (values.oplog_retention_bytes, retention_ms(values));
+            match cx.turn.as_deref_mut() {
+                Some(turn) => turn.set_retention(bytes, ms),
+                None => node.partition.set_retention(bytes, ms),
+            }
+        }
+        "disk-free-min-bytes" => node.partition.set_disk_free_min(values.disk_free_min_bytes),
+        "notify-keyspace-events" => node.partition.set_notify(notify_classes(values.notify_keyspace_events)),
+        "proto-max-bulk-len" => node.partition.set_string_bytes_max(values.proto_max_bulk_len as usize),
+        "slowlog-max-len" => node.slowlog.truncate(values.slowlog_max_len as usize),
+        _ => {}
+    }
+}
+
+fn rewrite(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    cx.node
+        .config
+        .rewrite()
+        .map_err(|error| CommandError::reply(error.to_string()))?;
+    tracing::info!("the configuration file was rewritten");
+    cx.reply.ok();
+    Ok(())
+}
+
+fn resetstat(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    cx.node.stats.reset();
+    cx.node.partition.reset_counters();
+    cx.reply.ok();
+    Ok(())
+}

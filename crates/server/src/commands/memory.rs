@@ -1,0 +1,125 @@
+//! MEMORY about the process; MEMORY USAGE is a data command.
+
+use haypile_commands::Outcome;
+use haypile_resp::Request;
+
+use super::{Execute, ServerCx};
+use crate::process;
+
+pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
+    ("memory|doctor", doctor),
+    ("memory|malloc-stats", malloc_stats),
+    ("memory|purge", purge),
+    ("memory|stats", stats),
+];
+
+/// Resident memory over the budget that is ordinary: code, connections, the parts of the store outside of its budget.
+const ORDINARY_BYTES: u64 = 256 << 20;
+
+fn doctor(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    let (resident, budget) = (process::resident_bytes(), cx.node.memory_budget);
+    let text = if resident > budget + ORDINARY_BYTES {
+        format!(
+            "{} MiB are resident, and memory-budget is {} MiB. What comes on top is connections with their buffers (see \
+             CLIENT LIST: qbuf, omem), compactions at work, and memory that the allocator keeps for reuse (MEMORY PURGE \
+             gives it back).\n",
+            resident >> 20,
+            budget >> 20
+        )
+    } else {
+        format!(
+            "All is well: {} MiB are resident, and memory-budget is {} MiB.\n",
+            resident >> 20,
+            budget >> 20
+        )
+    };
+    cx.reply.verbatim("txt", &text);
+    Ok(())
+}
+
+fn malloc_stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    let text = format!(
+        "The allocator is jemalloc, built without statistics.\nresident bytes: {}\nmost ever resident: {}\n",
+        process::resident_bytes(),
+        process::resident_peak_bytes()
+    );
+    cx.reply.verbatim("txt", &text);
+    Ok(())
+}
+
+fn purge(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    process::purge_allocator();
+    cx.reply.ok();
+    Ok(())
+}
+
+/// Names as in Redis, where it has them.
+fn stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    let node = cx.node;
+    let store = node.partition.store().stats();
+    let resident = process::resident_bytes();
+    let peak = process::resident_peak_bytes().max(resident);
+    let clients = node.clients.all();
+    let client_bytes: usize = clients
+        .iter()
+        .map(|c| {
+            use std::sync::atomic::Ordering::Relaxed;
+            c.query_bytes.load(Relaxed) + c.output_bytes.load(Relaxed)
+        })
+        .sum();
+    let counts = node.partition.counts();
+    let keys: u64 = counts.iter().map(|c| c.keys).sum();
+    let dataset = (store.block_cache_bytes + store.row_bytes).min(resident);
+    let integers = [
+        ("peak.allocated", peak),
+        ("total.allocated", resident),
+        ("startup.allocated", 0),
+        ("replication.backlog", 0),
+        ("clients.slaves", 0),
+        ("clients.normal", client_bytes as u64),
+        ("cluster.links", 0),
+        ("aof.buffer", 0),
+        ("lua.caches", 0),
+        ("functions.caches", 0),
+        ("overhead.total", resident - dataset),
+        ("keys.count", keys),
+        (
+            "keys.bytes-per-key",
+            (store.sst_bytes + store.memtable_bytes) / keys.max(1),
+        ),
+        ("dataset.bytes", dataset),
+        ("allocator.allocated", resident),
+        ("allocator.active", resident),
+        ("allocator.resident", resident),
+        ("budget.bytes", node.memory_budget),
+        ("budget.used", store.block_cache_bytes + store.row_bytes),
+        ("store.disk-bytes", store.sst_bytes),
+    ];
+    let percent = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
+    let doubles = [
+        ("dataset.percentage", percent(dataset, resident)),
+        ("peak.percentage", percent(resident, peak)),
+        ("fragmentation", 1.0),
+    ];
+    let databases: Vec<usize> = (0..counts.len()).filter(|&db| counts[db].keys > 0).collect();
+    let reply = &mut *cx.reply;
+    reply.map(integers.len() + doubles.len() + databases.len());
+    for (name, value) in integers {
+        reply.bulk_str(name);
+        reply.integer(value as i64);
+    }
+    for (name, value) in doubles {
+        reply.bulk_str(name);
+        reply.double(value);
+    }
+    for db in databases {
+        reply.bulk_str(&format!("db.{db}"));
+        // The tables of keys that these would be of are on disk.
+        reply.map(2);
+        for name in ["overhead.hashtable.main", "overhead.hashtable.expires"] {
+            reply.bulk_str(name);
+            reply.integer(0);
+        }
+    }
+    Ok(())
+}

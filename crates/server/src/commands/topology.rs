@@ -1,0 +1,57 @@
+//! What a server that stands alone says of replication, cluster, modules and users.
+
+use haypile_commands::args::is;
+use haypile_commands::{CommandError, Outcome};
+use haypile_resp::Request;
+
+use super::{Execute, ServerCx};
+
+pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
+    ("role", role),
+    ("replicaof", replicaof),
+    ("slaveof", replicaof),
+    ("failover", failover),
+    ("cluster", no_cluster),
+    ("readonly", no_cluster),
+    ("readwrite", no_cluster),
+    ("asking", no_cluster),
+    ("module|list", module_list),
+    ("acl|whoami", whoami),
+];
+
+fn role(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    let offset = cx.partition_stats().position.index;
+    cx.reply.array(3);
+    cx.reply.bulk_str("master");
+    cx.reply.integer(offset as i64);
+    cx.reply.array(0);
+    Ok(())
+}
+
+fn replicaof(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
+    if is(&request[1], "NO") && is(&request[2], "ONE") {
+        cx.reply.ok();
+        return Ok(());
+    }
+    Err(CommandError::reply(
+        "ERR this version has no replication: the only possible form is REPLICAOF NO ONE",
+    ))
+}
+
+fn failover(_: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    Err(CommandError::reply("ERR FAILOVER requires connected replicas."))
+}
+
+fn no_cluster(_: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    Err(CommandError::reply("ERR This instance has cluster support disabled"))
+}
+
+fn module_list(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    cx.reply.array(0);
+    Ok(())
+}
+
+fn whoami(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    cx.reply.bulk_str("default");
+    Ok(())
+}

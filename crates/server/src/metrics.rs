@@ -1,0 +1,407 @@
+//! The metrics that `/metrics` shows, in Prometheus' text format. All names stand here, with their units.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+
+use crate::commands::REDIS_VERSION;
+use crate::info::commands;
+use crate::node::Node;
+use crate::process;
+use crate::pubsub::Sort;
+use crate::stats::{BUCKETS, CommandStats, bucket_micros};
+
+/// The value of a `Content-Type` header for [`text`].
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// All metrics of the server, as text.
+pub fn text(node: &Node) -> String {
+    let mut families = Families::default();
+    server(node, &mut families);
+    commands_and_errors(node, &mut families);
+    clients(node, &mut families);
+    data(node, &mut families);
+    oplog(node, &mut families);
+    store(node, &mut families);
+    // A family with a wrong name would be an error; a test encodes all of them.
+    prometheus::TextEncoder::new()
+        .encode_to_string(&families.0)
+        .unwrap_or_default()
+}
+
+/// Metrics being collected.
+#[derive(Default)]
+struct Families(Vec<MetricFamily>);
+
+/// A label and its value.
+type Label<'a> = (&'static str, &'a str);
+
+impl Families {
+    fn add(&mut self, kind: MetricType, name: &str, help: &str, metrics: Vec<Metric>) {
+        // The encoder takes no family without metrics.
+        if metrics.is_empty() {
+            return;
+        }
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(kind);
+        family.set_metric(metrics);
+        self.0.push(family);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: f64) {
+        self.counters(name, help, vec![counter(&[], value)]);
+    }
+
+    fn counters(&mut self, name: &str, help: &str, metrics: Vec<Metric>) {
+        debug_assert!(name.ends_with("_total"), "{name}");
+        self.add(MetricType::COUNTER, name, help, metrics);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) {
+        self.gauges(name, help, vec![gauge(&[], value)]);
+    }
+
+    fn gauges(&mut self, name: &str, help: &str, metrics: Vec<Metric>) {
+        self.add(MetricType::GAUGE, name, help, metrics);
+    }
+}
+
+fn labelled(labels: &[Label<'_>]) -> Metric {
+    let pair = |(name, value): &Label<'_>| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    };
+    Metric::from_label(labels.iter().map(pair).collect())
+}
+
+fn counter(labels: &[Label<'_>], value: f64) -> Metric {
+    let mut counter = Counter::default();
+    counter.set_value(value);
+    let mut metric = labelled(labels);
+    metric.set_counter(counter);
+    metric
+}
+
+fn gauge(labels: &[Label<'_>], value: f64) -> Metric {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    let mut metric = labelled(labels);
+    metric.set_gauge(gauge);
+    metric
+}
+
+fn get(counter: &AtomicU64) -> f64 {
+    counter.load(Ordering::Relaxed) as f64
+}
+
+fn server(node: &Node, families: &mut Families) {
+    let (cpu, values) = (process::cpu_times(), node.config.load());
+    let labels = [("version", env!("CARGO_PKG_VERSION")), ("redis_version", REDIS_VERSION)];
+    families.gauges(
+        "haypile_info",
+        "The version of the server; always 1.",
+        vec![gauge(&labels, 1.0)],
+    );
+    families.gauge(
+        "haypile_uptime_seconds",
+        "Time since the server started.",
+        node.started.elapsed().as_secs_f64(),
+    );
+    families.gauge(
+        "process_start_time_seconds",
+        "When the server started, since the epoch.",
+        node.started_ms as f64 / 1000.0,
+    );
+    families.counter(
+        "process_cpu_seconds_total",
+        "Processor time, user and system, all threads.",
+        cpu.user + cpu.system,
+    );
+    families.gauge(
+        "process_resident_memory_bytes",
+        "Resident memory.",
+        process::resident_bytes() as f64,
+    );
+    families.gauge(
+        "haypile_memory_budget_bytes",
+        "What the block cache, the write buffers and the rows in memory may take together.",
+        node.memory_budget as f64,
+    );
+    families.gauge(
+        "haypile_clients_max",
+        "How many clients may be connected.",
+        f64::from(values.maxclients),
+    );
+    let saves = &node.saves;
+    families.counter(
+        "haypile_checkpoints_total",
+        "Checkpoints that SAVE and BGSAVE completed.",
+        get(&saves.total),
+    );
+    families.gauge(
+        "haypile_checkpoint_running",
+        "1 while a checkpoint is being made.",
+        f64::from(saves.is_running()),
+    );
+    families.gauge(
+        "haypile_last_checkpoint_timestamp_seconds",
+        "When the last checkpoint was complete, or the server started, since the epoch.",
+        get(&saves.last_at),
+    );
+    families.gauge(
+        "haypile_last_checkpoint_success",
+        "1 unless the last checkpoint failed.",
+        f64::from(saves.last_ok.load(Ordering::Relaxed)),
+    );
+}
+
+fn commands_and_errors(node: &Node, families: &mut Families) {
+    let called: Vec<_> = commands(&node.stats)
+        .into_iter()
+        .filter(|(_, stats)| get(&stats.calls) + get(&stats.rejected) + get(&stats.failed) > 0.0)
+        .collect();
+    let of = |make: &dyn Fn(&str, &CommandStats) -> Vec<Metric>| -> Vec<Metric> {
+        called
+            .iter()
+            .flat_map(|(known, stats)| make(&known.full_name, stats))
+            .collect()
+    };
+    families.counters(
+        "haypile_commands_total",
+        "Commands evaluated, by name.",
+        of(&|name, stats| vec![counter(&[("command", name)], get(&stats.calls))]),
+    );
+    families.counters(
+        "haypile_command_errors_total",
+        "Commands that were refused before they were evaluated, or ended in an error.",
+        of(&|name, stats| {
+            vec![
+                counter(&[("command", name), ("kind", "rejected")], get(&stats.rejected)),
+                counter(&[("command", name), ("kind", "failed")], get(&stats.failed)),
+            ]
+        }),
+    );
+    families.add(
+        MetricType::HISTOGRAM,
+        "haypile_command_duration_seconds",
+        "How long the evaluation of commands took; not while latency-tracking is off.",
+        of(&|name, stats| vec![histogram(&[("command", name)], stats)]),
+    );
+    let errors = node.stats.errors.lock();
+    let by_code = errors
+        .iter()
+        .map(|(code, count)| counter(&[("code", code)], *count as f64));
+    families.counters(
+        "haypile_error_replies_total",
+        "Error replies by code.",
+        by_code.collect(),
+    );
+}
+
+fn histogram(labels: &[Label<'_>], stats: &CommandStats) -> Metric {
+    let counts = stats.histogram();
+    let mut below = 0;
+    let bucket = |(i, count): (usize, &u64)| {
+        below += count;
+        let mut bucket = Bucket::default();
+        bucket.set_cumulative_count(below);
+        bucket.set_upper_bound(bucket_micros(i) as f64 / 1e6);
+        bucket
+    };
+    // The last one has no upper bound; the encoder adds it from the number of all.
+    let buckets = counts[..BUCKETS - 1].iter().enumerate().map(bucket).collect();
+    let mut histogram = Histogram::default();
+    histogram.set_bucket(buckets);
+    histogram.set_sample_count(counts.iter().sum());
+    histogram.set_sample_sum(get(&stats.micros) / 1e6);
+    let mut metric = labelled(labels);
+    metric.set_histogram(histogram);
+    metric
+}
+
+fn clients(node: &Node, families: &mut Families) {
+    let stats = &node.stats;
+    families.gauge(
+        "haypile_connected_clients",
+        "Clients that are connected.",
+        node.clients.len() as f64,
+    );
+    families.counter(
+        "haypile_connections_accepted_total",
+        "Connections accepted.",
+        get(&stats.connections_total),
+    );
+    families.counter(
+        "haypile_connections_refused_total",
+        "Connections refused because of maxclients.",
+        get(&stats.connections_rejected),
+    );
+    families.counters(
+        "haypile_clients_closed_total",
+        "Clients closed because a buffer of theirs was over its limit.",
+        vec![
+            counter(&[("buffer", "output")], get(&stats.output_limit_closed)),
+            counter(&[("buffer", "query")], get(&stats.query_limit_closed)),
+        ],
+    );
+    families.counter(
+        "haypile_network_received_bytes_total",
+        "Bytes received.",
+        get(&stats.input_bytes),
+    );
+    families.counter(
+        "haypile_network_sent_bytes_total",
+        "Bytes sent.",
+        get(&stats.output_bytes),
+    );
+    let sorts = [
+        ("channel", Sort::Channel),
+        ("pattern", Sort::Pattern),
+        ("shard", Sort::Shard),
+    ];
+    families.gauges(
+        "haypile_pubsub_channels",
+        "Channels, patterns and sharded channels that somebody listens to.",
+        sorts
+            .map(|(name, sort)| gauge(&[("kind", name)], node.pubsub.len(sort) as f64))
+            .into(),
+    );
+    families.gauge(
+        "haypile_slowlog_entries",
+        "Entries in the slow log.",
+        node.slowlog.len() as f64,
+    );
+}
+
+fn data(node: &Node, families: &mut Families) {
+    let counts = node.partition.counts();
+    let used: Vec<_> = counts
+        .iter()
+        .enumerate()
+        .filter(|(db, c)| *db == 0 || c.keys > 0)
+        .collect();
+    let by_db = |of: fn(&haypile_store::Counts) -> u64| -> Vec<Metric> {
+        let metric = |(db, counts): &(usize, &_)| gauge(&[("db", &db.to_string())], of(counts) as f64);
+        used.iter().map(metric).collect()
+    };
+    families.gauges("haypile_keys", "Keys by database.", by_db(|counts| counts.keys));
+    families.gauges(
+        "haypile_keys_with_expiry",
+        "Keys that expire, by database.",
+        by_db(|counts| counts.expires),
+    );
+    families.counter(
+        "haypile_cold_reads_total",
+        "Commands that had to wait for the disk.",
+        get(&node.stats.cold_reads),
+    );
+    families.gauge(
+        "haypile_writes_refused",
+        "1 while writes are refused: the disk is full, or a write to it has failed.",
+        f64::from(node.partition.refusal().is_some()),
+    );
+}
+
+fn oplog(node: &Node, families: &mut Families) {
+    let stats = node.partition.stats();
+    let log = &stats.oplog;
+    families.gauge(
+        "haypile_blocked_clients",
+        "Clients that wait for a key.",
+        stats.blocked_clients as f64,
+    );
+    families.counter(
+        "haypile_expired_keys_total",
+        "Keys removed because their time was over.",
+        stats.expired as f64,
+    );
+    families.counters(
+        "haypile_lookups_total",
+        "Keys that were looked up, by whether they were there.",
+        vec![
+            counter(&[("result", "hit")], stats.hits as f64),
+            counter(&[("result", "miss")], stats.misses as f64),
+        ],
+    );
+    families.gauge("haypile_oplog_bytes", "Bytes of the log's files.", log.bytes as f64);
+    families.gauge("haypile_oplog_segments", "Segments of the log.", log.segments as f64);
+    families.gauge(
+        "haypile_oplog_spare_files",
+        "Files kept for segments to come.",
+        log.spares as f64,
+    );
+    families.gauge(
+        "haypile_oplog_first_index",
+        "Index of the oldest entry in the log.",
+        log.first_index as f64,
+    );
+    families.gauge(
+        "haypile_oplog_last_index",
+        "Index of the newest entry in the log.",
+        log.last_index as f64,
+    );
+    families.gauge(
+        "haypile_oplog_durable_index",
+        "Index up to which the log is on disk.",
+        stats.durable.index as f64,
+    );
+    families.gauge(
+        "haypile_oplog_term",
+        "Term of the newest entry in the log.",
+        stats.position.term as f64,
+    );
+    families.counter(
+        "haypile_oplog_syncs_total",
+        "Times that the log was synced to disk.",
+        stats.fsyncs as f64,
+    );
+    families.counter(
+        "haypile_oplog_sync_seconds_total",
+        "Time spent in syncing the log.",
+        stats.fsync_us_total as f64 / 1e6,
+    );
+    families.gauge(
+        "haypile_oplog_sync_last_seconds",
+        "Time that the last sync of the log took.",
+        stats.fsync_us_last as f64 / 1e6,
+    );
+}
+
+fn store(node: &Node, families: &mut Families) {
+    let stats = node.partition.store().stats();
+    families.gauge(
+        "haypile_memory_budget_used_bytes",
+        "Cached blocks, write buffers and rows in memory.",
+        (stats.block_cache_bytes + stats.row_bytes) as f64,
+    );
+    families.gauge("haypile_row_cache_bytes", "Rows in memory.", stats.row_bytes as f64);
+    for (name, help, value) in [
+        ("sst_bytes", "Bytes of tables on disk.", stats.sst_bytes),
+        ("memtable_bytes", "Bytes in memtables.", stats.memtable_bytes),
+        (
+            "pending_compaction_bytes",
+            "Bytes that wait for compaction.",
+            stats.pending_compaction_bytes,
+        ),
+        ("running_compactions", "Compactions at work.", stats.running_compactions),
+        ("running_flushes", "Flushes at work.", stats.running_flushes),
+        ("level0_files", "Files in level 0.", stats.level0_files),
+        (
+            "estimated_keys",
+            "Rows, elements and expiry entries, estimated.",
+            stats.estimated_keys,
+        ),
+        (
+            "block_cache_bytes",
+            "Cached blocks and write buffers.",
+            stats.block_cache_bytes,
+        ),
+        ("write_buffer_bytes", "Write buffers.", stats.write_buffer_bytes),
+    ] {
+        families.gauge(&format!("haypile_rocksdb_{name}"), help, value as f64);
+    }
+}

@@ -1,0 +1,118 @@
+//! What the operating system says of this process and the machine.
+
+use std::fs;
+
+/// Resident memory of this process, bytes; 0 if the system does not say.
+pub fn resident_bytes() -> u64 {
+    kilobytes("/proc/self/status", "VmRSS:").unwrap_or(0)
+}
+
+/// The most memory that was ever resident, bytes; 0 if the system does not say.
+pub fn resident_peak_bytes() -> u64 {
+    kilobytes("/proc/self/status", "VmHWM:").unwrap_or(0)
+}
+
+/// Memory of the machine, bytes; `None` if the system does not say.
+pub fn machine_total_bytes() -> Option<u64> {
+    kilobytes("/proc/meminfo", "MemTotal:")
+}
+
+/// The number of a line such as `MemTotal:  24684084 kB`, in bytes.
+fn kilobytes(path: &str, label: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find(|line| line.starts_with(label))?;
+    let number: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(number << 10)
+}
+
+/// Processor time, seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CpuTimes {
+    /// In this process' own code.
+    pub user: f64,
+    /// In the kernel on its behalf.
+    pub system: f64,
+}
+
+/// Processor time of this process since it started, all threads together.
+pub fn cpu_times() -> CpuTimes {
+    usage(libc::RUSAGE_SELF)
+}
+
+/// Processor time of the calling thread.
+pub fn thread_cpu_times() -> CpuTimes {
+    usage(libc::RUSAGE_THREAD)
+}
+
+fn usage(who: libc::c_int) -> CpuTimes {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is to a struct of the type that the call fills in; all bits zero are a valid value of it.
+    let usage = unsafe {
+        libc::getrusage(who, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    CpuTimes {
+        user: seconds(usage.ru_utime),
+        system: seconds(usage.ru_stime),
+    }
+}
+
+/// `Linux 6.1.0 x86_64`.
+pub fn os() -> String {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("Linux {} {}", release.trim(), std::env::consts::ARCH)
+}
+
+/// Gives memory that the allocator has kept for reuse back to the system; false if it does not do so on demand.
+pub fn purge_allocator() -> bool {
+    /// jemalloc's number for "all arenas", `MALLCTL_ARENAS_ALL`.
+    const PURGE_ALL: &std::ffi::CStr = c"arena.4096.purge";
+    // SAFETY: the name ends with a zero byte, and this control takes and gives nothing, so all pointers are null.
+    let code = unsafe {
+        tikv_jemalloc_sys::mallctl(
+            PURGE_ALL.as_ptr(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            0,
+        )
+    };
+    code == 0
+}
+
+/// Raises the limit of open files to what the system allows, if `files` are more than it is; gives the limit then.
+pub fn raise_open_files(files: u64) -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let now = getrlimit(Resource::Nofile);
+    let soft = now.current.unwrap_or(u64::MAX);
+    if soft >= files {
+        return soft;
+    }
+    let wanted = now.maximum.map_or(files, |hard| hard.min(files));
+    let raised = Rlimit {
+        current: Some(wanted),
+        maximum: now.maximum,
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => wanted,
+        Err(_) => soft,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_answers() {
+        assert!(resident_bytes() > 1 << 20);
+        assert!(resident_peak_bytes() >= 1 << 20);
+        assert!(machine_total_bytes().is_some_and(|bytes| bytes > 64 << 20));
+        assert!(os().starts_with("Linux "));
+        assert!(cpu_times().user >= 0.0);
+        assert!(raise_open_files(16) >= 16);
+        // Not with the test's allocator, which is the system's.
+        purge_allocator();
+    }
+}
