@@ -125,6 +125,7 @@ def main():
 
 
 if __name__ == "__main__":
+    server.end_in_order_on_sigterm()
     try:
         sys.exit(main())
     except (server.ServerError, OSError) as problem:

@@ -29,6 +29,15 @@ def command_template(redis=False):
     return os.environ.get("HAYPILE_SERVER_CMD", HAYPILE)
 
 
+def end_in_order_on_sigterm():
+    """Lets SIGTERM end this script as ctrl-c does, so that what it has started is stopped."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+
+
 def free_port():
     """A port on loopback that nobody uses at the moment."""
     with socket.socket() as s:

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 
 import expect
 import server
@@ -30,6 +31,9 @@ HANGS_MAX = 8
 # How often a runner is started that finds its port in use, which it says at the beginning of its output.
 PORT_ATTEMPTS = 5
 OUTPUT_HEAD = 200
+# The runners at work, each the leader of its process group, so that an interrupted run can end them.
+RUNNING = set()
+INTERRUPTED = threading.Event()
 # Details of a failure that are shown, in lines.
 DETAIL_LINES_MAX = 6
 
@@ -102,20 +106,27 @@ def run_suite(suite, argv, limit_s):
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+    RUNNING.add(process.pid)
     try:
         output, _ = process.communicate(timeout=limit_s)
         timed_out = False
     except subprocess.TimeoutExpired:
         timed_out = True
     finally:
+        RUNNING.discard(process.pid)
         # The runner starts a client of its own, which outlives it after an exception.
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        kill_group(process.pid)
     if timed_out:
         output, _ = process.communicate()
     return output.decode("utf-8", "replace"), timed_out
+
+
+def kill_group(pid):
+    """Kills what is left of a runner's process group."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def run_unit(suite, template, unit, mode, plan, extra):
@@ -145,7 +156,7 @@ def run_unit(suite, template, unit, mode, plan, extra):
             died = target.died()
             if died is not None:
                 result.notes.append(f"the server ended with {died}:\n{target.log_tail()}")
-        if hung is None or hung in skips or len(result.hung) >= HANGS_MAX:
+        if INTERRUPTED.is_set() or hung is None or hung in skips or len(result.hung) >= HANGS_MAX:
             break
         result.hung.append(hung)
         skips.append(hung)
@@ -245,6 +256,8 @@ def main():
     jobs = [(unit, mode) for unit in chosen_units(plan, args.unit, args.later) for mode in modes]
 
     def run(job):
+        if INTERRUPTED.is_set():
+            raise KeyboardInterrupt
         unit, mode = job
         result = run_unit(suite, template, unit, mode, plan, extra)
         counts = result.counts
@@ -258,7 +271,13 @@ def main():
     try:
         # Threads only wait; each has a server of its own.
         with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-            results = list(pool.map(run, jobs))
+            try:
+                results = list(pool.map(run, jobs))
+            except BaseException:
+                INTERRUPTED.set()
+                for pid in list(RUNNING):
+                    kill_group(pid)
+                raise
         passed, known, unexpected = report(results, plan, args.verbose)
     finally:
         shutil.rmtree(suite, ignore_errors=True)
@@ -268,6 +287,7 @@ def main():
 
 
 if __name__ == "__main__":
+    server.end_in_order_on_sigterm()
     try:
         sys.exit(main())
     except (server.ServerError, OSError) as problem:

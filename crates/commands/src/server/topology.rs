@@ -115,4 +115,34 @@ pub(super) const COMMANDS: &[Spec] = &[
         ],
         ..CONTAINER
     },
+    Spec {
+        name: "function",
+        summary: "A container for function commands; there are no functions.",
+        since: "7.0.0",
+        subcommands: &[
+            Spec {
+                name: "flush",
+                summary: "Deletes all libraries and functions: there are none.",
+                since: "7.0.0",
+                arity: -2,
+                syntax: "[ASYNC|SYNC]",
+                flags: Flags::NOSCRIPT,
+                ..SERVER
+            },
+            Spec {
+                name: "list",
+                summary: "Returns information about all libraries: none.",
+                since: "7.0.0",
+                arity: -2,
+                flags: Flags::NOSCRIPT,
+                ..SERVER
+            },
+            Spec {
+                summary: "Returns helpful text about the subcommands of FUNCTION.",
+                since: "7.0.0",
+                ..HELP
+            },
+        ],
+        ..CONTAINER
+    },
 ];

@@ -17,6 +17,8 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("asking", no_cluster),
     ("module|list", module_list),
     ("acl|whoami", whoami),
+    ("function|flush", function_flush),
+    ("function|list", module_list),
 ];
 
 fn role(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
@@ -44,6 +46,12 @@ fn failover(_: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 
 fn no_cluster(_: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     Err(CommandError::reply("ERR This instance has cluster support disabled"))
+}
+
+/// There is nothing to delete: scripts and functions are for a later version.
+fn function_flush(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    cx.reply.ok();
+    Ok(())
 }
 
 fn module_list(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
