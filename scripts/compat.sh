@@ -15,8 +15,9 @@ cd "$(dirname "$0")/.."
 cache=${HAYPILE_CACHE:-$HOME/.cache/haypile}
 redis_version=7.0.15
 redis_sha256=4b1dc4ee6d622a09fff9c6777191209750fb5e5a725ef78ea012d6eef4c22982
-# Where the source comes from when this machine's own package sources have another version.
-debian_mirror=${HAYPILE_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# A mirror of Debian to take the source from when this machine's own package sources have another version; none is
+# built in.
+debian_mirror=${HAYPILE_DEBIAN_MIRROR:-}
 debian_release=bookworm
 redis_py_version=5.2.1
 redis_py_sha256=16f2e22dff21d5125e8481515e386711a34cbec50f0e44413dd7d9c060a54e0f
@@ -77,7 +78,7 @@ fetch_redis() {
         echo "compat: fetching the source of Redis $redis_version"
         mkdir -p "$folder"
         work=$(mktemp -d)
-        for from in own mirror; do
+        for from in own ${debian_mirror:+mirror}; do
             (download_redis "$from" "$work/$from") >"$work/$from.log" 2>&1 || true
             if has_sha256 "$work/$from/$name" "$redis_sha256"; then
                 mv "$work/$from/$name" "$folder/$name"

@@ -160,7 +160,7 @@ mod tests {
     use crate::table;
 
     fn shown(line: &str) -> String {
-        let request = Request::from_args(&line.split(' ').collect::<Vec<_>>());
+        let request = Request::from_args(line.split(' '));
         let known = table::lookup(&request).unwrap();
         let keys = with_access(&known.full_name, known.spec, &request);
         let one =

@@ -16,7 +16,6 @@ struct Waiting {
 }
 
 impl BlockedTable {
-
     pub(crate) fn len(&self) -> usize {
         self.tasks.len()
     }

@@ -2,7 +2,7 @@
 //! a full disk and its end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ const SPACE_TICKS: u64 = 10;
 pub struct Maintenance {
     stop: Arc<(Mutex<bool>, Condvar)>,
     expire: Arc<AtomicBool>,
+    /// Milliseconds since the epoch until which no key is removed.
+    held_until_ms: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -37,6 +39,7 @@ impl Maintenance {
     pub fn start(partition: &Partition) -> Result<Maintenance, PartitionError> {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let expire = Arc::new(AtomicBool::new(true));
+        let held_until_ms = Arc::new(AtomicU64::new(0));
         let mut state = State {
             shared: partition.shared.clone(),
             flushes: 0,
@@ -44,7 +47,7 @@ impl Maintenance {
             persisted: Position::ZERO,
             logged_bytes_then: 0,
         };
-        let (stop_seen, expire_seen) = (stop.clone(), expire.clone());
+        let (stop_seen, expire_seen, held_seen) = (stop.clone(), expire.clone(), held_until_ms.clone());
         let thread = std::thread::Builder::new()
             .name("maintenance".into())
             .spawn(move || {
@@ -57,7 +60,8 @@ impl Maintenance {
                         return;
                     }
                     drop(stopped);
-                    state.tick(expire_seen.load(Ordering::Relaxed));
+                    let held = state.shared.clock.now_ms() < held_seen.load(Ordering::Relaxed);
+                    state.tick(expire_seen.load(Ordering::Relaxed) && !held);
                 }
             })
             .map_err(|source| PartitionError::Io {
@@ -68,6 +72,7 @@ impl Maintenance {
         Ok(Maintenance {
             stop,
             expire,
+            held_until_ms,
             thread: Some(thread),
         })
     }
@@ -75,6 +80,15 @@ impl Maintenance {
     /// Turns the removal of expired keys off and on: `DEBUG SET-ACTIVE-EXPIRE`.
     pub fn set_active_expire(&self, on: bool) {
         self.expire.store(on, Ordering::Relaxed);
+    }
+
+    /// Removes no expired keys until then, in milliseconds since the epoch: nothing is written while clients are
+    /// paused. 0 ends that at once.
+    pub fn hold_expiry(&self, until_ms: u64) {
+        self.held_until_ms.store(until_ms, Ordering::Relaxed);
+        if until_ms == 0 {
+            self.stop.1.notify_all();
+        }
     }
 }
 

@@ -39,7 +39,11 @@ impl Worker {
                     }
                 }
             })
-            .map_err(|source| PartitionError::Io { verb: "start a thread for", path: name.into(), source })?;
+            .map_err(|source| PartitionError::Io {
+                verb: "start a thread for",
+                path: name.into(),
+                source,
+            })?;
         *self.thread.lock() = Some(thread);
         Ok(())
     }

@@ -26,7 +26,11 @@ fn open(dir: &Path, sync: SyncPolicy) -> (Partition, Recovery) {
     let options = Options {
         dir: dir.to_owned(),
         store: StoreOptions::default(),
-        oplog: haypile_oplog::Options { sync, segment_bytes: 1 << 20, ..Default::default() },
+        oplog: haypile_oplog::Options {
+            sync,
+            segment_bytes: 1 << 20,
+            ..Default::default()
+        },
         shared: SharedResources::new(16 << 20, 4 << 20),
         clock: Arc::new(SystemClock),
         random: Box::new(Counting(1)),
@@ -53,14 +57,31 @@ impl Lines {
         let (done, receiver) = channel();
         let lines = lines.iter().map(|l| (*l).to_owned()).collect();
         let client = NEXT_CLIENT.fetch_add(1, Ordering::Relaxed);
-        (Box::new(Lines { client, lines, transaction, reply: Reply::new(Version::Resp2), done }), receiver)
+        (
+            Box::new(Lines {
+                client,
+                lines,
+                transaction,
+                reply: Reply::new(Version::Resp2),
+                done,
+            }),
+            receiver,
+        )
     }
 }
 
 fn execute(turn: &mut Turn<'_>, line: &str, reply: &mut Reply) -> Result<(), CommandError> {
     let request = Request::from_args(line.split(' '));
     let command = table::resolve(&request)?;
-    turn.execute(Call { command, request: &request, reply, db: 0, tier: Tier::Disk, waits: false, may_block: true })
+    turn.execute(Call {
+        command,
+        request: &request,
+        reply,
+        db: 0,
+        tier: Tier::Disk,
+        waits: false,
+        may_block: true,
+    })
 }
 
 impl Task for Lines {
@@ -69,7 +90,12 @@ impl Task for Lines {
     }
 
     fn evaluate(&mut self, turn: &mut Turn<'_>) -> Step {
-        let Lines { lines, reply, transaction, .. } = self;
+        let Lines {
+            lines,
+            reply,
+            transaction,
+            ..
+        } = self;
         if *transaction {
             let _ = turn.transaction(|turn| lines.iter().try_for_each(|line| execute(turn, line, reply)));
             return Step::Done;
@@ -77,7 +103,12 @@ impl Task for Lines {
         for line in lines {
             match execute(turn, line, reply) {
                 Ok(()) => {}
-                Err(CommandError::Block(block)) => return Step::Blocked { db: 0, keys: block.keys },
+                Err(CommandError::Block(block)) => {
+                    return Step::Blocked {
+                        db: 0,
+                        keys: block.keys,
+                    };
+                }
                 Err(error) => reply.error(&error.to_string()),
             }
         }
@@ -104,8 +135,15 @@ fn read(partition: &Partition, line: &str) -> String {
     let request = Request::from_args(line.split(' '));
     let mut reply = Reply::new(Version::Resp2);
     let command = table::resolve(&request).unwrap();
-    let call =
-        Call { command, request: &request, reply: &mut reply, db: 0, tier: Tier::Disk, waits: false, may_block: false };
+    let call = Call {
+        command,
+        request: &request,
+        reply: &mut reply,
+        db: 0,
+        tier: Tier::Disk,
+        waits: false,
+        may_block: false,
+    };
     partition.read(call, &mut Counting(1)).unwrap();
     String::from_utf8_lossy(reply.buffer()).replace("\r\n", "|")
 }
@@ -143,7 +181,11 @@ fn a_transaction_that_fails_leaves_nothing() {
     done.recv().unwrap().unwrap();
     assert_eq!(read(&partition, "get a"), "$-1|");
     assert_eq!(read(&partition, "dbsize"), ":0|");
-    assert_eq!(partition.stats().position.index, 0, "an entry without effects is not logged");
+    assert_eq!(
+        partition.stats().position.index,
+        0,
+        "an entry without effects is not logged"
+    );
 }
 
 #[test]

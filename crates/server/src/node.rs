@@ -395,12 +395,14 @@ impl Node {
     pub fn pause(&self, until_ms: u64, writes_only: bool) {
         let writes_only = writes_only && !self.is_paused(false);
         self.pause.mode.store(u8::from(writes_only), Ordering::Relaxed);
-        self.pause.until_ms.fetch_max(until_ms, Ordering::SeqCst);
+        let before = self.pause.until_ms.fetch_max(until_ms, Ordering::SeqCst);
+        self.maintenance.hold_expiry(until_ms.max(before));
     }
 
     /// Ends the pause.
     pub fn unpause(&self) {
         self.pause.until_ms.store(0, Ordering::SeqCst);
+        self.maintenance.hold_expiry(0);
         self.mailboxes.iter().for_each(|m| m.wake());
     }
 

@@ -167,7 +167,7 @@ mod tests {
         assert!(logged(&["set", &long])[1].ends_with("xx... (2 more bytes)"));
         let log = SlowLog::default();
         for i in 0..5 {
-            log.add(&Request::from_args(&["ping"]), i, 0, String::new(), Vec::new(), 3);
+            log.add(&Request::from_args(["ping"]), i, 0, String::new(), Vec::new(), 3);
         }
         assert_eq!(log.newest(10).iter().map(|e| e.id).collect::<Vec<_>>(), [4, 3, 2]);
         log.truncate(1);

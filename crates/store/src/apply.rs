@@ -36,7 +36,12 @@ pub(crate) struct Settler {
 
 impl Settler {
     pub(crate) fn new(settled: Position) -> Self {
-        Settler { batch: WriteBatch::default(), scratch: Vec::new(), settled, retry: Vec::new() }
+        Settler {
+            batch: WriteBatch::default(),
+            scratch: Vec::new(),
+            settled,
+            retry: Vec::new(),
+        }
     }
 }
 
@@ -59,7 +64,11 @@ impl Store {
     pub fn apply_oldest(&self, overlay: &mut Overlay, position: Position, clock: u64) -> Result<Applied, StoreError> {
         let mut published = self.published.lock();
         self.epoch.fetch_add(1, Ordering::SeqCst);
-        let mut changes = Changes { store: self, published: &mut published, remapped: false };
+        let mut changes = Changes {
+            store: self,
+            published: &mut published,
+            remapped: false,
+        };
         if let Some(turn) = overlay.oldest() {
             match turn.pending() {
                 Pending::Latest(writes) => {
@@ -91,7 +100,11 @@ impl Store {
     pub fn replay(&self, payloads: &[u8], position: Position, clock: u64) -> Result<Applied, StoreError> {
         let mut published = self.published.lock();
         self.epoch.fetch_add(1, Ordering::SeqCst);
-        let mut changes = Changes { store: self, published: &mut published, remapped: false };
+        let mut changes = Changes {
+            store: self,
+            published: &mut published,
+            remapped: false,
+        };
         for effect in Effects::new(payloads) {
             changes.effect(effect?);
         }
@@ -121,7 +134,11 @@ impl Store {
             self.set_next_space(state.next_space);
         }
         self.epoch.fetch_add(1, Ordering::SeqCst);
-        Applied { remapped, dirty_rows: published.dirty.rows.len(), dirty_bytes: published.dirty.bytes }
+        Applied {
+            remapped,
+            dirty_rows: published.dirty.rows.len(),
+            dirty_bytes: published.dirty.bytes,
+        }
     }
 
     /// Writes everything that was published before the call to RocksDB, as one batch with the state after it.
@@ -139,7 +156,9 @@ impl Store {
         drop(published);
         rows::sort(&mut taken);
         settler.retry.push((taken, generation));
-        let Settler { batch, scratch, retry, .. } = &mut *settler;
+        let Settler {
+            batch, scratch, retry, ..
+        } = &mut *settler;
         batch.clear();
         let mut open: Option<(SpaceId, Arc<Space>)> = None;
         for dirty in retry.iter().flat_map(|(rows, _)| rows) {
@@ -160,7 +179,9 @@ impl Store {
         batch.put_cf(&default, STATE_KEY, &scratch);
         let mut options = WriteOptions::default();
         options.disable_wal(true);
-        self.db.write_opt(batch, &options).map_err(StoreError::rocks("write to"))?;
+        self.db
+            .write_opt(batch, &options)
+            .map_err(StoreError::rocks("write to"))?;
         batch.clear();
         for (rows, generation) in retry.drain(..) {
             self.rows.mark_clean(&rows, generation);
@@ -177,11 +198,13 @@ impl Store {
         for cf in Cf::ALL {
             let name = cf.name_in(id);
             if self.db.cf_handle(&name).is_none() {
-                self.db.create_cf(&name, &self.cf_options(cf, id)).map_err(StoreError::rocks("extend"))?;
+                self.db
+                    .create_cf(&name, &self.cf_options(cf, id))
+                    .map_err(StoreError::rocks("extend"))?;
             }
         }
-        let open = Space::open(&self.db, id)
-            .ok_or_else(|| StoreError::Corrupt(format!("keyspace {id} cannot be opened")))?;
+        let open =
+            Space::open(&self.db, id).ok_or_else(|| StoreError::Corrupt(format!("keyspace {id} cannot be opened")))?;
         let open = Arc::new(open);
         self.spaces.rcu(|spaces| {
             let mut changed = Spaces::clone(spaces);
@@ -201,7 +224,9 @@ struct Changes<'a> {
 
 impl Changes<'_> {
     fn row(&mut self, space: SpaceId, cf: Cf, key: &[u8], value: Option<&[u8]>) {
-        self.store.rows.publish(&mut self.published.dirty, space, cf, key, value);
+        self.store
+            .rows
+            .publish(&mut self.published.dirty, space, cf, key, value);
     }
 
     fn effect(&mut self, effect: Effect<'_>) {

@@ -44,12 +44,14 @@ type Ranges = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The last gap that starts at or before a key.
 fn floor<'g>(gaps: &'g Ranges, key: &[u8]) -> Option<(&'g Vec<u8>, &'g Vec<u8>)> {
-    gaps.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back()
+    gaps.range::<[u8], _>((Bound::Unbounded, Bound::Included(key)))
+        .next_back()
 }
 
 /// The last gap that starts before a key.
 fn below<'g>(gaps: &'g Ranges, key: &[u8]) -> Option<(&'g Vec<u8>, &'g Vec<u8>)> {
-    gaps.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(key))).next_back()
+    gaps.range::<[u8], _>((Bound::Unbounded, Bound::Excluded(key)))
+        .next_back()
 }
 
 impl Gaps {
@@ -109,7 +111,9 @@ impl Gaps {
             return;
         }
         let Some(collection) = collection_of(key) else { return };
-        let Some(gaps) = self.collections.get_mut(&(space, collection.into())) else { return };
+        let Some(gaps) = self.collections.get_mut(&(space, collection.into())) else {
+            return;
+        };
         let Some((from, until)) = floor(gaps, key) else { return };
         if &until[..] <= key {
             return;

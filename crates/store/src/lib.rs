@@ -42,7 +42,7 @@ pub use error::{ErrorKind, StoreError};
 pub use listener::Health;
 pub use options::{Compression, SharedResources, StoreOptions};
 pub use overlay::{EntryRange, Overlay, Savepoint};
-pub use scan::{Direction, Scan};
+pub use scan::{Direction, Item, Scan};
 pub use spaces::{Cf, Counts, SpaceId};
 pub use state::StoreState;
 pub use store::{Store, StoreStats};

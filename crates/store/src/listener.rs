@@ -57,7 +57,7 @@ impl EventListener for Listener {
 
     fn on_background_error(&self, _: DBBackgroundErrorReason, status: MutableStatus) {
         if let Err(error) = status.result() {
-            self.0.no_space.store(is_no_space(&error), Ordering::Release);
+            self.0.no_space.store(is_no_space(error), Ordering::Release);
             *self.0.cause.lock() = Some(error.to_string());
             self.0.failed.store(true, Ordering::Release);
         }

@@ -68,7 +68,12 @@ impl SharedResources {
         let cache = Cache::new_hyper_clock_cache_opts(&HyperClockCacheOptions::new(budget_bytes - row_bytes, 0));
         let write_buffers =
             WriteBufferManager::new_write_buffer_manager_with_cache(write_buffer_bytes, false, cache.clone());
-        SharedResources { cache, write_buffers, write_buffer_bytes, row_bytes }
+        SharedResources {
+            cache,
+            write_buffers,
+            write_buffer_bytes,
+            row_bytes,
+        }
     }
 
     /// Bytes in use: cached blocks and write buffers.

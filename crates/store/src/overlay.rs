@@ -117,7 +117,10 @@ impl Overlay {
 
     /// Opens a turn: entries that follow belong to it.
     pub fn begin_turn(&mut self) {
-        self.turns.push_back(Turn { mapping_before: self.mapping.clone(), ..Turn::default() });
+        self.turns.push_back(Turn {
+            mapping_before: self.mapping.clone(),
+            ..Turn::default()
+        });
     }
 
     /// Opens the entry that will have this log index.
@@ -565,19 +568,28 @@ impl<'a> PendingTurn<'a> {
     /// What else the turn does: for use with [`Pending::Latest`].
     pub(crate) fn counts_and_maps(&self) -> impl Iterator<Item = effects::Effect<'a>> {
         let turn = self.turn;
-        let counts =
-            turn.counts.iter().map(|&(space, keys, expires)| effects::Effect::Count { space, keys, expires });
+        let counts = turn
+            .counts
+            .iter()
+            .map(|&(space, keys, expires)| effects::Effect::Count { space, keys, expires });
         let ops = if turn.maps { &turn.ops[..] } else { &[] };
-        let maps = effects::Effects::new(ops).flatten().filter(|e| matches!(e, effects::Effect::Map { .. }));
+        let maps = effects::Effects::new(ops)
+            .flatten()
+            .filter(|e| matches!(e, effects::Effect::Map { .. }));
         counts.chain(maps)
     }
 }
 
 /// Pending writes in key order; `None` as a value is a deletion.
-pub(crate) struct PendingRange<'a>(Option<(&'a Overlay, btree_map::Range<'a, Box<[u8]>, Place>)>);
+pub(crate) struct PendingRange<'a>(Option<(&'a Overlay, Places<'a>)>);
+
+type Places<'a> = btree_map::Range<'a, Box<[u8]>, Place>;
 
 /// Bytes that an ordered key has before the key itself: keyspace and column family.
 const ORDERED_PREFIX: usize = 5;
+
+/// A key, and its value or `None` for a deletion.
+pub(crate) type PendingItem<'a> = (&'a [u8], Option<&'a [u8]>);
 
 impl<'a> PendingRange<'a> {
     /// A range in which nothing is pending.
@@ -585,7 +597,7 @@ impl<'a> PendingRange<'a> {
         PendingRange(None)
     }
 
-    pub(crate) fn next(&mut self, forward: bool) -> Option<(&'a [u8], Option<&'a [u8]>)> {
+    pub(crate) fn next(&mut self, forward: bool) -> Option<PendingItem<'a>> {
         let (overlay, range) = self.0.as_mut()?;
         let (key, place) = if forward { range.next()? } else { range.next_back()? };
         let value = place.value.as_ref().map(|v| overlay.bytes(place.turn, v));

@@ -157,7 +157,10 @@ impl RowTable {
                 let value = entry.row.as_ref().filter(|row| !row.deleted);
                 Found::Hit(value.map(|row| (row.bytes.clone(), row.value_at())))
             }
-            None => Found::Miss(Ticket { hash, writes: shard.writes }),
+            None => Found::Miss(Ticket {
+                hash,
+                writes: shard.writes,
+            }),
         }
     }
 
@@ -166,13 +169,25 @@ impl RowTable {
         if self.shard_bytes_max == 0 || key.len() + value.len() > CACHED_BYTES_MAX {
             return;
         }
-        let row = make_row(&mut Vec::with_capacity(IDENT + key.len() + value.len()), space, cf, key, Some(value));
+        let row = make_row(
+            &mut Vec::with_capacity(IDENT + key.len() + value.len()),
+            space,
+            cf,
+            key,
+            Some(value),
+        );
         let mut shard = self.shard(ticket.hash).lock();
         if shard.writes != ticket.writes || shard.find(ticket.hash, space, cf, key).is_some() {
             return;
         }
         self.bytes.fetch_add(row.len() + ROW_OVERHEAD, Ordering::Relaxed);
-        shard.insert(Entry { row: Some(row), hash: ticket.hash, dirty: 0, place: 0, referenced: false });
+        shard.insert(Entry {
+            row: Some(row),
+            hash: ticket.hash,
+            dirty: 0,
+            place: 0,
+            referenced: false,
+        });
         self.evict(&mut shard);
     }
 
@@ -206,8 +221,13 @@ impl RowTable {
                 at
             }
             None => {
-                let entry =
-                    Entry { row: Some(row.clone()), hash, dirty: list.generation, place, referenced: false };
+                let entry = Entry {
+                    row: Some(row.clone()),
+                    hash,
+                    dirty: list.generation,
+                    place,
+                    referenced: false,
+                };
                 self.bytes.fetch_add(row.len() + ROW_OVERHEAD, Ordering::Relaxed);
                 let at = shard.insert(entry);
                 self.evict(&mut shard);
@@ -216,7 +236,12 @@ impl RowTable {
         };
         drop(shard);
         let front = front(row.order());
-        list.rows.push(Dirty { row, front, hash, entry: at });
+        list.rows.push(Dirty {
+            row,
+            front,
+            hash,
+            entry: at,
+        });
     }
 
     /// Takes the dirty rows to write them to RocksDB; what is published from now on goes to a new list.
@@ -297,7 +322,10 @@ impl Shard {
         let found = self.table.find(hash, |&at| {
             let entry = &self.entries[at as usize];
             entry.hash == hash
-                && entry.row.as_ref().is_some_and(|row| row.key() == key && row.space() == space && row.cf() == cf)
+                && entry
+                    .row
+                    .as_ref()
+                    .is_some_and(|row| row.key() == key && row.space() == space && row.cf() == cf)
         });
         found.copied()
     }
@@ -327,7 +355,11 @@ fn make_row(scratch: &mut Vec<u8>, space: SpaceId, cf: Cf, key: &[u8], value: Op
     scratch.push(cf as u8);
     scratch.extend_from_slice(key);
     scratch.extend_from_slice(value.unwrap_or_default());
-    Row { bytes: Arc::from(&scratch[..]), key_len: key.len() as u32, deleted: value.is_none() }
+    Row {
+        bytes: Arc::from(&scratch[..]),
+        key_len: key.len() as u32,
+        deleted: value.is_none(),
+    }
 }
 
 fn front(order: &[u8]) -> u128 {

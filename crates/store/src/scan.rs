@@ -5,7 +5,7 @@ use rocksdb::DBRawIteratorWithThreadMode;
 use rocksdb::perf::{PerfMetric, PerfStatsLevel, set_perf_stats, with_thread_local};
 
 use crate::gaps::{Gaps, WORTH_LEARNING, collection_of};
-use crate::overlay::PendingRange;
+use crate::overlay::{PendingItem, PendingRange};
 use crate::{SpaceId, StoreError};
 
 /// Which way a range is read.
@@ -23,12 +23,15 @@ type RocksIterator<'a> = DBRawIteratorWithThreadMode<'a, rocksdb::DB>;
 pub struct Scan<'a> {
     rocks: Option<RocksIterator<'a>>,
     pending: PendingRange<'a>,
-    head: Option<(&'a [u8], Option<&'a [u8]>)>,
+    head: Option<PendingItem<'a>>,
     direction: Direction,
     last: Taken,
     /// Until the first item is found, what that may teach.
     lesson: Option<Lesson<'a>>,
 }
+
+/// A key and its value.
+pub type Item<'s> = (&'s [u8], &'s [u8]);
 
 /// From where the last item came, and so what has to move before the next.
 #[derive(Clone, Copy)]
@@ -106,12 +109,19 @@ impl<'a> Scan<'a> {
             }
         }
         let head = pending.next(direction == Direction::Forward);
-        Scan { rocks, pending, head, direction, last: Taken::Nothing, lesson }
+        Scan {
+            rocks,
+            pending,
+            head,
+            direction,
+            last: Taken::Nothing,
+            lesson,
+        }
     }
 
     /// The next key and value; `None` at the end of the range.
     #[allow(clippy::should_implement_trait)] // lends from itself, which Iterator cannot express
-    pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, StoreError> {
+    pub fn next(&mut self) -> Result<Option<Item<'_>>, StoreError> {
         self.advance()?;
         let item = match self.last {
             Taken::Nothing => None,

@@ -68,11 +68,11 @@ impl Space {
             let handle = db.cf_handle(&cf.name_in(id))?;
             // SAFETY: the lifetime is a marker only. `Store` drops all spaces before its `DB`, and hands out
             // nothing that holds a handle for longer than a borrow of the store.
-            Some(unsafe {
-                std::mem::transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle)
-            })
+            Some(unsafe { std::mem::transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle) })
         };
-        Some(Space { cfs: [handle(Cf::Meta)?, handle(Cf::Data)?, handle(Cf::Expiry)?] })
+        Some(Space {
+            cfs: [handle(Cf::Meta)?, handle(Cf::Data)?, handle(Cf::Expiry)?],
+        })
     }
 
     pub(crate) fn cf(&self, cf: Cf) -> &Arc<BoundColumnFamily<'static>> {

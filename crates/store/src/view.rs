@@ -2,8 +2,8 @@ use arc_swap::Guard;
 use rocksdb::{ReadOptions, SnapshotWithThreadMode};
 use std::sync::Arc;
 
-use crate::rows::Found;
 use crate::overlay::PendingRange;
+use crate::rows::Found;
 use crate::scan::Lesson;
 use crate::spaces::Spaces;
 use crate::{Cf, Counts, Direction, Overlay, Scan, SpaceId, Store, StoreError, Value};
@@ -51,7 +51,12 @@ impl<'a> View<'a> {
         // reads as it was.
         let spaces = store.spaces();
         let snapshot = snapshot.then(|| store.db().snapshot());
-        Ok(View { store, spaces, tier, mode: Mode::Read { snapshot } })
+        Ok(View {
+            store,
+            spaces,
+            tier,
+            mode: Mode::Read { snapshot },
+        })
     }
 
     /// A view for evaluating the open entry of `overlay`.
@@ -105,8 +110,13 @@ impl<'a> View<'a> {
         {
             return Ok(pending.map(|value| Value::Owned(value.into())));
         }
-        if let Mode::Read { snapshot: Some(snapshot) } = &self.mode {
-            let Some(open) = self.spaces.get(space) else { return Ok(None) };
+        if let Mode::Read {
+            snapshot: Some(snapshot),
+        } = &self.mode
+        {
+            let Some(open) = self.spaces.get(space) else {
+                return Ok(None);
+            };
             let mut options = self.store.read_options(self.tier);
             options.set_snapshot(snapshot);
             let got = self.store.db().get_pinned_cf_opt(open.cf(cf), key, &options);
@@ -120,7 +130,11 @@ impl<'a> View<'a> {
         let spaces = self.store.spaces();
         let Some(open) = spaces.get(space) else { return Ok(None) };
         let options = self.store.point_options(self.tier);
-        let got = self.store.db().get_pinned_cf_opt(open.cf(cf), key, options).map_err(StoreError::rocks("read"))?;
+        let got = self
+            .store
+            .db()
+            .get_pinned_cf_opt(open.cf(cf), key, options)
+            .map_err(StoreError::rocks("read"))?;
         if let Some(value) = &got {
             self.store.rows.fill(ticket, space, cf, key, value);
         }
@@ -163,7 +177,10 @@ impl<'a> View<'a> {
         if let Some(upper) = upper {
             options.set_iterate_upper_bound(upper);
         }
-        if let Mode::Read { snapshot: Some(snapshot) } = &self.mode {
+        if let Mode::Read {
+            snapshot: Some(snapshot),
+        } = &self.mode
+        {
             options.set_snapshot(snapshot);
         }
         let open = self.spaces.get(space);

@@ -88,7 +88,11 @@ impl World {
     /// The collection's row: without it compactions would collect its elements.
     fn put_row(view: &mut View<'_>) {
         let mut row = Vec::new();
-        Header { kind: Kind::Hash, expire_at: None }.write(&mut row);
+        Header {
+            kind: Kind::Hash,
+            expire_at: None,
+        }
+        .write(&mut row);
         row.extend_from_slice(&7u64.to_be_bytes());
         let space = view.space(0);
         view.put(space, Cf::Meta, &meta_key(b"q"), &row).unwrap();
@@ -97,7 +101,11 @@ impl World {
     fn entry(&mut self, keep: bool, body: impl FnOnce(&mut View<'_>)) {
         self.overlay.begin_entry(self.index + 1);
         let savepoint = self.overlay.savepoint();
-        body(&mut View::writing(self.store.as_ref().unwrap(), &mut self.overlay, Tier::Disk));
+        body(&mut View::writing(
+            self.store.as_ref().unwrap(),
+            &mut self.overlay,
+            Tier::Disk,
+        ));
         if !keep {
             self.overlay.rollback(savepoint);
         }
@@ -128,7 +136,9 @@ impl World {
         }
         let index = self.pending.remove(0);
         let store = self.store.as_ref().unwrap();
-        store.apply_oldest(&mut self.overlay, Position::new(1, index), 0).unwrap();
+        store
+            .apply_oldest(&mut self.overlay, Position::new(1, index), 0)
+            .unwrap();
         store.drop_unmapped().unwrap();
         self.published = self.after_turn.remove(0);
     }
@@ -209,7 +219,9 @@ fn all(view: &mut View<'_>, direction: Direction) -> Model {
     while let Some((key, value)) = scan.next().unwrap() {
         found.push((key.to_vec(), value.to_vec()));
     }
-    let sorted = found.windows(2).all(|w| (w[0].0 < w[1].0) == (direction == Direction::Forward));
+    let sorted = found
+        .windows(2)
+        .all(|w| (w[0].0 < w[1].0) == (direction == Direction::Forward));
     assert!(sorted, "out of order: {found:?}");
     found.into_iter().collect()
 }

@@ -183,7 +183,9 @@ fn pop_first<'k>(
     count: Option<u64>,
 ) -> Result<bool, CommandError> {
     for key in keys {
-        let Some(mut zset) = cx.source(key, Kind::Zset)? else { continue };
+        let Some(mut zset) = cx.source(key, Kind::Zset)? else {
+            continue;
+        };
         let popped = pop(cx, key, &mut zset, side, count.unwrap_or(1))?;
         match count {
             None => {

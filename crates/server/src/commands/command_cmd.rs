@@ -273,9 +273,12 @@ fn list(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     Ok(())
 }
 
+/// Indexes of keys, each with what is done to it.
+type KeysWithAccess = Vec<(usize, &'static [&'static str])>;
+
 /// The command that the arguments from the third on are, with its keys.
-fn keys_of(request: &Request) -> Result<(Request, Vec<(usize, &'static [&'static str])>), CommandError> {
-    let inner = Request::from_args(&request.iter().skip(2).collect::<Vec<_>>());
+fn keys_of(request: &Request) -> Result<(Request, KeysWithAccess), CommandError> {
+    let inner = Request::from_args(request.iter().skip(2).collect::<Vec<_>>());
     let known = table::lookup(&inner).map_err(|_| CommandError::reply("ERR Invalid command specified"))?;
     if matches!(known.spec.keys, haypile_commands::Keys::None) {
         return Err(CommandError::reply("ERR The command has no key arguments"));

@@ -58,7 +58,9 @@ pub(super) fn clients(facts: &Facts<'_>, lines: &mut Lines) {
         "client_recent_max_output_buffer",
         most(|c| c.output_bytes.load(Ordering::Relaxed)),
     );
-    lines.put("blocked_clients", facts.partition.blocked_clients);
+    // Who waits for the end of a pause counts too, as in Redis.
+    let paused = clients.iter().filter(|c| c.paused.load(Ordering::Relaxed)).count();
+    lines.put("blocked_clients", facts.partition.blocked_clients + paused);
     lines.zeros(&[
         "tracking_clients",
         "clients_in_timeout_table",

@@ -246,6 +246,6 @@ impl Conn {
             return false;
         }
         let since = *self.soft_since.get_or_insert(now);
-        now.duration_since(since).as_secs() >= u64::from(limit.soft_seconds)
+        now.duration_since(since).as_secs() >= limit.soft_seconds
     }
 }
