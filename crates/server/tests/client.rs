@@ -467,3 +467,22 @@ fn a_pause_of_all_holds_up_reads_and_ends_by_itself() {
     assert_eq!(asker.say("CLIENT PAUSE 0"), "OK");
     assert_eq!(reader.say("GET a"), "nil");
 }
+
+#[test]
+fn a_pause_holds_expired_keys_back_and_info_counts_who_waits() {
+    let server = Server::start(&[]);
+    let (mut asker, mut writer) = (server.client(), server.client());
+    let id = writer.id();
+    asker.send_lines(&["MULTI", "SET a 1 PX 1", "CLIENT PAUSE 1000000 WRITE", "EXEC"]);
+    assert_eq!(asker.hear_all(4)[3], "[OK, OK]");
+    writer.send_lines(&["SET b 1"]);
+    await_blocked(&mut asker, id);
+    assert!(asker.say("INFO clients").contains("blocked_clients:1\\r\\n"));
+    wait_until("the key's time is over", || asker.say("GET a") == "nil");
+    assert_eq!(asker.say("DBSIZE"), "1");
+    assert_eq!(asker.say("CLIENT UNPAUSE"), "OK");
+    assert_eq!(writer.hear(), "OK");
+    wait_until("the expired key is removed", || asker.say("DBSIZE") == "1");
+    assert_eq!(asker.say("GET b"), "\"1\"");
+    assert!(asker.say("INFO clients").contains("blocked_clients:0\\r\\n"));
+}
