@@ -126,7 +126,7 @@ pub(super) const COMMANDS: &[Spec] = &[
                 since: "7.0.0",
                 arity: -2,
                 syntax: "[ASYNC|SYNC]",
-                flags: Flags::NOSCRIPT,
+                flags: Flags::WRITE.or(Flags::NOSCRIPT),
                 ..SERVER
             },
             Spec {

@@ -18,13 +18,18 @@ impl Client {
     /// Connects to this port of the loopback interface.
     #[track_caller]
     pub fn connect(port: u16) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
-        stream.set_nodelay(true).unwrap();
-        Client {
+        Client::try_connect(port).expect("a connection")
+    }
+
+    /// As [`Client::connect`], for a server that may be gone.
+    pub fn try_connect(port: u16) -> io::Result<Client> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        Ok(Client {
             stream,
             decoder: Decoder::new(),
             input: BytesMut::new(),
-        }
+        })
     }
 
     /// Sends a command and gives its reply, or the first thing that arrives.
@@ -54,6 +59,13 @@ impl Client {
         let mut bytes = Vec::new();
         lines.iter().for_each(|line| encode(&mut bytes, &words(line)));
         self.send_raw(&bytes);
+    }
+
+    /// As [`Client::send_lines`], to a server that may be gone.
+    pub fn try_send_lines(&mut self, lines: &[&str]) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        lines.iter().for_each(|line| encode(&mut bytes, &words(line)));
+        self.stream.write_all(&bytes)
     }
 
     /// Sends bytes as they are.
@@ -151,7 +163,7 @@ impl Client {
 }
 
 /// Adds a command in the form that every client library sends.
-fn encode<A: AsRef<[u8]>>(bytes: &mut Vec<u8>, args: &[A]) {
+pub fn encode<A: AsRef<[u8]>>(bytes: &mut Vec<u8>, args: &[A]) {
     bytes.extend_from_slice(format!("*{}\r\n", args.len()).as_bytes());
     for arg in args {
         let arg = arg.as_ref();

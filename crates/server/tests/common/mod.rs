@@ -21,8 +21,8 @@ mod text;
 
 use std::time::{Duration, Instant};
 
-pub use client::Client;
-pub use server::Server;
+pub use client::{Client, encode};
+pub use server::{Refusal, Server};
 pub use text::{array, bulk, error, int, ok, text, words};
 
 pub use haypile_resp::client::Value;

@@ -1,8 +1,10 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Instant;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -11,8 +13,18 @@ use super::{Client, PATIENCE, wait_until};
 /// A running server of its own process. Killed when it is dropped, and its data removed.
 pub struct Server {
     args: Vec<String>,
+    open_files_max: Option<u32>,
     dir: TempDir,
     process: Option<Process>,
+}
+
+/// How a server refused to start.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Its exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to standard error.
+    pub errors: String,
 }
 
 struct Process {
@@ -26,13 +38,24 @@ impl Server {
     /// Starts the server with more arguments, as after `haypile server`, and waits until it is ready.
     #[track_caller]
     pub fn start(args: &[&str]) -> Server {
-        let mut server = Server {
-            args: args.iter().map(|a| a.to_string()).collect(),
-            dir: tempfile::tempdir().expect("a temporary directory"),
-            process: None,
-        };
+        let mut server = Server::stopped(args);
         server.start_again();
         server
+    }
+
+    /// A server that has not been started yet: [`Server::start_again`] does it, or [`Server::try_start_again`].
+    pub fn stopped(args: &[&str]) -> Server {
+        Server {
+            args: args.iter().map(|a| a.to_string()).collect(),
+            open_files_max: None,
+            dir: tempfile::tempdir().expect("a temporary directory"),
+            process: None,
+        }
+    }
+
+    /// Lets the next start have so many open files at most, as after `ulimit -n`.
+    pub fn set_open_files_max(&mut self, files: u32) {
+        self.open_files_max = Some(files);
     }
 
     /// Tries to start a server that is expected to refuse: gives its exit code and what it wrote to standard error.
@@ -48,8 +71,38 @@ impl Server {
     /// Starts a stopped or killed server again, on the same data and with the same arguments. Its port is another one.
     #[track_caller]
     pub fn start_again(&mut self) {
+        if let Err(refusal) = self.try_start_again() {
+            panic!("the server is not ready ({:?}): {}", refusal.code, refusal.errors);
+        }
+    }
+
+    /// As [`Server::start_again`], for a server that may refuse.
+    #[track_caller]
+    pub fn try_start_again(&mut self) -> Result<(), Refusal> {
         assert!(self.process.is_none(), "the server runs already");
-        self.process = Some(Process::start(command(self.dir.path(), self.args.iter())));
+        self.process = Some(Process::start(self.command())?);
+        Ok(())
+    }
+
+    /// Starts a stopped or killed server again and kills it after this time, wherever it is then. Gives what it has
+    /// written to standard error.
+    #[track_caller]
+    pub fn start_and_kill(&mut self, after: Duration) -> String {
+        assert!(self.process.is_none(), "the server runs already");
+        let mut child = self.command().spawn().expect("the binary");
+        std::thread::sleep(after);
+        // It may have ended by itself, which its errors tell.
+        let _ = child.kill();
+        let output = child.wait_with_output().expect("its end");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    fn command(&self) -> Command {
+        let command = command(self.dir.path(), self.args.iter());
+        match self.open_files_max {
+            None => command,
+            Some(files) => limited(&command, files),
+        }
     }
 
     /// Changes the arguments for the next start.
@@ -98,6 +151,12 @@ impl Server {
     /// Its data directory.
     pub fn dir(&self) -> PathBuf {
         self.dir.path().join("data")
+    }
+
+    /// Lets the data stay when this is dropped, for whoever looks into a failure; gives the directory.
+    pub fn keep_dir(&mut self) -> PathBuf {
+        self.dir.disable_cleanup(true);
+        self.dir()
     }
 
     /// True until it has ended, by itself or by [`Server::stop`] or [`Server::kill`].
@@ -170,13 +229,27 @@ fn command(dir: &Path, args: impl IntoIterator<Item = impl AsRef<str>>) -> Comma
     command
 }
 
+/// The same command by way of a shell that limits its open files.
+fn limited(command: &Command, open_files_max: u32) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .arg("-c")
+        .arg(format!("ulimit -n {open_files_max}; exec \"$0\" \"$@\""));
+    shell.arg(command.get_program()).args(command.get_args());
+    if let Some(dir) = command.get_current_dir() {
+        shell.current_dir(dir);
+    }
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    shell
+}
+
 impl Process {
     #[track_caller]
-    fn start(mut command: Command) -> Process {
+    fn start(mut command: Command) -> Result<Process, Refusal> {
         let mut child = command.spawn().expect("the binary");
         let log = Arc::new(Mutex::new(String::new()));
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        collect(BufReader::new(stderr), {
+        let errors = collect(BufReader::new(stderr), {
             let log = log.clone();
             move |line| log.lock().unwrap().push_str(line)
         });
@@ -193,20 +266,32 @@ impl Process {
         };
         let deadline = Instant::now() + PATIENCE;
         let line = banner.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-        process.banner = line.unwrap_or_else(|_| {
-            let state = process.child.try_wait();
-            panic!("the server is not ready ({state:?}): {}", process.log.lock().unwrap())
-        });
+        process.banner = match line {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("the server is not ready: {}", process.log.lock().unwrap())
+            }
+            // It has closed its standard output: it ends, and has written why.
+            Err(RecvTimeoutError::Disconnected) => {
+                let status = process.child.wait().expect("its end");
+                errors.join().expect("its errors");
+                let (code, errors) = (status.code(), process.log.lock().unwrap().clone());
+                return Err(Refusal { code, errors });
+            }
+        };
         let address = process.banner.split("listening on ").nth(1).unwrap_or_default();
         let end = address.find([',', ';']).unwrap_or(address.len());
         let port = address[..end].rsplit(':').next().and_then(|port| port.parse().ok());
         process.port = port.unwrap_or_else(|| panic!("no port in the banner: {}", process.banner));
-        process
+        Ok(process)
     }
 }
 
 /// Gives every line to `take`, on a thread of its own that ends with the pipe.
-fn collect(mut from: BufReader<impl Read + Send + 'static>, mut take: impl FnMut(&str) + Send + 'static) {
+fn collect(
+    mut from: BufReader<impl Read + Send + 'static>,
+    mut take: impl FnMut(&str) + Send + 'static,
+) -> JoinHandle<()> {
     let read = move || {
         let mut line = Vec::new();
         while from.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
@@ -217,7 +302,7 @@ fn collect(mut from: BufReader<impl Read + Send + 'static>, mut take: impl FnMut
     std::thread::Builder::new()
         .name("output".into())
         .spawn(read)
-        .expect("a thread");
+        .expect("a thread")
 }
 
 impl Drop for Process {
