@@ -53,6 +53,8 @@ pub struct Client {
     pub paused: AtomicBool,
     /// CLIENT NO-EVICT.
     pub no_evict: AtomicBool,
+    /// MONITOR.
+    pub monitors: AtomicBool,
     /// CLIENT NO-TOUCH.
     pub no_touch: AtomicBool,
     /// Its connection is to be closed.

@@ -17,6 +17,7 @@ pub mod job;
 pub mod latency;
 pub mod logging;
 pub mod metrics;
+pub mod monitor;
 pub mod node;
 pub mod pool;
 pub mod process;

@@ -24,6 +24,7 @@ use crate::http::{self, Http};
 use crate::io::{self, Mailbox};
 use crate::latency::LatencyMonitor;
 use crate::logging::LogControl;
+use crate::monitor::Monitors;
 use crate::pool::Pool;
 use crate::process;
 use crate::pubsub::{PubSub, Sort};
@@ -98,6 +99,8 @@ pub struct Node {
     pub saves: Saves,
     /// COMPACT.
     pub compaction: Compaction,
+    /// MONITOR.
+    pub monitors: Monitors,
     /// Events that took long.
     pub latency: LatencyMonitor,
     /// Rates.
@@ -279,6 +282,7 @@ impl Node {
             memory_budget: budget,
             saves: Saves::new(started_ms / 1000, recovery.position.index),
             compaction: Compaction::default(),
+            monitors: Monitors::default(),
             latency: LatencyMonitor::default(),
             sampler: Sampler::default(),
             http: Mutex::new(None),
@@ -375,6 +379,7 @@ impl Node {
     pub fn called(&self, known: &'static Known, request: &Request, micros: u64, client: &Client) {
         let values = self.config.load();
         self.stats.called(known.id, micros, values.latency_tracking);
+        self.monitors.show(known, request, client, || self.clock.now_us());
         let long_ms = values.latency_monitor_threshold;
         if long_ms > 0 && micros / 1000 >= long_ms {
             let fast = known.spec.flags.has(Flags::FAST);

@@ -102,7 +102,7 @@ impl SlowLog {
 }
 
 /// The arguments that hold a password: nobody who may read the log is to learn it.
-fn secrets(request: &Request) -> Vec<usize> {
+pub(crate) fn secrets(request: &Request) -> Vec<usize> {
     let is = |at: usize, word: &str| {
         request
             .get(at)

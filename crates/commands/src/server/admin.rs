@@ -74,6 +74,12 @@ pub(super) const COMMANDS: &[Spec] = &[
         ..OPERATOR
     },
     Spec {
+        name: "monitor",
+        summary: "Listens for all commands received by the server in real-time.",
+        flags: OPERATOR.flags,
+        ..SERVER
+    },
+    Spec {
         name: "wait",
         summary: "Blocks until as many replicas as asked for have acknowledged the preceding writes.",
         since: "3.0.0",

@@ -1,7 +1,7 @@
 //! Replication, cluster, modules, users: what a server that stands alone says of them.
 
 use super::{CONTAINER, HELP, LOADING_STALE, SERVER};
-use crate::{Flags, Group, Spec};
+use crate::{Flags, Group, Handler, Spec};
 
 const REPLICATION: Flags = Flags::ADMIN
     .or(Flags::NOSCRIPT)
@@ -14,6 +14,17 @@ const CLUSTER: Spec = Spec {
     flags: LOADING_STALE.or(Flags::FAST),
     ..SERVER
 };
+
+const fn about_cluster(name: &'static str, arity: i32, syntax: &'static str, summary: &'static str) -> Spec {
+    Spec {
+        name,
+        summary,
+        arity,
+        syntax,
+        flags: Flags::STALE,
+        ..CLUSTER
+    }
+}
 
 pub(super) const COMMANDS: &[Spec] = &[
     Spec {
@@ -52,9 +63,23 @@ pub(super) const COMMANDS: &[Spec] = &[
     Spec {
         name: "cluster",
         summary: "A container for Redis Cluster commands; not in this version.",
+        complexity: "Depends on the subcommand",
         arity: -2,
         flags: Flags::NONE,
-        syntax: "subcommand [arg [arg ...]]",
+        handler: Handler::Container,
+        subcommands: &[
+            about_cluster("info", 2, "", "Returns information about the state of a node."),
+            about_cluster("keyslot", 3, "key", "Returns the hash slot for a key."),
+            about_cluster("myid", 2, "", "Returns the ID of a node."),
+            about_cluster("nodes", 2, "", "Returns the cluster configuration for a node."),
+            about_cluster("shards", 2, "", "Returns the mapping of cluster slots to shards."),
+            about_cluster("slots", 2, "", "Returns the mapping of cluster slots to nodes."),
+            Spec {
+                summary: "Returns helpful text about the subcommands of CLUSTER.",
+                since: "5.0.0",
+                ..HELP
+            },
+        ],
         ..CLUSTER
     },
     Spec {

@@ -20,6 +20,7 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("time", time),
     ("lolwut", lolwut),
     ("wait", wait),
+    ("monitor", monitor),
 ];
 
 fn save(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
@@ -116,4 +117,15 @@ fn parse_timeout(arg: &[u8]) -> Result<u64, CommandError> {
     let timeout = haypile_resp::parse_i64(arg)
         .ok_or_else(|| CommandError::reply("ERR timeout is not an integer or out of range"))?;
     u64::try_from(timeout).map_err(|_| CommandError::reply("ERR timeout is negative"))
+}
+
+fn monitor(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    if !cx.may_block {
+        return Err(CommandError::reply(
+            "ERR MONITOR isn't allowed for DENY BLOCKING client",
+        ));
+    }
+    cx.reply.ok();
+    cx.node.monitors.add(cx.client);
+    Ok(())
 }

@@ -186,6 +186,7 @@ fn reset(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     transaction::end_multi(cx);
     transaction::unwatch_all(cx);
     pubsub::unsubscribe_all(cx);
+    cx.node.monitors.remove(cx.client);
     set_db(cx, 0);
     set_version(cx, Version::Resp2);
     cx.session.authenticated = cx.node.config.load().requirepass.is_empty();

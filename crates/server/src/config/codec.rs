@@ -252,6 +252,7 @@ impl Codec for Word {
 
     fn allowed(&self) -> String {
         match self.0 {
+            [""] => "empty".into(),
             [only] => (*only).into(),
             words => format!("one of {}", words.join(", ")),
         }

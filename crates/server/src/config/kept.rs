@@ -103,6 +103,7 @@ kept! {
     }
     /// Replication is not in this version.
     "Replication" {
+        "replicaof" | "slaveof", Word(&[""]), "", AtStart;
         "masterauth", Secret, "", RunTime;
         "masteruser", Text, "", RunTime;
         "replica-serve-stale-data" | "slave-serve-stale-data", YesNo, "yes", RunTime;

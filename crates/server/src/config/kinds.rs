@@ -331,6 +331,12 @@ impl Codec for SizeOrPercent {
         match (percent, parse_size(text)) {
             (Some(percent), _) if percent <= 100 => Ok(format!("{percent}%")),
             (None, Some(bytes)) => Ok(bytes.to_string()),
+            _ if text
+                .strip_suffix('%')
+                .is_some_and(|number| number.parse::<u64>().is_ok()) =>
+            {
+                Err("percentage argument must be less or equal to 100".into())
+            }
             _ => Err("argument must be a memory or percent value".into()),
         }
     }

@@ -32,6 +32,9 @@ pub use kinds::{BindAddress, BufferLimit, BufferLimits, NotifyFlags};
 pub(crate) use reference::summary;
 pub use reference::{markdown, sample};
 
+/// Keys that CONFIG GET gives only to those who know their names, as in Redis.
+const HIDDEN: [&str; 2] = ["key-load-delay", "rdb-key-save-delay"];
+
 /// The configuration of a running server.
 pub struct Config {
     values: ArcSwap<Values>,
@@ -128,7 +131,7 @@ impl Config {
                 continue;
             }
             let pattern = pattern.to_ascii_lowercase();
-            for key in all_keys() {
+            for key in all_keys().filter(|key| !HIDDEN.contains(&key.name)) {
                 for name in key.names().filter(|name| glob(&pattern, name.as_bytes())) {
                     add(name, key);
                 }

@@ -82,7 +82,10 @@ fn get_by_name_alias_and_pattern() {
         [("port".to_string(), "9221".to_string()), ("hz".into(), "10".into())]
     );
     let everything = config.get_matching(&[b"*"], glob);
-    assert_eq!(everything.len(), all_keys().flat_map(Key::names).count());
+    assert_eq!(everything.len() + 2, all_keys().flat_map(Key::names).count());
+    // Two that are for test suites only have to be asked for by name.
+    assert!(!everything.iter().any(|(name, _)| name == "key-load-delay"));
+    assert_eq!(get(&config, "key-load-delay"), "key-load-delay=0");
 }
 
 #[test]

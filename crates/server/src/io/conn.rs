@@ -235,6 +235,8 @@ impl Conn {
         let limits = &values.client_output_buffer_limit;
         let limit = if self.client.subscription_count() > 0 {
             limits.pubsub
+        } else if self.client.monitors.load(Ordering::Relaxed) {
+            limits.replica
         } else {
             limits.normal
         };

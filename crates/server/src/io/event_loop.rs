@@ -447,6 +447,7 @@ impl EventLoop {
             blocked: AtomicBool::new(false),
             paused: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
+            monitors: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             query_bytes: AtomicUsize::new(0),
@@ -464,6 +465,7 @@ impl EventLoop {
         // The socket closes with `conn` in any case.
         let _ = self.poll.registry().deregister(&mut conn.socket);
         node.clients.remove(conn.client.id);
+        node.monitors.remove(&conn.client);
         conn.client.killed.store(true, Ordering::Relaxed);
         match conn.job.take() {
             Some(job) => dispose(node, *job),

@@ -99,6 +99,7 @@ fn describe(cx: &ServerCx<'_, '_>, client: &Client, request: &Request, text: &mu
 fn flags(client: &Client) -> String {
     let set = |flag: &std::sync::atomic::AtomicBool| flag.load(Ordering::Relaxed);
     let letters = [
+        ('O', set(&client.monitors)),
         ('P', client.subscription_count() > 0),
         ('x', client.multi.load(Ordering::Relaxed) > 0),
         ('b', client.is_waiting()),

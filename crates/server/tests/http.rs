@@ -1,0 +1,99 @@
+//! The HTTP port.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use common::{Server, wait_until};
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// Status and body of the answer.
+fn get(port: u16, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a header");
+    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
+    (status.expect("a status"), body.to_owned())
+}
+
+#[test]
+fn metrics_are_shown() {
+    let port = free_port();
+    let mut server = Server::start(&["--http-port", &port.to_string()]);
+    assert!(
+        server.banner().contains(&format!("http port {port}")),
+        "{}",
+        server.banner()
+    );
+    let mut client = server.client();
+    client.send_lines(&["SET a 1", "GET a", "GET b", "LPUSH a x", "SELECT 3", "SET c 1 EX 1000"]);
+    client.hear_all(6);
+    let (status, body) = get(port, "/metrics");
+    assert_eq!(status, 200);
+    for line in [
+        "haypile_commands_total{command=\"get\"} 2",
+        "haypile_command_errors_total{command=\"lpush\",kind=\"failed\"} 1",
+        "haypile_command_duration_seconds_bucket{command=\"get\",le=\"+Inf\"} 2",
+        "haypile_command_duration_seconds_count{command=\"get\"} 2",
+        "haypile_error_replies_total{code=\"WRONGTYPE\"} 1",
+        "haypile_connected_clients 1",
+        "haypile_lookups_total{result=\"hit\"} 1",
+        "haypile_keys{db=\"0\"} 1",
+        "haypile_keys_with_expiry{db=\"3\"} 1",
+        "haypile_oplog_last_index 2",
+        "haypile_writes_refused 0",
+        "# TYPE haypile_oplog_sync_seconds_total counter",
+    ] {
+        assert!(body.lines().any(|l| l == line), "{line} is not in\n{body}");
+    }
+    for line in body.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').expect("a name and a value");
+        assert!(name.starts_with("haypile_") || name.starts_with("process_"), "{line}");
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+    }
+    assert_eq!(get(port, "/nonsense").0, 404);
+    assert!(server.stop().success());
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+}
+
+#[test]
+fn health_follows_the_writes() {
+    let port = free_port();
+    let server = Server::start(&["--http-port", &port.to_string()]);
+    let mut client = server.client();
+    assert_eq!(get(port, "/healthz"), (200, "ok\n".into()));
+    assert_eq!(client.say("CONFIG SET disk-free-min-bytes 1000000gb"), "OK");
+    wait_until("writes to be refused", || get(port, "/healthz").0 == 503);
+    assert!(get(port, "/healthz").1.contains("disk-free-min-bytes"));
+    assert!(client.say("SET a 1").starts_with("(error) MISCONF"));
+    assert_eq!(client.say("CONFIG SET disk-free-min-bytes 0"), "OK");
+    wait_until("writes to be accepted", || get(port, "/healthz").0 == 200);
+    assert_eq!(client.say("SET a 1"), "OK");
+}
+
+#[test]
+fn a_port_in_use_is_one_clear_line() {
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (code, errors) = Server::start_in_vain(&["--http-port", &port]);
+    assert_eq!(code, Some(1));
+    assert!(
+        errors.starts_with(&format!("haypile: cannot listen on 127.0.0.1:{port} (HTTP): ")),
+        "{errors}"
+    );
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+}
