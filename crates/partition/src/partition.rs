@@ -377,6 +377,14 @@ impl Partition {
     }
 }
 
+impl Drop for Partition {
+    /// Ends the threads, so that the directory is free afterwards. Nothing is saved: see [`Partition::close`].
+    fn drop(&mut self) {
+        self.shared.commits.worker.abandon();
+        self.shared.settling.abandon();
+    }
+}
+
 impl Shared {
     pub(crate) fn stats(&self, writer: &Writer) -> PartitionStats {
         let (syncer, counters) = (&self.syncer, &self.counters);

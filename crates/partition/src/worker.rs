@@ -21,6 +21,8 @@ struct Signal {
     wanted: Mutex<bool>,
     wake: Condvar,
     stop: AtomicBool,
+    /// Stop without working once more.
+    abandon: AtomicBool,
 }
 
 impl Worker {
@@ -32,7 +34,9 @@ impl Worker {
             .spawn(move || {
                 loop {
                     let go_on = signal.wait();
-                    let Some(shared) = shared.upgrade() else { return };
+                    let Some(shared) = shared.upgrade().filter(|_| !signal.abandon.load(Ordering::Acquire)) else {
+                        return;
+                    };
                     work(&shared);
                     if !go_on {
                         return;
@@ -52,6 +56,12 @@ impl Worker {
     pub(crate) fn wake(&self) {
         *self.signal.wanted.lock() = true;
         self.signal.wake.notify_one();
+    }
+
+    /// Ends the thread without letting it work once more.
+    pub(crate) fn abandon(&self) {
+        self.signal.abandon.store(true, Ordering::Release);
+        self.stop();
     }
 
     /// Ends the thread after it has done its work once more.
@@ -75,13 +85,5 @@ impl Signal {
         }
         *wanted = false;
         !self.stop.load(Ordering::Acquire)
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.signal.stop.store(true, Ordering::Release);
-        self.wake();
-        // Not joined: the last owner of the partition may be this thread.
     }
 }
