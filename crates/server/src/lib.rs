@@ -18,6 +18,7 @@ pub mod latency;
 pub mod logging;
 pub mod metrics;
 pub mod node;
+pub mod open_files;
 pub mod pool;
 pub mod process;
 pub mod pubsub;
