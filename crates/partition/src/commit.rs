@@ -39,7 +39,7 @@ impl Commits {
 /// The committing thread's work: sync, then publish what is durable.
 pub(crate) fn commit(shared: &Shared) {
     let unmapped = shared.commits.unmapped.swap(false, Ordering::AcqRel);
-    if !unmapped && shared.writer.lock().pending.is_empty() {
+    if !unmapped && shared.visit().pending.is_empty() {
         return;
     }
     match shared.syncer.sync() {

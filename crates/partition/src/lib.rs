@@ -24,6 +24,7 @@ mod open;
 mod partition;
 mod task;
 mod turn;
+mod visit;
 mod watch;
 mod worker;
 

@@ -25,13 +25,16 @@ const SETTLE_TICKS: u64 = 10;
 /// Ticks between two looks at the disk.
 const SPACE_TICKS: u64 = 10;
 
+/// Bytes beyond the log's reserve without which it would refuse the next segment at once.
+const LOG_BYTES_MORE: u64 = 2 << 20;
+
 /// The running maintenance of a partition; it ends when this is dropped.
 pub struct Maintenance {
     stop: Arc<(Mutex<bool>, Condvar)>,
     expire: Arc<AtomicBool>,
     /// Milliseconds since the epoch until which no key is removed.
     held_until_ms: Arc<AtomicU64>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Maintenance {
@@ -73,7 +76,7 @@ impl Maintenance {
             stop,
             expire,
             held_until_ms,
-            thread: Some(thread),
+            thread: Mutex::new(Some(thread)),
         })
     }
 
@@ -90,17 +93,22 @@ impl Maintenance {
             self.stop.1.notify_all();
         }
     }
-}
 
-impl Drop for Maintenance {
-    fn drop(&mut self) {
+    /// Ends it, before the partition is closed: nothing must be written after that.
+    pub fn stop(&self) {
         *self.stop.0.lock() = true;
         self.stop.1.notify_all();
-        if let Some(thread) = self.thread.take()
+        if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
         {
             tracing::error!("the maintenance thread has panicked");
         }
+    }
+}
+
+impl Drop for Maintenance {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
@@ -164,7 +172,7 @@ impl State {
     fn collect(&mut self) -> Result<(), PartitionError> {
         let persisted = self.shared.store.persisted()?;
         let now_ms = self.shared.clock.now_ms();
-        let mut writer = self.shared.writer.lock();
+        let mut writer = self.shared.visit();
         writer.oplog.collect(persisted.index, now_ms)?;
         let logged_bytes = writer.logged_bytes;
         drop(writer);
@@ -200,11 +208,15 @@ impl State {
                     true => CommitError::NoSpace(cause),
                     false => CommitError::Poisoned(cause),
                 });
-                if no_space {
+                if no_space && free.is_none_or(|free| free >= minimum + shared.store.resume_bytes()) {
                     self.resume();
                 }
             }
-            _ if shared.refusal_is_no_space() == Some(true) => self.resume(),
+            _ if shared.refusal_is_no_space() == Some(true) => {
+                if free.is_none_or(|free| free >= shared.log_free_bytes_min + LOG_BYTES_MORE) {
+                    self.resume();
+                }
+            }
             _ => {}
         }
     }

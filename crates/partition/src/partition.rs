@@ -45,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) stopping: AtomicBool,
     pub(crate) disk_free_bytes_min: AtomicU64,
     pub(crate) unflushed_log_bytes_max: u64,
+    pub(crate) log_free_bytes_min: u64,
     queue: Mutex<Vec<Box<dyn Task>>>,
     queued: AtomicUsize,
     /// Why writes are refused, if they are.
@@ -143,6 +144,7 @@ impl Partition {
             stopping: AtomicBool::new(false),
             disk_free_bytes_min: AtomicU64::new(options.disk_free_bytes_min),
             unflushed_log_bytes_max: options.unflushed_log_bytes_max,
+            log_free_bytes_min: options.oplog.free_bytes_min,
             queue: Mutex::new(Vec::new()),
             queued: AtomicUsize::new(0),
             refused: AtomicBool::new(false),
@@ -245,27 +247,20 @@ impl Partition {
     pub fn submit(&self, tasks: &mut Vec<Box<dyn Task>>) {
         let shared = &*self.shared;
         if let Some(writer) = shared.writer.try_lock() {
-            shared.run(writer, tasks);
+            shared.run(writer, tasks, true);
         } else {
             let mut queue = shared.queue.lock();
             queue.append(tasks);
             shared.queued.store(queue.len(), Ordering::SeqCst);
         }
-        // Who pushes while the turn is taken relies on its holder to look again after letting go; both sides look,
-        // so one of them sees the task.
-        while shared.queued.load(Ordering::SeqCst) > 0 {
-            let Some(writer) = shared.writer.try_lock() else { return };
-            shared.run(writer, tasks);
-        }
+        shared.run_queued(true);
     }
 
     /// Ends the wait of a blocked client: with an error, or as if its time were over. False if it does not wait.
     pub fn unblock(&self, client: u64, why: Option<CommandError>) -> bool {
-        let mut writer = self.shared.writer.lock();
-        let Some(mut task) = writer.blocked.remove(client) else {
+        let Some(mut task) = self.shared.visit().blocked.remove(client) else {
             return false;
         };
-        drop(writer);
         task.unblock(why);
         task.finish(Ok(()));
         true
@@ -273,7 +268,7 @@ impl Partition {
 
     /// Forgets a blocked client whose connection is gone.
     pub fn forget(&self, client: u64) -> Option<Box<dyn Task>> {
-        self.shared.writer.lock().blocked.remove(client)
+        self.shared.visit().blocked.remove(client)
     }
 
     /// Evaluates something of the server's own in a turn and waits until it is committed.
@@ -293,7 +288,7 @@ impl Partition {
 
     /// Figures. Not within a turn: see [`Turn::stats`].
     pub fn stats(&self) -> PartitionStats {
-        self.shared.stats(&self.shared.writer.lock())
+        self.shared.stats(&self.shared.visit())
     }
 
     /// Lets `body` read database `db` in one state of it, from the disk if need be.
@@ -333,13 +328,13 @@ impl Partition {
 
     /// Changes when entries count as committed. Not within a turn: see [`Turn::set_sync`].
     pub fn set_sync(&self, policy: haypile_oplog::SyncPolicy) {
-        self.shared.writer.lock().oplog.set_sync(policy);
+        self.shared.visit().oplog.set_sync(policy);
         self.shared.commits.worker.wake();
     }
 
     /// Changes how much of the log is kept for consumers that come back. Not within a turn: see [`Turn::set_retention`].
     pub fn set_retention(&self, bytes_max: u64, ms_max: u64) {
-        self.shared.writer.lock().oplog.set_retention(bytes_max, ms_max);
+        self.shared.visit().oplog.set_retention(bytes_max, ms_max);
     }
 
     /// Makes a copy of the partition in `dir`, which must not exist: a partition in its own right, without a log, that
@@ -402,8 +397,21 @@ impl Shared {
         }
     }
 
-    /// Takes the turn: evaluates `own` and what is queued, commits, and finishes them.
-    fn run(&self, mut writer: MutexGuard<'_, Writer>, own: &mut Vec<Box<dyn Task>>) {
+    /// Takes the turn for tasks that have queued up, if nobody else has it. Who pushes while the writer is taken relies
+    /// on its holder to look again after letting go; both sides look, so one of them sees the task.
+    pub(crate) fn run_queued(&self, may_wait: bool) {
+        while self.queued.load(Ordering::SeqCst) > 0 {
+            let Some(writer) = self.writer.try_lock() else { return };
+            if !self.run(writer, &mut Vec::new(), may_wait) {
+                return;
+            }
+        }
+    }
+
+    /// Takes the turn: evaluates `own` and what is queued, commits, and finishes them. When too much waits to be
+    /// committed it waits for that, or, if it may not, leaves the rest in the queue to the committing thread, which has
+    /// something to do then, and gives false.
+    fn run(&self, mut writer: MutexGuard<'_, Writer>, own: &mut Vec<Box<dyn Task>>, may_wait: bool) -> bool {
         let mut tasks = std::mem::take(own);
         {
             let mut queue = self.queue.lock();
@@ -413,6 +421,12 @@ impl Shared {
         let mut rest = tasks.into_iter();
         loop {
             while writer.uncommitted_bytes > self.uncommitted_bytes_max && self.refusal().is_none() {
+                if !may_wait {
+                    let mut queue = self.queue.lock();
+                    queue.splice(..0, rest);
+                    self.queued.store(queue.len(), Ordering::SeqCst);
+                    return false;
+                }
                 self.committed.wait(&mut writer);
             }
             let done = self.evaluate(&mut writer, &mut rest);
@@ -424,7 +438,7 @@ impl Shared {
             }
             drop(writer);
             finished.finish();
-            return;
+            return true;
         }
     }
 
@@ -565,9 +579,7 @@ impl Shared {
     /// Fails everything that waits for a sync which will not come.
     pub(crate) fn fail_pending(&self, error: CommitError) {
         self.refuse(&error);
-        let mut writer = self.writer.lock();
-        let tasks = writer.pending.drain(..).flat_map(|t| t.tasks).collect();
-        drop(writer);
+        let tasks = self.visit().pending.drain(..).flat_map(|t| t.tasks).collect();
         self.committed.notify_all();
         Finished {
             tasks,
@@ -583,9 +595,18 @@ impl Shared {
         let finished = self.apply_through(&mut writer, durable);
         drop(writer);
         finished.finish();
+        // The committing thread must not wait for itself.
+        self.run_queued(false);
     }
 
     pub(crate) fn run_internal<R: Send>(&self, body: impl FnOnce(&mut Turn<'_>) -> R + Send) -> Result<R, CommitError> {
+        let result = self.run_internal_turn(body);
+        // Who queued up behind this turn has nobody else to take theirs.
+        self.run_queued(true);
+        result
+    }
+
+    fn run_internal_turn<R: Send>(&self, body: impl FnOnce(&mut Turn<'_>) -> R + Send) -> Result<R, CommitError> {
         let mut writer = self.writer.lock();
         writer.overlay.begin_turn();
         writer.now_ms = self.clock.now_ms().max(writer.now_ms);
@@ -606,11 +627,6 @@ impl Shared {
                 .sync_to(position.index)
                 .map_err(|e| CommitError::from_log(&e))?;
             self.publish_durable();
-        }
-        // Who queued up behind this turn has nobody else to take theirs.
-        while self.queued.load(Ordering::SeqCst) > 0 {
-            let Some(writer) = self.writer.try_lock() else { break };
-            self.run(writer, &mut Vec::new());
         }
         Ok(result)
     }

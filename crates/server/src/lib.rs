@@ -19,6 +19,7 @@ pub mod logging;
 pub mod metrics;
 pub mod monitor;
 pub mod node;
+pub mod open_files;
 pub mod pool;
 pub mod process;
 pub mod pubsub;

@@ -25,6 +25,7 @@ use crate::io::{self, Mailbox};
 use crate::latency::LatencyMonitor;
 use crate::logging::LogControl;
 use crate::monitor::Monitors;
+use crate::open_files::{self, Shares};
 use crate::pool::Pool;
 use crate::process;
 use crate::pubsub::{PubSub, Sort};
@@ -133,7 +134,12 @@ pub fn machine_bytes() -> u64 {
 /// Largest part of the memory budget that unflushed writes may take, bytes: it bounds the replay after a crash.
 const WRITE_BUFFER_BYTES_MAX: u64 = 256 << 20;
 
-fn partition_options(values: &Values, clock: &Arc<dyn Clock>, budget: u64) -> haypile_partition::Options {
+fn partition_options(
+    values: &Values,
+    clock: &Arc<dyn Clock>,
+    budget: u64,
+    shares: Shares,
+) -> haypile_partition::Options {
     let write_buffers = match values.rocksdb_write_buffer_size {
         0 => (budget / 4).clamp(8 << 20, WRITE_BUFFER_BYTES_MAX),
         bytes => bytes,
@@ -145,6 +151,7 @@ fn partition_options(values: &Values, clock: &Arc<dyn Clock>, budget: u64) -> ha
             compression: values.rocksdb_compression,
             background_jobs: u32::from(values.rocksdb_max_background_jobs),
             block_bytes: values.rocksdb_block_size as usize,
+            open_files_max: shares.store,
         },
         oplog: haypile_oplog::Options {
             segment_bytes: values.oplog_segment_bytes,
@@ -202,6 +209,24 @@ pub fn notify_classes(flags: NotifyFlags) -> u32 {
     }
 }
 
+/// Lowers `maxclients` to what the system allows.
+fn share_files(config: &Config) -> (Arc<Values>, Shares) {
+    let values = config.get();
+    let shares = open_files::share(&values);
+    if shares.clients < values.maxclients {
+        let (wanted, clients) = (values.maxclients, shares.clients.to_string());
+        tracing::warn!(
+            wanted,
+            maxclients = clients,
+            "maxclients is lowered: the limit of open files (ulimit -n) allows no more"
+        );
+        if let Err(error) = config.set(&[(b"maxclients", clients.as_bytes())], true) {
+            tracing::error!(%error, "maxclients cannot be lowered");
+        }
+    }
+    (config.get(), shares)
+}
+
 /// 40 hexadecimal digits.
 fn random_id() -> String {
     let mut random = SplitMix64::from_system();
@@ -234,13 +259,13 @@ impl Node {
     /// # Errors
     /// What is in the way, in one line.
     pub fn start(config: Config, log: LogControl) -> Result<Arc<Node>, NodeError> {
-        let values = config.get();
+        let (values, shares) = share_files(&config);
         let lock = lock_dir(&values)?;
         let (listeners, port) = io::listen(&values)?;
         let http = http::bind(&values)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let budget = values.memory_budget_bytes(machine_bytes());
-        let (partition, recovery) = Partition::open(partition_options(&values, &clock, budget))?;
+        let (partition, recovery) = Partition::open(partition_options(&values, &clock, budget, shares))?;
         if let Some(torn) = &recovery.torn_tail {
             tracing::warn!(segment = %torn.segment.display(), offset = torn.offset, bytes = torn.bytes_cut, synced_entries_lost = torn.synced_entries_lost,
                 "the log ended in a half-written entry, which has been cut off");
@@ -340,6 +365,8 @@ impl Node {
         if let Some(http) = self.http.lock().take() {
             http.stop();
         }
+        // What it would write now would have to be replayed.
+        self.maintenance.stop();
         self.partition.close()?;
         tracing::info!("all data is saved");
         Ok(())

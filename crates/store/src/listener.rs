@@ -1,7 +1,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex};
-use rocksdb::event_listener::{DBBackgroundErrorReason, EventListener, FlushJobInfo, MutableStatus};
+use rocksdb::event_listener::{
+    BackgroundErrorStatus, DBBackgroundErrorReason, EventListener, FlushJobInfo, MutableStatus,
+};
 
 use crate::error::is_no_space;
 
@@ -53,6 +55,12 @@ impl EventListener for Listener {
         self.0.flushes.fetch_add(1, Ordering::AcqRel);
         let _lock = self.0.flushed_lock.lock();
         self.0.flushed.notify_all();
+    }
+
+    fn on_error_recovery_begin(&self, _: DBBackgroundErrorReason, _: &BackgroundErrorStatus, automatic: &mut bool) {
+        // RocksDB would wait until a default buffer's worth of space is free, 64 MiB, and meanwhile refuse
+        // `Store::resume`, which asks for no more than is needed.
+        *automatic = false;
     }
 
     fn on_background_error(&self, _: DBBackgroundErrorReason, status: MutableStatus) {

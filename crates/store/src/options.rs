@@ -31,6 +31,8 @@ pub struct StoreOptions {
     pub background_jobs: u32,
     /// Size of a data block, bytes.
     pub block_bytes: usize,
+    /// Tables that may be open at once, about; `None`: all, which is quicker.
+    pub open_files_max: Option<u32>,
 }
 
 impl Default for StoreOptions {
@@ -40,6 +42,7 @@ impl Default for StoreOptions {
             compression: Compression::Lz4,
             background_jobs: 2,
             block_bytes: 4096,
+            open_files_max: None,
         }
     }
 }
@@ -105,7 +108,11 @@ pub(crate) fn db_options(options: &StoreOptions, shared: &SharedResources) -> Op
     o.set_atomic_flush(true);
     o.set_write_buffer_manager(&shared.write_buffers);
     o.set_max_background_jobs(options.background_jobs.max(2) as i32);
-    o.set_max_open_files(-1);
+    o.set_max_open_files(
+        options
+            .open_files_max
+            .map_or(-1, |files| files.min(i32::MAX as u32) as i32),
+    );
     o.set_max_file_opening_threads(4);
     o.set_bytes_per_sync(1 << 20);
     o.set_compaction_readahead_size(2 << 20);

@@ -18,6 +18,9 @@ use crate::state::STATE_KEY;
 use crate::view::point_options;
 use crate::{Cf, Counts, SharedResources, SpaceId, StoreError, StoreOptions, StoreState, Tier};
 
+/// What writing down memtables takes beyond their bytes: indexes, the manifest.
+const RESUME_BYTES_MORE: u64 = 1 << 20;
+
 /// One partition's RocksDB. Reading is free for all threads; applying is for one at a time.
 pub struct Store {
     // Handles of column families must go before the database: fields drop in this order.
@@ -67,6 +70,7 @@ impl Store {
         let existing = if path.join("CURRENT").exists() {
             DB::list_cf(&Options::default(), path).map_err(StoreError::rocks("open"))?
         } else {
+            check_new(path)?;
             vec!["default".to_owned()]
         };
         let families = existing.iter().map(|name| {
@@ -241,6 +245,13 @@ impl Store {
         &self.health
     }
 
+    /// Bytes of disk that [`Store::resume`] may need: it writes the memtables down. If it fails for want of space, the
+    /// store may have to be opened again.
+    pub fn resume_bytes(&self) -> u64 {
+        let memtables = self.stats().memtable_bytes;
+        memtables + memtables / 8 + RESUME_BYTES_MORE
+    }
+
     /// Tells RocksDB to go on after a full disk has room again.
     pub fn resume(&self) -> Result<(), StoreError> {
         self.db.resume().map_err(StoreError::rocks("resume"))?;
@@ -317,6 +328,28 @@ impl Store {
 
     pub(crate) fn cf_options(&self, cf: Cf, space: SpaceId) -> Options {
         cf_options(cf, space, &self.options, &self.shared, &self.weak_db)
+    }
+}
+
+/// Refuses a directory without `CURRENT` that has tables: RocksDB would take it for a new one and remove them.
+fn check_new(path: &Path) -> Result<(), StoreError> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => {
+            let (verb, path) = ("list", path.to_owned());
+            return Err(StoreError::Io { verb, path, source });
+        }
+    };
+    let is_table = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "sst"))
+    };
+    match entries.into_iter().any(is_table) {
+        true => Err(StoreError::Corrupt(format!(
+            "{} has tables, but the file CURRENT is missing",
+            path.display()
+        ))),
+        false => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use haypile_resp::Request;
 use super::{Execute, ServerCx};
 use crate::config::Values;
 use crate::node::{notify_classes, retention_ms};
-use crate::process;
+use crate::open_files;
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("config|get", get),
@@ -15,9 +15,6 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("config|rewrite", rewrite),
     ("config|resetstat", resetstat),
 ];
-
-/// Files that the server needs beside its connections: log segments, tables of the store, its own sockets.
-const FILES_RESERVED: u64 = 1024;
 
 fn get(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let patterns: Vec<&[u8]> = request.iter().skip(2).collect();
@@ -58,12 +55,10 @@ fn set(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 /// What the system does not allow.
 fn refuse(values: &Values, changed: &[&'static str]) -> Result<(), (&'static str, String)> {
     if changed.contains(&"maxclients") {
-        let wanted = u64::from(values.maxclients) + FILES_RESERVED;
-        let files = process::raise_open_files(wanted);
-        if files < wanted {
+        let clients = open_files::share(values).clients;
+        if clients < values.maxclients {
             let reason = format!(
-                "The operating system is not able to handle the specified number of clients, try with {}",
-                files.saturating_sub(FILES_RESERVED)
+                "The operating system is not able to handle the specified number of clients, try with {clients}"
             );
             return Err(("maxclients", reason));
         }

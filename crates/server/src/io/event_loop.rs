@@ -41,6 +41,10 @@ pub struct EventLoop {
     others: Vec<Arc<Mailbox>>,
     listeners: Vec<TcpListener>,
     accepted: usize,
+    /// The last connection could not be accepted.
+    accept_failed: bool,
+    /// It is tried again at the next tick.
+    accept_again: bool,
     conns: Slab<Conn>,
     ready: Vec<usize>,
     dirty: Vec<usize>,
@@ -80,6 +84,8 @@ pub fn prepare(count: usize, listeners: Vec<TcpListener>) -> io::Result<(Vec<Eve
             others: mailboxes.clone(),
             listeners: mine,
             accepted: 0,
+            accept_failed: false,
+            accept_again: false,
             conns: Slab::new(),
             ready: Vec::new(),
             dirty: Vec::new(),
@@ -366,6 +372,7 @@ impl EventLoop {
         for _ in 0..ACCEPTS_MAX {
             match self.listeners[listener].accept() {
                 Ok((socket, _)) => {
+                    self.accept_failed = false;
                     let to = self.accepted % self.others.len();
                     self.accepted += 1;
                     if Arc::ptr_eq(&self.others[to], &self.mailbox) {
@@ -378,14 +385,20 @@ impl EventLoop {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     // Out of file descriptors, most likely: those who wait stay in the kernel's queue.
-                    tracing::warn!(%error, "a connection cannot be accepted");
-                    std::thread::sleep(Duration::from_millis(10));
-                    self.mailbox.wake();
+                    if !self.accept_failed {
+                        tracing::warn!(%error, "a connection cannot be accepted");
+                    }
+                    (self.accept_failed, self.accept_again) = (true, true);
                     return;
                 }
             }
         }
         // There may be more: an edge-triggered listener does not tell again.
+        self.watch_listener(listener);
+    }
+
+    /// Has the listener tell of connections that wait, also of those that it has told of before.
+    fn watch_listener(&mut self, listener: usize) {
         let token = Token(LISTENERS + listener);
         let registered = self
             .poll
@@ -512,6 +525,9 @@ impl EventLoop {
     /// Looks at limits and idle clients.
     fn tick(&mut self, node: &Arc<Node>, now: Instant) {
         node.sample(now);
+        if std::mem::take(&mut self.accept_again) {
+            (0..self.listeners.len()).for_each(|listener| self.watch_listener(listener));
+        }
         if self.paused {
             // The pause may be one of writes only by now.
             self.retry_paused();

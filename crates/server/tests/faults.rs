@@ -1,0 +1,14 @@
+//! What goes wrong around the server: a full disk, damaged files, a directory or port that is taken, too few file
+//! descriptors. In none of these may it panic, crash or forget what it has acknowledged; when it cannot start it says
+//! why, in words, and its exit code is not 0.
+
+mod common;
+
+mod faults {
+    mod damage;
+    mod full_disk;
+    mod open_files;
+    mod refusal;
+    mod stop;
+    mod support;
+}

@@ -1,0 +1,252 @@
+//! A disk that gets full and empty again. It is a small tmpfs, which only root may mount; elsewhere these tests say so and
+//! do nothing.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::support::{assert_no_panic, noise};
+use crate::common::{Client, Server, Value, text, wait_until, words};
+
+/// Size of the file system.
+const DISK: &str = "size=96m";
+/// Bytes of a file that is in the way.
+const BALLAST_BYTES: usize = 40 << 20;
+/// Bytes of each value.
+const VALUE_BYTES: usize = 20_000;
+/// Refusals after which the server has had the time to notice all that is wrong.
+const REFUSALS: usize = 300;
+
+/// A file system of its own, unmounted in the end.
+struct SmallDisk {
+    dir: TempDir,
+}
+
+impl SmallDisk {
+    /// `None` where that is not permitted.
+    fn mount() -> Option<SmallDisk> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", DISK, "haypile-test"]).arg(dir.path());
+        match mount.output() {
+            Ok(output) if output.status.success() => Some(SmallDisk { dir }),
+            Ok(output) => {
+                println!(
+                    "skipped: no file system can be mounted: {}",
+                    String::from_utf8_lossy(&output.stderr)
+                );
+                None
+            }
+            Err(error) => {
+                println!("skipped: there is no mount: {error}");
+                None
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn ballast(&self) {
+        fs::write(self.path().join("ballast"), vec![1; BALLAST_BYTES]).expect("room for the ballast");
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.path().join("ballast")).unwrap();
+    }
+
+    fn server(&self, more: &[&str]) -> Server {
+        let dir = self.path().join("data");
+        let small = [
+            "--oplog-segment-bytes",
+            "1mb",
+            "--oplog-retention-bytes",
+            "16mb",
+            "--memory-budget",
+            "64mb",
+        ];
+        let args = [
+            "--dir",
+            dir.to_str().unwrap(),
+            "--rocksdb-write-buffer-size",
+            "2mb",
+            "--sync",
+            "always",
+        ];
+        Server::start(&[&small[..], &args, more].concat())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a server that is still being killed may have files open.
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+/// What was acknowledged.
+#[derive(Default)]
+struct Written {
+    keys: u64,
+    attempts: u64,
+}
+
+impl Written {
+    /// Writes one more key, and its number to a list and a hash. An error is the reply.
+    fn write(&mut self, client: &mut Client) -> Result<(), String> {
+        let n = self.keys;
+        self.attempts += 1;
+        let set = [
+            b"SET".to_vec(),
+            format!("key:{n}").into_bytes(),
+            noise(n, VALUE_BYTES).into_bytes(),
+        ];
+        client.send(&["MULTI"]);
+        client.send(&set);
+        client.send(&words(&format!("RPUSH list {n}")));
+        client.send(&words(&format!("HSET hash {n} x")));
+        client.send(&["EXEC"]);
+        let replies: Vec<Value> = (0..5).map(|_| client.recv()).collect();
+        let errors = |replies: &[Value]| replies.iter().find_map(|r| r.as_error().map(str::to_owned));
+        if let Some(error) = errors(&replies).or_else(|| errors(replies[4].as_elements().unwrap_or_default())) {
+            return Err(error);
+        }
+        self.keys += 1;
+        Ok(())
+    }
+
+    /// Writes until the disk is full; gives the error.
+    fn write_until_refused(&mut self, client: &mut Client) -> String {
+        loop {
+            if let Err(error) = self.write(client) {
+                assert_full(&error);
+                return error;
+            }
+            assert!(self.keys < 100_000, "the disk never gets full");
+        }
+    }
+
+    /// All that was acknowledged is there, and nothing else. Ranges are read as well.
+    fn assert_all(&self, client: &mut Client) {
+        for n in 0..self.keys {
+            let reply = client.cmd(&["GET", &format!("key:{n}")]);
+            assert!(
+                reply.as_bytes() == Some(noise(n, VALUE_BYTES).as_bytes()),
+                "key:{n} of {}",
+                self.keys
+            );
+        }
+        self.assert_ranges(client);
+    }
+
+    fn assert_ranges(&self, client: &mut Client) {
+        let numbers: Vec<Value> = (0..self.keys)
+            .map(|n| Value::Bulk(n.to_string().into_bytes()))
+            .collect();
+        let list = client.cmd(&["LRANGE", "list", "0", "-1"]);
+        assert!(list == Value::Array(numbers), "the list: {}", text(&list));
+        assert_eq!(client.say("HLEN hash"), self.keys.to_string());
+        let hash = client.cmd(&["HGETALL", "hash"]);
+        let elements = hash
+            .as_elements()
+            .unwrap_or_else(|| panic!("the hash: {}", text(&hash)));
+        assert_eq!(elements.len() as u64, 2 * self.keys);
+        let kinds = u64::from(self.keys > 0) * 2;
+        assert_eq!(client.say("DBSIZE"), (self.keys + kinds).to_string());
+        let scan = client.cmd(&["SCAN", "0", "COUNT", "1000000"]);
+        let found = scan
+            .as_elements()
+            .and_then(|parts| parts[1].as_elements())
+            .map(<[Value]>::len);
+        assert_eq!(found, Some((self.keys + kinds) as usize));
+    }
+}
+
+#[track_caller]
+fn assert_full(error: &str) {
+    assert!(
+        error.starts_with("MISCONF ") && error.contains("the disk is full"),
+        "{error}"
+    );
+}
+
+/// Fills the disk, and goes on trying until the server has noticed it everywhere. Reads work all the time.
+fn fill_up(written: &mut Written, client: &mut Client) {
+    written.write_until_refused(client);
+    for n in 0..REFUSALS {
+        if let Err(error) = written.write(client) {
+            assert_full(&error);
+        }
+        if n % 30 == 0 {
+            written.assert_ranges(client);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    written.assert_all(client);
+}
+
+fn assert_writes_resume(written: &mut Written, client: &mut Client) {
+    wait_until("writes are accepted again", || written.write(client).is_ok());
+    // And not only one.
+    for _ in 0..200 {
+        let outcome = written.write(client);
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+    written.assert_all(client);
+}
+
+/// Limits with which the log, the store, or the reserve is the first to meet the end of the disk.
+const RESERVES: [&str; 3] = ["0", "4mb", "24mb"];
+
+#[test]
+fn writes_are_refused_while_the_disk_is_full_and_resume_by_themselves() {
+    for reserve in RESERVES {
+        let Some(disk) = SmallDisk::mount() else { return };
+        disk.ballast();
+        let mut server = disk.server(&["--disk-free-min-bytes", reserve]);
+        let mut client = server.client();
+        let mut written = Written::default();
+        fill_up(&mut written, &mut client);
+        let before = written.keys;
+        disk.make_room();
+        assert_writes_resume(&mut written, &mut client);
+        assert!(
+            before > 100 && written.keys > before,
+            "{before} keys, then {}",
+            written.keys
+        );
+        assert_no_panic(&server.log());
+        server.kill_and_restart();
+        written.assert_all(&mut server.client());
+        assert_no_panic(&server.log());
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_on_a_full_disk_starts_on_it() {
+    for reserve in RESERVES {
+        let Some(disk) = SmallDisk::mount() else { return };
+        disk.ballast();
+        let mut server = disk.server(&["--disk-free-min-bytes", reserve]);
+        let mut written = Written::default();
+        fill_up(&mut written, &mut server.client());
+        server.kill_and_restart();
+        written.assert_all(&mut server.client());
+        assert_no_panic(&server.log());
+        // A clean stop may be impossible, but what was acknowledged is in the log.
+        let log = server.log();
+        let status = server.stop();
+        assert!(status.code().is_some(), "it ended with {status}: {log}");
+        server.start_again();
+        let mut client = server.client();
+        written.assert_all(&mut client);
+        disk.make_room();
+        assert_writes_resume(&mut written, &mut client);
+        server.restart();
+        written.assert_all(&mut server.client());
+        assert_no_panic(&server.log());
+    }
+}
