@@ -13,6 +13,8 @@ const OWN_FILES: u64 = 24;
 const THREAD_FILES: u64 = 2;
 /// Files of the HTTP port and its connections, which are few and short.
 const HTTP_FILES: u64 = 8;
+/// Files that the store gets at least, unless it is as many as half of what there is.
+const STORE_FILES_MIN: u64 = 1024;
 /// Files with which the store need not be told to close any: a table has 64 MiB, so these are terabytes.
 const STORE_FILES_PLENTY: u64 = 100_000;
 
@@ -36,7 +38,7 @@ pub fn share(values: &Values) -> Shares {
 
 fn divide(files: u64, own: u64, clients: u64) -> Shares {
     let rest = files.saturating_sub(own);
-    let clients = clients.min(rest / 2).max(1);
+    let clients = clients.min(rest - STORE_FILES_MIN.min(rest / 2)).max(1);
     let store = rest.saturating_sub(clients);
     Shares {
         clients: u32::try_from(clients).unwrap_or(u32::MAX),
@@ -49,12 +51,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_get_at_most_half_and_the_store_the_rest() {
+    fn clients_get_what_the_store_can_do_without() {
         let shares = |clients, store| Shares { clients, store };
         assert_eq!(divide(1 << 20, 40, 10_000), shares(10_000, None));
         assert_eq!(divide(110_040, 40, 10_000), shares(10_000, None));
         assert_eq!(divide(65_536, 40, 10_000), shares(10_000, Some(55_496)));
-        assert_eq!(divide(4096, 96, 10_000), shares(2000, Some(2000)));
+        assert_eq!(divide(20_000, 44, 10_000), shares(10_000, Some(9956)));
+        assert_eq!(divide(4096, 96, 10_000), shares(2976, Some(1024)));
+        assert_eq!(divide(1096, 96, 10_000), shares(500, Some(500)));
         assert_eq!(divide(64, 44, 10_000), shares(10, Some(10)));
         assert_eq!(divide(16, 44, 10_000), shares(1, Some(0)));
         assert_eq!(divide(u64::MAX, 44, u64::from(u32::MAX)), shares(u32::MAX, None));

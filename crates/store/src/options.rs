@@ -2,7 +2,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, DataBlockIndexType, HyperClockCacheOptions,
-    Options, WriteBufferManager,
+    InfoLogger, LogLevel, Options, WriteBufferManager,
 };
 
 use crate::filter::OrphanFilterFactory;
@@ -120,8 +120,7 @@ pub(crate) fn db_options(options: &StoreOptions, shared: &SharedResources) -> Op
     o.set_allow_concurrent_memtable_write(false);
     o.set_enable_pipelined_write(false);
     o.set_use_adaptive_mutex(true);
-    o.set_keep_log_file_num(4);
-    o.set_max_log_file_size(8 << 20);
+    o.set_info_logger(logger());
     o.set_stats_dump_period_sec(0);
     o.set_stats_persist_period_sec(0);
     o.set_max_manifest_file_size(64 << 20);
@@ -129,6 +128,22 @@ pub(crate) fn db_options(options: &StoreOptions, shared: &SharedResources) -> Op
     // A write that stalls is slowed to this, not to a standstill.
     o.set_delayed_write_rate(64 << 20);
     o
+}
+
+/// RocksDB's own log goes to ours. In a file that is rolled, RocksDB repeats the options of every column family that
+/// there ever was since the start, so that after a few hundred FLUSHDBs each line would write a whole file.
+fn logger() -> InfoLogger {
+    let level = match tracing::enabled!(tracing::Level::DEBUG) {
+        true => LogLevel::Info,
+        false => LogLevel::Warn,
+    };
+    InfoLogger::new_callback_logger(level, |level, text| match level {
+        // The options; they are in a file of their own.
+        LogLevel::Header => {}
+        LogLevel::Debug | LogLevel::Info => tracing::debug!(target: "rocksdb", "{}", text.trim_end()),
+        LogLevel::Warn => tracing::warn!(target: "rocksdb", "{}", text.trim_end()),
+        LogLevel::Error | LogLevel::Fatal => tracing::error!(target: "rocksdb", "{}", text.trim_end()),
+    })
 }
 
 pub(crate) fn cf_options(

@@ -12,9 +12,11 @@ fn refused(args: &[&str], code: i32) -> String {
     let (got, errors) = Server::start_in_vain(args);
     assert_no_panic(&errors);
     assert_eq!(got, Some(code), "{errors}");
-    assert_eq!(errors.lines().count(), 1, "{errors}");
-    assert!(errors.starts_with("haypile: "), "{errors}");
-    errors
+    // It may have been warned before that.
+    let mut lines = errors.lines().filter(|line| !line.contains(" WARN "));
+    let line = lines.next().unwrap_or_default();
+    assert!(line.starts_with("haypile: ") && lines.next().is_none(), "{errors}");
+    line.to_owned()
 }
 
 #[test]
@@ -78,7 +80,6 @@ fn a_configuration_that_cannot_be_read() {
         ("port 0\nsync sometimes\n", "h.conf:2: sync is \"sometimes\""),
         ("logfile \"unclosed\n", "h.conf:1"),
         ("port\n", "h.conf:1: port"),
-        ("dir \u{0}\n", "haypile"),
     ] {
         fs::write(&path, text).unwrap();
         let line = refused(&["--config", config], 1);
