@@ -212,10 +212,10 @@ impl State {
                     self.resume();
                 }
             }
-            _ if shared.refusal_is_no_space() == Some(true) => {
-                if free.is_none_or(|free| free >= shared.log_free_bytes_min + LOG_BYTES_MORE) {
-                    self.resume();
-                }
+            _ if shared.refusal_is_no_space() == Some(true)
+                && free.is_none_or(|free| free >= shared.log_free_bytes_min + LOG_BYTES_MORE) =>
+            {
+                self.resume();
             }
             _ => {}
         }

@@ -15,6 +15,7 @@
 //! The load, the order of commands and the moments of the kills come from a seed; what the machine makes of it in
 //! time does not, so a seed repeats the load and not the exact moment. A short run is a test like others; a long one
 //! is `make torture`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 mod common;
 
