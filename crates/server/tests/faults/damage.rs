@@ -150,7 +150,6 @@ fn hints_may_be_damaged() {
 }
 
 #[test]
-#[ignore = "not passing yet: a damaged table that is still cached reads well"]
 fn a_damaged_table_fails_the_reads_that_need_it() {
     let mut server = stopped();
     let mut tables = store_files(&server, |name| name.ends_with(".sst"));
