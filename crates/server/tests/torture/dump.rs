@@ -141,13 +141,17 @@ fn read_text(client: &mut Client, key: &str) -> Result<Data, String> {
     // Which elements were added cannot be read; that adding one changes nothing tells it, on a copy.
     let mut elements = std::collections::BTreeSet::new();
     for element in (0..HLL_ELEMENTS).map(|n| format!("h{n}")) {
-        ask(client, &["SET", "probe", ""])?;
-        ask(client, &["COPY", key, "probe", "REPLACE"])?;
+        // The copy expires when the key does.
+        ask(client, &["DEL", "probe"])?;
+        ask(client, &["COPY", key, "probe"])?;
         if ask(client, &["PFADD", "probe", &element])? == Value::Integer(0) {
             elements.insert(element);
         }
     }
     ask(client, &["DEL", "probe"])?;
+    if is_gone(client, key) {
+        return Ok(Data::Text(String::new()));
+    }
     same(client, &["PFCOUNT", key], elements.len())?;
     Ok(Data::Hll(elements))
 }
