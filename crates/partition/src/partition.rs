@@ -103,9 +103,9 @@ const TURN_BYTES_MAX: usize = 16 << 20;
 const TURN_TASKS_MAX: usize = 4096;
 
 /// Published rows after which the settling thread is woken: enough of them that neighbours are close to each other.
-const DIRTY_ROWS_SOON: usize = 64 << 10;
+const DIRTY_ROWS_SOON: usize = 128 << 10;
 /// The same in bytes.
-const DIRTY_BYTES_SOON: usize = 16 << 20;
+const DIRTY_BYTES_SOON: usize = 32 << 20;
 /// Published rows after which the writer settles itself, which makes it wait for RocksDB.
 const DIRTY_ROWS_MAX: usize = 512 << 10;
 /// The same in bytes.

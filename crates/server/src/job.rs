@@ -10,6 +10,7 @@ use haypile_commands::{Block, CommandError, Flags, Handler, Outcome};
 use haypile_partition::{Call, CommitError, Step, Task, Turn};
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::{StoreError, Tier};
+use smallvec::SmallVec;
 
 use crate::client::Client;
 use crate::commands::{self, ServerCx};
@@ -57,6 +58,9 @@ pub enum Next {
     Pause,
 }
 
+/// Keys whose rows are fetched into the processor's cache together.
+const FETCHED_AHEAD: usize = 64;
+
 /// Why the evaluation of a request stopped without a reply.
 enum Stop {
     Turn,
@@ -93,7 +97,12 @@ impl Job {
     pub fn run(&mut self, mut turn: Option<&mut Turn<'_>>) {
         let mut clock = Instant::now();
         self.next = Next::Idle;
+        let mut fetched = 0;
         while let Some(request) = self.requests.pop_front() {
+            if fetched == 0 {
+                fetched = self.fetch_ahead(&request);
+            }
+            fetched -= 1;
             if self.session.close || self.client.killed.load(Ordering::Relaxed) {
                 self.requests.clear();
                 break;
@@ -122,6 +131,24 @@ impl Job {
             };
             break;
         }
+    }
+
+    /// Has the processor fetch the rows of this request's keys and of those behind it; gives for how many requests.
+    fn fetch_ahead(&self, first: &Request) -> usize {
+        let (mut requests, mut keys) = (0, SmallVec::<[&[u8]; FETCHED_AHEAD]>::new());
+        for request in std::iter::once(first).chain(&self.requests) {
+            if keys.len() >= FETCHED_AHEAD {
+                break;
+            }
+            requests += 1;
+            if let Ok(known) = table::resolve(request) {
+                known.spec.keys.for_each_plain(request, |key| keys.push(key));
+            }
+        }
+        if keys.len() > 1 {
+            self.node.partition.store().prefetch(self.session.db, keys.into_iter());
+        }
+        requests
     }
 
     /// Evaluates one request, whatever it is.

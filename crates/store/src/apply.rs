@@ -8,8 +8,8 @@ use haypile_types::Position;
 use rocksdb::{WriteBatch, WriteOptions};
 
 use crate::effects::{Effect, Effects};
-use crate::overlay::Pending;
-use crate::rows::{self, Dirty, DirtyList};
+use crate::overlay::{Pending, Write};
+use crate::rows::{self, Dirty, DirtyList, Key};
 use crate::spaces::{Space, Spaces};
 use crate::state::STATE_KEY;
 use crate::store::Store;
@@ -17,6 +17,9 @@ use crate::{Cf, Overlay, SpaceId, StoreError, StoreState};
 
 /// The column family in which the store's own record stands.
 const DEFAULT_CF: &str = "default";
+
+/// Rows that are fetched into the processor's cache together.
+const FETCHED_AHEAD: usize = 32;
 
 /// What has been published: the state after it, and the rows that RocksDB does not have yet.
 pub(crate) struct Published {
@@ -31,7 +34,7 @@ pub(crate) struct Settler {
     /// What RocksDB has.
     settled: Position,
     /// Taken, but RocksDB refused it: written first the next time.
-    retry: Vec<(Vec<Dirty>, u64)>,
+    retry: Vec<Vec<Dirty>>,
 }
 
 impl Settler {
@@ -72,9 +75,7 @@ impl Store {
         if let Some(turn) = overlay.oldest() {
             match turn.pending() {
                 Pending::Latest(writes) => {
-                    for (space, cf, key, value) in writes {
-                        changes.row(space, cf, key, value);
-                    }
+                    changes.rows(writes);
                     for effect in turn.counts_and_maps() {
                         changes.effect(effect);
                     }
@@ -152,17 +153,20 @@ impl Store {
             return Ok(());
         }
         let state = published.state.clone();
-        let (mut taken, generation) = self.rows.take_dirty(&mut published.dirty);
+        let mut taken = self.rows.take_dirty(&mut published.dirty);
         drop(published);
         rows::sort(&mut taken);
-        settler.retry.push((taken, generation));
+        settler.retry.push(taken);
         let Settler {
             batch, scratch, retry, ..
         } = &mut *settler;
         batch.clear();
         let mut open: Option<(SpaceId, Arc<Space>)> = None;
-        for dirty in retry.iter().flat_map(|(rows, _)| rows) {
-            let row = &dirty.row;
+        let mut ahead = retry.iter().flatten().skip(FETCHED_AHEAD);
+        for Dirty { row, .. } in retry.iter().flatten() {
+            if let Some(dirty) = ahead.next() {
+                dirty.row.prefetch();
+            }
             if open.as_ref().is_none_or(|(id, _)| *id != row.space()) {
                 open = Some((row.space(), self.open_space(row.space())?));
             }
@@ -183,8 +187,8 @@ impl Store {
             .write_opt(batch, &options)
             .map_err(StoreError::rocks("write to"))?;
         batch.clear();
-        for (rows, generation) in retry.drain(..) {
-            self.rows.mark_clean(&rows, generation);
+        for rows in retry.drain(..) {
+            self.rows.mark_clean(&rows);
         }
         settler.settled = state.applied;
         Ok(())
@@ -223,17 +227,28 @@ struct Changes<'a> {
 }
 
 impl Changes<'_> {
-    fn row(&mut self, space: SpaceId, cf: Cf, key: &[u8], value: Option<&[u8]>) {
-        self.store
-            .rows
-            .publish(&mut self.published.dirty, space, cf, key, value);
+    fn rows<'w>(&mut self, mut writes: impl Iterator<Item = Write<'w>> + Clone) {
+        let rows = &self.store.rows;
+        while let chunk = writes.clone().take(FETCHED_AHEAD)
+            && let Some((key, value)) = writes.next()
+        {
+            rows.prefetch(chunk.map(|(key, _)| key.hash));
+            self.row(key, value);
+            for (key, value) in writes.by_ref().take(FETCHED_AHEAD - 1) {
+                self.row(key, value);
+            }
+        }
+    }
+
+    fn row(&mut self, key: Key<'_>, value: Option<&[u8]>) {
+        self.store.rows.publish(&mut self.published.dirty, key, value);
     }
 
     fn effect(&mut self, effect: Effect<'_>) {
         let state = &mut self.published.state;
         match effect {
-            Effect::Put { space, cf, key, value } => self.row(space, cf, key, Some(value)),
-            Effect::Delete { space, cf, key } => self.row(space, cf, key, None),
+            Effect::Put { space, cf, key, value } => self.row(Key::new(space, cf, key), Some(value)),
+            Effect::Delete { space, cf, key } => self.row(Key::new(space, cf, key), None),
             Effect::Count { space, keys, expires } => {
                 let counts = state.counts.entry(space).or_default();
                 counts.keys = counts.keys.saturating_add_signed(keys);

@@ -20,6 +20,7 @@
 //! FLUSHDB gives a name to a new, empty keyspace; see [`state`].
 
 mod apply;
+mod buckets;
 pub mod effects;
 mod error;
 mod filter;
@@ -46,5 +47,5 @@ pub use scan::{Direction, Item, Scan};
 pub use spaces::{Cf, Counts, SpaceId};
 pub use state::StoreState;
 pub use store::{Store, StoreStats};
-pub use value::Value;
+pub use value::{SharedValue, Value};
 pub use view::{Tier, View};

@@ -1,12 +1,12 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque, btree_map};
-use std::hash::{BuildHasher, Hasher};
 use std::ops::{Bound, Range};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::HashTable;
 
 use crate::effects;
 use crate::gaps::Gaps;
+use crate::rows::{Key, hash_of};
 use crate::{Cf, Counts, SpaceId, StoreError};
 
 /// What has been evaluated but not applied to the store yet.
@@ -21,7 +21,6 @@ pub struct Overlay {
     /// Sequence number of `turns[0]`.
     first_turn: u64,
     table: HashTable<Slot>,
-    hasher: DefaultHashBuilder,
     /// The same in key order; made when a range is read for the first time, gone when nothing is pending.
     ordered: Option<BTreeMap<Box<[u8]>, Place>>,
     undo: Vec<Undo>,
@@ -31,6 +30,8 @@ pub struct Overlay {
     counts: CountDeltas,
     /// Ranges without live keys in what the writer sees.
     gaps: RefCell<Gaps>,
+    /// A buffer of an earlier turn, to be used again.
+    spare: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -104,6 +105,9 @@ pub struct Savepoint {
 /// Bits of a version that tell apart the collections that one entry creates.
 const VERSIONS_PER_ENTRY_BITS: u32 = 20;
 
+/// Larger buffers are not kept for the next turn.
+const SPARE_BYTES_MAX: usize = 4 << 20;
+
 impl Overlay {
     /// An overlay with nothing pending.
     pub fn new() -> Self {
@@ -118,6 +122,7 @@ impl Overlay {
     /// Opens a turn: entries that follow belong to it.
     pub fn begin_turn(&mut self) {
         self.turns.push_back(Turn {
+            ops: std::mem::take(&mut self.spare),
             mapping_before: self.mapping.clone(),
             ..Turn::default()
         });
@@ -211,8 +216,8 @@ impl Overlay {
 
     /// Drops the newest turn if it has no entries.
     pub fn drop_empty_newest(&mut self) {
-        if self.turns.back().is_some_and(|turn| turn.entries.is_empty()) {
-            self.turns.pop_back();
+        if let Some(turn) = self.turns.pop_back_if(|turn| turn.entries.is_empty()) {
+            self.keep_spare(turn.ops);
         }
     }
 
@@ -251,16 +256,19 @@ impl Overlay {
         } else {
             self.forget(seq, &turn);
         }
+        self.keep_spare(turn.ops);
     }
 
     /// The pending write for a key: `None` = no pending write, `Some(None)` = deleted.
-    pub fn get(&self, space: SpaceId, cf: Cf, key: &[u8]) -> Option<Option<&[u8]>> {
+    pub(crate) fn get(&self, key: Key<'_>) -> Option<Option<&[u8]>> {
         if self.table.is_empty() {
             return None;
         }
-        let hash = self.hash(space, cf, key);
-        let slot = self.table.find(hash, |s| {
-            s.space == space && s.cf == cf && self.bytes(s.place.turn, &s.place.key) == key
+        let slot = self.table.find(key.hash, |s| {
+            s.hash == key.hash
+                && s.space == key.space
+                && s.cf == key.cf
+                && self.bytes(s.place.turn, &s.place.key) == key.key
         })?;
         Some(
             slot.place
@@ -271,13 +279,13 @@ impl Overlay {
     }
 
     /// Writes a value (`None` deletes) in the open entry.
-    pub fn put(&mut self, space: SpaceId, cf: Cf, key: &[u8], value: Option<&[u8]>) {
+    pub(crate) fn put(&mut self, key: Key<'_>, value: Option<&[u8]>) {
+        let Key { hash, space, cf, key } = key;
         let gaps = self.gaps.get_mut();
         match value {
             Some(_) => gaps.put(space, cf, key),
             None => gaps.deleted(space, cf, key),
         }
-        let hash = self.hash(space, cf, key);
         let seq = self.newest_seq();
         let Some(turn) = self.turns.back_mut() else { return };
         let written = effects::write_put(&mut turn.ops, space, cf, key, value);
@@ -290,7 +298,8 @@ impl Overlay {
         let entry = self.table.entry(
             hash,
             |s| {
-                s.space == space
+                s.hash == hash
+                    && s.space == space
                     && s.cf == cf
                     && &turns[(s.place.turn - first) as usize].ops[s.place.key.clone()] == key
             },
@@ -493,7 +502,7 @@ impl Overlay {
     }
 
     fn reindex_one(&mut self, space: SpaceId, cf: Cf, place: Place) {
-        let hash = self.hash(space, cf, self.bytes(place.turn, &place.key));
+        let hash = hash_of(space, cf, self.bytes(place.turn, &place.key));
         let (turns, first) = (&self.turns, self.first_turn);
         let key = &turns[(place.turn - first) as usize].ops[place.key.clone()];
         let same = |s: &Slot| {
@@ -502,6 +511,13 @@ impl Overlay {
         match self.table.entry(hash, same, |s| s.hash) {
             hashbrown::hash_table::Entry::Occupied(mut slot) => slot.get_mut().place = place,
             hashbrown::hash_table::Entry::Vacant(slot) => drop(slot.insert(Slot { hash, space, cf, place })),
+        }
+    }
+
+    fn keep_spare(&mut self, mut ops: Vec<u8>) {
+        if ops.capacity() <= SPARE_BYTES_MAX {
+            ops.clear();
+            self.spare = ops;
         }
     }
 
@@ -517,12 +533,6 @@ impl Overlay {
         &self.turns[(turn - self.first_turn) as usize].ops[range.clone()]
     }
 
-    fn hash(&self, space: SpaceId, cf: Cf, key: &[u8]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write_u64(u64::from(space) << 8 | cf as u64);
-        hasher.write(key);
-        hasher.finish()
-    }
 }
 
 impl Turn {
@@ -540,8 +550,8 @@ pub(crate) struct PendingTurn<'a> {
     turn: &'a Turn,
 }
 
-/// A write: keyspace, column family, key, value or `None` for a deletion.
-pub(crate) type Write<'a> = (SpaceId, Cf, &'a [u8], Option<&'a [u8]>);
+/// A write: key, and value or `None` for a deletion.
+pub(crate) type Write<'a> = (Key<'a>, Option<&'a [u8]>);
 
 /// A turn's writes.
 pub(crate) enum Pending<'a, I> {
@@ -552,7 +562,7 @@ pub(crate) enum Pending<'a, I> {
 }
 
 impl<'a> PendingTurn<'a> {
-    pub(crate) fn pending(&self) -> Pending<'a, impl Iterator<Item = Write<'a>>> {
+    pub(crate) fn pending(&self) -> Pending<'a, impl Iterator<Item = Write<'a>> + Clone> {
         let (overlay, turn) = (self.overlay, self.turn);
         if overlay.turns.len() > 1 {
             // The index knows the last write over all turns only.
@@ -561,7 +571,8 @@ impl<'a> PendingTurn<'a> {
         Pending::Latest(overlay.table.iter().map(|slot| {
             let key = &turn.ops[slot.place.key.clone()];
             let value = slot.place.value.as_ref().map(|value| &turn.ops[value.clone()]);
-            (slot.space, slot.cf, key, value)
+            let Slot { hash, space, cf, .. } = *slot;
+            (Key { hash, space, cf, key }, value)
         }))
     }
 

@@ -10,70 +10,152 @@
 //! write count as a *ticket*, reads RocksDB, and may add what it found only if the count is still the same: so
 //! a value that was read before a write can never replace it. Dirty rows are never evicted.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use hashbrown::{DefaultHashBuilder, HashTable};
-use parking_lot::Mutex;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use hashbrown::DefaultHashBuilder;
+use parking_lot::Mutex;
+use triomphe::ThinArc;
+
+use crate::buckets::{Buckets, Place, prefetch};
 use crate::{Cf, SpaceId};
 
-/// Shards, a power of two: threads meet rarely.
-const SHARDS: usize = 64;
+/// Shards at most, a power of two: threads meet rarely, and none takes long to grow.
+const SHARDS_MAX: usize = 1024;
+/// Bytes of a shard at least, as long as there are several.
+const SHARD_BYTES_MIN: usize = 256 << 10;
 /// Larger rows are not cached once they are in RocksDB.
 const CACHED_BYTES_MAX: usize = 16 << 10;
-/// Memory that a row takes beyond its bytes: entry, table slot, allocation.
-const ROW_OVERHEAD: usize = 96;
-/// Bytes before the key in a row: keyspace and column family.
-const IDENT: usize = 5;
-/// Entries that the CLOCK hand passes per insertion at most.
+/// Memory that a row takes beyond its bytes: its head, its slot, what the allocator rounds up.
+const ROW_OVERHEAD: usize = 72;
+/// Slots that the CLOCK hand passes per insertion at most.
 const HAND_STEPS: usize = 64;
 
-/// One key and value, in one allocation: keyspace u32 BE, column family u8, key, value.
+/// The hash of a key in a keyspace's column family, the same in everything that is in memory. Seeded by chance when the
+/// process starts, so that nobody can send keys that collide.
+pub(crate) fn hash_of(space: SpaceId, cf: Cf, key: &[u8]) -> u64 {
+    static HASHER: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
+    let mut hasher = HASHER.build_hasher();
+    hasher.write_u64(u64::from(space) << 8 | cf as u64);
+    hasher.write(key);
+    hasher.finish()
+}
+
+/// One key and value, in one allocation.
 #[derive(Clone)]
-pub(crate) struct Row {
-    bytes: Arc<[u8]>,
+pub(crate) struct Row(ThinArc<Head, u8>);
+
+struct Head {
+    hash: u64,
+    space: SpaceId,
     key_len: u32,
+    /// The dirty list that the row was published to, and its place in it.
+    generation: u64,
+    place: u32,
+    cf: Cf,
     deleted: bool,
+    /// RocksDB does not have it yet.
+    dirty: AtomicBool,
+    /// Looked up since the CLOCK hand came by.
+    referenced: AtomicBool,
+}
+
+/// A key: what its hash is of, and the hash.
+#[derive(Clone, Copy)]
+pub(crate) struct Key<'a> {
+    pub(crate) hash: u64,
+    pub(crate) space: SpaceId,
+    pub(crate) cf: Cf,
+    pub(crate) key: &'a [u8],
+}
+
+impl<'a> Key<'a> {
+    pub(crate) fn new(space: SpaceId, cf: Cf, key: &'a [u8]) -> Self {
+        let hash = hash_of(space, cf, key);
+        Key { hash, space, cf, key }
+    }
 }
 
 impl Row {
+    /// A clean row. `scratch` is room for putting it together.
+    pub(crate) fn new(scratch: &mut Vec<u8>, key: Key<'_>, value: Option<&[u8]>) -> Self {
+        Self::in_list(scratch, key, value, None)
+    }
+
+    /// A dirty row, if it is in a list: its generation and the row's place.
+    fn in_list(scratch: &mut Vec<u8>, key: Key<'_>, value: Option<&[u8]>, list: Option<(u64, u32)>) -> Self {
+        scratch.clear();
+        scratch.extend_from_slice(key.key);
+        scratch.extend_from_slice(value.unwrap_or_default());
+        let (generation, place) = list.unwrap_or_default();
+        let head = Head {
+            hash: key.hash,
+            space: key.space,
+            key_len: key.key.len() as u32,
+            generation,
+            place,
+            cf: key.cf,
+            deleted: value.is_none(),
+            dirty: AtomicBool::new(list.is_some()),
+            referenced: AtomicBool::new(false),
+        };
+        Row(ThinArc::from_header_and_slice(head, scratch))
+    }
+
+    fn head(&self) -> &Head {
+        &self.0.header.header
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.head().hash
+    }
+
     pub(crate) fn space(&self) -> SpaceId {
-        SpaceId::from_be_bytes([self.bytes[0], self.bytes[1], self.bytes[2], self.bytes[3]])
+        self.head().space
     }
 
     pub(crate) fn cf(&self) -> Cf {
-        Cf::from_u8(self.bytes[4]).unwrap_or(Cf::Meta)
+        self.head().cf
     }
 
     pub(crate) fn key(&self) -> &[u8] {
-        &self.bytes[IDENT..IDENT + self.key_len as usize]
+        &self.0.slice[..self.head().key_len as usize]
     }
 
     /// `None`: the key is deleted.
     pub(crate) fn value(&self) -> Option<&[u8]> {
-        (!self.deleted).then(|| &self.bytes[self.value_at()..])
+        (!self.head().deleted).then(|| &self.0.slice[self.head().key_len as usize..])
     }
 
-    fn value_at(&self) -> usize {
-        IDENT + self.key_len as usize
-    }
-
-    /// What rows are sorted by: keyspace, column family, key.
-    pub(crate) fn order(&self) -> &[u8] {
-        &self.bytes[..self.value_at()]
-    }
-
+    /// Bytes of key and value.
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+        self.0.slice.len()
+    }
+
+    /// Has the processor fetch it.
+    pub(crate) fn prefetch(&self) {
+        prefetch(self.head());
+    }
+
+    fn is(&self, key: Key<'_>) -> bool {
+        let head = self.head();
+        head.hash == key.hash && head.space == key.space && head.cf == key.cf && self.key() == key.key
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.head().dirty.load(Ordering::Acquire)
+    }
+
+    fn is_same(&self, other: &Row) -> bool {
+        std::ptr::eq(self.head(), other.head())
     }
 }
 
 /// What a look-up finds.
 pub(crate) enum Found {
-    /// The key's value, `None` if it is known not to exist: shared bytes and where the value starts in them.
-    Hit(Option<(Arc<[u8]>, usize)>),
+    /// The newest row of the key, which may say that it is deleted.
+    Hit(Row),
     /// Nothing is known; a value read from RocksDB may be added with this ticket.
     Miss(Ticket),
 }
@@ -81,7 +163,6 @@ pub(crate) enum Found {
 /// Permission to add what was read, valid until the shard is written to.
 #[derive(Clone, Copy)]
 pub(crate) struct Ticket {
-    hash: u64,
     writes: u64,
 }
 
@@ -90,8 +171,6 @@ pub(crate) struct Dirty {
     pub(crate) row: Row,
     /// The first bytes of what rows are sorted by: tells most apart without touching their memory.
     front: u128,
-    hash: u64,
-    entry: u32,
 }
 
 /// Dirty rows since the last time they were taken, each key once.
@@ -99,7 +178,7 @@ pub(crate) struct Dirty {
 pub(crate) struct DirtyList {
     pub(crate) rows: Vec<Dirty>,
     pub(crate) bytes: usize,
-    /// Counts how often the list was taken; 0 is never used.
+    /// Counts how often the list was taken.
     generation: u64,
     scratch: Vec<u8>,
 }
@@ -107,271 +186,173 @@ pub(crate) struct DirtyList {
 /// See the module.
 pub(crate) struct RowTable {
     shards: Box<[Mutex<Shard>]>,
-    hasher: DefaultHashBuilder,
     shard_bytes_max: usize,
-    bytes: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Shard {
-    table: HashTable<u32>,
-    entries: Vec<Entry>,
-    free: Vec<u32>,
+    rows: Buckets,
     bytes: usize,
     writes: u64,
-    hand: usize,
-}
-
-struct Entry {
-    row: Option<Row>,
-    hash: u64,
-    /// Generation of the dirty list that has the row; 0 = clean.
-    dirty: u64,
-    /// Its place in that list.
-    place: u32,
-    referenced: bool,
 }
 
 impl RowTable {
     pub(crate) fn new(bytes_max: usize) -> Self {
+        let shards = (bytes_max / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX).next_power_of_two();
         RowTable {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: DefaultHashBuilder::default(),
-            shard_bytes_max: bytes_max / SHARDS,
-            bytes: AtomicUsize::new(0),
+            shards: (0..shards).map(|_| Mutex::default()).collect(),
+            shard_bytes_max: bytes_max / shards,
         }
     }
 
     /// Bytes in use.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.shards.iter().map(|shard| shard.lock().bytes).sum()
     }
 
-    pub(crate) fn get(&self, space: SpaceId, cf: Cf, key: &[u8]) -> Found {
-        let hash = self.hash(space, cf, key);
-        let mut shard = self.shard(hash).lock();
-        match shard.find(hash, space, cf, key) {
-            Some(at) => {
-                let entry = &mut shard.entries[at as usize];
-                entry.referenced = true;
-                let value = entry.row.as_ref().filter(|row| !row.deleted);
-                Found::Hit(value.map(|row| (row.bytes.clone(), row.value_at())))
+    /// Has the processor fetch what looking up these hashes will touch, all at once instead of one after another.
+    pub(crate) fn prefetch(&self, hashes: impl Iterator<Item = u64> + Clone) {
+        for hash in hashes.clone() {
+            self.shard(hash).lock().rows.prefetch_bucket(hash);
+        }
+        for hash in hashes {
+            self.shard(hash).lock().rows.prefetch_row(hash);
+        }
+    }
+
+    pub(crate) fn get(&self, key: Key<'_>) -> Found {
+        let shard = self.shard(key.hash).lock();
+        match shard.rows.find(key.hash, |row| row.is(key)) {
+            Some((_, row)) => {
+                let referenced = &row.head().referenced;
+                if !referenced.load(Ordering::Relaxed) {
+                    referenced.store(true, Ordering::Relaxed);
+                }
+                Found::Hit(row.clone())
             }
-            None => Found::Miss(Ticket {
-                hash,
-                writes: shard.writes,
-            }),
+            None => Found::Miss(Ticket { writes: shard.writes }),
         }
     }
 
     /// Adds what RocksDB has for a key that was missed.
-    pub(crate) fn fill(&self, ticket: Ticket, space: SpaceId, cf: Cf, key: &[u8], value: &[u8]) {
-        if self.shard_bytes_max == 0 || key.len() + value.len() > CACHED_BYTES_MAX {
+    pub(crate) fn fill(&self, ticket: Ticket, key: Key<'_>, value: &[u8]) {
+        if self.shard_bytes_max == 0 || key.key.len() + value.len() > CACHED_BYTES_MAX {
             return;
         }
-        let row = make_row(
-            &mut Vec::with_capacity(IDENT + key.len() + value.len()),
-            space,
-            cf,
-            key,
-            Some(value),
-        );
-        let mut shard = self.shard(ticket.hash).lock();
-        if shard.writes != ticket.writes || shard.find(ticket.hash, space, cf, key).is_some() {
+        let scratch = &mut Vec::with_capacity(key.key.len() + value.len());
+        let row = Row::new(scratch, key, Some(value));
+        let mut shard = self.shard(key.hash).lock();
+        if shard.writes != ticket.writes || shard.rows.find(key.hash, |row| row.is(key)).is_some() {
             return;
         }
-        self.bytes.fetch_add(row.len() + ROW_OVERHEAD, Ordering::Relaxed);
-        shard.insert(Entry {
-            row: Some(row),
-            hash: ticket.hash,
-            dirty: 0,
-            place: 0,
-            referenced: false,
-        });
-        self.evict(&mut shard);
+        self.add(&mut shard, row);
     }
 
     /// Publishes a committed write. Only the thread that holds `list` publishes.
-    pub(crate) fn publish(&self, list: &mut DirtyList, space: SpaceId, cf: Cf, key: &[u8], value: Option<&[u8]>) {
-        if list.generation == 0 {
-            list.generation = 1;
-        }
-        let row = make_row(&mut list.scratch, space, cf, key, value);
-        list.bytes += row.len();
-        let hash = self.hash(space, cf, key);
-        let mut shard = self.shard(hash).lock();
+    pub(crate) fn publish(&self, list: &mut DirtyList, key: Key<'_>, value: Option<&[u8]>) {
+        let mut shard = self.shard(key.hash).lock();
         shard.writes += 1;
-        let place = list.rows.len() as u32;
-        let at = match shard.find(hash, space, cf, key) {
-            Some(at) => {
-                let entry = &mut shard.entries[at as usize];
-                let before = entry.row.replace(row.clone()).map_or(0, |r| r.len());
-                if entry.dirty == list.generation {
-                    // It is in the list already: the newer value takes its place.
-                    list.rows[entry.place as usize].row = row.clone();
-                    list.bytes -= before;
-                    shard.bytes = shard.bytes + row.len() - before;
-                    self.adjust(row.len(), before);
-                    return;
-                }
-                entry.dirty = list.generation;
-                entry.place = place;
-                shard.bytes = shard.bytes + row.len() - before;
-                self.adjust(row.len(), before);
-                at
-            }
-            None => {
-                let entry = Entry {
-                    row: Some(row.clone()),
-                    hash,
-                    dirty: list.generation,
-                    place,
-                    referenced: false,
-                };
-                self.bytes.fetch_add(row.len() + ROW_OVERHEAD, Ordering::Relaxed);
-                let at = shard.insert(entry);
-                self.evict(&mut shard);
-                at
-            }
-        };
-        drop(shard);
-        let front = front(row.order());
-        list.rows.push(Dirty {
-            row,
-            front,
-            hash,
-            entry: at,
+        let known = shard.rows.find(key.hash, |row| row.is(key));
+        let listed = known.and_then(|(_, old)| {
+            let head = old.head();
+            (old.is_dirty() && head.generation == list.generation).then_some(head.place)
         });
+        let known = known.map(|(place, _)| place);
+        let at = listed.unwrap_or(list.rows.len() as u32);
+        let row = Row::in_list(&mut list.scratch, key, value, Some((list.generation, at)));
+        list.bytes += row.len();
+        match listed {
+            // The newer value takes its place.
+            Some(at) => {
+                let listed = std::mem::replace(&mut list.rows[at as usize].row, row.clone());
+                list.bytes -= listed.len();
+            }
+            None => list.rows.push(Dirty {
+                row: row.clone(),
+                front: front(key),
+            }),
+        }
+        match known {
+            Some(place) => {
+                shard.bytes += row.len();
+                let before = shard.rows.replace(place, row);
+                shard.bytes -= before.map_or(0, |before| before.len());
+            }
+            None => self.add(&mut shard, row),
+        }
     }
 
     /// Takes the dirty rows to write them to RocksDB; what is published from now on goes to a new list.
-    pub(crate) fn take_dirty(&self, list: &mut DirtyList) -> (Vec<Dirty>, u64) {
-        let generation = list.generation;
+    pub(crate) fn take_dirty(&self, list: &mut DirtyList) -> Vec<Dirty> {
         list.generation += 1;
         list.bytes = 0;
-        (std::mem::take(&mut list.rows), generation)
+        std::mem::take(&mut list.rows)
     }
 
     /// These rows are in RocksDB now: those that were not published again since are clean.
-    pub(crate) fn mark_clean(&self, rows: &[Dirty], generation: u64) {
-        for dirty in rows {
-            let mut shard = self.shard(dirty.hash).lock();
-            let entry = &mut shard.entries[dirty.entry as usize];
-            if entry.dirty != generation {
-                continue;
-            }
-            entry.dirty = 0;
-            if dirty.row.deleted || dirty.row.len() > CACHED_BYTES_MAX || self.shard_bytes_max == 0 {
-                self.remove(&mut shard, dirty.entry);
+    pub(crate) fn mark_clean(&self, rows: &[Dirty]) {
+        for Dirty { row, .. } in rows {
+            row.head().dirty.store(false, Ordering::Release);
+            if row.head().deleted || row.len() > CACHED_BYTES_MAX || self.shard_bytes_max == 0 {
+                let mut shard = self.shard(row.hash()).lock();
+                let found = shard.rows.find(row.hash(), |found| found.is_same(row));
+                if let Some((place, _)) = found {
+                    shard.remove(place);
+                }
             }
         }
+    }
+
+    fn add(&self, shard: &mut Shard, row: Row) {
+        shard.bytes += row.len() + ROW_OVERHEAD;
+        shard.rows.insert(row);
+        self.evict(shard);
     }
 
     fn evict(&self, shard: &mut Shard) {
         let mut steps = 0;
-        while shard.bytes > self.shard_bytes_max && steps < HAND_STEPS && !shard.entries.is_empty() {
+        while shard.bytes > self.shard_bytes_max && steps < HAND_STEPS {
             steps += 1;
-            shard.hand = (shard.hand + 1) % shard.entries.len();
-            let at = shard.hand;
-            let entry = &mut shard.entries[at];
-            if entry.row.is_none() || entry.dirty != 0 {
+            let Some((place, row)) = shard.rows.next_of_hand() else {
                 continue;
+            };
+            if !row.is_dirty() && !row.head().referenced.swap(false, Ordering::Relaxed) {
+                shard.remove(place);
             }
-            if std::mem::take(&mut entry.referenced) {
-                continue;
-            }
-            self.remove(shard, at as u32);
-        }
-    }
-
-    fn remove(&self, shard: &mut Shard, at: u32) {
-        let hash = shard.entries[at as usize].hash;
-        if let Ok(slot) = shard.table.find_entry(hash, |&i| i == at) {
-            slot.remove();
-        }
-        if let Some(row) = shard.entries[at as usize].row.take() {
-            shard.bytes -= row.len() + ROW_OVERHEAD;
-            self.bytes.fetch_sub(row.len() + ROW_OVERHEAD, Ordering::Relaxed);
-        }
-        shard.free.push(at);
-    }
-
-    fn adjust(&self, after: usize, before: usize) {
-        if after >= before {
-            self.bytes.fetch_add(after - before, Ordering::Relaxed);
-        } else {
-            self.bytes.fetch_sub(before - after, Ordering::Relaxed);
         }
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
-        // The table uses the low and the top bits.
-        &self.shards[(hash >> 40) as usize % SHARDS]
-    }
-
-    fn hash(&self, space: SpaceId, cf: Cf, key: &[u8]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write_u64(u64::from(space) << 8 | cf as u64);
-        hasher.write(key);
-        hasher.finish()
+        // Buckets go by the low bits and the top ones.
+        &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)]
     }
 }
 
 impl Shard {
-    fn find(&self, hash: u64, space: SpaceId, cf: Cf, key: &[u8]) -> Option<u32> {
-        let found = self.table.find(hash, |&at| {
-            let entry = &self.entries[at as usize];
-            entry.hash == hash
-                && entry
-                    .row
-                    .as_ref()
-                    .is_some_and(|row| row.key() == key && row.space() == space && row.cf() == cf)
-        });
-        found.copied()
-    }
-
-    fn insert(&mut self, entry: Entry) -> u32 {
-        let hash = entry.hash;
-        self.bytes += entry.row.as_ref().map_or(0, Row::len) + ROW_OVERHEAD;
-        let at = match self.free.pop() {
-            Some(at) => {
-                self.entries[at as usize] = entry;
-                at
-            }
-            None => {
-                self.entries.push(entry);
-                (self.entries.len() - 1) as u32
-            }
-        };
-        let entries = &self.entries;
-        self.table.insert_unique(hash, at, |&i| entries[i as usize].hash);
-        at
+    fn remove(&mut self, place: Place) {
+        if let Some(row) = self.rows.remove(place) {
+            self.bytes -= row.len() + ROW_OVERHEAD;
+        }
     }
 }
 
-fn make_row(scratch: &mut Vec<u8>, space: SpaceId, cf: Cf, key: &[u8], value: Option<&[u8]>) -> Row {
-    scratch.clear();
-    scratch.extend_from_slice(&space.to_be_bytes());
-    scratch.push(cf as u8);
-    scratch.extend_from_slice(key);
-    scratch.extend_from_slice(value.unwrap_or_default());
-    Row {
-        bytes: Arc::from(&scratch[..]),
-        key_len: key.len() as u32,
-        deleted: value.is_none(),
-    }
-}
-
-fn front(order: &[u8]) -> u128 {
+/// What rows are sorted by, as far as it fits: keyspace, column family, key.
+fn front(key: Key<'_>) -> u128 {
     let mut front = [0; 16];
-    let len = order.len().min(16);
-    front[..len].copy_from_slice(&order[..len]);
+    let len = key.key.len().min(11);
+    front[..4].copy_from_slice(&key.space.to_be_bytes());
+    front[4] = key.cf as u8;
+    front[5..5 + len].copy_from_slice(&key.key[..len]);
     u128::from_be_bytes(front)
 }
 
 /// Sorts rows as RocksDB does: by column family and key.
 pub(crate) fn sort(rows: &mut [Dirty]) {
-    rows.sort_unstable_by(|a, b| a.front.cmp(&b.front).then_with(|| a.row.order().cmp(b.row.order())));
+    let order = |dirty: &Dirty| (dirty.row.space(), dirty.row.cf() as u8);
+    rows.sort_unstable_by(|a, b| {
+        let rest = || order(a).cmp(&order(b)).then_with(|| a.row.key().cmp(b.row.key()));
+        a.front.cmp(&b.front).then_with(rest)
+    });
 }
 
 #[cfg(test)]
@@ -380,13 +361,13 @@ mod tests {
 
     fn value(found: Found) -> Option<Option<Vec<u8>>> {
         match found {
-            Found::Hit(hit) => Some(hit.map(|(bytes, at)| bytes[at..].to_vec())),
+            Found::Hit(row) => Some(row.value().map(<[u8]>::to_vec)),
             Found::Miss(_) => None,
         }
     }
 
     fn ticket(table: &RowTable, key: &[u8]) -> Ticket {
-        match table.get(0, Cf::Meta, key) {
+        match table.get(Key::new(0, Cf::Meta, key)) {
             Found::Miss(ticket) => ticket,
             Found::Hit(_) => panic!("{key:?} is known"),
         }
@@ -397,35 +378,35 @@ mod tests {
         let table = RowTable::new(1 << 20);
         let mut list = DirtyList::default();
         let early = ticket(&table, b"k");
-        table.publish(&mut list, 0, Cf::Meta, b"k", Some(b"new"));
-        let (rows, generation) = table.take_dirty(&mut list);
-        table.mark_clean(&rows, generation);
-        table.fill(early, 0, Cf::Meta, b"k", b"old");
-        assert_eq!(value(table.get(0, Cf::Meta, b"k")), Some(Some(b"new".to_vec())));
+        table.publish(&mut list, Key::new(0, Cf::Meta, b"k"), Some(b"new"));
+        let rows = table.take_dirty(&mut list);
+        table.mark_clean(&rows);
+        table.fill(early, Key::new(0, Cf::Meta, b"k"), b"old");
+        assert_eq!(value(table.get(Key::new(0, Cf::Meta, b"k"))), Some(Some(b"new".to_vec())));
         // Also when the row has been removed in between.
         let early = ticket(&table, b"d");
-        table.publish(&mut list, 0, Cf::Meta, b"d", None);
-        let (rows, generation) = table.take_dirty(&mut list);
-        table.mark_clean(&rows, generation);
-        table.fill(early, 0, Cf::Meta, b"d", b"old");
-        assert_eq!(value(table.get(0, Cf::Meta, b"d")), None);
+        table.publish(&mut list, Key::new(0, Cf::Meta, b"d"), None);
+        let rows = table.take_dirty(&mut list);
+        table.mark_clean(&rows);
+        table.fill(early, Key::new(0, Cf::Meta, b"d"), b"old");
+        assert_eq!(value(table.get(Key::new(0, Cf::Meta, b"d"))), None);
     }
 
     #[test]
     fn a_row_published_again_while_it_is_written_stays_dirty() {
         let table = RowTable::new(0);
         let mut list = DirtyList::default();
-        table.publish(&mut list, 0, Cf::Data, b"k", Some(b"1"));
-        table.publish(&mut list, 0, Cf::Data, b"k", Some(b"22"));
-        let (rows, generation) = table.take_dirty(&mut list);
+        table.publish(&mut list, Key::new(0, Cf::Data, b"k"), Some(b"1"));
+        table.publish(&mut list, Key::new(0, Cf::Data, b"k"), Some(b"22"));
+        let rows = table.take_dirty(&mut list);
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].row.value(), Some(&b"22"[..]));
-        table.publish(&mut list, 0, Cf::Data, b"k", Some(b"3"));
-        table.mark_clean(&rows, generation);
-        assert_eq!(value(table.get(0, Cf::Data, b"k")), Some(Some(b"3".to_vec())));
-        let (rows, generation) = table.take_dirty(&mut list);
+        table.publish(&mut list, Key::new(0, Cf::Data, b"k"), Some(b"3"));
+        table.mark_clean(&rows);
+        assert_eq!(value(table.get(Key::new(0, Cf::Data, b"k"))), Some(Some(b"3".to_vec())));
+        let rows = table.take_dirty(&mut list);
         assert_eq!(rows.len(), 1);
-        table.mark_clean(&rows, generation);
+        table.mark_clean(&rows);
         assert_eq!(table.bytes(), 0, "a table without room keeps dirty rows only");
     }
 
@@ -434,19 +415,19 @@ mod tests {
         let table = RowTable::new(64 << 10);
         let mut list = DirtyList::default();
         for n in 0u32..100 {
-            table.publish(&mut list, 1, Cf::Meta, &n.to_be_bytes(), Some(&[7; 100]));
+            table.publish(&mut list, Key::new(1, Cf::Meta, &n.to_be_bytes()), Some(&[7; 100]));
         }
         for n in 1000u32..20_000 {
             let key = n.to_be_bytes();
-            let t = match table.get(1, Cf::Meta, &key) {
+            let t = match table.get(Key::new(1, Cf::Meta, &key)) {
                 Found::Miss(t) => t,
                 Found::Hit(_) => continue,
             };
-            table.fill(t, 1, Cf::Meta, &key, &[7; 100]);
+            table.fill(t, Key::new(1, Cf::Meta, &key), &[7; 100]);
         }
         assert!(table.bytes() < 2 * (64 << 10), "{} bytes", table.bytes());
         for n in 0u32..100 {
-            assert!(value(table.get(1, Cf::Meta, &n.to_be_bytes())).is_some());
+            assert!(value(table.get(Key::new(1, Cf::Meta, &n.to_be_bytes()))).is_some());
         }
     }
 }

@@ -12,10 +12,11 @@ use rocksdb::{ColumnFamilyDescriptor, DB, FlushOptions, Options, ReadOptions, Re
 use crate::apply::{Published, Settler};
 use crate::listener::{Health, Listener};
 use crate::options::{cf_options, db_options};
-use crate::rows::{DirtyList, RowTable};
+use crate::rows::{DirtyList, RowTable, hash_of};
 use crate::spaces::{Space, Spaces};
 use crate::state::STATE_KEY;
 use crate::view::point_options;
+use crate::keys;
 use crate::{Cf, Counts, SharedResources, SpaceId, StoreError, StoreOptions, StoreState, Tier};
 
 /// What writing down memtables takes beyond their bytes: indexes, the manifest.
@@ -122,6 +123,21 @@ impl Store {
             path: path.to_owned(),
             db,
         })
+    }
+
+    /// Has the processor fetch the rows of these user keys, as far as they are in memory, all at once: with more rows
+    /// than its cache holds, the commands that follow would wait for them one after another.
+    pub fn prefetch<'k>(&self, db: u16, user_keys: impl Iterator<Item = &'k [u8]>) {
+        let spaces = self.spaces.load();
+        let Some(space) = spaces.dbs.get(usize::from(db)) else { return };
+        let mut key = Vec::with_capacity(64);
+        let hash = |user_key| {
+            key.clear();
+            keys::write_meta_key(&mut key, user_key);
+            hash_of(*space, Cf::Meta, &key)
+        };
+        let hashes: Vec<u64> = user_keys.map(hash).collect();
+        self.rows.prefetch(hashes.iter().copied());
     }
 
     /// Where the store stands: what has been published, durable or not.

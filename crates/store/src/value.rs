@@ -1,8 +1,9 @@
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
 
 use rocksdb::DBPinnableSlice;
+
+use crate::rows::Row;
 
 /// A value that was read: bytes, wherever they live.
 pub enum Value<'a> {
@@ -10,9 +11,12 @@ pub enum Value<'a> {
     Pinned(DBPinnableSlice<'a>),
     /// A copy of its own.
     Owned(Box<[u8]>),
-    /// Shared with the rows in memory: the bytes of a row, and where the value starts in them.
-    Shared(Arc<[u8]>, usize),
+    /// Shared with the rows in memory.
+    Shared(SharedValue),
 }
+
+/// The value of a row in memory.
+pub struct SharedValue(pub(crate) Row);
 
 impl Deref for Value<'_> {
     type Target = [u8];
@@ -21,7 +25,7 @@ impl Deref for Value<'_> {
         match self {
             Value::Pinned(v) => v,
             Value::Owned(v) => v,
-            Value::Shared(row, at) => &row[*at..],
+            Value::Shared(shared) => shared.0.value().unwrap_or_default(),
         }
     }
 }

@@ -3,10 +3,10 @@ use rocksdb::{ReadOptions, SnapshotWithThreadMode};
 use std::sync::Arc;
 
 use crate::overlay::PendingRange;
-use crate::rows::Found;
+use crate::rows::{Found, Key};
 use crate::scan::Lesson;
 use crate::spaces::Spaces;
-use crate::{Cf, Counts, Direction, Overlay, Scan, SpaceId, Store, StoreError, Value};
+use crate::{Cf, Counts, Direction, Overlay, Scan, SpaceId, SharedValue, Store, StoreError, Value};
 
 /// How far a read may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,8 +105,9 @@ impl<'a> View<'a> {
 
     /// The value of a key.
     pub fn get(&self, space: SpaceId, cf: Cf, key: &[u8]) -> Result<Option<Value<'a>>, StoreError> {
+        let hashed = Key::new(space, cf, key);
         if let Mode::Write { overlay } = &self.mode
-            && let Some(pending) = overlay.get(space, cf, key)
+            && let Some(pending) = overlay.get(hashed)
         {
             return Ok(pending.map(|value| Value::Owned(value.into())));
         }
@@ -122,8 +123,8 @@ impl<'a> View<'a> {
             let got = self.store.db().get_pinned_cf_opt(open.cf(cf), key, &options);
             return Ok(got.map_err(StoreError::rocks("read"))?.map(Value::Pinned));
         }
-        let ticket = match self.store.rows.get(space, cf, key) {
-            Found::Hit(value) => return Ok(value.map(|(row, at)| Value::Shared(row, at))),
+        let ticket = match self.store.rows.get(hashed) {
+            Found::Hit(row) => return Ok(row.value().is_some().then(|| Value::Shared(SharedValue(row)))),
             Found::Miss(ticket) => ticket,
         };
         // Looked up now: the keyspace may have got its column families since the view was made.
@@ -136,7 +137,7 @@ impl<'a> View<'a> {
             .get_pinned_cf_opt(open.cf(cf), key, options)
             .map_err(StoreError::rocks("read"))?;
         if let Some(value) = &got {
-            self.store.rows.fill(ticket, space, cf, key, value);
+            self.store.rows.fill(ticket, hashed, value);
         }
         Ok(got.map(Value::Pinned))
     }
@@ -194,13 +195,13 @@ impl<'a> View<'a> {
 
     /// Writes a value.
     pub fn put(&mut self, space: SpaceId, cf: Cf, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.overlay()?.put(space, cf, key, Some(value));
+        self.overlay()?.put(Key::new(space, cf, key), Some(value));
         Ok(())
     }
 
     /// Deletes a key.
     pub fn delete(&mut self, space: SpaceId, cf: Cf, key: &[u8]) -> Result<(), StoreError> {
-        self.overlay()?.put(space, cf, key, None);
+        self.overlay()?.put(Key::new(space, cf, key), None);
         Ok(())
     }
 
