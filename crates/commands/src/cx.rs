@@ -343,6 +343,13 @@ impl<'a> Cx<'a> {
         Ok(self.view.scan(self.space, Cf::Data, lower, upper, direction)?)
     }
 
+    /// The data key of an element of a collection that happens to be in memory, chosen at random; `prefix` is the
+    /// collection's. `None` if none is.
+    pub fn known_element(&mut self, prefix: &[u8]) -> Option<Vec<u8>> {
+        let random = self.random.next_u64();
+        self.view.known_element(self.space, prefix, random)
+    }
+
     /// The same with the reply beside it, for commands that write out what they scan.
     pub fn scan_and_reply(
         &mut self,

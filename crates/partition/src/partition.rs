@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use haypile_commands::{CommandError, Cx, Deaf, Flags, Handler, Outcome};
 use haypile_oplog::{Oplog, Syncer};
 use haypile_resp::{Reply, Version};
-use haypile_store::{Counts, Overlay, Store, StoreError, Tier, View};
+use haypile_store::{Counts, Overlay, Store, StoreError, Tier, View, WriterKnowledge};
 use haypile_types::{Clock, Position, Random};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -35,6 +35,7 @@ pub struct Partition {
 /// What threads other than the writer may use.
 pub(crate) struct Shared {
     pub(crate) store: Store,
+    knowledge: WriterKnowledge,
     pub(crate) counters: Counters,
     pub(crate) string_bytes_max: AtomicUsize,
     pub(crate) writer: Mutex<Writer>,
@@ -103,9 +104,9 @@ const TURN_BYTES_MAX: usize = 16 << 20;
 const TURN_TASKS_MAX: usize = 4096;
 
 /// Published rows after which the settling thread is woken: enough of them that neighbours are close to each other.
-const DIRTY_ROWS_SOON: usize = 128 << 10;
+const DIRTY_ROWS_SOON: usize = 96 << 10;
 /// The same in bytes.
-const DIRTY_BYTES_SOON: usize = 32 << 20;
+const DIRTY_BYTES_SOON: usize = 24 << 20;
 /// Published rows after which the writer settles itself, which makes it wait for RocksDB.
 const DIRTY_ROWS_MAX: usize = 512 << 10;
 /// The same in bytes.
@@ -117,8 +118,10 @@ impl Partition {
         let (store, oplog, recovery) = open(&options)?;
         let state = store.state();
         let syncer = oplog.syncer();
+        let overlay = Overlay::with_knowledge(options.shared.knowledge_bytes());
+        let knowledge = overlay.knowledge().clone();
         let writer = Writer {
-            overlay: Overlay::new(),
+            overlay,
             next_index: state.applied.index + 1,
             term: state.applied.term.max(1),
             last_clock: state.clock,
@@ -134,6 +137,7 @@ impl Partition {
         };
         let shared = Arc::new(Shared {
             store,
+            knowledge,
             counters: Counters::default(),
             string_bytes_max: AtomicUsize::new(512 << 20),
             writer: Mutex::new(writer),
@@ -219,13 +223,14 @@ impl Partition {
     }
 
     /// Runs commands, one after another, for the sake of the blocks that they read: afterwards these are cached.
-    /// Their effects and replies are thrown away. Takes as long as the disk does.
+    /// Their effects and replies are thrown away. Takes as long as the disk does. A command that chooses at random reads
+    /// the same again if it is given the same `random`: see [`Call::random`].
     pub fn prefetch<'c>(
         &self,
         calls: impl IntoIterator<Item = (&'static haypile_commands::table::Known, &'c haypile_resp::Request, u16)>,
         random: &mut dyn Random,
     ) {
-        let mut overlay = Overlay::new();
+        let mut overlay = Overlay::for_prefetch(&self.shared.knowledge);
         overlay.begin_turn();
         overlay.begin_entry(0);
         let mut reply = Reply::new(Version::Resp2);

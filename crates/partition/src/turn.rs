@@ -5,6 +5,7 @@ use haypile_commands::table::Known;
 use haypile_commands::{CommandError, Cx, Flags, Handler, Outcome};
 use haypile_resp::{Reply, Request};
 use haypile_store::{Savepoint, Tier, View};
+use haypile_types::Random;
 
 use crate::observer::TurnObserver;
 use crate::partition::{PartitionStats, Shared, Writer};
@@ -26,6 +27,8 @@ pub struct Call<'a> {
     pub waits: bool,
     /// Whether a blocking command may wait.
     pub may_block: bool,
+    /// To be used instead of the partition's own.
+    pub random: Option<&'a mut dyn Random>,
 }
 
 /// The right to write: held by one thread at a time.
@@ -86,7 +89,8 @@ impl<'a> Turn<'a> {
             heard,
         };
         let view = View::writing(&self.shared.store, overlay, call.tier);
-        let mut cx = Cx::new(view, call.reply, &mut observer, &mut **random, call.db, *now_ms);
+        let random = call.random.unwrap_or(&mut **random);
+        let mut cx = Cx::new(view, call.reply, &mut observer, random, call.db, *now_ms);
         cx.may_block = call.may_block && !self.in_transaction;
         cx.waits = call.waits;
         cx.reads_only = !writes;

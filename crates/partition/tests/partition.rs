@@ -81,6 +81,7 @@ fn execute(turn: &mut Turn<'_>, line: &str, reply: &mut Reply) -> Result<(), Com
         tier: Tier::Disk,
         waits: false,
         may_block: true,
+        random: None,
     })
 }
 
@@ -143,6 +144,7 @@ fn read(partition: &Partition, line: &str) -> String {
         tier: Tier::Disk,
         waits: false,
         may_block: false,
+        random: None,
     };
     partition.read(call, &mut Counting(1)).unwrap();
     String::from_utf8_lossy(reply.buffer()).replace("\r\n", "|")

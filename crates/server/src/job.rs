@@ -10,12 +10,14 @@ use haypile_commands::{Block, CommandError, Flags, Handler, Outcome};
 use haypile_partition::{Call, CommitError, Step, Task, Turn};
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::{StoreError, Tier};
+use haypile_types::Random;
 use smallvec::SmallVec;
 
 use crate::client::Client;
 use crate::commands::{self, ServerCx};
 use crate::io::Message;
 use crate::node::Node;
+use crate::random::SplitMix64;
 use crate::session::{Multi, Replies, Session};
 
 /// The requests of one connection that have been read and not been answered, with all that their evaluation needs. It
@@ -35,6 +37,9 @@ pub struct Job {
     pub next: Next,
     /// How far the reads of the first request may go.
     tier: Tier,
+    /// How often the pool has fetched what the first request reads, and the seed of the choices that it made.
+    fetches: u32,
+    seed: u64,
     /// Where the replies of the current turn start, and how many requests it has evaluated.
     turn: (usize, usize),
     /// What the first request waits for.
@@ -57,6 +62,10 @@ pub enum Next {
     /// Clients are paused.
     Pause,
 }
+
+/// How often the pool fetches for a write whose reads are cold. Then it may read from the disk in its turn: what it
+/// reads changes or leaves the cache faster than it gets its turn.
+const FETCHES_MAX: u32 = 3;
 
 /// Keys whose rows are fetched into the processor's cache together.
 const FETCHED_AHEAD: usize = 64;
@@ -86,6 +95,8 @@ impl Job {
             reply: Reply::new(Version::Resp2),
             next: Next::Idle,
             tier: Tier::Memory,
+            fetches: 0,
+            seed: 0,
             turn: (0, 0),
             block: None,
             waits: false,
@@ -112,6 +123,7 @@ impl Job {
                 Ok(()) => {
                     self.waits = false;
                     self.tier = Tier::Memory;
+                    self.fetches = 0;
                     self.turn.1 += 1;
                     continue;
                 }
@@ -222,11 +234,13 @@ impl Job {
         let needs_writer = self.needs_writer(known);
         let outcome = match known.spec.handler {
             Handler::Data(_) => {
+                let mut random = SplitMix64::new(self.seed);
                 let call = Call {
                     command: known,
                     request,
                     reply: &mut self.reply,
                     db: self.session.db,
+                    random: (self.fetches > 0).then_some(&mut random),
                     tier: self.tier,
                     may_block: true,
                     waits: self.waits,
@@ -330,9 +344,10 @@ impl Job {
 
     /// On a pool thread: gets what the first request needs off the disk, and sends the job home, or to the writer.
     pub fn warm_up(mut self: Box<Self>) {
-        self.tier = Tier::Disk;
+        self.fetches += 1;
         self.node.stats.cold_reads.fetch_add(1, Ordering::Relaxed);
-        let mut random = crate::random::SplitMix64::from_system();
+        self.seed = SplitMix64::from_system().next_u64();
+        let mut random = SplitMix64::new(self.seed);
         if let Some(request) = self.requests.front() {
             let queued = self.session.multi.as_ref().map_or(&[][..], |m| &m.queue[..]);
             let db = self.session.db;
@@ -343,13 +358,17 @@ impl Job {
                 .is_ok_and(|k| matches!(k.spec.handler, Handler::Data(_)) && !k.spec.flags.has(Flags::WRITE));
             if !reads_only || self.session.multi.is_some() {
                 self.node.partition.prefetch(calls, &mut random);
+                if self.fetches >= FETCHES_MAX {
+                    self.tier = Tier::Disk;
+                }
             } else if let Some(request) = self.requests.pop_front() {
                 // Nobody waits for this thread: the read itself can be done here.
+                self.tier = Tier::Disk;
                 let mut clock = Instant::now();
                 if self.step(&request, None, &mut clock).is_err() {
                     self.requests.push_front(request);
                 }
-                self.tier = Tier::Memory;
+                (self.tier, self.fetches) = (Tier::Memory, 0);
             }
         }
         self.next = Next::Turn;

@@ -191,6 +191,7 @@ impl Store {
             self.rows.mark_clean(&rows);
         }
         settler.settled = state.applied;
+        self.settled_index.store(state.applied.index, Ordering::Release);
         Ok(())
     }
 

@@ -184,7 +184,12 @@ mod tests {
 
     fn row(hash: u64, key: u8, value: u8) -> Row {
         let (space, cf) = (0, Cf::Meta);
-        let key = Key { hash, space, cf, key: &[key] };
+        let key = Key {
+            hash,
+            space,
+            cf,
+            key: &[key],
+        };
         Row::new(&mut Vec::new(), key, Some(&[value]))
     }
 

@@ -49,6 +49,9 @@ impl Default for StoreOptions {
 
 /// One part in so many of the memory budget is for rows in memory.
 const ROW_SHARE: usize = 3;
+/// And one in so many for what the writer knows of collections, up to [`KNOWLEDGE_BYTES_MAX`].
+const KNOWLEDGE_SHARE: usize = 32;
+const KNOWLEDGE_BYTES_MAX: usize = 64 << 20;
 
 /// Memory that all stores of a process share.
 ///
@@ -60,6 +63,7 @@ pub struct SharedResources {
     pub(crate) write_buffers: WriteBufferManager,
     pub(crate) write_buffer_bytes: usize,
     pub(crate) row_bytes: usize,
+    knowledge_bytes: usize,
 }
 
 impl SharedResources {
@@ -67,8 +71,10 @@ impl SharedResources {
     /// how much of the log a crash makes the next start replay.
     pub fn new(budget_bytes: usize, write_buffer_bytes: usize) -> Self {
         let row_bytes = budget_bytes / ROW_SHARE;
+        let knowledge_bytes = (budget_bytes / KNOWLEDGE_SHARE).min(KNOWLEDGE_BYTES_MAX);
+        let cache_bytes = budget_bytes - row_bytes - knowledge_bytes;
         // 0: the cache estimates the charge of its entries by itself.
-        let cache = Cache::new_hyper_clock_cache_opts(&HyperClockCacheOptions::new(budget_bytes - row_bytes, 0));
+        let cache = Cache::new_hyper_clock_cache_opts(&HyperClockCacheOptions::new(cache_bytes, 0));
         let write_buffers =
             WriteBufferManager::new_write_buffer_manager_with_cache(write_buffer_bytes, false, cache.clone());
         SharedResources {
@@ -76,7 +82,13 @@ impl SharedResources {
             write_buffers,
             write_buffer_bytes,
             row_bytes,
+            knowledge_bytes,
         }
+    }
+
+    /// Bytes that a writer may use for what it knows of collections.
+    pub fn knowledge_bytes(&self) -> usize {
+        self.knowledge_bytes
     }
 
     /// Bytes in use: cached blocks and write buffers.

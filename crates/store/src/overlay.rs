@@ -1,11 +1,15 @@
-use std::cell::RefCell;
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque, btree_map};
 use std::ops::{Bound, Range};
+use std::sync::Arc;
+use std::vec;
 
 use hashbrown::HashTable;
+use parking_lot::Mutex;
 
 use crate::effects;
-use crate::gaps::Gaps;
+use crate::known::{Known, UnsettledWrite};
 use crate::rows::{Key, hash_of};
 use crate::{Cf, Counts, SpaceId, StoreError};
 
@@ -22,16 +26,28 @@ pub struct Overlay {
     first_turn: u64,
     table: HashTable<Slot>,
     /// The same in key order; made when a range is read for the first time, gone when nothing is pending.
-    ordered: Option<BTreeMap<Box<[u8]>, Place>>,
+    ordered: OnceCell<BTreeMap<Box<[u8]>, Place>>,
     undo: Vec<Undo>,
     entry: EntryState,
     /// Databases and keyspaces as the pending entries leave them; `None` while they change nothing.
     mapping: Option<Mapping>,
     counts: CountDeltas,
-    /// Ranges without live keys in what the writer sees.
-    gaps: RefCell<Gaps>,
+    /// What the writer knows of collections.
+    known: WriterKnowledge,
+    /// It is another overlay's: to be used, not changed.
+    borrows_knowledge: bool,
     /// A buffer of an earlier turn, to be used again.
     spare: Vec<u8>,
+}
+
+/// What the writer knows of collections: ranges of elements that it has in memory.
+#[derive(Clone)]
+pub struct WriterKnowledge(Arc<Mutex<Known>>);
+
+impl Default for WriterKnowledge {
+    fn default() -> Self {
+        WriterKnowledge(Arc::new(Mutex::new(Known::new(KNOWLEDGE_BYTES_MAX))))
+    }
 }
 
 #[derive(Default)]
@@ -105,6 +121,9 @@ pub struct Savepoint {
 /// Bits of a version that tell apart the collections that one entry creates.
 const VERSIONS_PER_ENTRY_BITS: u32 = 20;
 
+/// What the writer knows of collections takes as many bytes at most, unless another number is given.
+const KNOWLEDGE_BYTES_MAX: usize = 16 << 20;
+
 /// Larger buffers are not kept for the next turn.
 const SPARE_BYTES_MAX: usize = 4 << 20;
 
@@ -112,6 +131,14 @@ impl Overlay {
     /// An overlay with nothing pending.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, and what the writer knows of collections takes as many bytes at most.
+    pub fn with_knowledge(bytes_max: usize) -> Self {
+        Overlay {
+            known: WriterKnowledge(Arc::new(Mutex::new(Known::new(bytes_max)))),
+            ..Self::default()
+        }
     }
 
     /// True if no turn is pending.
@@ -225,7 +252,7 @@ impl Overlay {
     pub fn abandon_newest(&mut self) {
         let Some(turn) = self.turns.pop_back() else { return };
         // What it deleted lives again.
-        self.gaps.get_mut().forget();
+        self.change_known(Known::forget);
         let seq = self.first_turn + self.turns.len() as u64;
         self.forget(seq, &turn);
         // What the abandoned turn hid of earlier turns is gone from the index too: make it anew.
@@ -238,9 +265,39 @@ impl Overlay {
         Some(PendingTurn { overlay: self, turn })
     }
 
-    /// Ranges that are known to be empty.
-    pub(crate) fn gaps(&self) -> &RefCell<Gaps> {
-        &self.gaps
+    /// An overlay for evaluating commands only to see what they read. It starts from what the writer knows, so that
+    /// scans begin where the writer's do.
+    pub fn for_prefetch(known: &WriterKnowledge) -> Self {
+        Overlay {
+            known: known.clone(),
+            borrows_knowledge: true,
+            ..Overlay::default()
+        }
+    }
+
+    /// What the writer knows of collections, for [`Overlay::for_prefetch`].
+    pub fn knowledge(&self) -> &WriterKnowledge {
+        &self.known
+    }
+
+    pub(crate) fn known(&self) -> &Mutex<Known> {
+        &self.known.0
+    }
+
+    /// True if scans are to remember what they find.
+    pub(crate) fn learns(&self) -> bool {
+        !self.borrows_knowledge
+    }
+
+    /// Log index of the open entry.
+    pub(crate) fn index(&self) -> u64 {
+        self.entry.index
+    }
+
+    fn change_known(&self, change: impl FnOnce(&mut Known)) {
+        if !self.borrows_knowledge {
+            change(&mut self.known.0.lock());
+        }
     }
 
     /// Drops the oldest turn: it has been published.
@@ -250,7 +307,7 @@ impl Overlay {
         self.first_turn += 1;
         if self.turns.is_empty() {
             self.table.clear();
-            self.ordered = None;
+            self.ordered = OnceCell::new();
             self.mapping = None;
             self.counts.clear();
         } else {
@@ -281,10 +338,12 @@ impl Overlay {
     /// Writes a value (`None` deletes) in the open entry.
     pub(crate) fn put(&mut self, key: Key<'_>, value: Option<&[u8]>) {
         let Key { hash, space, cf, key } = key;
-        let gaps = self.gaps.get_mut();
-        match value {
-            Some(_) => gaps.put(space, cf, key),
-            None => gaps.deleted(space, cf, key),
+        if cf == Cf::Data {
+            let index = self.entry.index;
+            self.change_known(|known| match value {
+                Some(value) => known.put(space, key, value, index),
+                None => known.deleted(space, key, index),
+            });
         }
         let seq = self.newest_seq();
         let Some(turn) = self.turns.back_mut() else { return };
@@ -319,7 +378,7 @@ impl Overlay {
                 None
             }
         };
-        if let Some(ordered) = &mut self.ordered {
+        if let Some(ordered) = self.ordered.get_mut() {
             ordered.insert(ordered_key(space, cf, key), place);
         }
         self.undo.push(Undo {
@@ -385,13 +444,6 @@ impl Overlay {
         }
     }
 
-    /// Gets ready for [`Overlay::pending_range`].
-    pub(crate) fn order(&mut self) {
-        if !self.table.is_empty() && self.ordered.is_none() {
-            self.build_ordered();
-        }
-    }
-
     /// Pending writes of a key range, in key order.
     pub(crate) fn pending_range<'a>(
         &'a self,
@@ -400,9 +452,10 @@ impl Overlay {
         lower: &[u8],
         upper: Option<&[u8]>,
     ) -> PendingRange<'a> {
-        let Some(ordered) = &self.ordered else {
+        if self.table.is_empty() {
             return PendingRange::none();
-        };
+        }
+        let ordered = self.ordered.get_or_init(|| self.in_order());
         let low = ordered_key(space, cf, lower);
         let high = match upper {
             Some(upper) => ordered_key(space, cf, upper),
@@ -412,12 +465,11 @@ impl Overlay {
             return PendingRange::none();
         }
         let bounds = (Bound::Included(&low[..]), Bound::Excluded(&high[..]));
-        PendingRange(Some((self, ordered.range::<[u8], _>(bounds))))
+        PendingRange(Pendings::Overlay(self, ordered.range::<[u8], _>(bounds)))
     }
 
-    fn build_ordered(&mut self) {
-        let ordered = self
-            .table
+    fn in_order(&self) -> BTreeMap<Box<[u8]>, Place> {
+        self.table
             .iter()
             .map(|s| {
                 (
@@ -425,15 +477,15 @@ impl Overlay {
                     s.place.clone(),
                 )
             })
-            .collect();
-        self.ordered = Some(ordered);
+            .collect()
     }
 
     fn revert(&mut self, undo: Undo) {
         let key = self.bytes(self.newest_seq(), &undo.key).to_vec();
-        // It may live again.
-        self.gaps.get_mut().put(undo.space, undo.cf, &key);
-        if let Some(ordered) = &mut self.ordered {
+        if undo.cf == Cf::Data {
+            self.change_known(|known| known.unknown(undo.space, &key));
+        }
+        if let Some(ordered) = self.ordered.get_mut() {
             let ordered_key = ordered_key(undo.space, undo.cf, &key);
             match &undo.previous {
                 Some(place) => ordered.insert(ordered_key, place.clone()),
@@ -457,7 +509,7 @@ impl Overlay {
     /// Removes from the index what only this turn, which is no longer in `turns`, has.
     fn forget(&mut self, seq: u64, turn: &Turn) {
         self.table.retain(|slot| slot.place.turn != seq);
-        if let Some(ordered) = &mut self.ordered {
+        if let Some(ordered) = self.ordered.get_mut() {
             ordered.retain(|_, place| place.turn != seq);
         }
         for &(space, keys, expires) in &turn.counts {
@@ -467,7 +519,7 @@ impl Overlay {
 
     fn reindex(&mut self) {
         self.table.clear();
-        self.ordered = None;
+        self.ordered = OnceCell::new();
         self.undo.clear();
         self.entry = EntryState::default();
         for at in 0..self.turns.len() {
@@ -532,7 +584,6 @@ impl Overlay {
     fn bytes(&self, turn: u64, range: &Range<usize>) -> &[u8] {
         &self.turns[(turn - self.first_turn) as usize].ops[range.clone()]
     }
-
 }
 
 impl Turn {
@@ -592,27 +643,53 @@ impl<'a> PendingTurn<'a> {
 }
 
 /// Pending writes in key order; `None` as a value is a deletion.
-pub(crate) struct PendingRange<'a>(Option<(&'a Overlay, Places<'a>)>);
+pub(crate) struct PendingRange<'a>(Pendings<'a>);
 
-type Places<'a> = btree_map::Range<'a, Box<[u8]>, Place>;
+enum Pendings<'a> {
+    None,
+    Overlay(&'a Overlay, btree_map::Range<'a, Box<[u8]>, Place>),
+    /// In the order in which they are scanned.
+    Listed(vec::IntoIter<UnsettledWrite>),
+}
 
 /// Bytes that an ordered key has before the key itself: keyspace and column family.
 const ORDERED_PREFIX: usize = 5;
 
 /// A key, and its value or `None` for a deletion.
-pub(crate) type PendingItem<'a> = (&'a [u8], Option<&'a [u8]>);
+pub(crate) type PendingItem<'a> = (Cow<'a, [u8]>, Option<Cow<'a, [u8]>>);
 
 impl<'a> PendingRange<'a> {
     /// A range in which nothing is pending.
     pub(crate) fn none() -> Self {
-        PendingRange(None)
+        PendingRange(Pendings::None)
+    }
+
+    /// Exactly these, which are in the order in which they are scanned.
+    pub(crate) fn listed(writes: Vec<UnsettledWrite>) -> Self {
+        PendingRange(Pendings::Listed(writes.into_iter()))
+    }
+
+    /// Copies of all, in ascending order.
+    pub(crate) fn into_writes(mut self) -> impl Iterator<Item = UnsettledWrite> {
+        std::iter::from_fn(move || {
+            let (key, value) = self.next(true)?;
+            Some((key.into_owned(), value.map(Cow::into_owned)))
+        })
     }
 
     pub(crate) fn next(&mut self, forward: bool) -> Option<PendingItem<'a>> {
-        let (overlay, range) = self.0.as_mut()?;
-        let (key, place) = if forward { range.next()? } else { range.next_back()? };
-        let value = place.value.as_ref().map(|v| overlay.bytes(place.turn, v));
-        Some((&key[ORDERED_PREFIX..], value))
+        match &mut self.0 {
+            Pendings::None => None,
+            Pendings::Overlay(overlay, range) => {
+                let (key, place) = if forward { range.next()? } else { range.next_back()? };
+                let value = place.value.as_ref().map(|v| overlay.bytes(place.turn, v));
+                Some((Cow::Borrowed(&key[ORDERED_PREFIX..]), value.map(Cow::Borrowed)))
+            }
+            Pendings::Listed(writes) => {
+                let (key, value) = writes.next()?;
+                Some((Cow::Owned(key), value.map(Cow::Owned)))
+            }
+        }
     }
 }
 

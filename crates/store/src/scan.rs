@@ -1,12 +1,13 @@
-use std::cell::RefCell;
-use std::cmp::Ordering;
+use std::vec;
 
-use rocksdb::DBRawIteratorWithThreadMode;
-use rocksdb::perf::{PerfMetric, PerfStatsLevel, set_perf_stats, with_thread_local};
+use rocksdb::SnapshotWithThreadMode;
 
-use crate::gaps::{Gaps, WORTH_LEARNING, collection_of};
-use crate::overlay::{PendingItem, PendingRange};
-use crate::{SpaceId, StoreError};
+use crate::keys::prefix_end;
+use crate::known::{Element, Look, UnsettledPart, after, collection_of};
+use crate::merge::Merged;
+use crate::overlay::PendingRange;
+use crate::spaces::Spaces;
+use crate::{Cf, Overlay, SpaceId, Store, StoreError, Tier};
 
 /// Which way a range is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,186 +18,296 @@ pub enum Direction {
     Reverse,
 }
 
-type RocksIterator<'a> = DBRawIteratorWithThreadMode<'a, rocksdb::DB>;
-
-/// The live keys and values of a range in order: the store's, with pending writes over them.
-pub struct Scan<'a> {
-    rocks: Option<RocksIterator<'a>>,
-    pending: PendingRange<'a>,
-    head: Option<PendingItem<'a>>,
-    direction: Direction,
-    last: Taken,
-    /// Until the first item is found, what that may teach.
-    lesson: Option<Lesson<'a>>,
-}
-
 /// A key and its value.
 pub type Item<'s> = (&'s [u8], &'s [u8]);
 
-/// From where the last item came, and so what has to move before the next.
-#[derive(Clone, Copy)]
-enum Taken {
+/// Dead entries that getting to the first item must have cost for that to be remembered.
+const WORTH_LEARNING: u64 = 8;
+/// Elements that are read along where a collection is scanned again and again.
+const AHEAD: usize = 64;
+/// Their bytes, about.
+const AHEAD_BYTES: usize = 16 << 10;
+
+/// What is read along where that is only to have it in the cache, bytes.
+const FETCHED_BYTES: usize = 64 << 10;
+
+/// The live keys and values of a range in order: the store's, with pending writes over them.
+pub struct Scan<'a>(Source<'a>);
+
+enum Source<'a> {
     Nothing,
-    Rocks,
-    Pending,
-    Both,
-}
-
-/// A scan in the writer's view: where it really starts, and what is to be learned from where its first item is.
-pub(crate) struct Lesson<'a> {
-    gaps: &'a RefCell<Gaps>,
-    space: SpaceId,
-    collection: Box<[u8]>,
-    lower: Box<[u8]>,
-    upper: Box<[u8]>,
-    /// This thread's count of skipped entries before the scan, and pending deletions crossed by it.
-    skipped_before: u64,
-    crossed: u64,
-}
-
-impl<'a> Lesson<'a> {
-    /// `None` for a range that is not within a collection.
-    pub(crate) fn new(gaps: &'a RefCell<Gaps>, space: SpaceId, lower: &[u8], upper: Option<&[u8]>) -> Option<Self> {
-        let collection = collection_of(lower)?;
-        Some(Lesson {
-            gaps,
-            space,
-            collection: collection.into(),
-            lower: lower.into(),
-            upper: upper?.into(),
-            skipped_before: skipped(),
-            crossed: 0,
-        })
-    }
-
-    /// The bound at which the scan may start: the range's own, or the far end of the gap in which that lies.
-    pub(crate) fn start(&self, direction: Direction) -> Option<Vec<u8>> {
-        let gaps = self.gaps.borrow();
-        match direction {
-            Direction::Forward => gaps.skip_up(self.space, &self.collection, &self.lower),
-            Direction::Reverse => gaps.skip_down(self.space, &self.collection, &self.upper),
-        }
-    }
-
-    /// The first item is this, or there is none.
-    fn learn(self, direction: Direction, first: Option<&[u8]>) {
-        if skipped().wrapping_sub(self.skipped_before) + self.crossed < WORTH_LEARNING {
-            return;
-        }
-        let mut gaps = self.gaps.borrow_mut();
-        match (direction, first) {
-            (_, None) => gaps.learn(self.space, &self.collection, &self.lower, &self.upper),
-            (Direction::Forward, Some(first)) => gaps.learn(self.space, &self.collection, &self.lower, first),
-            (Direction::Reverse, Some(first)) => {
-                gaps.learn(self.space, &self.collection, &[first, &[0]].concat(), &self.upper);
-            }
-        }
-    }
+    Merged(Merged<'a>),
+    Known(Box<KnownScan<'a>>),
 }
 
 impl<'a> Scan<'a> {
-    /// `rocks` and `pending` are bounded but not positioned yet.
-    pub(crate) fn new(
-        mut rocks: Option<RocksIterator<'a>>,
-        mut pending: PendingRange<'a>,
-        direction: Direction,
-        lesson: Option<Lesson<'a>>,
-    ) -> Self {
-        if let Some(rocks) = &mut rocks {
-            match direction {
-                Direction::Forward => rocks.seek_to_first(),
-                Direction::Reverse => rocks.seek_to_last(),
-            }
-        }
-        let head = pending.next(direction == Direction::Forward);
-        Scan {
-            rocks,
-            pending,
-            head,
-            direction,
-            last: Taken::Nothing,
-            lesson,
-        }
+    pub(crate) fn nothing() -> Self {
+        Scan(Source::Nothing)
+    }
+
+    /// A scan of what RocksDB and the overlay have.
+    pub(crate) fn open(ground: &Ground<'a>, bounds: Bounds<'_>) -> Result<Self, StoreError> {
+        Ok(Scan(Source::Merged(ground.open(bounds)?)))
+    }
+
+    /// The writer's scan of a part of a collection, which starts in what it knows.
+    pub(crate) fn of_known(ground: Ground<'a>, overlay: &'a Overlay, bounds: Bounds<'_>) -> Result<Self, StoreError> {
+        let (Some(prefix), Some(upper)) = (collection_of(bounds.lower), bounds.upper) else {
+            return Self::open(&ground, bounds);
+        };
+        Ok(Scan(Source::Known(Box::new(KnownScan {
+            ground,
+            overlay,
+            prefix: prefix.into(),
+            direction: bounds.direction,
+            lower: bounds.lower.to_vec(),
+            upper: upper.to_vec(),
+            ahead: Vec::new().into_iter(),
+            behind: Behind::NotOpen,
+            item: Element::default(),
+        }))))
     }
 
     /// The next key and value; `None` at the end of the range.
     #[allow(clippy::should_implement_trait)] // lends from itself, which Iterator cannot express
     pub fn next(&mut self) -> Result<Option<Item<'_>>, StoreError> {
-        self.advance()?;
-        let item = match self.last {
-            Taken::Nothing => None,
-            Taken::Rocks => self.rocks.as_ref().and_then(|rocks| rocks.item()),
-            Taken::Pending | Taken::Both => self.head.map(|(key, value)| (key, value.unwrap_or_default())),
-        };
-        if let Some(lesson) = self.lesson.take() {
-            lesson.learn(self.direction, item.map(|(key, _)| key));
-        }
-        Ok(item)
-    }
-
-    /// Moves to the next live item and says in `last` where it is.
-    fn advance(&mut self) -> Result<(), StoreError> {
-        self.step(self.last);
-        loop {
-            let stored = match &self.rocks {
-                Some(rocks) => match rocks.key() {
-                    Some(key) => Some(key),
-                    None => {
-                        rocks.status().map_err(StoreError::rocks("read"))?;
-                        None
-                    }
-                },
-                None => None,
-            };
-            let (taken, deleted) = match (stored, self.head) {
-                (None, None) => (Taken::Nothing, false),
-                (Some(_), None) => (Taken::Rocks, false),
-                (None, Some((_, value))) => (Taken::Pending, value.is_none()),
-                (Some(stored), Some((pending, value))) => {
-                    let order = match self.direction {
-                        Direction::Forward => stored.cmp(pending),
-                        Direction::Reverse => pending.cmp(stored),
-                    };
-                    match order {
-                        Ordering::Less => (Taken::Rocks, false),
-                        Ordering::Equal => (Taken::Both, value.is_none()),
-                        Ordering::Greater => (Taken::Pending, value.is_none()),
-                    }
-                }
-            };
-            if !deleted {
-                self.last = taken;
-                return Ok(());
-            }
-            if let Some(lesson) = &mut self.lesson {
-                lesson.crossed += 1;
-            }
-            self.step(taken);
-        }
-    }
-
-    fn step(&mut self, taken: Taken) {
-        if matches!(taken, Taken::Rocks | Taken::Both)
-            && let Some(rocks) = &mut self.rocks
-        {
-            match self.direction {
-                Direction::Forward => rocks.next(),
-                Direction::Reverse => rocks.prev(),
-            }
-        }
-        if matches!(taken, Taken::Pending | Taken::Both) {
-            self.head = self.pending.next(self.direction == Direction::Forward);
+        match &mut self.0 {
+            Source::Nothing => Ok(None),
+            Source::Merged(merged) => merged.next(),
+            Source::Known(scan) => scan.next(),
         }
     }
 }
 
-/// Dead entries that this thread's iterators have crossed so far.
-fn skipped() -> u64 {
-    thread_local! {
-        static COUNTING: () = set_perf_stats(PerfStatsLevel::EnableCount);
+/// What is to be scanned: from `lower` up to but not including `upper`, or the other way.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds<'b> {
+    pub(crate) lower: &'b [u8],
+    pub(crate) upper: Option<&'b [u8]>,
+    pub(crate) direction: Direction,
+}
+
+/// Where it is scanned.
+pub(crate) struct Ground<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) space: SpaceId,
+    pub(crate) cf: Cf,
+    pub(crate) tier: Tier,
+    pub(crate) state: State<'a>,
+}
+
+/// In which state.
+pub(crate) enum State<'a> {
+    /// That of a snapshot, with the keyspaces at its time.
+    Snapshot(&'a SnapshotWithThreadMode<'a, rocksdb::DB>, &'a Spaces),
+    /// The newest, with all that is pending.
+    Writer(&'a Overlay),
+}
+
+impl<'a> Ground<'a> {
+    fn open(&self, bounds: Bounds<'_>) -> Result<Merged<'a>, StoreError> {
+        let pending = match self.state {
+            State::Snapshot(..) => PendingRange::none(),
+            State::Writer(overlay) => {
+                // Who only wants to have it in the cache need not see the newest.
+                if overlay.learns() {
+                    self.store.settle()?;
+                }
+                overlay.pending_range(self.space, self.cf, bounds.lower, bounds.upper)
+            }
+        };
+        self.open_with(bounds, pending)
     }
-    COUNTING.with(|()| ());
-    with_thread_local(|context| {
-        context.metric(PerfMetric::InternalDeleteSkippedCount) + context.metric(PerfMetric::InternalKeySkippedCount)
-    })
+
+    fn open_with(&self, bounds: Bounds<'_>, pending: PendingRange<'a>) -> Result<Merged<'a>, StoreError> {
+        let Bounds {
+            lower,
+            upper,
+            direction,
+        } = bounds;
+        let mut options = self.store.read_options(self.tier);
+        options.set_iterate_lower_bound(lower);
+        if let Some(upper) = upper {
+            options.set_iterate_upper_bound(upper);
+        }
+        let iterate = |spaces: &Spaces, options| {
+            let open = spaces.get(self.space)?;
+            Some(self.store.db().raw_iterator_cf_opt(open.cf(self.cf), options))
+        };
+        let rocks = match self.state {
+            State::Snapshot(snapshot, spaces) => {
+                options.set_snapshot(snapshot);
+                iterate(spaces, options)
+            }
+            // Settling may have given the keyspace its column families.
+            State::Writer(_) => iterate(&self.store.spaces(), options),
+        };
+        Ok(Merged::new(rocks, pending, direction))
+    }
+}
+
+/// The writer's scan: what it knows first (see [`crate::known`]), and the store from where that ends.
+struct KnownScan<'a> {
+    ground: Ground<'a>,
+    overlay: &'a Overlay,
+    prefix: Box<[u8]>,
+    direction: Direction,
+    /// What is still to come.
+    lower: Vec<u8>,
+    upper: Vec<u8>,
+    /// Read already.
+    ahead: vec::IntoIter<Element>,
+    behind: Behind<'a>,
+    /// What was lent.
+    item: Element,
+}
+
+/// What comes when nothing more is known.
+enum Behind<'a> {
+    NotOpen,
+    Open(Merged<'a>),
+    Failed(Option<StoreError>),
+}
+
+impl KnownScan<'_> {
+    fn next(&mut self) -> Result<Option<Item<'_>>, StoreError> {
+        while matches!(self.behind, Behind::NotOpen) && self.ahead.len() == 0 {
+            if self.lower >= self.upper {
+                return Ok(None);
+            }
+            match self.look() {
+                Some(true) => return Ok(Some((&self.item.0, &self.item.1))),
+                Some(false) => {}
+                None => self.open()?,
+            }
+        }
+        if let Some(element) = self.ahead.next() {
+            self.item = element;
+            return Ok(Some((&self.item.0, &self.item.1)));
+        }
+        match &mut self.behind {
+            Behind::NotOpen => Ok(None),
+            Behind::Open(merged) => merged.next(),
+            Behind::Failed(error) => error.take().map_or(Ok(None), Err),
+        }
+    }
+
+    /// Looks into what is known: true if an element was found, false if it is known that there is none for a while,
+    /// `None` if nothing is known.
+    fn look(&mut self) -> Option<bool> {
+        let known = self.overlay.known().lock();
+        let forward = self.direction == Direction::Forward;
+        let look = match forward {
+            true => known.look_up(self.ground.space, &self.prefix, &self.lower),
+            false => known.look_down(self.ground.space, &self.prefix, &self.upper),
+        };
+        match look {
+            Look::Unknown => None,
+            Look::NoneBefore(key) => {
+                key.clone_into(if forward { &mut self.lower } else { &mut self.upper });
+                Some(false)
+            }
+            Look::Element(key, _) if key < &self.lower[..] || key >= &self.upper[..] => {
+                self.lower.clone_from(&self.upper);
+                Some(false)
+            }
+            Look::Element(key, value) => {
+                key.clone_into(&mut self.item.0);
+                value.clone_into(&mut self.item.1);
+                match forward {
+                    true => self.lower = after(key),
+                    false => key.clone_into(&mut self.upper),
+                }
+                Some(true)
+            }
+        }
+    }
+
+    /// Turns to the store for the rest, or a part of it, and learns from it.
+    fn open(&mut self) -> Result<(), StoreError> {
+        let (space, learns) = (self.ground.space, self.overlay.learns());
+        let again = !learns || self.overlay.known().lock().is_scanned_again(space, &self.prefix);
+        let (ahead, ahead_bytes) = match learns {
+            true => (AHEAD, AHEAD_BYTES),
+            false => (usize::MAX, FETCHED_BYTES),
+        };
+        let unsettled = match again && learns {
+            true => self.unsettled(),
+            false => None,
+        };
+        let tracked = unsettled.is_some();
+        // With many unsettled writes, a part of the range at a time.
+        let (mut lower, mut upper) = (self.lower.clone(), self.upper.clone());
+        let pending = unsettled.map(|part| {
+            match (part.end, self.direction) {
+                (None, _) => {}
+                (Some(end), Direction::Forward) => upper = end,
+                (Some(end), Direction::Reverse) => lower = end,
+            }
+            PendingRange::listed(part.writes)
+        });
+        let bounds = Bounds {
+            lower: &lower,
+            upper: Some(&upper),
+            direction: self.direction,
+        };
+        let mut merged = match pending {
+            Some(pending) => self.ground.open_with(bounds, pending)?,
+            None => self.ground.open(bounds)?,
+        };
+        let (mut read, mut bytes, mut failed) = (Vec::new(), 0, None);
+        let ended = loop {
+            match merged.next() {
+                Ok(Some((key, value))) => {
+                    bytes += key.len() + value.len();
+                    read.push((key.to_vec(), value.to_vec()));
+                }
+                Ok(None) => break true,
+                Err(error) if read.is_empty() => return Err(error),
+                Err(error) => {
+                    failed = Some(error);
+                    break false;
+                }
+            }
+            if !again || read.len() >= ahead || bytes >= ahead_bytes {
+                break false;
+            }
+        };
+        // What was read: up to the bound, or to the last element.
+        if let Some((last, _)) = read.last().filter(|_| !ended) {
+            match self.direction {
+                Direction::Forward => upper = after(last),
+                Direction::Reverse => lower.clone_from(last),
+            }
+        }
+        if learns && (again || merged.crossed() >= WORTH_LEARNING) {
+            let mut known = self.overlay.known().lock();
+            known.learn(space, &self.prefix, (&lower, &upper), read.clone());
+            if again && !tracked {
+                let end = prefix_end(&self.prefix);
+                let pending = self
+                    .overlay
+                    .pending_range(space, Cf::Data, &self.prefix, end.as_deref());
+                known.track(space, &self.prefix, self.overlay.index(), pending.into_writes());
+            }
+        }
+        self.behind = match failed {
+            None if tracked => Behind::NotOpen,
+            None => Behind::Open(merged),
+            Some(error) => Behind::Failed(Some(error)),
+        };
+        match self.direction {
+            Direction::Forward => self.lower = upper,
+            Direction::Reverse => self.upper = lower,
+        }
+        self.ahead = read.into_iter();
+        Ok(())
+    }
+
+    fn unsettled(&self) -> Option<UnsettledPart> {
+        let settled = self.ground.store.settled_index();
+        let range = (&self.lower[..], &self.upper[..]);
+        let mut known = self.overlay.known().lock();
+        known.unsettled(self.ground.space, &self.prefix, range, self.direction, settled)
+    }
 }

@@ -10,13 +10,13 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamilyDescriptor, DB, FlushOptions, Options, ReadOptions, ReadTier};
 
 use crate::apply::{Published, Settler};
+use crate::keys;
 use crate::listener::{Health, Listener};
 use crate::options::{cf_options, db_options};
 use crate::rows::{DirtyList, RowTable, hash_of};
 use crate::spaces::{Space, Spaces};
 use crate::state::STATE_KEY;
 use crate::view::point_options;
-use crate::keys;
 use crate::{Cf, Counts, SharedResources, SpaceId, StoreError, StoreOptions, StoreState, Tier};
 
 /// What writing down memtables takes beyond their bytes: indexes, the manifest.
@@ -28,6 +28,8 @@ pub struct Store {
     pub(crate) spaces: ArcSwap<Spaces>,
     pub(crate) published: Mutex<Published>,
     pub(crate) settler: Mutex<Settler>,
+    /// Log index of the last entry that RocksDB has, its memtables included.
+    pub(crate) settled_index: AtomicU64,
     pub(crate) rows: RowTable,
     /// Odd while something is being published.
     pub(crate) epoch: AtomicU64,
@@ -106,6 +108,7 @@ impl Store {
             }),
             next_space: AtomicU32::new(state.next_space),
             settler: Mutex::new(Settler::new(state.applied)),
+            settled_index: AtomicU64::new(state.applied.index),
             counts: RwLock::new(state.counts.iter().map(|(id, counts)| (*id, *counts)).collect()),
             rows: RowTable::new(shared.row_bytes),
             epoch: AtomicU64::new(0),
@@ -129,7 +132,9 @@ impl Store {
     /// than its cache holds, the commands that follow would wait for them one after another.
     pub fn prefetch<'k>(&self, db: u16, user_keys: impl Iterator<Item = &'k [u8]>) {
         let spaces = self.spaces.load();
-        let Some(space) = spaces.dbs.get(usize::from(db)) else { return };
+        let Some(space) = spaces.dbs.get(usize::from(db)) else {
+            return;
+        };
         let mut key = Vec::with_capacity(64);
         let hash = |user_key| {
             key.clear();
@@ -143,6 +148,10 @@ impl Store {
     /// Where the store stands: what has been published, durable or not.
     pub fn state(&self) -> StoreState {
         self.published.lock().state.clone()
+    }
+
+    pub(crate) fn settled_index(&self) -> u64 {
+        self.settled_index.load(Ordering::Acquire)
     }
 
     /// Changes whenever something is published, and is odd meanwhile: point reads between two equal even values have

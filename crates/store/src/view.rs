@@ -2,11 +2,10 @@ use arc_swap::Guard;
 use rocksdb::{ReadOptions, SnapshotWithThreadMode};
 use std::sync::Arc;
 
-use crate::overlay::PendingRange;
 use crate::rows::{Found, Key};
-use crate::scan::Lesson;
+use crate::scan::{Bounds, Ground, State};
 use crate::spaces::Spaces;
-use crate::{Cf, Counts, Direction, Overlay, Scan, SpaceId, SharedValue, Store, StoreError, Value};
+use crate::{Cf, Counts, Direction, Overlay, Scan, SharedValue, SpaceId, Store, StoreError, Value};
 
 /// How far a read may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,46 +150,40 @@ impl<'a> View<'a> {
         upper: Option<&[u8]>,
         direction: Direction,
     ) -> Result<Scan<'_>, StoreError> {
-        match &mut self.mode {
-            Mode::Write { overlay } => {
-                self.store.settle()?;
-                self.spaces = self.store.spaces();
-                overlay.order();
-            }
-            Mode::Read { snapshot: Some(_) } => {}
-            Mode::Read { snapshot: None } => return Err(StoreError::NeedsSnapshot),
-        }
-        let lesson = match &self.mode {
-            Mode::Write { overlay } if cf == Cf::Data => Lesson::new(overlay.gaps(), space, lower, upper),
-            _ => None,
-        };
-        let start = lesson.as_ref().and_then(|lesson| lesson.start(direction));
-        let (lower, upper) = match (&start, direction) {
-            (None, _) => (lower, upper),
-            (Some(start), Direction::Forward) => (&start[..], upper),
-            (Some(start), Direction::Reverse) => (lower, Some(&start[..])),
+        let bounds = Bounds {
+            lower,
+            upper,
+            direction,
         };
         if upper.is_some_and(|upper| lower >= upper) {
-            return Ok(Scan::new(None, PendingRange::none(), direction, None));
+            return Ok(Scan::nothing());
         }
-        let mut options = self.store.read_options(self.tier);
-        options.set_iterate_lower_bound(lower);
-        if let Some(upper) = upper {
-            options.set_iterate_upper_bound(upper);
-        }
-        if let Mode::Read {
-            snapshot: Some(snapshot),
-        } = &self.mode
-        {
-            options.set_snapshot(snapshot);
-        }
-        let open = self.spaces.get(space);
-        let rocks = open.map(|open| self.store.db().raw_iterator_cf_opt(open.cf(cf), options));
-        let pending = match &self.mode {
-            Mode::Write { overlay } => overlay.pending_range(space, cf, lower, upper),
-            Mode::Read { .. } => PendingRange::none(),
+        let ground = |state| Ground {
+            store: self.store,
+            space,
+            cf,
+            tier: self.tier,
+            state,
         };
-        Ok(Scan::new(rocks, pending, direction, lesson))
+        match &self.mode {
+            Mode::Write { overlay } if cf == Cf::Data => {
+                Scan::of_known(ground(State::Writer(overlay)), overlay, bounds)
+            }
+            Mode::Write { overlay } => Scan::open(&ground(State::Writer(overlay)), bounds),
+            Mode::Read {
+                snapshot: Some(snapshot),
+            } => Scan::open(&ground(State::Snapshot(snapshot, &self.spaces)), bounds),
+            Mode::Read { snapshot: None } => Err(StoreError::NeedsSnapshot),
+        }
+    }
+
+    /// The key of an element of a collection that happens to be in memory, chosen by a random number; `None` if none
+    /// is, or in a view for reading. `prefix` is what the data keys of the collection start with.
+    pub fn known_element(&self, space: SpaceId, prefix: &[u8], random: u64) -> Option<Vec<u8>> {
+        match &self.mode {
+            Mode::Write { overlay } => overlay.known().lock().any(space, prefix, random).map(<[u8]>::to_vec),
+            Mode::Read { .. } => None,
+        }
     }
 
     /// Writes a value.

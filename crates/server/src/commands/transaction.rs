@@ -191,6 +191,7 @@ fn run_queued(cx: &mut ServerCx<'_, '_>, turn: &mut Turn<'_>, request: &Request)
     let known: &'static Known = table::resolve(request)?;
     match known.spec.handler {
         Handler::Data(_) => turn.execute(Call {
+            random: None,
             command: known,
             request,
             reply: cx.reply,

@@ -1,0 +1,522 @@
+//! What the writer knows of collections: ranges of data keys of which it has every live element in memory.
+//!
+//! A queue leaves a trail. Whatever pops from one end of a sorted set or takes random members of a set leaves tombstones
+//! behind, and a seek to the collection's start would cross all of them again each time, until a compaction has removed
+//! them. And who pops once pops again: the next elements are worth reading along. The writer therefore remembers the ranges
+//! that it has read, with what lives in them, which may be nothing; the next scan takes from there what it can, and
+//! jumps over what is empty.
+//!
+//! It also remembers what has been written to such a collection and may not be in RocksDB yet, so that it can be scanned
+//! on without being settled each time.
+//!
+//! This is about what the writer sees, pending writes included, and lives with the overlay: only the holder of the turn
+//! learns and changes it. (Who fetches cold blocks for the writer looks into it too, to begin where the writer will.) A put into a known range adds to it; a deletion next to one extends it, which keeps the
+//! head of a queue quick although elements are added in front of it. What is taken back makes its key unknown: a known
+//! range may be smaller than the truth, never wrong.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use hashbrown::HashTable;
+
+use crate::keys::parse_data_key;
+use crate::rows::hash_of;
+use crate::{Cf, Direction, SpaceId};
+
+/// Memory that an element, a range or an unsettled write takes beyond its bytes.
+const ENTRY_BYTES: usize = 96;
+/// Live elements that a range has at most.
+const RANGE_MAX: usize = 256;
+/// An element with a longer value is not kept.
+const VALUE_BYTES_MAX: usize = 256;
+/// Collections of which it is remembered that they were scanned lately.
+const RECENT: usize = 64;
+
+/// See the module.
+pub(crate) struct Known {
+    collections: HashTable<Collection>,
+    /// Bytes in use. When there are more than `bytes_max`, everything is forgotten and learned anew: it costs a few
+    /// seeks to find.
+    bytes: usize,
+    bytes_max: usize,
+    recent: [u64; RECENT],
+}
+
+struct Collection {
+    hash: u64,
+    space: SpaceId,
+    prefix: Box<[u8]>,
+    /// Bytes of ranges, elements and unsettled writes.
+    bytes: usize,
+    /// By where they start; disjoint.
+    ranges: BTreeMap<Vec<u8>, Range>,
+    /// Within the range that was read last.
+    hot: Vec<u8>,
+    /// The newest write to each element that RocksDB may not have yet; `None` if not all are known.
+    unsettled: Option<BTreeMap<Vec<u8>, Unsettled>>,
+    /// What was settled when `unsettled` was last rid of the rest.
+    settled: u64,
+}
+
+impl Range {
+    fn bytes(&self) -> usize {
+        ENTRY_BYTES + self.live.iter().map(|(key, value)| bytes_of(key, value)).sum::<usize>()
+    }
+}
+
+fn bytes_of(key: &[u8], value: &[u8]) -> usize {
+    ENTRY_BYTES + key.len() + value.len()
+}
+
+struct Unsettled {
+    /// Log index of its entry.
+    index: u64,
+    /// `None`: deleted.
+    value: Option<Vec<u8>>,
+}
+
+impl Unsettled {
+    fn bytes((key, write): (impl AsRef<[u8]>, &Unsettled)) -> usize {
+        bytes_of(key.as_ref(), write.value.as_deref().unwrap_or_default())
+    }
+}
+
+/// A write that RocksDB may not have yet: key, and value or `None` for a deletion.
+pub(crate) type UnsettledWrite = (Vec<u8>, Option<Vec<u8>>);
+
+/// Unsettled writes of the first part of a range.
+pub(crate) struct UnsettledPart {
+    pub(crate) writes: Vec<UnsettledWrite>,
+    /// The key at which the part ends, if there are more: exclusive upwards, inclusive downwards.
+    pub(crate) end: Option<Vec<u8>>,
+}
+
+/// All that lives from its start (inclusive) until its end (exclusive).
+struct Range {
+    until: Vec<u8>,
+    live: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+/// A key and its value.
+pub(crate) type Element = (Vec<u8>, Vec<u8>);
+
+/// What is known of a place.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Look<'k> {
+    /// The next live element and its value.
+    Element(&'k [u8], &'k [u8]),
+    /// There is none before this key; ask again from there.
+    NoneBefore(&'k [u8]),
+    /// Nothing.
+    Unknown,
+}
+
+/// The collection to which a data key, or a bound of a scan, belongs.
+pub(crate) fn collection_of(key: &[u8]) -> Option<&[u8]> {
+    parse_data_key(key).map(|parsed| &key[..parsed.prefix_len])
+}
+
+/// The key right after another.
+pub(crate) fn after(key: &[u8]) -> Vec<u8> {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    next
+}
+
+impl Known {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Known {
+            collections: HashTable::new(),
+            bytes: 0,
+            bytes_max,
+            recent: [0; RECENT],
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn forget(&mut self) {
+        self.collections.clear();
+        self.bytes = 0;
+    }
+
+    /// Notes that a collection is scanned; true if it was lately, so that reading along is worth it.
+    pub(crate) fn is_scanned_again(&mut self, space: SpaceId, prefix: &[u8]) -> bool {
+        let hash = hash_of(space, Cf::Data, prefix);
+        let slot = &mut self.recent[hash as usize % RECENT];
+        std::mem::replace(slot, hash) == hash
+    }
+
+    /// What comes at `key` or above it.
+    pub(crate) fn look_up(&self, space: SpaceId, prefix: &[u8], key: &[u8]) -> Look<'_> {
+        let Some((_, range)) = self.of(space, prefix).and_then(|c| c.containing(key)) else {
+            return Look::Unknown;
+        };
+        let from = (Bound::Included(key), Bound::Unbounded);
+        match range.live.range::<[u8], _>(from).next() {
+            Some((key, value)) => Look::Element(key, value),
+            None => Look::NoneBefore(&range.until),
+        }
+    }
+
+    /// What comes below `key`.
+    pub(crate) fn look_down(&self, space: SpaceId, prefix: &[u8], key: &[u8]) -> Look<'_> {
+        let below = (Bound::Unbounded, Bound::Excluded(key));
+        let found = self
+            .of(space, prefix)
+            .and_then(|collection| collection.ranges.range::<[u8], _>(below).next_back())
+            .filter(|(_, range)| range.until[..] >= *key);
+        let Some((from, range)) = found else {
+            return Look::Unknown;
+        };
+        match range.live.range::<[u8], _>(below).next_back() {
+            Some((key, value)) => Look::Element(key, value),
+            None => Look::NoneBefore(from),
+        }
+    }
+
+    /// An element of the range that was read last, chosen by a random number.
+    pub(crate) fn any(&self, space: SpaceId, prefix: &[u8], random: u64) -> Option<&[u8]> {
+        let collection = self.of(space, prefix)?;
+        let (_, range) = collection.containing(&collection.hot)?;
+        let nth = random.checked_rem(range.live.len() as u64)?;
+        range.live.keys().nth(nth as usize).map(|key| &key[..])
+    }
+
+    /// Remembers what lives from `from` up to but not including `until`, in order.
+    pub(crate) fn learn(
+        &mut self,
+        space: SpaceId,
+        prefix: &[u8],
+        (from, until): (&[u8], &[u8]),
+        live: impl IntoIterator<Item = Element>,
+    ) {
+        if from >= until {
+            return;
+        }
+        let hash = hash_of(space, Cf::Data, prefix);
+        let is_it = |c: &Collection| c.is(hash, space, prefix);
+        let entry = self.collections.entry(hash, is_it, |c| c.hash);
+        let mut entry = entry.or_insert_with(|| Collection {
+            hash,
+            space,
+            prefix: prefix.into(),
+            bytes: 0,
+            ranges: BTreeMap::new(),
+            hot: Vec::new(),
+            unsettled: None,
+            settled: 0,
+        });
+        let collection = entry.get_mut();
+        let before = collection.bytes;
+        collection.cut_at(from);
+        collection.cut_at(until);
+        let within = (Bound::Included(from), Bound::Excluded(until));
+        while let Some((start, _)) = collection.ranges.range::<[u8], _>(within).next() {
+            let start = start.clone();
+            collection.take(&start);
+        }
+        let live: BTreeMap<_, _> = live.into_iter().collect();
+        if !live.is_empty() {
+            collection.hot = from.to_vec();
+        }
+        let range = Range {
+            until: until.to_vec(),
+            live,
+        };
+        collection.add(from.to_vec(), range);
+        collection.join_at(from);
+        collection.join_at(until);
+        self.bytes = self.bytes + collection.bytes - before;
+    }
+
+    /// Remembers from now on what is written to a collection of which something has been learned, so that it can be
+    /// scanned without settling. All earlier writes are settled but these, which are pending.
+    pub(crate) fn track(
+        &mut self,
+        space: SpaceId,
+        prefix: &[u8],
+        index: u64,
+        pending: impl Iterator<Item = UnsettledWrite>,
+    ) {
+        self.change(space, prefix, |collection| {
+            collection.untrack();
+            let pending = pending.map(|(key, value)| (key, Unsettled { index, value }));
+            let unsettled: BTreeMap<_, _> = pending.collect();
+            collection.bytes += unsettled.iter().map(Unsettled::bytes).sum::<usize>();
+            collection.unsettled = Some(unsettled);
+        });
+    }
+
+    /// The writes to the elements in a range that RocksDB may not have although everything up to the log index
+    /// `settled` is settled, in the given direction and not many at a time; `None` if they are not known.
+    pub(crate) fn unsettled(
+        &mut self,
+        space: SpaceId,
+        prefix: &[u8],
+        (lower, upper): (&[u8], &[u8]),
+        direction: Direction,
+        settled: u64,
+    ) -> Option<UnsettledPart> {
+        self.change(space, prefix, |collection| collection.forget_settled(settled));
+        let unsettled = self.of(space, prefix)?.unsettled.as_ref()?;
+        let mut range = unsettled.range::<[u8], _>((Bound::Included(lower), Bound::Excluded(upper)));
+        let mut next = || match direction {
+            Direction::Forward => range.next(),
+            Direction::Reverse => range.next_back(),
+        };
+        let mut part = UnsettledPart {
+            writes: Vec::new(),
+            end: None,
+        };
+        while let Some((key, write)) = next() {
+            if part.writes.len() == RANGE_MAX {
+                part.end = Some(match direction {
+                    Direction::Forward => key.clone(),
+                    Direction::Reverse => after(key),
+                });
+                break;
+            }
+            part.writes.push((key.clone(), write.value.clone()));
+        }
+        Some(part)
+    }
+
+    /// A key is written by the entry with this log index.
+    pub(crate) fn put(&mut self, space: SpaceId, key: &[u8], value: &[u8], index: u64) {
+        self.change(space, key, |collection| {
+            collection.note(key, Some(value), index);
+            let Some(range) = collection.containing_mut(key) else {
+                return;
+            };
+            if value.len() > VALUE_BYTES_MAX || range.live.len() >= RANGE_MAX && !range.live.contains_key(key) {
+                collection.unknown(key);
+            } else {
+                let before = range.live.insert(key.to_vec(), value.to_vec());
+                collection.bytes += bytes_of(key, value);
+                collection.bytes -= before.map_or(0, |value| bytes_of(key, &value));
+            }
+        });
+    }
+
+    /// A key is deleted: a range that ends or begins at it grows.
+    pub(crate) fn deleted(&mut self, space: SpaceId, key: &[u8], index: u64) {
+        self.change(space, key, |collection| {
+            collection.note(key, None, index);
+            if let Some(range) = collection.containing_mut(key) {
+                if let Some(value) = range.live.remove(key) {
+                    collection.bytes -= bytes_of(key, &value);
+                }
+                return;
+            }
+            let behind = after(key);
+            let below = (Bound::Unbounded, Bound::Excluded(key));
+            let below = collection.ranges.range_mut::<[u8], _>(below).next_back();
+            if let Some((_, range)) = below.filter(|(_, range)| range.until[..] == *key) {
+                range.until.clone_from(&behind);
+                collection.join_at(&behind);
+            } else if let Some(range) = collection.take(&behind) {
+                collection.add(key.to_vec(), range);
+            }
+        });
+    }
+
+    /// Whether a key lives is not known any more.
+    pub(crate) fn unknown(&mut self, space: SpaceId, key: &[u8]) {
+        self.change(space, key, |collection| {
+            collection.unknown(key);
+            collection.untrack();
+        });
+    }
+
+    fn of(&self, space: SpaceId, prefix: &[u8]) -> Option<&Collection> {
+        if self.collections.is_empty() {
+            return None;
+        }
+        let hash = hash_of(space, Cf::Data, prefix);
+        self.collections.find(hash, |c| c.is(hash, space, prefix))
+    }
+
+    fn change(&mut self, space: SpaceId, key: &[u8], change: impl FnOnce(&mut Collection)) {
+        if self.collections.is_empty() {
+            return;
+        }
+        let Some(prefix) = collection_of(key) else { return };
+        let hash = hash_of(space, Cf::Data, prefix);
+        if let Some(collection) = self.collections.find_mut(hash, |c| c.is(hash, space, prefix)) {
+            let before = collection.bytes;
+            change(collection);
+            self.bytes = self.bytes + collection.bytes - before;
+        }
+        if self.bytes > self.bytes_max {
+            self.forget();
+        }
+    }
+}
+
+impl Collection {
+    fn is(&self, hash: u64, space: SpaceId, prefix: &[u8]) -> bool {
+        self.hash == hash && self.space == space && *self.prefix == *prefix
+    }
+
+    /// The range in which a key lies.
+    fn containing(&self, key: &[u8]) -> Option<(&[u8], &Range)> {
+        let up_to = (Bound::Unbounded, Bound::Included(key));
+        let (from, range) = self.ranges.range::<[u8], _>(up_to).next_back()?;
+        (range.until[..] > *key).then_some((&from[..], range))
+    }
+
+    fn containing_mut(&mut self, key: &[u8]) -> Option<&mut Range> {
+        let up_to = (Bound::Unbounded, Bound::Included(key));
+        let (_, range) = self.ranges.range_mut::<[u8], _>(up_to).next_back()?;
+        (range.until[..] > *key).then_some(range)
+    }
+
+    fn note(&mut self, key: &[u8], value: Option<&[u8]>, index: u64) {
+        let Some(unsettled) = &mut self.unsettled else { return };
+        if value.is_some_and(|value| value.len() > VALUE_BYTES_MAX) {
+            return self.untrack();
+        }
+        let value = value.map(<[u8]>::to_vec);
+        let write = Unsettled { index, value };
+        self.bytes += Unsettled::bytes((key, &write));
+        let before = unsettled.insert(key.to_vec(), write);
+        self.bytes -= before.map_or(0, |before| Unsettled::bytes((key, &before)));
+    }
+
+    fn untrack(&mut self) {
+        if let Some(unsettled) = self.unsettled.take() {
+            self.bytes -= unsettled.iter().map(Unsettled::bytes).sum::<usize>();
+        }
+    }
+
+    fn forget_settled(&mut self, settled: u64) {
+        if let Some(unsettled) = &mut self.unsettled
+            && self.settled != settled
+        {
+            unsettled.retain(|key, write| {
+                let stays = write.index > settled;
+                self.bytes -= if stays { 0 } else { Unsettled::bytes((key, write)) };
+                stays
+            });
+            self.settled = settled;
+        }
+    }
+
+    fn add(&mut self, from: Vec<u8>, range: Range) {
+        self.bytes += range.bytes();
+        self.ranges.insert(from, range);
+    }
+
+    fn take(&mut self, from: &[u8]) -> Option<Range> {
+        let range = self.ranges.remove(from)?;
+        self.bytes -= range.bytes();
+        Some(range)
+    }
+
+    /// Makes two of the range in which a key lies, unless it starts there.
+    fn cut_at(&mut self, key: &[u8]) {
+        let Some(range) = self.containing_mut(key) else { return };
+        let before = range.bytes();
+        let above = Range {
+            live: range.live.split_off(key),
+            until: std::mem::replace(&mut range.until, key.to_vec()),
+        };
+        let below = range.bytes();
+        self.bytes = self.bytes + below + above.bytes() - before;
+        // What is left of a range that starts there is empty, and its place is taken.
+        if self.ranges.insert(key.to_vec(), above).is_some() {
+            self.bytes -= below;
+        }
+    }
+
+    /// Makes one of the range that ends at a key and the one that starts there, if that is not too large.
+    fn join_at(&mut self, key: &[u8]) {
+        let Some(above) = self.ranges.get(key).map(|range| range.live.len()) else {
+            return;
+        };
+        let below = (Bound::Unbounded, Bound::Excluded(key));
+        let below = self.ranges.range::<[u8], _>(below).next_back();
+        let joins = below.filter(|(_, range)| range.until[..] == *key && range.live.len() + above <= RANGE_MAX);
+        let Some(from) = joins.map(|(from, _)| from.clone()) else {
+            return;
+        };
+        if let (Some(mut below), Some(mut above)) = (self.take(&from), self.take(key)) {
+            below.live.append(&mut above.live);
+            below.until = above.until;
+            self.add(from, below);
+        }
+    }
+
+    fn unknown(&mut self, key: &[u8]) {
+        if self.containing(key).is_some() {
+            self.cut_at(key);
+            self.cut_at(&after(key));
+            self.take(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::data_prefix;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_known_is_true(ops in prop::collection::vec((0u8..6, 0u8..40, 0u8..40), 1..200)) {
+            let prefix = data_prefix(b"q", 7);
+            let key = |n: u8| [&prefix[..], &[n]].concat();
+            let mut live: BTreeMap<Vec<u8>, Vec<u8>> = (0..40).step_by(3).map(|n| (key(n), vec![n])).collect();
+            let mut known = Known::new(1 << 20);
+            for (op, a, b) in ops {
+                match op {
+                    0 => {
+                        let value = vec![b; if b == 0 { VALUE_BYTES_MAX + 1 } else { 1 }];
+                        known.put(0, &key(a), &value, 1);
+                        live.insert(key(a), value);
+                    }
+                    1 => {
+                        live.remove(&key(a));
+                        known.deleted(0, &key(a), 1);
+                    }
+                    2 => {
+                        live.insert(key(a), vec![b]);
+                        known.unknown(0, &key(a));
+                    }
+                    _ => {
+                        let (from, until) = (key(a.min(b)), key(a.max(b)));
+                        let elements = live.range(from.clone()..until.clone()).map(|(k, v)| (k.clone(), v.clone()));
+                        known.learn(0, &prefix, (&from, &until), elements);
+                    }
+                }
+                for start in (0..41).map(key) {
+                    let next = live.range(start.clone()..).next();
+                    match known.look_up(0, &prefix, &start) {
+                        Look::Element(k, v) => prop_assert_eq!(next, Some((&k.to_vec(), &v.to_vec()))),
+                        Look::NoneBefore(until) => {
+                            prop_assert!(*until > *start);
+                            prop_assert!(next.is_none_or(|(k, _)| **k >= *until));
+                        }
+                        Look::Unknown => {}
+                    }
+                    let next = live.range(..start.clone()).next_back();
+                    match known.look_down(0, &prefix, &start) {
+                        Look::Element(k, v) => prop_assert_eq!(next, Some((&k.to_vec(), &v.to_vec()))),
+                        Look::NoneBefore(from) => {
+                            prop_assert!(*from < *start);
+                            prop_assert!(next.is_none_or(|(k, _)| **k < *from));
+                        }
+                        Look::Unknown => {}
+                    }
+                }
+                let bytes: usize = known.collections.iter().flat_map(|c| c.ranges.values()).map(Range::bytes).sum();
+                prop_assert_eq!(known.bytes, bytes);
+                if let Some(any) = known.any(0, &prefix, u64::from(a)) {
+                    prop_assert!(live.contains_key(any));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What RocksDB has of a range, with pending writes over it.
+
+use std::cmp::Ordering;
+
+use rocksdb::DBRawIteratorWithThreadMode;
+use rocksdb::perf::{PerfMetric, PerfStatsLevel, set_perf_stats, with_thread_local};
+
+use crate::overlay::{PendingItem, PendingRange};
+use crate::{Direction, Item, StoreError};
+
+type RocksIterator<'a> = DBRawIteratorWithThreadMode<'a, rocksdb::DB>;
+
+/// See the module.
+pub(crate) struct Merged<'a> {
+    rocks: Option<RocksIterator<'a>>,
+    pending: PendingRange<'a>,
+    head: Option<PendingItem<'a>>,
+    direction: Direction,
+    last: Taken,
+    /// This thread's count of skipped entries before, and pending deletions crossed since.
+    skipped_before: u64,
+    crossed: u64,
+}
+
+/// From where the last item came, and so what has to move before the next.
+#[derive(Clone, Copy)]
+enum Taken {
+    Nothing,
+    Rocks,
+    Pending,
+    Both,
+}
+
+impl<'a> Merged<'a> {
+    /// `rocks` and `pending` are bounded but not positioned yet.
+    pub(crate) fn new(
+        mut rocks: Option<RocksIterator<'a>>,
+        mut pending: PendingRange<'a>,
+        direction: Direction,
+    ) -> Self {
+        let skipped_before = skipped();
+        if let Some(rocks) = &mut rocks {
+            match direction {
+                Direction::Forward => rocks.seek_to_first(),
+                Direction::Reverse => rocks.seek_to_last(),
+            }
+        }
+        let head = pending.next(direction == Direction::Forward);
+        Merged {
+            rocks,
+            pending,
+            head,
+            direction,
+            last: Taken::Nothing,
+            skipped_before,
+            crossed: 0,
+        }
+    }
+
+    /// The next key and value; `None` at the end of the range.
+    pub(crate) fn next(&mut self) -> Result<Option<Item<'_>>, StoreError> {
+        self.step(self.last);
+        if self.head.is_none() {
+            // Nothing to merge with.
+            self.last = Taken::Rocks;
+            let Some(rocks) = &self.rocks else { return Ok(None) };
+            let item = rocks.item();
+            if item.is_none() {
+                rocks.status().map_err(StoreError::rocks("read"))?;
+            }
+            return Ok(item);
+        }
+        self.advance()?;
+        let item = match self.last {
+            Taken::Nothing => None,
+            Taken::Rocks => self.rocks.as_ref().and_then(|rocks| rocks.item()),
+            Taken::Pending | Taken::Both => match &self.head {
+                Some((key, value)) => Some((&key[..], value.as_deref().unwrap_or_default())),
+                None => None,
+            },
+        };
+        Ok(item)
+    }
+
+    /// Dead entries that were crossed to get here, if this thread reads nothing else.
+    pub(crate) fn crossed(&self) -> u64 {
+        skipped().wrapping_sub(self.skipped_before) + self.crossed
+    }
+
+    /// Moves to the next live item and says in `last` where it is.
+    fn advance(&mut self) -> Result<(), StoreError> {
+        loop {
+            let stored = match &self.rocks {
+                Some(rocks) => match rocks.key() {
+                    Some(key) => Some(key),
+                    None => {
+                        rocks.status().map_err(StoreError::rocks("read"))?;
+                        None
+                    }
+                },
+                None => None,
+            };
+            let (taken, deleted) = match (stored, &self.head) {
+                (None, None) => (Taken::Nothing, false),
+                (Some(_), None) => (Taken::Rocks, false),
+                (None, Some((_, value))) => (Taken::Pending, value.is_none()),
+                (Some(stored), Some((pending, value))) => {
+                    let order = match self.direction {
+                        Direction::Forward => stored.cmp(&pending[..]),
+                        Direction::Reverse => pending[..].cmp(stored),
+                    };
+                    match order {
+                        Ordering::Less => (Taken::Rocks, false),
+                        Ordering::Equal => (Taken::Both, value.is_none()),
+                        Ordering::Greater => (Taken::Pending, value.is_none()),
+                    }
+                }
+            };
+            if !deleted {
+                self.last = taken;
+                return Ok(());
+            }
+            self.crossed += 1;
+            self.step(taken);
+        }
+    }
+
+    fn step(&mut self, taken: Taken) {
+        if matches!(taken, Taken::Rocks | Taken::Both)
+            && let Some(rocks) = &mut self.rocks
+        {
+            match self.direction {
+                Direction::Forward => rocks.next(),
+                Direction::Reverse => rocks.prev(),
+            }
+        }
+        if matches!(taken, Taken::Pending | Taken::Both) {
+            self.head = self.pending.next(self.direction == Direction::Forward);
+        }
+    }
+}
+
+/// Dead entries that this thread's iterators have crossed so far.
+fn skipped() -> u64 {
+    thread_local! {
+        static COUNTING: () = set_perf_stats(PerfStatsLevel::EnableCount);
+    }
+    COUNTING.with(|()| ());
+    with_thread_local(|context| {
+        context.metric(PerfMetric::InternalDeleteSkippedCount) + context.metric(PerfMetric::InternalKeySkippedCount)
+    })
+}
