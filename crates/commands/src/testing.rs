@@ -113,7 +113,7 @@ impl Bench {
         let mut observer = Recorder(&mut self.heard);
         let writes = spec.flags.has(Flags::WRITE) || spec.flags.has(Flags::MAY_REPLICATE);
         if !writes && self.overlay.is_empty() {
-            let view = View::reading(&self.store, Tier::Disk, true).unwrap();
+            let view = View::reading(&self.store, Tier::Disk, true);
             let mut cx = Cx::new(view, &mut reply, &mut observer, &mut self.random, self.db, self.now);
             let outcome = execute(&mut cx, request);
             drop(cx);

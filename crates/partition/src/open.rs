@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use haypile_oplog::{Oplog, TornTail};
-use haypile_store::{SharedResources, Store, StoreOptions};
+use haypile_store::{ErrorKind, SharedResources, Store, StoreError, StoreOptions};
 use haypile_types::{Clock, Position, Random};
 
 use crate::{PartitionError, identity};
@@ -39,6 +39,8 @@ pub struct Recovery {
     pub torn_tail: Option<TornTail>,
     /// The store had more than the log: entries that the machine lost from the log but that were saved in the store.
     pub log_behind_by: u64,
+    /// The disk is full: writes are refused until there is room.
+    pub store_is_full: bool,
     /// Position after recovery.
     pub position: Position,
 }
@@ -80,13 +82,18 @@ pub(crate) fn open(options: &Options) -> Result<(Store, Oplog, Recovery), Partit
             });
         }
         recovery.replayed = replay(&store, &oplog, state.applied.index + 1)?;
-        store.drop_unmapped()?;
-    } else {
-        store.drop_unmapped()?;
     }
-    store.settle()?;
+    recovery.store_is_full = is_full(store.drop_unmapped())? || is_full(store.settle())?;
     recovery.position = store.state().applied;
     Ok((store, oplog, recovery))
+}
+
+/// On a full disk the store cannot be brought up to date, but it can be read: what it does not take stays in memory.
+fn is_full(outcome: Result<(), StoreError>) -> Result<bool, StoreError> {
+    match outcome {
+        Err(error) if error.kind() == ErrorKind::NoSpace => Ok(true),
+        outcome => outcome.map(|()| false),
+    }
 }
 
 fn replay(store: &Store, oplog: &Oplog, from: u64) -> Result<u64, PartitionError> {
@@ -105,7 +112,7 @@ fn replay(store: &Store, oplog: &Oplog, from: u64) -> Result<u64, PartitionError
         if batch.len() >= REPLAY_BATCH_BYTES {
             let applied = store.replay(&batch, at, clock)?;
             if applied.dirty_bytes >= REPLAY_SETTLE_BYTES {
-                store.settle()?;
+                is_full(store.settle())?;
             }
             batch.clear();
         }

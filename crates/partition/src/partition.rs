@@ -157,6 +157,10 @@ impl Partition {
             committed: Condvar::new(),
             uncommitted_bytes_max: options.uncommitted_bytes_max,
         });
+        if recovery.store_is_full {
+            tracing::error!("the disk is full: writes are refused until there is room");
+            shared.refuse(&CommitError::NoSpace("the store cannot be written to".into()));
+        }
         shared.commits.worker.start("commit", &shared, commit::commit)?;
         shared.settling.start("settle", &shared, commit::settle)?;
         Ok((Partition { shared }, recovery))
@@ -200,7 +204,7 @@ impl Partition {
             events: Vec::new(),
         };
         let mut attempt = |call: &mut Call<'_>, snapshot: bool| -> Outcome {
-            let view = View::reading(&shared.store, call.tier, snapshot)?;
+            let view = View::reading(&shared.store, call.tier, snapshot);
             let now = shared.clock.now_ms();
             let mut cx = Cx::new(view, call.reply, &mut observer, random, call.db, now);
             cx.may_block = false;
@@ -306,7 +310,7 @@ impl Partition {
         random: &mut dyn Random,
         body: impl FnOnce(&mut Cx<'_>) -> Result<R, CommandError>,
     ) -> Result<R, CommandError> {
-        let view = View::reading(&self.shared.store, Tier::Disk, true)?;
+        let view = View::reading(&self.shared.store, Tier::Disk, true);
         let mut reply = Reply::new(Version::Resp2);
         let mut deaf = Deaf;
         let now = self.shared.clock.now_ms();
@@ -371,6 +375,10 @@ impl Partition {
         self.shared.commits.worker.stop();
         self.shared.syncer.sync()?;
         self.shared.publish_durable();
+        if self.shared.store.health().failure().is_some_and(|(_, no_space)| no_space) {
+            // There may be room again by now; if not, flushing says so.
+            let _ = self.shared.store.resume();
+        }
         self.shared.settling.stop();
         self.shared.store.flush()?;
         Ok(())

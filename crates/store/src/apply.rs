@@ -34,7 +34,7 @@ pub(crate) struct Settler {
     /// What RocksDB has.
     settled: Position,
     /// Taken, but RocksDB refused it: written first the next time.
-    retry: Vec<Vec<Dirty>>,
+    pub(crate) retry: Vec<Vec<Dirty>>,
 }
 
 impl Settler {
@@ -90,10 +90,6 @@ impl Store {
         let remapped = changes.remapped;
         overlay.retire_oldest();
         let applied = self.end_publish(&mut published, position, clock, remapped);
-        drop(published);
-        if remapped {
-            self.settle()?;
-        }
         Ok(applied)
     }
 
@@ -111,10 +107,6 @@ impl Store {
         }
         let remapped = changes.remapped;
         let applied = self.end_publish(&mut published, position, clock, remapped);
-        drop(published);
-        if remapped {
-            self.settle()?;
-        }
         Ok(applied)
     }
 

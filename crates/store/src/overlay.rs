@@ -289,6 +289,11 @@ impl Overlay {
         !self.borrows_knowledge
     }
 
+    /// True if no write is pending.
+    pub(crate) fn has_no_writes(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// Log index of the open entry.
     pub(crate) fn index(&self) -> u64 {
         self.entry.index

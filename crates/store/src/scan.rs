@@ -1,12 +1,12 @@
 use std::vec;
 
-use rocksdb::SnapshotWithThreadMode;
-
 use crate::keys::prefix_end;
 use crate::known::{Element, Look, UnsettledPart, after, collection_of};
 use crate::merge::Merged;
 use crate::overlay::PendingRange;
 use crate::spaces::Spaces;
+use crate::unsettled::Unsettled;
+use crate::view::Snapshot;
 use crate::{Cf, Overlay, SpaceId, Store, StoreError, Tier};
 
 /// Which way a range is read.
@@ -99,21 +99,32 @@ pub(crate) struct Ground<'a> {
 /// In which state.
 pub(crate) enum State<'a> {
     /// That of a snapshot, with the keyspaces at its time.
-    Snapshot(&'a SnapshotWithThreadMode<'a, rocksdb::DB>, &'a Spaces),
+    Snapshot(&'a Snapshot<'a>, &'a Spaces),
     /// The newest, with all that is pending.
     Writer(&'a Overlay),
 }
 
 impl<'a> Ground<'a> {
     fn open(&self, bounds: Bounds<'_>) -> Result<Merged<'a>, StoreError> {
+        let Bounds {
+            lower,
+            upper,
+            direction,
+        } = bounds;
+        let listed = |unsettled: &Unsettled| {
+            PendingRange::listed(unsettled.range((self.space, self.cf), lower, upper, direction))
+        };
         let pending = match self.state {
-            State::Snapshot(..) => PendingRange::none(),
+            State::Snapshot(snapshot, _) => snapshot.unsettled.as_deref().map_or(PendingRange::none(), listed),
             State::Writer(overlay) => {
                 // Who only wants to have it in the cache need not see the newest.
-                if overlay.learns() {
-                    self.store.settle()?;
+                let settled = if overlay.learns() { self.store.settle() } else { Ok(()) };
+                match settled {
+                    Ok(()) => overlay.pending_range(self.space, self.cf, lower, upper),
+                    // A command that only reads, such as one in MULTI, can go on.
+                    Err(_) if overlay.has_no_writes() => listed(&self.store.unsettled().0),
+                    Err(error) => return Err(error),
                 }
-                overlay.pending_range(self.space, self.cf, bounds.lower, bounds.upper)
             }
         };
         self.open_with(bounds, pending)
@@ -136,7 +147,7 @@ impl<'a> Ground<'a> {
         };
         let rocks = match self.state {
             State::Snapshot(snapshot, spaces) => {
-                options.set_snapshot(snapshot);
+                options.set_snapshot(&snapshot.rocks);
                 iterate(spaces, options)
             }
             // Settling may have given the keyspace its column families.

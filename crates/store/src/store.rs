@@ -16,6 +16,7 @@ use crate::options::{cf_options, db_options};
 use crate::rows::{DirtyList, RowTable, hash_of};
 use crate::spaces::{Space, Spaces};
 use crate::state::STATE_KEY;
+use crate::unsettled::Unsettled;
 use crate::view::point_options;
 use crate::{Cf, Counts, SharedResources, SpaceId, StoreError, StoreOptions, StoreState, Tier};
 
@@ -30,6 +31,8 @@ pub struct Store {
     pub(crate) settler: Mutex<Settler>,
     /// Log index of the last entry that RocksDB has, its memtables included.
     pub(crate) settled_index: AtomicU64,
+    /// What could not be settled when it was last looked at; see there.
+    pub(crate) unsettled: Mutex<Option<Arc<Unsettled>>>,
     pub(crate) rows: RowTable,
     /// Odd while something is being published.
     pub(crate) epoch: AtomicU64,
@@ -110,6 +113,7 @@ impl Store {
             settler: Mutex::new(Settler::new(state.applied)),
             settled_index: AtomicU64::new(state.applied.index),
             counts: RwLock::new(state.counts.iter().map(|(id, counts)| (*id, *counts)).collect()),
+            unsettled: Mutex::new(None),
             rows: RowTable::new(shared.row_bytes),
             epoch: AtomicU64::new(0),
             published: Mutex::new(Published {
@@ -197,6 +201,8 @@ impl Store {
     /// This takes effect on disk at once. The log must be safe up to the entry that unmapped them, or a crash could
     /// bring back a database without its keys.
     pub fn drop_unmapped(&self) -> Result<(), StoreError> {
+        // What RocksDB has must not name a keyspace that is gone.
+        self.settle()?;
         let settler = self.settler.lock();
         let mut spaces = Spaces::clone(&self.spaces.load());
         let unmapped: Vec<SpaceId> = spaces
@@ -281,6 +287,7 @@ impl Store {
     pub fn resume(&self) -> Result<(), StoreError> {
         self.db.resume().map_err(StoreError::rocks("resume"))?;
         self.health.clear();
+        *self.unsettled.lock() = None;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::rows::{Found, Key};
 use crate::scan::{Bounds, Ground, State};
 use crate::spaces::Spaces;
+use crate::unsettled::Unsettled;
 use crate::{Cf, Counts, Direction, Overlay, Scan, SharedValue, SpaceId, Store, StoreError, Value};
 
 /// How far a read may go.
@@ -28,34 +29,42 @@ pub struct View<'a> {
 }
 
 enum Mode<'a> {
-    Read {
-        snapshot: Option<SnapshotWithThreadMode<'a, rocksdb::DB>>,
-    },
-    Write {
-        overlay: &'a mut Overlay,
-    },
+    Read { snapshot: Option<Snapshot<'a>> },
+    Write { overlay: &'a mut Overlay },
+}
+
+/// One state of everything: RocksDB's, and over it what it could not take.
+pub(crate) struct Snapshot<'a> {
+    pub(crate) rocks: SnapshotWithThreadMode<'a, rocksdb::DB>,
+    pub(crate) unsettled: Option<Arc<Unsettled>>,
 }
 
 impl<'a> View<'a> {
     /// A view for reading. With a snapshot all reads see one state, the newest; without one, each read of a key sees
     /// the newest state of that key, and ranges cannot be read ([`StoreError::NeedsSnapshot`]).
-    ///
-    /// # Errors
-    /// What is published cannot be settled, so a snapshot cannot be had.
-    pub fn reading(store: &'a Store, tier: Tier, snapshot: bool) -> Result<Self, StoreError> {
-        if snapshot {
-            store.settle()?;
-        }
+    pub fn reading(store: &'a Store, tier: Tier, snapshot: bool) -> Self {
+        // RocksDB takes no writes after a failure, and reads go on.
+        let settled = !snapshot || store.health().failure().is_none() && store.settle().is_ok();
         // The keyspaces are looked up before the snapshot is taken: a keyspace that is replaced in between still
         // reads as it was.
         let spaces = store.spaces();
-        let snapshot = snapshot.then(|| store.db().snapshot());
-        Ok(View {
+        let snapshot = snapshot.then(|| match settled {
+            true => Snapshot {
+                rocks: store.db().snapshot(),
+                unsettled: None,
+            },
+            false => {
+                let (unsettled, rocks) = store.unsettled();
+                let unsettled = Some(unsettled);
+                Snapshot { rocks, unsettled }
+            }
+        });
+        View {
             store,
             spaces,
             tier,
             mode: Mode::Read { snapshot },
-        })
+        }
     }
 
     /// A view for evaluating the open entry of `overlay`.
@@ -114,11 +123,14 @@ impl<'a> View<'a> {
             snapshot: Some(snapshot),
         } = &self.mode
         {
+            if let Some(newest) = snapshot.unsettled.as_ref().and_then(|u| u.get(space, cf, key)) {
+                return Ok(newest.map(|value| Value::Owned(value.into())));
+            }
             let Some(open) = self.spaces.get(space) else {
                 return Ok(None);
             };
             let mut options = self.store.read_options(self.tier);
-            options.set_snapshot(snapshot);
+            options.set_snapshot(&snapshot.rocks);
             let got = self.store.db().get_pinned_cf_opt(open.cf(cf), key, &options);
             return Ok(got.map_err(StoreError::rocks("read"))?.map(Value::Pinned));
         }

@@ -196,10 +196,10 @@ impl World {
 
     fn check(&mut self) {
         let store = self.store.as_ref().unwrap();
-        let mut reading = View::reading(store, Tier::Disk, true).unwrap();
+        let mut reading = View::reading(store, Tier::Disk, true);
         assert_eq!(all(&mut reading, Direction::Forward), self.published);
         assert_eq!(all(&mut reading, Direction::Reverse), self.published);
-        let newest = View::reading(store, Tier::Disk, false).unwrap();
+        let newest = View::reading(store, Tier::Disk, false);
         assert_points(&newest, &self.published);
         drop((reading, newest));
         self.overlay.begin_entry(self.index + 1);

@@ -197,8 +197,11 @@ impl Server {
     /// Stops it in order, which must succeed, and starts it again.
     #[track_caller]
     pub fn restart(&mut self) {
+        let log = self.process().log.clone();
         let status = self.stop();
-        assert!(status.success(), "the server stopped with {status}");
+        let log = log.lock().unwrap();
+        assert!(status.success(), "the server stopped with {status}: {log}");
+        drop(log);
         self.start_again();
     }
 
