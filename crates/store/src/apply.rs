@@ -9,7 +9,7 @@ use rocksdb::{WriteBatch, WriteOptions};
 
 use crate::effects::{Effect, Effects};
 use crate::overlay::{Pending, Write};
-use crate::rows::{self, Dirty, DirtyList, Key};
+use crate::rows::{self, Dirty, DirtyList, FETCHED_AHEAD, Key};
 use crate::spaces::{Space, Spaces};
 use crate::state::STATE_KEY;
 use crate::store::Store;
@@ -17,9 +17,6 @@ use crate::{Cf, Overlay, SpaceId, StoreError, StoreState};
 
 /// The column family in which the store's own record stands.
 const DEFAULT_CF: &str = "default";
-
-/// Rows that are fetched into the processor's cache together.
-const FETCHED_AHEAD: usize = 32;
 
 /// What has been published: the state after it, and the rows that RocksDB does not have yet.
 pub(crate) struct Published {

@@ -52,8 +52,10 @@ struct Collection {
     ranges: BTreeMap<Vec<u8>, Range>,
     /// Within the range that was read last.
     hot: Vec<u8>,
-    /// The newest write to each element that RocksDB may not have yet; `None` if not all are known.
+    /// The newest write to each element in a range that RocksDB may not have yet; `None` if not all are known.
     unsettled: Option<BTreeMap<Vec<u8>, Unsettled>>,
+    /// That range: from, until.
+    tracked: (Vec<u8>, Vec<u8>),
     /// What was settled when `unsettled` was last rid of the rest.
     settled: u64,
 }
@@ -205,6 +207,7 @@ impl Known {
             ranges: BTreeMap::new(),
             hot: Vec::new(),
             unsettled: None,
+            tracked: Default::default(),
             settled: 0,
         });
         let collection = entry.get_mut();
@@ -230,19 +233,28 @@ impl Known {
         self.bytes = self.bytes + collection.bytes - before;
     }
 
-    /// Remembers from now on what is written to a collection of which something has been learned, so that it can be
-    /// scanned without settling. All earlier writes are settled but these, which are pending.
-    pub(crate) fn track(
+    /// Remembers from now on what is written to a range of a collection of which something has been learned, so that it
+    /// can be scanned without settling. `pending` gives the writes to a range that are not settled, with `index` or an
+    /// earlier one.
+    pub(crate) fn track<I: Iterator<Item = UnsettledWrite>>(
         &mut self,
         space: SpaceId,
         prefix: &[u8],
+        (from, until): (&[u8], &[u8]),
         index: u64,
-        pending: impl Iterator<Item = UnsettledWrite>,
+        pending: impl FnOnce(&[u8], &[u8]) -> I,
     ) {
         self.change(space, prefix, |collection| {
+            let (mut from, mut until) = (from.to_vec(), until.to_vec());
+            if collection.unsettled.is_some() {
+                // Who scans here and there alternately is served too.
+                from = from.min(std::mem::take(&mut collection.tracked.0));
+                until = until.max(std::mem::take(&mut collection.tracked.1));
+            }
             collection.untrack();
-            let pending = pending.map(|(key, value)| (key, Unsettled { index, value }));
+            let pending = pending(&from, &until).map(|(key, value)| (key, Unsettled { index, value }));
             let unsettled: BTreeMap<_, _> = pending.collect();
+            collection.tracked = (from, until);
             collection.bytes += unsettled.iter().map(Unsettled::bytes).sum::<usize>();
             collection.unsettled = Some(unsettled);
         });
@@ -259,7 +271,11 @@ impl Known {
         settled: u64,
     ) -> Option<UnsettledPart> {
         self.change(space, prefix, |collection| collection.forget_settled(settled));
-        let unsettled = self.of(space, prefix)?.unsettled.as_ref()?;
+        let collection = self.of(space, prefix)?;
+        if *lower < collection.tracked.0[..] || *upper > collection.tracked.1[..] {
+            return None;
+        }
+        let unsettled = collection.unsettled.as_ref()?;
         let mut range = unsettled.range::<[u8], _>((Bound::Included(lower), Bound::Excluded(upper)));
         let mut next = || match direction {
             Direction::Forward => range.next(),
@@ -374,6 +390,9 @@ impl Collection {
 
     fn note(&mut self, key: &[u8], value: Option<&[u8]>, index: u64) {
         let Some(unsettled) = &mut self.unsettled else { return };
+        if *key < self.tracked.0[..] || *key >= self.tracked.1[..] {
+            return;
+        }
         if value.is_some_and(|value| value.len() > VALUE_BYTES_MAX) {
             return self.untrack();
         }

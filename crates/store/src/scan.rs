@@ -1,6 +1,5 @@
 use std::vec;
 
-use crate::keys::prefix_end;
 use crate::known::{Element, Look, UnsettledPart, after, collection_of};
 use crate::merge::Merged;
 use crate::overlay::PendingRange;
@@ -295,11 +294,12 @@ impl KnownScan<'_> {
             let mut known = self.overlay.known().lock();
             known.learn(space, &self.prefix, (&lower, &upper), read.clone());
             if again && !tracked {
-                let end = prefix_end(&self.prefix);
-                let pending = self
-                    .overlay
-                    .pending_range(space, Cf::Data, &self.prefix, end.as_deref());
-                known.track(space, &self.prefix, self.overlay.index(), pending.into_writes());
+                let pending = |from: &[u8], until: &[u8]| {
+                    let pending = self.overlay.pending_range(space, Cf::Data, from, Some(until));
+                    pending.into_writes()
+                };
+                let range = (&self.lower[..], &self.upper[..]);
+                known.track(space, &self.prefix, range, self.overlay.index(), pending);
             }
         }
         self.behind = match failed {
