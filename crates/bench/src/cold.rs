@@ -1,9 +1,10 @@
-//! Random reads of data that is several times larger than the memory budget.
+//! Random reads of data that is several times larger than the memory budget, beside a bare RocksDB loop.
 
 use std::fs;
 use std::path::PathBuf;
 use std::slice;
 
+use crate::bare;
 use crate::client::{Client, encode};
 use crate::compare::{measure_header, measure_row, wait_for_rest};
 use crate::error::Error;
@@ -41,6 +42,9 @@ pub struct Args {
     /// Pipelining depths
     #[arg(long, value_delimiter = ',', default_value = "1,16")]
     pipeline: Vec<u32>,
+    /// Threads of the bare RocksDB loop on the same data
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4")]
+    bare_threads: Vec<usize>,
     /// Empty the system's page cache before each run (only root may): reads then come from the disk itself
     #[arg(long)]
     drop_caches: bool,
@@ -61,9 +65,9 @@ pub struct Args {
 /// Runs the measurement.
 pub fn run(args: &Args) -> Result<(), Error> {
     interrupt::install()?;
-    if args.memory_budget_mib == 0 || args.factor == 0 || args.pipeline.contains(&0) {
+    if args.memory_budget_mib == 0 || args.factor == 0 || args.pipeline.contains(&0) || args.bare_threads.contains(&0) {
         return Err(Error::Usage(
-            "--memory-budget-mib, --factor and --pipeline must be above 0".into(),
+            "--memory-budget-mib, --factor, --pipeline and --bare-threads must be above 0".into(),
         ));
     }
     let budget = args.memory_budget_mib << 20;
@@ -77,7 +81,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
     load_keys(&mut strings.client()?, keys, args.value_bytes)?;
     let get = What::Command(["GET", "key:__rand_int__"].map(str::to_owned).into());
     let title = format!("{}: GET, {} keys", peer.name, thousands(keys as f64));
-    let get = measure(args, &title, "GET", get, keys, &mut strings)?;
+    let get = measure(args, &title, "GET", get, bare::What::Get(keys), keys, &mut strings)?;
     drop(strings);
 
     // As many hashes as fields in each: redis-benchmark draws both numbers from the same range.
@@ -95,7 +99,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
         thousands(side as f64),
         thousands(side as f64)
     );
-    let hget = measure(args, &title, "HGET", hget, side, &mut hashes)?;
+    let hget = measure(args, &title, "HGET", hget, bare::What::Hget(side), side, &mut hashes)?;
     drop(hashes);
 
     report::publish(&[get, hget], args.markdown.as_deref())
@@ -106,6 +110,7 @@ fn measure(
     title: &str,
     name: &str,
     what: What,
+    bare: bare::What,
     keyspace: u64,
     server: &mut Server,
 ) -> Result<Table, Error> {
@@ -139,6 +144,23 @@ fn measure(
         mib(resident),
         mib(anonymous)
     );
+    // Whoever it is: the loop reads only what Haypile has written.
+    if server.data_dir().join("partitions").exists() {
+        server.process()?.terminate()?;
+        for &threads in &args.bare_threads {
+            let name = format!("{name}, bare loop, {threads} threads");
+            let budget = args.memory_budget_mib << 20;
+            let requests = args.requests / threads as u64;
+            rows.push(bare::measure_row(
+                &name,
+                &server.data_dir(),
+                budget,
+                threads,
+                requests,
+                bare,
+            )?);
+        }
+    }
     Ok(Table {
         title,
         header: measure_header(),

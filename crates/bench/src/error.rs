@@ -51,6 +51,9 @@ pub enum Error {
     /// A server sent what is not a reply.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
+    /// The store of a server that was stopped cannot be read.
+    #[error(transparent)]
+    Store(#[from] haypile_store::StoreError),
     /// A file of this program.
     #[error("{path}: {source}")]
     File {

@@ -8,6 +8,7 @@
 //!
 //! A figure from here never decides a test.
 
+mod bare;
 mod client;
 mod cold;
 mod compare;

@@ -74,10 +74,10 @@ impl<'a> Merged<'a> {
         let item = match self.last {
             Taken::Nothing => None,
             Taken::Rocks => self.rocks.as_ref().and_then(|rocks| rocks.item()),
-            Taken::Pending | Taken::Both => match &self.head {
-                Some((key, value)) => Some((&key[..], value.as_deref().unwrap_or_default())),
-                None => None,
-            },
+            Taken::Pending | Taken::Both => {
+                let head = self.head.as_ref();
+                head.map(|(key, value)| (&key[..], value.as_deref().unwrap_or_default()))
+            }
         };
         Ok(item)
     }

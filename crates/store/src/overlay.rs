@@ -243,7 +243,9 @@ impl Overlay {
 
     /// Drops the newest turn if it has no entries.
     pub fn drop_empty_newest(&mut self) {
-        if let Some(turn) = self.turns.pop_back_if(|turn| turn.entries.is_empty()) {
+        if self.turns.back().is_some_and(|turn| turn.entries.is_empty())
+            && let Some(turn) = self.turns.pop_back()
+        {
             self.keep_spare(turn.ops);
         }
     }

@@ -33,6 +33,7 @@ const FETCHED_BYTES: usize = 64 << 10;
 /// The live keys and values of a range in order: the store's, with pending writes over them.
 pub struct Scan<'a>(Source<'a>);
 
+#[allow(clippy::large_enum_variant)] // one at a time, on the stack
 enum Source<'a> {
     Nothing,
     Merged(Merged<'a>),

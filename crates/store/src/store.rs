@@ -158,6 +158,23 @@ impl Store {
         self.settled_index.load(Ordering::Acquire)
     }
 
+    /// Reads a settled value straight from RocksDB, past the rows in memory: for comparison with it.
+    ///
+    /// # Errors
+    /// RocksDB's.
+    pub fn get_from_rocksdb<R>(
+        &self,
+        space: SpaceId,
+        cf: Cf,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>, StoreError> {
+        let spaces = self.spaces();
+        let Some(open) = spaces.get(space) else { return Ok(None) };
+        let got = self.db.get_pinned_cf_opt(open.cf(cf), key, &self.disk_reads);
+        Ok(got.map_err(StoreError::rocks("read"))?.map(|value| read(&value)))
+    }
+
     /// Changes whenever something is published, and is odd meanwhile: point reads between two equal even values have
     /// seen one state.
     pub fn epoch(&self) -> u64 {
