@@ -1,6 +1,7 @@
-//! MEMORY about the process; MEMORY USAGE is a data command.
+//! MEMORY about the process; MEMORY USAGE is a data command. And OBJECT FREQ, which depends on the memory policy.
 
-use haypile_commands::Outcome;
+use haypile_commands::key::encoding_of;
+use haypile_commands::{CommandError, Outcome};
 use haypile_resp::Request;
 
 use super::{Execute, ServerCx};
@@ -11,6 +12,7 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("memory|malloc-stats", malloc_stats),
     ("memory|purge", purge),
     ("memory|stats", stats),
+    ("object|freq", freq),
 ];
 
 /// Resident memory over the budget that is ordinary: code, connections, the parts of the store outside of its budget.
@@ -34,6 +36,22 @@ fn doctor(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
         )
     };
     cx.reply.verbatim("txt", &text);
+    Ok(())
+}
+
+/// How often keys are used is not kept. With an LFU policy the number is 0, as OBJECT IDLETIME's is; without one the
+/// command is an error in Redis, too.
+fn freq(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
+    if cx.inspect(|data| encoding_of(data, &request[2]))?.is_none() {
+        cx.reply.null();
+    } else if cx.node.config.load().kept.get("maxmemory-policy").ends_with("-lfu") {
+        cx.reply.integer(0);
+    } else {
+        return Err(CommandError::reply(
+            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
+             between policies at runtime LRU and LFU data will take some time to adjust.",
+        ));
+    }
     Ok(())
 }
 
