@@ -109,6 +109,10 @@ fn stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
         ("allocator.allocated", resident),
         ("allocator.active", resident),
         ("allocator.resident", resident),
+        ("allocator-fragmentation.bytes", 0),
+        ("allocator-rss.bytes", 0),
+        ("rss-overhead.bytes", 0),
+        ("fragmentation.bytes", 0),
         ("budget.bytes", node.memory_budget),
         ("budget.used", store.block_cache_bytes + store.row_bytes),
         ("store.disk-bytes", store.sst_bytes),
@@ -117,6 +121,9 @@ fn stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     let doubles = [
         ("dataset.percentage", percent(dataset, resident)),
         ("peak.percentage", percent(resident, peak)),
+        ("allocator-fragmentation.ratio", 1.0),
+        ("allocator-rss.ratio", 1.0),
+        ("rss-overhead.ratio", 1.0),
         ("fragmentation", 1.0),
     ];
     let databases: Vec<usize> = (0..counts.len()).filter(|&db| counts[db].keys > 0).collect();
