@@ -4,7 +4,7 @@ mod common;
 
 use std::io::Read;
 
-use common::{Server, Value, bulk, int, ok, text};
+use common::{Server, Value, bulk, int, ok, text, wait_until};
 
 /// The value of a field in a reply of alternating fields and values, or in a map.
 fn field(reply: &Value, name: &str) -> Value {
@@ -263,7 +263,7 @@ fn who_speaks_http_is_cut_off() {
         client.assert_closed();
     }
     assert_eq!(server.client().say("EXISTS a"), "0");
-    assert!(server.log().contains("speaks HTTP"), "{}", server.log());
+    wait_until("the log says so", || server.log().contains("speaks HTTP"));
 }
 
 #[test]
