@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Compares Haypile's behaviour with Redis': scripts/compat.sh [all|tcl|cts|redis-py] [arguments of that suite].
+# Compares Haypile's behaviour with Redis': scripts/compat.sh [all|tcl|cts|redis-py|differential] [arguments of that suite].
 #
 #   tcl       Redis 7.0.15's own Tcl suite, from Debian's source package       (compat/tcl.py --help)
 #   cts       a table of commands and replies, compat/cts.json                 (compat/cts.py --help)
 #   redis-py  the tests of the Python client, from its source package          (compat/redis_py.py --help)
-#   all       the three, one after the other; what follows is given to each    (the default)
+#   differential  random requests to redis-server and to Haypile, replies compared  (compat/differential.py --help)
+#   all       the first three, one after the other; what follows is given to each    (the default)
 #
 # Each starts the server under test itself: bin/haypile, or what HAYPILE_SERVER_CMD says, a command line with {port}
 # and {dir}, or redis-server with --redis. Nothing that is fetched is kept in the repository: it goes to
@@ -134,6 +135,11 @@ run_redis_py() {
     python3 compat/redis_py.py --suite "$redis_py" --python "$python" "$@"
 }
 
+run_differential() {
+    have redis-server || fail "redis-server is needed: scripts/setup.sh compat"
+    python3 compat/differential.py "$@"
+}
+
 # The three; their last lines once more at the end.
 run_all() {
     local failed=0 output suite
@@ -152,7 +158,7 @@ run_all() {
 
 suite=all
 case ${1:-} in
-    all | tcl | cts | redis-py)
+    all | tcl | cts | redis-py | differential)
         suite=$1
         shift
         ;;

@@ -10,6 +10,17 @@ pub fn integer(arg: &[u8]) -> Result<i64, CommandError> {
     parse_i64(arg).ok_or(NOT_INTEGER)
 }
 
+/// An integer of 32 bits, as numbers of databases are.
+pub fn int32(arg: &[u8]) -> Result<i32, CommandError> {
+    i32::try_from(integer(arg)?).map_err(|_| {
+        CommandError::reply(format!(
+            "ERR value is out of range, value must between {} and {}",
+            i32::MIN,
+            i32::MAX
+        ))
+    })
+}
+
 /// An integer that is not negative. Redis has one text for what is negative and what is no integer.
 pub fn non_negative(arg: &[u8]) -> Result<u64, CommandError> {
     let number = parse_i64(arg).and_then(|n| u64::try_from(n).ok());

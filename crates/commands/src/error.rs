@@ -36,8 +36,6 @@ pub struct Block {
 pub enum OnTimeout {
     /// A null array (`*-1` in RESP2).
     NullArray,
-    /// A null (`$-1` in RESP2).
-    Null,
     /// The integer 0: none of the replicas that WAIT waited for.
     Zero,
 }
@@ -47,7 +45,6 @@ impl OnTimeout {
     pub fn write(self, reply: &mut Reply) {
         match self {
             OnTimeout::NullArray => reply.null_array(),
-            OnTimeout::Null => reply.null(),
             OnTimeout::Zero => reply.integer(0),
         }
     }

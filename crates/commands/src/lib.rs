@@ -27,6 +27,7 @@ pub mod syntax;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod tips;
 pub mod zset;
 
 pub use collection::{Collection, LIST_MIDDLE};

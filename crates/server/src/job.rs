@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 use crate::client::Client;
 use crate::commands::{self, ServerCx};
-use crate::io::Message;
+use crate::io::{Fence, Message};
 use crate::node::Node;
 use crate::random::SplitMix64;
 use crate::session::{Multi, Replies, Session};
@@ -171,16 +171,18 @@ impl Job {
         }
         let known = match table::resolve(request) {
             Ok(known) => known,
-            Err(error) => {
-                self.refuse(&error, table::lookup(request).ok());
-                self.mute(start);
+            Err(_) if commands::is_http(request) => {
+                tracing::warn!(
+                    addr = %self.client.addr,
+                    "closed a connection that speaks HTTP: somebody may be trying to have a browser or a proxy send commands"
+                );
+                self.session.close = true;
                 return Ok(());
             }
+            Err(error) => return self.refuse(&error, table::lookup(request).ok(), turn),
         };
         if let Err(error) = self.admit(known) {
-            self.refuse(&error, Some(known));
-            self.mute(start);
-            return Ok(());
+            return self.refuse(&error, Some(known), turn);
         }
         if self.node.is_paused(self.writes(known)) && !commands::runs_while_paused(known) {
             return Err(Stop::Pause);
@@ -197,6 +199,10 @@ impl Job {
             return Ok(());
         }
         self.client.last_command.store(known.id + 1, Ordering::Relaxed);
+        if self.tier == Tier::Memory && commands::asks_about_subscribers(known) {
+            // On the pool it waits for a fence.
+            return Err(Stop::Disk);
+        }
         let outcome = self.evaluate_one(known, request, turn)?;
         let now = Instant::now();
         let micros = now.duration_since(*clock).as_micros() as u64;
@@ -307,8 +313,17 @@ impl Job {
         Ok(())
     }
 
-    fn refuse(&mut self, error: &CommandError, known: Option<&Known>) {
-        if let Some(multi) = &mut self.session.multi {
+    /// Replies to a request that is not evaluated at all. An EXEC that is refused ends its transaction.
+    fn refuse(&mut self, error: &CommandError, known: Option<&Known>, turn: Option<&mut Turn<'_>>) -> Result<(), Stop> {
+        let mut text = error.to_string();
+        if known.is_some_and(|known| known.spec.name == "exec") {
+            if self.session.watch.is_some() && turn.is_none() {
+                return Err(Stop::Turn);
+            }
+            commands::discard_refused(&mut self.session, &self.client, turn);
+            let why = text.strip_prefix("ERR ").unwrap_or(&text);
+            text = format!("EXECABORT Transaction discarded because of: {why}");
+        } else if let Some(multi) = &mut self.session.multi {
             multi.aborted = true;
         }
         if let Some(known) = known {
@@ -318,9 +333,11 @@ impl Job {
                 .rejected
                 .fetch_add(1, Ordering::Relaxed);
         }
-        let text = error.to_string();
+        let start = self.reply.len();
         self.node.stats.error(&text);
         self.reply.error(&text);
+        self.mute(start);
+        Ok(())
     }
 
     /// Takes a reply back that the client does not want.
@@ -344,6 +361,12 @@ impl Job {
 
     /// On a pool thread: gets what the first request needs off the disk, and sends the job home, or to the writer.
     pub fn warm_up(mut self: Box<Self>) {
+        let first = self.requests.front().and_then(|request| table::resolve(request).ok());
+        if first.is_some_and(commands::asks_about_subscribers) {
+            Fence::raise(self.node.mailboxes()).wait();
+            (self.tier, self.next) = (Tier::Disk, Next::Turn);
+            return self.send_home();
+        }
         self.fetches += 1;
         self.node.stats.cold_reads.fetch_add(1, Ordering::Relaxed);
         self.seed = SplitMix64::from_system().next_u64();

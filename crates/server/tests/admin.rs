@@ -664,3 +664,24 @@ fn debug_protocol_has_every_type() {
     );
     assert!(client3.say("DEBUG PROTOCOL push").starts_with(">["));
 }
+
+#[test]
+fn how_often_a_key_is_used_is_not_kept() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    client.send_lines(&["SET k 1", "OBJECT FREQ nothing", "OBJECT FREQ k"]);
+    let replies = client.hear_all(3);
+    assert_eq!(&replies[..2], ["OK", "nil"]);
+    assert!(
+        replies[2].starts_with("(error) ERR An LFU maxmemory policy is not selected, access"),
+        "{replies:?}"
+    );
+    client.send_lines(&[
+        "CONFIG SET maxmemory-policy allkeys-lfu",
+        "OBJECT FREQ k",
+        "OBJECT FREQ nothing",
+    ]);
+    assert_eq!(client.hear_all(3), ["OK", "0", "nil"]);
+    client.send_lines(&["MULTI", "OBJECT FREQ k", "EXEC"]);
+    assert_eq!(client.hear_all(3), ["OK", "QUEUED", "[0]"]);
+}

@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{Server, Value, bulk, int, ok, text};
+use std::io::Read;
+
+use common::{Server, Value, bulk, int, ok, text, wait_until};
 
 /// The value of a field in a reply of alternating fields and values, or in a map.
 fn field(reply: &Value, name: &str) -> Value {
@@ -221,4 +223,58 @@ fn a_reset_watch_does_not_fail_the_next_transaction() {
     assert_eq!(other.cmd(&["SET", "key", "1"]), ok());
     client.send_lines(&["MULTI", "GET key", "EXEC"]);
     assert_eq!(client.hear_all(3)[2], "[\"1\"]");
+}
+
+#[test]
+fn an_exec_that_is_refused_ends_its_transaction() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    client.send_lines(&[
+        "WATCH a", "MULTI", "SET a 1", "EXEC now", "EXEC", "SET a 2", "MULTI", "GET a", "EXEC",
+    ]);
+    assert_eq!(
+        client.hear_all(9),
+        [
+            "OK",
+            "OK",
+            "QUEUED",
+            "(error) EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command",
+            "(error) ERR EXEC without MULTI",
+            "OK",
+            "OK",
+            "QUEUED",
+            "[\"2\"]"
+        ]
+    );
+}
+
+#[test]
+fn who_speaks_http_is_cut_off() {
+    let server = Server::start(&[]);
+    for request in [
+        &b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nSET a 1\r\n"[..],
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nSET a 1\r\n",
+    ] {
+        let mut client = server.client();
+        client.send_raw(request);
+        if request.starts_with(b"GET") {
+            assert_eq!(client.hear(), "(error) ERR wrong number of arguments for 'get' command");
+        }
+        client.assert_closed();
+    }
+    assert_eq!(server.client().say("EXISTS a"), "0");
+    wait_until("the log says so", || server.log().contains("speaks HTTP"));
+}
+
+#[test]
+fn a_move_waits_in_vain_as_in_redis() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    client.send_raw(b"BRPOPLPUSH a b 0.01\r\n");
+    let mut raw = [0; 5];
+    client.stream().read_exact(&mut raw).expect("a reply");
+    assert_eq!(&raw, b"*-1\r\n");
+    client.send_raw(b"MULTI\r\nBRPOPLPUSH a b 0.01\r\nEXEC\r\n");
+    assert_eq!(client.hear_all(2), ["OK", "QUEUED"]);
+    assert_eq!(client.hear(), "[nil]");
 }

@@ -325,3 +325,19 @@ fn keyspace_events_are_messages() {
         ["OK", ">[\"pmessage\", \"__keyspace@*\", \"__keyspace@0__:b\", \"set\"]"]
     );
 }
+
+#[test]
+fn pubsub_tells_of_a_subscription_that_is_not_confirmed_yet() {
+    // The two connections are served by different threads.
+    let server = Server::start(&["--io-threads", "2"]);
+    let (mut one, mut two) = (server.client(), server.client());
+    for round in 1..=50 {
+        one.send(&["SUBSCRIBE".to_owned(), format!("a{round}")]);
+        assert_eq!(
+            two.say(&format!("PUBSUB NUMSUB a{round}")),
+            format!("[\"a{round}\", 1]")
+        );
+        one.send(&["PSUBSCRIBE".to_owned(), format!("p{round}")]);
+        assert_eq!(two.say("PUBSUB NUMPAT"), round.to_string());
+    }
+}

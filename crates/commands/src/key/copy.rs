@@ -2,8 +2,9 @@
 
 use haypile_resp::Request;
 
+use super::database;
 use super::transfer::{At, transfer};
-use super::{database, int32};
+use crate::args::int32;
 use crate::args::is;
 use crate::error::SYNTAX;
 use crate::spec::{REMOVE_FAST, WRITE};

@@ -2,7 +2,8 @@
 
 use haypile_resp::Request;
 
-use super::{database, int32};
+use super::database;
+use crate::args::int32;
 use crate::args::is;
 use crate::error::SYNTAX;
 use crate::spec::{READ_FAST, REMOVE, REMOVE_FAST};

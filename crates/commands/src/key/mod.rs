@@ -47,7 +47,6 @@ pub use object::encoding_of;
 use haypile_store::StoreError;
 use haypile_store::row::Header;
 
-use crate::args::integer;
 use crate::{CommandError, Cx, Spec};
 
 /// The family's commands.
@@ -90,17 +89,6 @@ fn header(row: &[u8]) -> Result<Header, StoreError> {
 /// True if a key with this row is there at `now`.
 fn is_live(header: Header, now: u64) -> bool {
     header.expire_at.is_none_or(|at| at > now)
-}
-
-/// An argument that is an integer of 32 bits, as numbers of databases are.
-fn int32(arg: &[u8]) -> Result<i32, CommandError> {
-    i32::try_from(integer(arg)?).map_err(|_| {
-        CommandError::reply(format!(
-            "ERR value is out of range, value must between {} and {}",
-            i32::MIN,
-            i32::MAX
-        ))
-    })
 }
 
 /// The database of this number; an error if there is none.

@@ -94,7 +94,7 @@ fn pop_one(cx: &mut Cx<'_>, request: &Request, end: End) -> Outcome {
         cx.reply.bulk(&value);
         return store_taken(cx, key, &mut list, end.pop_event());
     }
-    wait(cx, request, 1..timeout_at, timeout_ms, OnTimeout::NullArray)
+    wait(cx, request, 1..timeout_at, timeout_ms)
 }
 
 fn blmpop(cx: &mut Cx<'_>, request: &Request) -> Outcome {
@@ -106,7 +106,7 @@ fn blmpop(cx: &mut Cx<'_>, request: &Request) -> Outcome {
             return pop_with_key(cx, key, list, many.end, many.count);
         }
     }
-    wait(cx, request, many.keys, timeout_ms, OnTimeout::NullArray)
+    wait(cx, request, many.keys, timeout_ms)
 }
 
 fn blmove(cx: &mut Cx<'_>, request: &Request) -> Outcome {
@@ -122,26 +122,25 @@ fn transfer_or_wait(cx: &mut Cx<'_>, request: &Request, from: End, to: End, time
     let timeout_ms = args::timeout(&request[timeout_at])?;
     match cx.source(&request[1], Kind::List)? {
         Some(list) => transfer(cx, list, request, from, to),
-        None => wait(cx, request, 1..2, timeout_ms, OnTimeout::Null),
+        // As in Redis: a null for who must not wait, a null array for who has waited in vain. RESP2 tells them apart.
+        None if !cx.may_block => {
+            cx.reply.null();
+            Ok(())
+        }
+        None => wait(cx, request, 1..2, timeout_ms),
     }
 }
 
 /// Nothing is there: lets the client wait for these keys, or replies at once where it must not.
-fn wait(
-    cx: &mut Cx<'_>,
-    request: &Request,
-    keys: Range<usize>,
-    timeout_ms: Option<u64>,
-    on_timeout: OnTimeout,
-) -> Outcome {
+fn wait(cx: &mut Cx<'_>, request: &Request, keys: Range<usize>, timeout_ms: Option<u64>) -> Outcome {
     if cx.may_block {
         return Err(CommandError::Block(Block {
             keys: keys.map(|at| request[at].to_vec()).collect(),
             timeout_ms,
-            on_timeout,
+            on_timeout: OnTimeout::NullArray,
         }));
     }
-    on_timeout.write(cx.reply);
+    OnTimeout::NullArray.write(cx.reply);
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use haypile_commands::error::SYNTAX;
 use haypile_commands::{Block, CommandError, OnTimeout, Outcome};
 use haypile_resp::Request;
 
-use super::{Execute, ServerCx};
+use super::{Execute, REDIS_VERSION, ServerCx};
 use crate::{checkpoint, compaction};
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
@@ -94,7 +94,9 @@ fn time(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 
 fn lolwut(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     let version = env!("CARGO_PKG_VERSION");
-    cx.reply.verbatim("txt", &format!("Haypile ver. {version}\n"));
+    // Programs look for Redis' words.
+    let text = format!("Haypile ver. {version}, as Redis ver. {REDIS_VERSION}\n");
+    cx.reply.verbatim("txt", &text);
     Ok(())
 }
 

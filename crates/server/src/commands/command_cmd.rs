@@ -5,7 +5,7 @@ use haypile_commands::error::SYNTAX;
 use haypile_commands::key_specs::{self, Find, KeySpec};
 use haypile_commands::syntax::{self, Argument, Kind};
 use haypile_commands::table::{self, Known};
-use haypile_commands::{CommandError, Flags, Group, Handler, Outcome, glob};
+use haypile_commands::{CommandError, Flags, Group, Handler, Outcome, glob, tips};
 use haypile_resp::{Reply, Request};
 
 use super::{Execute, ServerCx};
@@ -57,8 +57,9 @@ fn write_info(reply: &mut Reply, known: &Known) {
     reply.integer(last);
     reply.integer(step);
     write_words(reply, categories(known).iter().map(|category| format!("@{category}")));
-    // Tips.
-    reply.set(0);
+    let tips = tips::of(&known.full_name);
+    reply.set(tips.len());
+    tips.iter().for_each(|tip| reply.bulk_str(tip));
     let specs = key_specs::of(&known.full_name, spec);
     reply.set(specs.len());
     specs.iter().for_each(|spec| write_key_spec(reply, spec));

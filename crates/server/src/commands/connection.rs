@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use haypile_commands::args::{integer, is};
+use haypile_commands::args::{int32, integer, is};
 use haypile_commands::{CommandError, Outcome, error};
 use haypile_resp::{Request, Version};
 
@@ -48,7 +48,7 @@ fn echo(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 
 fn select(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let databases = cx.node.config.load().databases;
-    let db = u16::try_from(integer(&request[1])?).ok().filter(|db| *db < databases);
+    let db = u16::try_from(int32(&request[1])?).ok().filter(|db| *db < databases);
     let db = db.ok_or_else(|| CommandError::reply("ERR DB index is out of range"))?;
     set_db(cx, db);
     cx.reply.ok();

@@ -1,6 +1,7 @@
-//! MEMORY about the process; MEMORY USAGE is a data command.
+//! MEMORY about the process; MEMORY USAGE is a data command. And OBJECT FREQ, which depends on the memory policy.
 
-use haypile_commands::Outcome;
+use haypile_commands::key::encoding_of;
+use haypile_commands::{CommandError, Outcome};
 use haypile_resp::Request;
 
 use super::{Execute, ServerCx};
@@ -11,6 +12,7 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("memory|malloc-stats", malloc_stats),
     ("memory|purge", purge),
     ("memory|stats", stats),
+    ("object|freq", freq),
 ];
 
 /// Resident memory over the budget that is ordinary: code, connections, the parts of the store outside of its budget.
@@ -34,6 +36,22 @@ fn doctor(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
         )
     };
     cx.reply.verbatim("txt", &text);
+    Ok(())
+}
+
+/// How often keys are used is not kept. With an LFU policy the number is 0, as OBJECT IDLETIME's is; without one the
+/// command is an error in Redis, too.
+fn freq(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
+    if cx.inspect(|data| encoding_of(data, &request[2]))?.is_none() {
+        cx.reply.null();
+    } else if cx.node.config.load().kept.get("maxmemory-policy").ends_with("-lfu") {
+        cx.reply.integer(0);
+    } else {
+        return Err(CommandError::reply(
+            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
+             between policies at runtime LRU and LFU data will take some time to adjust.",
+        ));
+    }
     Ok(())
 }
 
@@ -91,6 +109,10 @@ fn stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
         ("allocator.allocated", resident),
         ("allocator.active", resident),
         ("allocator.resident", resident),
+        ("allocator-fragmentation.bytes", 0),
+        ("allocator-rss.bytes", 0),
+        ("rss-overhead.bytes", 0),
+        ("fragmentation.bytes", 0),
         ("budget.bytes", node.memory_budget),
         ("budget.used", store.block_cache_bytes + store.row_bytes),
         ("store.disk-bytes", store.sst_bytes),
@@ -99,6 +121,9 @@ fn stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     let doubles = [
         ("dataset.percentage", percent(dataset, resident)),
         ("peak.percentage", percent(resident, peak)),
+        ("allocator-fragmentation.ratio", 1.0),
+        ("allocator-rss.ratio", 1.0),
+        ("rss-overhead.ratio", 1.0),
         ("fragmentation", 1.0),
     ];
     let databases: Vec<usize> = (0..counts.len()).filter(|&db| counts[db].keys > 0).collect();

@@ -31,6 +31,7 @@ mod topology;
 mod transaction;
 
 pub use connection::REDIS_VERSION;
+pub use transaction::discard_refused;
 
 /// What a command of the server's own may see and do.
 pub struct ServerCx<'a, 't> {
@@ -157,6 +158,18 @@ pub fn runs_while_subscribed(known: &Known) -> bool {
 /// True for a command that answers with messages, which CLIENT REPLY does not silence.
 pub fn replies_with_messages(known: &Known) -> bool {
     pubsub::replies_with_messages(known.spec.name)
+}
+
+/// True for a line that only HTTP has. As in Redis, who sends it is cut off: else a web page could have a visitor's
+/// browser, or a proxy, send commands in the body of a request to a server that trusts its own machine.
+pub fn is_http(request: &Request) -> bool {
+    matches!(request[0].to_ascii_lowercase().as_slice(), b"post" | b"host:")
+}
+
+/// True for a command that says who is subscribed. Clients send it right after a SUBSCRIBE on another connection, whose
+/// confirmation they have not waited for, and expect to be told of it, as the single thread of Redis does.
+pub fn asks_about_subscribers(known: &Known) -> bool {
+    known.full_name.starts_with("pubsub|") && known.spec.name != "help"
 }
 
 /// True for a command that runs while clients are paused.

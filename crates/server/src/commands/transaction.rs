@@ -8,7 +8,8 @@ use haypile_resp::Request;
 use haypile_store::{StoreError, Tier};
 
 use super::{Execute, ServerCx, execute};
-use crate::session::{Multi, Watch};
+use crate::client::Client;
+use crate::session::{Multi, Session, Watch};
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("multi", multi),
@@ -68,19 +69,34 @@ fn unwatch(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 
 /// Ends the open transaction without evaluating it.
 pub(super) fn end_multi(cx: &mut ServerCx<'_, '_>) {
-    cx.session.multi = None;
-    cx.client.multi.store(0, Ordering::Relaxed);
-    cx.client.multi_bytes.store(0, Ordering::Relaxed);
+    forget_multi(cx.session, cx.client);
+}
+
+fn forget_multi(session: &mut Session, client: &Client) {
+    session.multi = None;
+    client.multi.store(0, Ordering::Relaxed);
+    client.multi_bytes.store(0, Ordering::Relaxed);
 }
 
 /// Forgets the watched keys. Evaluated in a turn if there are any.
 pub(super) fn unwatch_all(cx: &mut ServerCx<'_, '_>) {
-    if let (Some(watch), Some(turn)) = (cx.session.watch.take(), cx.turn.as_deref_mut()) {
+    forget_watch(cx.session, cx.client, cx.turn.as_deref_mut());
+}
+
+fn forget_watch(session: &mut Session, client: &Client, turn: Option<&mut Turn<'_>>) {
+    if let (Some(watch), Some(turn)) = (session.watch.take(), turn) {
         for (db, key, _) in &watch.keys {
             turn.unwatch(*db, key, &watch.flag);
         }
     }
-    cx.client.watching.store(0, Ordering::Relaxed);
+    client.watching.store(0, Ordering::Relaxed);
+}
+
+/// What an EXEC that is not even looked at leaves behind: neither a transaction nor watched keys. With watched keys,
+/// in a turn.
+pub fn discard_refused(session: &mut Session, client: &Client, turn: Option<&mut Turn<'_>>) {
+    forget_multi(session, client);
+    forget_watch(session, client, turn);
 }
 
 fn outside_of_turn() -> CommandError {

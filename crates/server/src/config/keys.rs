@@ -62,8 +62,8 @@ const SYNC: Choice<SyncPolicy> = Choice(&[
     ("no", SyncPolicy::Os),
 ]);
 const APPENDFSYNC: Choice<SyncPolicy> = Choice(&[
-    ("always", SyncPolicy::Always),
     ("everysec", SyncPolicy::EverySec),
+    ("always", SyncPolicy::Always),
     ("no", SyncPolicy::Os),
 ]);
 const LOG_LEVEL: Choice<LogLevel> = Choice(&[

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use haypile_commands::CommandError;
@@ -50,6 +51,8 @@ pub struct EventLoop {
     dirty: Vec<usize>,
     tasks: Vec<Box<dyn Task>>,
     messages: Vec<Message>,
+    /// Those who wait until all sockets have been looked at.
+    fences: Vec<Sender<()>>,
     deadlines: BinaryHeap<Reverse<(Instant, usize, u64)>>,
     paused: bool,
     next_tick: Instant,
@@ -91,6 +94,7 @@ pub fn prepare(count: usize, listeners: Vec<TcpListener>) -> io::Result<(Vec<Eve
             dirty: Vec::new(),
             tasks: Vec::new(),
             messages: Vec::new(),
+            fences: Vec::new(),
             deadlines: BinaryHeap::new(),
             paused: false,
             next_tick: Instant::now() + TICK,
@@ -107,7 +111,9 @@ impl EventLoop {
     pub fn run(&mut self, node: &Arc<Node>) {
         let mut events = Events::with_capacity(EVENTS_MAX);
         while !node.is_stopping() {
-            self.wait(&mut events);
+            // Those that were there before the wait: after this round they have what they wait for.
+            let fences = std::mem::take(&mut self.fences);
+            self.wait(&mut events, fences.is_empty());
             for event in &events {
                 match event.token() {
                     WAKER => {}
@@ -116,6 +122,7 @@ impl EventLoop {
                 }
             }
             self.round(node);
+            drop(fences);
             let now = Instant::now();
             self.resume(node);
             self.expire_blocked(node, now);
@@ -127,8 +134,8 @@ impl EventLoop {
         self.stop(node);
     }
 
-    fn wait(&mut self, events: &mut Events) {
-        let may_sleep = self.ready.is_empty() && self.mailbox.may_sleep();
+    fn wait(&mut self, events: &mut Events, may_sleep: bool) {
+        let may_sleep = may_sleep && self.ready.is_empty() && self.mailbox.may_sleep();
         let timeout = match may_sleep {
             true => {
                 let next = self
@@ -293,6 +300,7 @@ impl EventLoop {
                         self.kill(node, token);
                     }
                 }
+                Message::Fence(fence) => self.fences.push(fence),
             }
         }
         self.messages = messages;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 use mio::Waker;
 use mio::net::TcpStream;
@@ -39,6 +40,32 @@ pub enum Message {
         /// which stands here.
         token: usize,
     },
+    /// Drop this once everything has been looked at that had arrived when the message came. See [`Fence`].
+    Fence(Sender<()>),
+}
+
+/// Waits until the connection threads have looked at what had arrived on their sockets: a client's request may depend
+/// on one that was sent earlier on another connection, and by another thread's sockets.
+pub struct Fence(Receiver<()>);
+
+impl Fence {
+    /// Longest wait: a thread that takes longer is busy with what is not worth waiting for.
+    const PATIENCE: Duration = Duration::from_millis(100);
+
+    /// Asks all these threads.
+    pub fn raise(threads: &[Arc<Mailbox>]) -> Fence {
+        let (asked, answers) = channel();
+        for thread in threads {
+            thread.push(Message::Fence(asked.clone()));
+        }
+        Fence(answers)
+    }
+
+    /// Waits for all of them. Not on one of these threads.
+    pub fn wait(self) {
+        // Nothing is ever sent: it ends when the last sender is dropped.
+        let _ = self.0.recv_timeout(Self::PATIENCE);
+    }
 }
 
 /// Messages for a connection thread. The thread is woken only when it sleeps.

@@ -11,7 +11,7 @@ mod mailbox;
 
 pub use event_loop::{EventLoop, prepare};
 pub use listen::listen;
-pub use mailbox::{Mailbox, Message};
+pub use mailbox::{Fence, Mailbox, Message};
 
 use crate::config::Values;
 
