@@ -127,7 +127,7 @@ pub fn needs_turn(known: &Known, session: &Session) -> bool {
 /// True for a command that is about the whole server: what came before it on its connection is committed first. Within
 /// EXEC it has to do with the turn.
 pub fn runs_outside_of_turn(known: &Known) -> bool {
-    known.spec.group == Group::Server
+    matches!(known.spec.group, Group::Server | Group::Scripting)
 }
 
 /// True for a command that is carried out within MULTI instead of being queued.
