@@ -63,8 +63,8 @@ deny: setup ## Check licences, sources and advisories of the dependencies
 	@scripts/deny.sh
 
 .PHONY: docs
-docs: build ## Write the parts of docs/ that are generated
-	@bin/haypile config --markdown > docs/configuration.md
+docs: build ## Write what is generated: docs/configuration.md, docs/commands.md, the README's list
+	@scripts/docs.sh
 
 .PHONY: bench
 bench: build ## Compare with Redis on this machine
