@@ -250,3 +250,18 @@ fn a_server_that_is_killed_on_a_full_disk_starts_on_it() {
         assert_no_panic(&server.log());
     }
 }
+
+#[test]
+fn who_wants_no_replies_hears_of_no_failed_write() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let server = disk.server(&["--disk-free-min-bytes", "0"]);
+    let mut client = server.client();
+    client.send(&["CLIENT", "REPLY", "OFF"]);
+    let (values, more) = (5000, noise(0, VALUE_BYTES));
+    for n in 0..values {
+        client.send(&["SET", &format!("key:{n}"), &more]);
+    }
+    client.send_lines(&["CLIENT REPLY ON", "PING yes"]);
+    assert_eq!(client.hear_all(2), ["OK", "\"yes\""]);
+    assert_full(&text(&client.cmd(&["SET", "one", "more"])).replace("(error) ", ""));
+}
