@@ -197,11 +197,10 @@ impl Server {
     /// Stops it in order, which must succeed, and starts it again.
     #[track_caller]
     pub fn restart(&mut self) {
-        let log = self.process().log.clone();
+        let log = self.process().log.reopen().expect("the log");
         let status = self.stop();
-        let log = log.lock().unwrap();
+        let log = std::io::read_to_string(log).expect("the log");
         assert!(status.success(), "the server stopped with {status}: {log}");
-        drop(log);
         self.start_again();
     }
 
