@@ -63,23 +63,22 @@ deny: setup ## Check licences, sources and advisories of the dependencies
 	@scripts/deny.sh
 
 .PHONY: docs
-docs: build ## Write the parts of docs/ that are generated
-	@bin/haypile config --markdown > docs/configuration.md
+docs: build ## Write what is generated: docs/configuration.md, docs/commands.md, the README's list
+	@scripts/docs.sh
 
 .PHONY: bench
-bench: build ## Compare with Redis on this machine
-	@scripts/setup.sh bench
-	@$(CARGO) run --release -p haypile-bench -- compare $(ARGS)
+bench: build ## Compare with Redis on this machine; ARGS=--help says what else
+	@scripts/bench.sh $(ARGS)
 
 .PHONY: compat
-compat: build ## Run Redis' own test suite and the table of commands
+compat: build ## Run Redis' own test suite and others; ARGS=--help says which
 	@scripts/setup.sh compat
 	@scripts/compat.sh $(ARGS)
 
 .PHONY: torture
-torture: build ## Kill the server again and again under load and check its data
+torture: build ## Kill the server again and again under load, check its data; ARGS="--rounds 20"
 	@scripts/torture.sh $(ARGS)
 
 .PHONY: fuzz
-fuzz: setup ## Fuzz the protocol parser for a minute; needs a nightly toolchain
+fuzz: setup ## Fuzz the protocol parser with a nightly toolchain; ARGS=300 for five minutes
 	@scripts/fuzz.sh $(ARGS)

@@ -138,10 +138,4 @@ def main():
 
 
 if __name__ == "__main__":
-    server.end_in_order_on_sigterm()
-    try:
-        sys.exit(main())
-    except (server.ServerError, OSError) as problem:
-        sys.exit(f"cts: {problem}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    server.run("cts", main)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -36,6 +37,17 @@ def end_in_order_on_sigterm():
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def run(name, main):
+    """The end of each suite's program: an exit code, and a problem as one line under its name."""
+    end_in_order_on_sigterm()
+    try:
+        sys.exit(main())
+    except (ServerError, OSError) as problem:
+        sys.exit(f"{name}: {problem}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def free_port():

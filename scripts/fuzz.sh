@@ -4,7 +4,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/../fuzz"
 
+case ${1:-} in
+    -h | --help)
+        sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' ../scripts/fuzz.sh
+        exit 0
+        ;;
+esac
 seconds=${1:-60}
+[[ $seconds =~ ^[0-9]+$ ]] || { echo "fuzz: '$seconds' is not a number of seconds (--help says more)" >&2; exit 2; }
 tools=${HAYPILE_TOOLS:-$HOME/.cache/haypile/tools}
 export PATH="$tools/bin:$PATH"
 # A directory of its own: other flags and another compiler than the one profile of the workspace.

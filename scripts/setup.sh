@@ -15,9 +15,12 @@ fail() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# bindgen loads libclang at build time to read RocksDB's C header; it looks in these places.
+# bindgen loads libclang at build time to read RocksDB's C header; it looks in these places. libclang alone, without
+# the compiler's own headers, is not enough.
 have_libclang() {
     [ -n "${LIBCLANG_PATH:-}" ] && return 0
+    compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null ||
+        compgen -G '/usr/lib/clang/*/include/stddef.h' >/dev/null || return 1
     compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null && return 0
     compgen -G '/usr/lib/*/libclang*.so*' >/dev/null && return 0
     compgen -G '/usr/lib*/libclang.so*' >/dev/null
@@ -40,7 +43,8 @@ find_missing() {
                 # To fetch rustup.
                 if ! have rustup && ! rust_is_new_enough; then
                     need curl curl
-                    [ -d /etc/ssl/certs ] || missing+=(ca-certificates)
+                    [ -s /etc/ssl/certs/ca-certificates.crt ] || [ -s /etc/pki/tls/certs/ca-bundle.crt ] ||
+                        missing+=(ca-certificates)
                 fi
                 ;;
             bench)

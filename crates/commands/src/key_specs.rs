@@ -10,10 +10,24 @@ use crate::{Flags, Keys, Spec};
 pub struct KeySpec {
     /// What happens to them: see [`access`].
     pub flags: &'static [&'static str],
-    /// Index of the argument where they, or their number, stand; `None` where only the arguments tell.
-    pub begin: Option<usize>,
+    /// Where they, or their number, stand.
+    pub begin: Begin,
     /// How they go on from there.
     pub find: Find,
+}
+
+/// Where the first key of a sort stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// At this argument.
+    Index(usize),
+    /// Behind a word.
+    Keyword {
+        /// In any case.
+        word: &'static str,
+        /// Index of the first argument that may be it.
+        from: usize,
+    },
 }
 
 /// How the keys of one sort follow each other.
@@ -28,8 +42,6 @@ pub enum Find {
     },
     /// A number of keys, and then the keys.
     Counted,
-    /// As the command's own function says.
-    Unknown,
 }
 
 /// What a command does with its keys: for its first key, and for the others where that differs.
@@ -68,7 +80,7 @@ pub fn access(full_name: &str, flags: Flags) -> [&'static [&'static str]; 2] {
         "msetnx" | "setnx" => same(CREATE),
         "del" | "unlink" => same(REMOVE),
         "georadius" | "georadiusbymember" | "copy" => [READ, OVERWRITE],
-        "pfcount" => same(&["RW", "access"]),
+        "pfcount" | "pfdebug" => same(&["RW", "access"]),
         "pfmerge" => [&["RW", "access", "insert"], READ],
         "rename" => [TAKE, OVERWRITE],
         "renamenx" => [TAKE, CREATE],
@@ -80,13 +92,16 @@ pub fn access(full_name: &str, flags: Flags) -> [&'static [&'static str]; 2] {
     }
 }
 
+/// A single key.
+const ONE: Find = Find::Range { last: 0, step: 1 };
+
 /// The keys of a command, sort by sort.
 pub fn of(full_name: &str, spec: &Spec) -> Vec<KeySpec> {
     let [first, others] = access(full_name, spec.flags);
     let one = |flags, at| KeySpec {
         flags,
-        begin: Some(at),
-        find: Find::Range { last: 0, step: 1 },
+        begin: Begin::Index(at),
+        find: ONE,
     };
     match spec.keys {
         Keys::None => Vec::new(),
@@ -98,7 +113,7 @@ pub fn of(full_name: &str, spec: &Spec) -> Vec<KeySpec> {
             };
             let others = KeySpec {
                 flags: others,
-                begin: Some(at + 1),
+                begin: Begin::Index(at + 1),
                 find: Find::Range { last: rest, step },
             };
             vec![one(first, at), others]
@@ -111,23 +126,26 @@ pub fn of(full_name: &str, spec: &Spec) -> Vec<KeySpec> {
             };
             vec![KeySpec {
                 flags: first,
-                begin: Some(at),
+                begin: Begin::Index(at),
                 find: Find::Range { last, step },
             }]
         }
         Keys::Counted { count_at, also } => {
             let counted = KeySpec {
                 flags: others,
-                begin: Some(count_at),
+                begin: Begin::Index(count_at),
                 find: Find::Counted,
             };
             also.map(|at| one(first, at)).into_iter().chain([counted]).collect()
         }
-        Keys::Custom(_) => vec![KeySpec {
-            flags: first,
-            begin: None,
-            find: Find::Unknown,
-        }],
+        Keys::FirstAndBehind { words, from } => {
+            let behind = words.iter().map(|&word| KeySpec {
+                flags: others,
+                begin: Begin::Keyword { word, from },
+                find: ONE,
+            });
+            std::iter::once(one(first, 1)).chain(behind).collect()
+        }
     }
 }
 
@@ -178,6 +196,12 @@ mod tests {
             ("del a b", "a RM delete, b RM delete"),
             ("rename a b", "a RW access delete, b OW update"),
             ("memory usage a", "a RO"),
+            ("georadius a 1 1 1 m", "a RO access"),
+            ("georadius a 1 1 1 m store b", "a RO access, b OW update"),
+            (
+                "georadius a 1 1 1 m asc store b storedist store",
+                "a RO access, store OW update",
+            ),
             ("ping", ""),
         ] {
             assert_eq!(shown(line), keys, "{line}");
@@ -192,13 +216,17 @@ mod tests {
             spec("mset"),
             [KeySpec {
                 flags: &["OW", "update"],
-                begin: Some(1),
+                begin: Begin::Index(1),
                 find: range(-1, 2)
             }]
         );
         let copy = spec("copy");
-        assert_eq!((copy[0].begin, copy[0].find), (Some(1), range(0, 1)));
-        assert_eq!((copy[1].begin, copy[1].find), (Some(2), range(0, 1)));
+        assert_eq!((copy[0].begin, copy[0].find), (Begin::Index(1), range(0, 1)));
+        assert_eq!((copy[1].begin, copy[1].find), (Begin::Index(2), range(0, 1)));
         assert_eq!(copy[1].flags, ["OW", "update"]);
+        let georadius = spec("georadius");
+        let word = |word| Begin::Keyword { word, from: 6 };
+        let begins: Vec<Begin> = georadius.iter().map(|spec| spec.begin).collect();
+        assert_eq!(begins, [Begin::Index(1), word("STORE"), word("STOREDIST")]);
     }
 }

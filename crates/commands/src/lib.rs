@@ -17,6 +17,7 @@ pub mod key;
 pub mod key_specs;
 pub mod list;
 mod observe;
+pub mod reference;
 mod sample;
 mod scan_options;
 pub mod server;

@@ -1,4 +1,5 @@
-//! What SCAN's relatives over collections (HSCAN, SSCAN, ZSCAN) have in common: cursor, MATCH, COUNT and the reply's frame.
+//! What SCAN and its relatives over collections (HSCAN, SSCAN, ZSCAN) have in common: cursor, MATCH, COUNT and the reply's
+//! frame.
 
 use haypile_resp::{Reply, Request};
 
@@ -14,7 +15,12 @@ pub(crate) struct ScanOptions<'r> {
 }
 
 /// Elements that a call looks at where no COUNT is given.
-const COUNT_DEFAULT: u64 = 10;
+pub(crate) const COUNT_DEFAULT: u64 = 10;
+
+/// The number behind COUNT.
+pub(crate) fn count(arg: &[u8]) -> Result<u64, CommandError> {
+    u64::try_from(integer(arg)?).ok().filter(|&n| n >= 1).ok_or(SYNTAX)
+}
 
 impl<'r> ScanOptions<'r> {
     /// Reads the options from argument `from` on.
@@ -27,7 +33,7 @@ impl<'r> ScanOptions<'r> {
         while i < request.len() {
             match request.get(i + 1) {
                 Some(value) if is(&request[i], "COUNT") => {
-                    options.count = u64::try_from(integer(value)?).ok().filter(|&n| n >= 1).ok_or(SYNTAX)?;
+                    options.count = count(value)?;
                 }
                 Some(value) if is(&request[i], "MATCH") => options.pattern = (value != b"*").then_some(value),
                 _ => return Err(SYNTAX),
@@ -119,12 +125,24 @@ mod tests {
             ("", 0),
             ("0", 0),
             ("+7", 7),
+            ("007", 7),
             ("-1", u64::MAX),
             ("18446744073709551615", u64::MAX),
         ] {
             assert_eq!(parse_cursor(text.as_bytes()).unwrap(), cursor, "{text}");
         }
-        for text in [" 1", "1 ", "a", "-", "+", "--1", "18446744073709551616"] {
+        for text in [
+            " 1",
+            "1 ",
+            "a",
+            "-",
+            "+",
+            "--1",
+            "+-1",
+            "++1",
+            "0x1",
+            "18446744073709551616",
+        ] {
             assert!(parse_cursor(text.as_bytes()).is_err(), "{text}");
         }
     }

@@ -2,6 +2,7 @@
 
 use haypile_resp::Request;
 
+use crate::args::is;
 use crate::{Cx, Outcome};
 
 /// What a command is and does. Fields mean what COMMAND and COMMAND DOCS mean by them.
@@ -53,6 +54,7 @@ pub enum Group {
     Geo,
     Pubsub,
     Transactions,
+    Scripting,
     Connection,
     Server,
     Cluster,
@@ -73,6 +75,7 @@ impl Group {
             Group::Geo => "geo",
             Group::Pubsub => "pubsub",
             Group::Transactions => "transactions",
+            Group::Scripting => "scripting",
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Cluster => "cluster",
@@ -127,7 +130,7 @@ flags! {
     FAST = 11, "fast";
     /// Before authentication.
     NO_AUTH = 12, "no_auth";
-    /// Keys depend on the arguments: see [`Keys::Custom`].
+    /// Keys depend on the arguments.
     MOVABLEKEYS = 13, "movablekeys";
     /// Allowed between a client's WATCH of a busy server.
     ALLOW_BUSY = 14, "allow_busy";
@@ -176,8 +179,13 @@ pub enum Keys {
         /// Index of one more key.
         also: Option<usize>,
     },
-    /// As the function says: indexes of the keys.
-    Custom(fn(&Request) -> Vec<usize>),
+    /// The first argument, and the one behind the last of these words, wherever it stands: `STORE destination`.
+    FirstAndBehind {
+        /// In any case.
+        words: &'static [&'static str],
+        /// Index of the first argument that may be one of them.
+        from: usize,
+    },
 }
 
 impl Keys {
@@ -216,7 +224,8 @@ impl Keys {
     /// First, last and step as COMMAND shows them.
     pub fn legacy(self) -> (i64, i64, i64) {
         match self {
-            Keys::None | Keys::Custom(_) => (0, 0, 0),
+            Keys::None => (0, 0, 0),
+            Keys::FirstAndBehind { .. } => (1, 1, 1),
             Keys::Range { first, last, step } => (first as i64, i64::from(last), step as i64),
             Keys::Counted { also: Some(also), .. } => (also as i64, also as i64, 1),
             Keys::Counted { .. } => (0, 0, 0),
@@ -259,7 +268,19 @@ impl Keys {
                     _ => Vec::new(),
                 }
             }
-            Keys::Custom(keys) => keys(request),
+            Keys::FirstAndBehind { words, from } => {
+                let mut behind = None;
+                let mut at = from;
+                while at + 1 < request.len() {
+                    if words.iter().any(|word| is(&request[at], word)) {
+                        // What stands behind the word is a key, even if it reads like another word.
+                        at += 1;
+                        behind = Some(at);
+                    }
+                    at += 1;
+                }
+                (1..request.len().min(2)).chain(behind).collect()
+            }
         }
     }
 }

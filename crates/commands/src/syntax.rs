@@ -5,6 +5,7 @@
 //! [ ... ]         optional                            < a | b >    one of several
 //! UPPER word      an argument behind its token        A|B          one of several tokens
 //! x [x ...]       x, once or more                     [a b|C d]    optionally one of several
+//! word:double     an argument whose kind its name does not tell
 //! ```
 
 use std::iter::Peekable;
@@ -41,7 +42,17 @@ impl Kind {
         }
     }
 
-    fn of(name: &str) -> Kind {
+    /// What an argument of this name is, and the name without the kind, if it says it.
+    fn of(word: &str) -> (Kind, &str) {
+        for (mark, kind) in EXPLICIT {
+            if let Some(name) = word.strip_suffix(mark) {
+                return (kind, name);
+            }
+        }
+        (Kind::by_name(word), word)
+    }
+
+    fn by_name(name: &str) -> Kind {
         match name.trim_end_matches(|c: char| c.is_ascii_digit()) {
             "key" | "newkey" | "source" | "destination" | "destkey" | "sourcekey" | "dst" | "src" => Kind::Key,
             "pattern" => Kind::Pattern,
@@ -53,6 +64,20 @@ impl Kind {
             _ => Kind::String,
         }
     }
+}
+
+/// How the notation says a kind that does not follow from the name.
+const EXPLICIT: [(&str, Kind); 3] = [
+    (":integer", Kind::Integer),
+    (":double", Kind::Double),
+    (":string", Kind::String),
+];
+
+/// The notation without the kinds, for people.
+pub fn plain(syntax: &str) -> String {
+    EXPLICIT
+        .iter()
+        .fold(syntax.to_owned(), |text, (mark, _)| text.replace(mark, ""))
 }
 
 /// One argument, or a group of them.
@@ -85,6 +110,11 @@ impl Argument {
             multiple_token: false,
             arguments: Vec::new(),
         }
+    }
+
+    fn word(word: &str) -> Self {
+        let (kind, name) = Kind::of(word);
+        Argument::new(name, kind)
     }
 
     fn token(word: &str) -> Self {
@@ -211,14 +241,18 @@ fn join(sequence: Vec<Raw>) -> Vec<Argument> {
     let mut rest = sequence.into_iter().peekable();
     while let Some(raw) = rest.next() {
         match raw {
-            Raw::Word(word) => out.push(Argument::new(&word, Kind::of(&word))),
+            Raw::Word(word) => out.push(Argument::word(&word)),
             Raw::Tokens(tokens) => out.push(one_of(&tokens)),
-            Raw::Required(group) => out.push(Argument::block(group.arguments)),
+            Raw::Required(group) => {
+                let mut argument = Argument::block(group.arguments);
+                argument.multiple |= group.repeats;
+                out.push(argument);
+            }
             Raw::Optional(group) => optional(group, &mut out),
             Raw::Token(token) => {
                 let mut words = Vec::new();
                 while let Some(Raw::Word(word)) = rest.next_if(|raw| matches!(raw, Raw::Word(_))) {
-                    words.push(Argument::new(&word, Kind::of(&word)));
+                    words.push(Argument::word(&word));
                 }
                 let mut argument = match words.len() {
                     0 => match rest.next_if(|raw| matches!(raw, Raw::Tokens(_) | Raw::Required(_))) {
@@ -251,7 +285,7 @@ fn optional(group: Group, out: &mut Vec<Argument>) {
     if group.repeats && names(&out[before..]) == names(&group.arguments) {
         let mut repeated = Argument::block(out.drain(before..).collect());
         repeated.multiple = true;
-        repeated.multiple_token = repeated.kind != Kind::Block && group.arguments[0].token.is_some();
+        repeated.multiple_token = group.arguments.len() == 1 && group.arguments[0].token.is_some();
         out.push(repeated);
         return;
     }
@@ -323,6 +357,12 @@ mod tests {
                 "[FILTERBY <MODULE name|PATTERN pattern>]",
                 "FILTERBY name:oneof(MODULE name:string, PATTERN pattern:pattern)?",
             ),
+            ("ip:port [min:integer]", "ip:port:string, min:integer?"),
+            (
+                "[GET type offset [GET type offset ...]]",
+                "GET get:block(type:string, offset:integer)?**",
+            ),
+            ("<a|B c ...>", "a:oneof(a:string, B c:string)*"),
             (
                 "LEFT|RIGHT key",
                 "left:oneof(LEFT left:pure-token, RIGHT right:pure-token), key:key",

@@ -92,6 +92,16 @@ impl Bench {
         self.run_args(&line.split(' ').collect::<Vec<_>>())
     }
 
+    /// Adds the numbers below `n` to a set.
+    pub(crate) fn fill_set(&mut self, key: &str, n: usize) {
+        let numbers: Vec<String> = (0..n).map(|i| i.to_string()).collect();
+        let args: Vec<&str> = ["sadd", key]
+            .into_iter()
+            .chain(numbers.iter().map(String::as_str))
+            .collect();
+        self.run_args(&args);
+    }
+
     pub(crate) fn run_args(&mut self, args: &[impl AsRef<[u8]>]) -> String {
         let reply = self.raw(&Request::from_args(args));
         String::from_utf8_lossy(&reply).replace("\r\n", "|")

@@ -32,11 +32,6 @@ const DIFFERENT: &[(&[&str], &str, &str)] = &[
         "fast",
         "members are counted one by one here",
     ),
-    (
-        &["georadius", "georadiusbymember"],
-        "keys",
-        "the flag movablekeys says that COMMAND GETKEYS is to be asked",
-    ),
 ];
 
 /// All commands and subcommands with their full names.
@@ -104,7 +99,7 @@ fn specs_are_consistent() {
         if let Some(complaint) = keys_within_arity(spec) {
             check(false, &complaint);
         }
-        let movable = matches!(spec.keys, Keys::Counted { .. } | Keys::Custom(_));
+        let movable = matches!(spec.keys, Keys::Counted { .. } | Keys::FirstAndBehind { .. });
         check(
             !movable || spec.flags.has(Flags::MOVABLEKEYS),
             "its keys depend on its arguments and it lacks movablekeys",
@@ -117,7 +112,10 @@ fn specs_are_consistent() {
 fn keys_within_arity(spec: &Spec) -> Option<String> {
     let least = spec.arity.unsigned_abs() as usize;
     match spec.keys {
-        Keys::None | Keys::Custom(_) => None,
+        Keys::None => None,
+        Keys::FirstAndBehind { from, .. } => {
+            (from > least).then(|| format!("words from {from} on do not fit arity {}", spec.arity))
+        }
         Keys::Range { first, last, step } => {
             let fits = first >= 1 && step >= 1;
             // Keys to the end may be none at all, as SUNSUBSCRIBE's channels.

@@ -54,7 +54,7 @@ pub enum CommitError {
     #[error("ERR the write could not be logged: {0}")]
     NotLogged(String),
     /// Whether it survives a crash is unknown, and the partition takes no more writes.
-    #[error("MISCONF the partition has stopped after a failed write to disk; the write may be lost: {0}")]
+    #[error("MISCONF the disk has failed: writes are refused until a restart, and this one may be lost: {0}")]
     Poisoned(String),
 }
 

@@ -676,6 +676,9 @@ impl Shared {
     pub(crate) fn refuse(&self, error: &CommitError) {
         let no_space = matches!(error, CommitError::NoSpace(_));
         let mut refusal = self.refusal.lock();
+        if !no_space && refusal.as_ref().is_none_or(|r| r.no_space) {
+            tracing::error!(%error, "writes are refused until a restart: check the disk first, then restart the server");
+        }
         if refusal.as_ref().is_none_or(|r| r.no_space || !no_space) {
             *refusal = Some(Refusal {
                 text: error.to_string(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use haypile_commands::reference;
 
 use crate::config::{self, Config, ConfigError};
 
@@ -64,6 +65,8 @@ where
         }
         Some(("config", config)) if config.get_flag("markdown") => Ok(Command::Print(config::markdown())),
         Some(("config", _)) => Ok(Command::Print(config::sample())),
+        Some(("commands", commands)) if commands.get_flag("markdown") => Ok(Command::Print(reference::markdown())),
+        Some(("commands", _)) => Ok(Command::Print(reference::list())),
         _ => Ok(Command::Print(command.render_help().to_string())),
     }
 }
@@ -86,13 +89,16 @@ fn command() -> clap::Command {
         .help("Print the reference in Markdown instead");
     let sample = clap::Command::new("config")
         .about("Print a commented sample configuration")
-        .arg(markdown);
+        .arg(markdown.clone());
+    let commands = clap::Command::new("commands")
+        .about("Print the commands by group")
+        .arg(markdown.clone());
     clap::Command::new("haypile")
         .bin_name("haypile")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A database that speaks the Redis protocol and keeps its data on disk")
         .subcommand_required(false)
-        .subcommands([server, sample])
+        .subcommands([server, sample, commands])
 }
 
 /// The flag of one key.
@@ -241,5 +247,7 @@ mod tests {
         assert!(printed(&["server", "--help"]).contains("--memory-budget <VALUE>"));
         assert_eq!(printed(&["config"]), config::sample());
         assert_eq!(printed(&["config", "--markdown"]), config::markdown());
+        assert_eq!(printed(&["commands"]), reference::list());
+        assert_eq!(printed(&["commands", "--markdown"]), reference::markdown());
     }
 }

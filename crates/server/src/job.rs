@@ -40,7 +40,7 @@ pub struct Job {
     /// How often the pool has fetched what the first request reads, and the seed of the choices that it made.
     fetches: u32,
     seed: u64,
-    /// Where the replies of the current turn start, and how many requests it has evaluated.
+    /// Where the replies of the current turn start, and to how many requests there is one.
     turn: (usize, usize),
     /// What the first request waits for.
     block: Option<Block>,
@@ -69,6 +69,10 @@ const FETCHES_MAX: u32 = 3;
 
 /// Keys whose rows are fetched into the processor's cache together.
 const FETCHED_AHEAD: usize = 64;
+
+/// Bytes of replies after which they are written before more requests are evaluated: what a client can pile up by asking
+/// for much at once is this and one reply.
+const REPLY_PAUSE_BYTES: usize = 1 << 20;
 
 /// Why the evaluation of a request stopped without a reply.
 enum Stop {
@@ -118,13 +122,20 @@ impl Job {
                 self.requests.clear();
                 break;
             }
+            if self.reply.len() >= REPLY_PAUSE_BYTES {
+                self.requests.push_front(request);
+                break;
+            }
+            let before = self.reply.len();
             let outcome = self.step(&request, turn.as_deref_mut(), &mut clock);
             let stop = match outcome {
                 Ok(()) => {
                     self.waits = false;
                     self.tier = Tier::Memory;
                     self.fetches = 0;
-                    self.turn.1 += 1;
+                    // Who wants no reply gets none, nor an error in its place.
+                    let answered = self.reply.len() > before && self.session.replies != Replies::Off;
+                    self.turn.1 += usize::from(answered);
                     continue;
                 }
                 Err(stop) => stop,
@@ -171,12 +182,8 @@ impl Job {
         }
         let known = match table::resolve(request) {
             Ok(known) => known,
-            Err(_) if commands::is_http(request) => {
-                tracing::warn!(
-                    addr = %self.client.addr,
-                    "closed a connection that speaks HTTP: somebody may be trying to have a browser or a proxy send commands"
-                );
-                self.session.close = true;
+            Err(_) if is_http(&request[0]) => {
+                self.drop_http();
                 return Ok(());
             }
             Err(error) => return self.refuse(&error, table::lookup(request).ok(), turn),
@@ -313,6 +320,22 @@ impl Job {
         Ok(())
     }
 
+    /// Closes the connection of a web browser, which somebody may be using to send commands from a web page: nothing
+    /// of what follows in the request is evaluated. As in Redis.
+    fn drop_http(&mut self) {
+        const WARN_EVERY_MS: u64 = 60_000;
+        self.session.close = true;
+        let now_ms = self.node.clock.now_ms();
+        let last = self.node.stats.http_warned_ms.load(Ordering::Relaxed);
+        if now_ms.saturating_sub(last) >= WARN_EVERY_MS {
+            self.node.stats.http_warned_ms.store(now_ms, Ordering::Relaxed);
+            tracing::warn!(
+                client = %self.client.addr,
+                "closing a connection that speaks HTTP: possibly an attack from a web page (cross-protocol scripting)"
+            );
+        }
+    }
+
     /// Replies to a request that is not evaluated at all. An EXEC that is refused ends its transaction.
     fn refuse(&mut self, error: &CommandError, known: Option<&Known>, turn: Option<&mut Turn<'_>>) -> Result<(), Stop> {
         let mut text = error.to_string();
@@ -404,6 +427,11 @@ impl Job {
     }
 }
 
+/// True for what stands where a command should, when a browser has been led to this port.
+fn is_http(command: &[u8]) -> bool {
+    command.eq_ignore_ascii_case(b"post") || command.eq_ignore_ascii_case(b"host:")
+}
+
 fn error_text(error: &CommandError) -> String {
     match error {
         CommandError::Reply(text) => text.to_string(),
@@ -471,10 +499,10 @@ impl Task for Job {
 
     fn finish(mut self: Box<Self>, outcome: Result<(), &CommitError>) {
         if let Err(error) = outcome {
-            let (start, evaluated) = self.turn;
+            let (start, answered) = self.turn;
             self.reply.truncate(start);
             let text = error.to_string();
-            for _ in 0..evaluated {
+            for _ in 0..answered {
                 self.reply.error(&text);
             }
         }

@@ -24,6 +24,7 @@ pub mod pool;
 pub mod process;
 pub mod pubsub;
 pub mod random;
+pub mod recovery;
 pub mod sampler;
 pub mod session;
 pub mod slowlog;

@@ -1,24 +1,76 @@
 //! The log: structured events to standard error or a file, at a level that can change at run time.
 
-use std::fs::OpenOptions;
-use std::io;
-use std::sync::Mutex;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::config::{LogFormat, LogLevel, Values};
 
-/// Changes the level of the running log.
-pub struct LogControl(reload::Handle<LevelFilter, Registry>);
+/// Changes the running log.
+pub struct LogControl {
+    level: reload::Handle<LevelFilter, Registry>,
+    file: Option<LogFile>,
+}
 
 impl LogControl {
     /// Sets the level.
     pub fn set(&self, level: LogLevel) {
         // It fails only when the log is gone, and then there is nothing to change.
-        let _ = self.0.reload(filter(level));
+        let _ = self.level.reload(filter(level));
     }
+
+    /// Opens the log file anew, for those who move it away when it has grown (logrotate).
+    ///
+    /// # Errors
+    /// It cannot be opened: the log goes on where it was.
+    pub fn reopen(&self) -> io::Result<()> {
+        match &self.file {
+            Some(file) => file.reopen(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The log file, shared by all threads that log.
+#[derive(Clone)]
+struct LogFile {
+    path: Arc<PathBuf>,
+    file: Arc<Mutex<File>>,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        Ok(LogFile {
+            path: Arc::new(path.to_owned()),
+            file: Arc::new(Mutex::new(append_to(path)?)),
+        })
+    }
+
+    fn reopen(&self) -> io::Result<()> {
+        *self.file.lock() = append_to(&self.path)?;
+        Ok(())
+    }
+}
+
+impl Write for LogFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.lock().flush()
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
 }
 
 fn filter(level: LogLevel) -> LevelFilter {
@@ -36,24 +88,38 @@ fn filter(level: LogLevel) -> LevelFilter {
 /// The log file cannot be opened.
 pub fn start(values: &Values) -> io::Result<LogControl> {
     let (level, control) = reload::Layer::new(filter(values.loglevel));
-    let json = values.log_format == LogFormat::Json;
+    let file = match values.logfile.as_str() {
+        "" => None,
+        path => Some(LogFile::open(Path::new(path))?),
+    };
+    let writer = match file.clone() {
+        None => BoxMakeWriter::new(io::stderr),
+        Some(file) => BoxMakeWriter::new(move || file.clone()),
+    };
+    let layer = fmt::layer().with_writer(writer).with_ansi(false).with_target(false);
     let registry = tracing_subscriber::registry().with(level);
-    if values.logfile.is_empty() {
-        let layer = fmt::layer().with_writer(io::stderr).with_ansi(false).with_target(false);
-        match json {
-            true => registry.with(layer.json()).init(),
-            false => registry.with(layer).init(),
-        }
-    } else {
-        let file = OpenOptions::new().create(true).append(true).open(&values.logfile)?;
-        let layer = fmt::layer()
-            .with_writer(Mutex::new(file))
-            .with_ansi(false)
-            .with_target(false);
-        match json {
-            true => registry.with(layer.json()).init(),
-            false => registry.with(layer).init(),
-        }
+    match values.log_format {
+        LogFormat::Json => registry.with(layer.json()).init(),
+        LogFormat::Text => registry.with(layer).init(),
     }
-    Ok(LogControl(control))
+    Ok(LogControl { level: control, file })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_was_moved_away_goes_on_in_a_new_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut log = LogFile::open(&path).unwrap();
+        writeln!(log, "one").unwrap();
+        std::fs::rename(&path, dir.path().join("log.1")).unwrap();
+        writeln!(log, "two").unwrap();
+        log.clone().reopen().unwrap();
+        writeln!(log, "three").unwrap();
+        assert_eq!(std::fs::read_to_string(dir.path().join("log.1")).unwrap(), "one\ntwo\n");
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "three\n");
+    }
 }

@@ -40,7 +40,7 @@ fn serve(config: Config) -> Result<(), String> {
             "these configuration keys are accepted but have no effect"
         );
     }
-    let mut signals = signal_hook::iterator::Signals::new([libc::SIGTERM, libc::SIGINT])
+    let mut signals = signal_hook::iterator::Signals::new([libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
         .map_err(|e| format!("cannot listen to signals: {e}"))?;
     let node = Node::start(config, log).map_err(|e| e.to_string())?;
     println!("{}", banner(&node));
@@ -48,9 +48,16 @@ fn serve(config: Config) -> Result<(), String> {
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            if let Some(signal) = signals.forever().next() {
-                tracing::info!(signal, "stopping");
-                stopped.stop();
+            for signal in signals.forever() {
+                if signal != libc::SIGHUP {
+                    tracing::info!(signal, "stopping");
+                    return stopped.stop();
+                }
+                // A terminal that is closed ends nobody, as with Redis.
+                match stopped.log.reopen() {
+                    Ok(()) => tracing::info!("the log was opened anew"),
+                    Err(error) => tracing::error!(%error, "the log file cannot be opened anew; it stays where it was"),
+                }
             }
         })
         .map_err(|e| format!("cannot start a thread for signals: {e}"))?;

@@ -30,6 +30,7 @@ use crate::pool::Pool;
 use crate::process;
 use crate::pubsub::{PubSub, Sort};
 use crate::random::SplitMix64;
+use crate::recovery;
 use crate::sampler::Sampler;
 use crate::slowlog::SlowLog;
 use crate::stats::Stats;
@@ -38,7 +39,7 @@ use crate::stats::Stats;
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// The data directory.
-    #[error("cannot {verb} {path}: {source}")]
+    #[error("cannot {verb} {path}: {source}{}", advice(source))]
     Io {
         /// What was attempted.
         verb: &'static str,
@@ -51,7 +52,7 @@ pub enum NodeError {
     #[error("{0} is in use by another process; stop it, or give this one another --dir")]
     Locked(PathBuf),
     /// An address cannot be listened on.
-    #[error("cannot listen on {addr}: {source}")]
+    #[error("cannot listen on {addr}: {source}{}", listen_advice(source, addr))]
     Listen {
         /// The address.
         addr: String,
@@ -61,6 +62,30 @@ pub enum NodeError {
     /// The data.
     #[error(transparent)]
     Partition(#[from] PartitionError),
+}
+
+/// What to do about an error with the data directory, where the system's words do not say it.
+fn advice(source: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match source.kind() {
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => "; it is not a directory: give another --dir",
+        ErrorKind::PermissionDenied => "; give the user who runs haypile access to it, or give another --dir",
+        ErrorKind::ReadOnlyFilesystem => "; give another --dir",
+        _ if source.raw_os_error() == Some(libc::EMFILE) => "; raise the limit (ulimit -n)",
+        _ => "",
+    }
+}
+
+/// What to do about an address that cannot be listened on.
+fn listen_advice(source: &std::io::Error, addr: &str) -> String {
+    use std::io::ErrorKind;
+    let key = if addr.ends_with("(HTTP)") { "http-port" } else { "port" };
+    match source.kind() {
+        ErrorKind::AddrInUse => format!("; stop what uses it, or give another --{key}"),
+        ErrorKind::AddrNotAvailable => "; this machine has no such address: give another --bind".to_owned(),
+        ErrorKind::PermissionDenied => format!("; ports below 1024 need privileges: give another --{key}"),
+        _ => String::new(),
+    }
 }
 
 /// One running server.
@@ -266,17 +291,7 @@ impl Node {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let budget = values.memory_budget_bytes(machine_bytes());
         let (partition, recovery) = Partition::open(partition_options(&values, &clock, budget, shares))?;
-        if let Some(torn) = &recovery.torn_tail {
-            tracing::warn!(segment = %torn.segment.display(), offset = torn.offset, bytes = torn.bytes_cut, synced_entries_lost = torn.synced_entries_lost,
-                "the log ended in a half-written entry, which has been cut off");
-        }
-        if recovery.log_behind_by > 0 {
-            tracing::warn!(
-                entries = recovery.log_behind_by,
-                "the log had lost its end, which the store has saved: replicas need a full sync"
-            );
-        }
-        tracing::info!(replayed = recovery.replayed, position = %recovery.position, "the data is open");
+        recovery::report(&recovery);
         partition.set_notify(notify_classes(values.notify_keyspace_events));
         partition.set_string_bytes_max(values.proto_max_bulk_len as usize);
         let maintenance = Maintenance::start(&partition)?;

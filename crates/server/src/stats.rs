@@ -79,6 +79,8 @@ pub struct Stats {
     pub query_limit_closed: AtomicU64,
     /// Reads that had to wait for the disk.
     pub cold_reads: AtomicU64,
+    /// Milliseconds since the epoch at which the log was last told of HTTP on the port of Redis' protocol.
+    pub http_warned_ms: AtomicU64,
 }
 
 impl Default for Stats {
@@ -94,6 +96,7 @@ impl Default for Stats {
             output_limit_closed: AtomicU64::new(0),
             query_limit_closed: AtomicU64::new(0),
             cold_reads: AtomicU64::new(0),
+            http_warned_ms: AtomicU64::new(0),
         }
     }
 }

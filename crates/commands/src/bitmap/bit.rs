@@ -15,7 +15,7 @@ pub(super) const SETBIT: Spec = Spec {
     arity: 4,
     flags: WRITE,
     keys: Keys::ONE,
-    syntax: "key offset value",
+    syntax: "key offset value:integer",
     handler: Handler::Data(setbit),
     ..SPEC
 };

@@ -17,7 +17,7 @@ pub(super) const BITCOUNT: Spec = Spec {
     arity: -2,
     flags: READ,
     keys: Keys::ONE,
-    syntax: "key [start end [BYTE|BIT]]",
+    syntax: "key [start:integer end:integer [BYTE|BIT]]",
     handler: Handler::Data(bitcount),
     ..SPEC
 };

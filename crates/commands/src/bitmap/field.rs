@@ -18,7 +18,7 @@ pub(super) const BITFIELD: Spec = Spec {
     arity: -2,
     flags: WRITE,
     keys: Keys::ONE,
-    syntax: "key [GET encoding offset|[OVERFLOW WRAP|SAT|FAIL] SET encoding offset value|INCRBY encoding offset increment ...]",
+    syntax: "key [GET encoding offset|[OVERFLOW WRAP|SAT|FAIL] <SET encoding offset value:integer|INCRBY encoding offset increment:integer> ...]",
     handler: Handler::Data(bitfield),
     ..SPEC
 };

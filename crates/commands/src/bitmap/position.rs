@@ -19,7 +19,7 @@ pub(super) const BITPOS: Spec = Spec {
     arity: -3,
     flags: READ,
     keys: Keys::ONE,
-    syntax: "key bit [start [end [BYTE|BIT]]]",
+    syntax: "key bit [start:integer [end:integer [BYTE|BIT]]]",
     handler: Handler::Data(bitpos),
     ..SPEC
 };

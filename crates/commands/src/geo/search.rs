@@ -7,7 +7,7 @@ use super::query::{Form, Query, Sort};
 use super::shape::Search;
 use crate::spec::{READ, WRITE};
 use crate::zset::{ScoreRange, Span, find, replace, walk};
-use crate::{Collection, CommandError, Cx, Flags, Group, Handler, Keys, Outcome, SPEC, Spec, args};
+use crate::{Collection, CommandError, Cx, Flags, Group, Handler, Keys, Outcome, SPEC, Spec};
 
 const COMPLEXITY: &str = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the \
      shape provided as the filter and M is the number of items inside the shape";
@@ -21,8 +21,8 @@ pub(super) const GEOSEARCH: Spec = Spec {
     arity: -7,
     flags: READ,
     keys: Keys::ONE,
-    syntax: "key FROMMEMBER member|FROMLONLAT longitude latitude BYRADIUS radius M|KM|FT|MI|BYBOX width height \
-         M|KM|FT|MI [ASC|DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
+    syntax: "key <FROMMEMBER member|FROMLONLAT longitude latitude> <BYRADIUS radius <M|KM|FT|MI>|BYBOX width height \
+         <M|KM|FT|MI>> [ASC|DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
     handler: Handler::Data(|cx, request| search(cx, request, 1, Form::Search)),
     ..SPEC
 };
@@ -33,8 +33,8 @@ pub(super) const GEOSEARCHSTORE: Spec = Spec {
     arity: -8,
     flags: WRITE,
     keys: Keys::TWO,
-    syntax: "destination source FROMMEMBER member|FROMLONLAT longitude latitude BYRADIUS radius M|KM|FT|MI|BYBOX width \
-         height M|KM|FT|MI [ASC|DESC] [COUNT count [ANY]] [STOREDIST]",
+    syntax: "destination source <FROMMEMBER member|FROMLONLAT longitude latitude> <BYRADIUS radius <M|KM|FT|MI>|BYBOX \
+         width height <M|KM|FT|MI>> [ASC|DESC] [COUNT count [ANY]] [STOREDIST]",
     handler: Handler::Data(|cx, request| search(cx, request, 2, Form::SearchStore)),
     ..GEOSEARCH
 };
@@ -45,7 +45,7 @@ pub(super) const GEORADIUS: Spec = Spec {
     since: "3.2.0",
     arity: -6,
     flags: WRITE.or(Flags::MOVABLEKEYS),
-    keys: Keys::Custom(|request| keys(request, 6)),
+    keys: Keys::FirstAndBehind { words: STORE, from: 6 },
     syntax: "key longitude latitude radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] \
          [STORE key] [STOREDIST key]",
     handler: Handler::Data(|cx, request| search(cx, request, 1, Form::Radius { store: true })),
@@ -66,7 +66,7 @@ pub(super) const GEORADIUSBYMEMBER: Spec = Spec {
     name: "georadiusbymember",
     summary: "Returns or stores the members of a geospatial index within a circle around one of them.",
     arity: -5,
-    keys: Keys::Custom(|request| keys(request, 5)),
+    keys: Keys::FirstAndBehind { words: STORE, from: 5 },
     syntax: "key member radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key] \
          [STOREDIST key]",
     handler: Handler::Data(|cx, request| search(cx, request, 1, Form::RadiusByMember { store: true })),
@@ -82,20 +82,8 @@ pub(super) const GEORADIUSBYMEMBER_RO: Spec = Spec {
     ..GEORADIUS_RO
 };
 
-/// The keys of GEORADIUS, whose options start at argument `first`: the index, and the last key to store under.
-fn keys(request: &Request, first: usize) -> Vec<usize> {
-    let mut keys = vec![1];
-    let mut at = first;
-    while at + 1 < request.len() {
-        if args::is(&request[at], "STORE") || args::is(&request[at], "STOREDIST") {
-            keys.truncate(1);
-            keys.push(at + 1);
-            at += 1;
-        }
-        at += 1;
-    }
-    keys
-}
+/// Words behind which a destination stands.
+const STORE: &[&str] = &["STORE", "STOREDIST"];
 
 /// A member that was found.
 struct Point {

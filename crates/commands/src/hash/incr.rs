@@ -15,7 +15,7 @@ pub(super) const HINCRBY: Spec = Spec {
     arity: 4,
     flags: WRITE_FAST,
     keys: Keys::ONE,
-    syntax: "key field increment",
+    syntax: "key field increment:integer",
     handler: Handler::Data(hincrby),
     ..SPEC
 };
@@ -24,6 +24,7 @@ pub(super) const HINCRBYFLOAT: Spec = Spec {
     name: "hincrbyfloat",
     summary: "Adds a floating-point number to the value of a field in a hash; a field that does not exist counts as 0.",
     since: "2.6.0",
+    syntax: "key field increment:double",
     handler: Handler::Data(hincrbyfloat),
     ..HINCRBY
 };

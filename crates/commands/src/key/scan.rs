@@ -5,15 +5,16 @@
 //! row. So the cursor needs no memory on the server, survives restarts, and a key that exists throughout an iteration is
 //! returned exactly once. The first place is 0 and so is the start; 0 in an answer says that there is nothing more.
 
-use haypile_resp::{Reply, Request};
+use haypile_resp::Request;
 use haypile_store::keys::{place, user_key};
 use haypile_store::row::Header;
 use haypile_store::{Cf, Direction};
 
 use super::pattern::Pattern;
 use super::{header, is_live};
-use crate::args::{integer, is};
+use crate::args::is;
 use crate::error::SYNTAX;
+use crate::scan_options::{self, ScanReply, parse_cursor};
 use crate::spec::READ;
 use crate::{CommandError, Cx, Group, Handler, Outcome, SPEC, Spec};
 
@@ -42,7 +43,7 @@ impl<'r> Options<'r> {
     fn parse(request: &'r Request) -> Result<Self, CommandError> {
         let mut options = Options {
             pattern: Pattern::ALL,
-            count: 10,
+            count: scan_options::COUNT_DEFAULT,
             type_name: None,
         };
         let mut at = 2;
@@ -50,10 +51,7 @@ impl<'r> Options<'r> {
             let value = request.get(at + 1).ok_or(SYNTAX)?;
             match name {
                 o if is(o, "COUNT") => {
-                    options.count = u64::try_from(integer(value)?)
-                        .ok()
-                        .filter(|&count| count > 0)
-                        .ok_or(SYNTAX)?;
+                    options.count = scan_options::count(value)?;
                 }
                 o if is(o, "MATCH") => options.pattern = Pattern::new(value),
                 o if is(o, "TYPE") => options.type_name = Some(value),
@@ -73,29 +71,13 @@ impl<'r> Options<'r> {
     }
 }
 
-/// Reads a cursor as C's `strtoul` does, which is what Redis takes: no blanks, a sign, nothing is 0.
-pub(crate) fn parse_cursor(arg: &[u8]) -> Result<u64, CommandError> {
-    let (negative, digits) = match arg {
-        [] => return Ok(0),
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
-    let magnitude = match digits.first() {
-        Some(b'0'..=b'9') => std::str::from_utf8(digits).ok().and_then(|d| d.parse::<u64>().ok()),
-        _ => None,
-    };
-    let magnitude = magnitude.ok_or_else(|| CommandError::reply("ERR invalid cursor"))?;
-    Ok(if negative { magnitude.wrapping_neg() } else { magnitude })
-}
-
 fn scan(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let cursor = parse_cursor(&request[1])?;
     let options = Options::parse(request)?;
     let (mut lower, upper) = options.pattern.bounds();
     let space = cx.view.space(cx.db());
-    let mut keys = Reply::new(cx.reply.version());
-    let (mut found, mut next) = (0, 0);
+    let mut reply = ScanReply::new(cx.reply);
+    let mut next = 0;
     // Beyond all places there is nothing.
     if let Ok(cursor) = u32::try_from(cursor) {
         let start = cursor.to_be_bytes();
@@ -115,15 +97,11 @@ fn scan(cx: &mut Cx<'_>, request: &Request) -> Outcome {
             (seen, last) = (seen + 1, Some(place));
             let key = user_key(meta);
             if options.wants(key, header(row)?, cx.now) {
-                keys.bulk(key);
-                found += 1;
+                reply.push(key);
             }
         }
     }
-    cx.reply.array(2);
-    cx.reply.bulk_int(i64::from(next));
-    cx.reply.array(found);
-    cx.reply.raw(keys.buffer());
+    reply.finish(cx.reply, u64::from(next));
     Ok(())
 }
 
@@ -133,7 +111,6 @@ mod tests {
 
     use haypile_store::row::Kind;
 
-    use super::parse_cursor;
     use crate::testing::Bench;
 
     /// Scans to the end: the keys in the order of their coming, and the number of calls.
@@ -235,16 +212,6 @@ mod tests {
             ("scan 0 count 9223372036854775807 match *", "*2|$1|0|*1|$1|k|"),
         ] {
             assert_eq!(bench.run(line), reply, "{line}");
-        }
-    }
-
-    #[test]
-    fn cursors_are_read_as_strtoul_does() {
-        for (arg, cursor) in [("", 0), ("0", 0), ("+7", 7), ("-1", u64::MAX), ("007", 7)] {
-            assert_eq!(parse_cursor(arg.as_bytes()).unwrap(), cursor, "{arg}");
-        }
-        for arg in [" 1", "1 ", "+", "-", "+-1", "++1", "0x1", "99999999999999999999"] {
-            assert!(parse_cursor(arg.as_bytes()).is_err(), "{arg}");
         }
     }
 }

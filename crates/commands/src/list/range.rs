@@ -18,7 +18,7 @@ pub(super) const LRANGE: Spec = Spec {
     arity: 4,
     flags: READ,
     keys: Keys::ONE,
-    syntax: "key start stop",
+    syntax: "key start:integer stop:integer",
     handler: Handler::Data(lrange),
     ..SPEC
 };
@@ -32,7 +32,7 @@ pub(super) const LTRIM: Spec = Spec {
     arity: 4,
     flags: REMOVE,
     keys: Keys::ONE,
-    syntax: "key start stop",
+    syntax: "key start:integer stop:integer",
     handler: Handler::Data(ltrim),
     ..SPEC
 };

@@ -36,6 +36,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     Spec {
         name: "compact",
         summary: "Compacts the store in the background: what was deleted gives its space back.",
+        since: "0.1.0",
         complexity: "O(N) where N is the size of the data, in the background",
         flags: SAVING,
         ..SERVER
@@ -62,7 +63,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         since: "5.0.0",
         arity: -1,
         flags: Flags::READONLY.or(Flags::FAST),
-        syntax: "[VERSION version]",
+        syntax: "[VERSION version:integer]",
         ..SERVER
     },
     Spec {
@@ -86,7 +87,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         group: Group::Generic,
         arity: 3,
         flags: Flags::NOSCRIPT,
-        syntax: "numreplicas timeout",
+        syntax: "numreplicas timeout:integer",
         ..SERVER
     },
 ];

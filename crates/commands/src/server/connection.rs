@@ -141,9 +141,8 @@ const CLIENT: &[Spec] = &[
         complexity: "O(N) where N is the number of client connections",
         arity: -3,
         flags: OTHERS,
-        syntax: "ip:port|[ID client-id]|[TYPE NORMAL|MASTER|SLAVE|REPLICA|PUBSUB]|[USER username]|[ADDR ip:port]|\
-                 [LADDR ip:port]|[SKIPME YES|NO] [[ID client-id]|[TYPE NORMAL|MASTER|SLAVE|REPLICA|PUBSUB]|\
-                 [USER username]|[ADDR ip:port]|[LADDR ip:port]|[SKIPME YES|NO] ...]",
+        syntax: "<ip:port|<[ID client-id]|[TYPE NORMAL|MASTER|SLAVE|REPLICA|PUBSUB]|[USER username]|[ADDR ip:port]|\
+                 [LADDR ip:port]|[SKIPME YES|NO] ...>>",
         ..CONNECTION
     },
     Spec {
@@ -179,7 +178,7 @@ const CLIENT: &[Spec] = &[
         since: "2.9.50",
         arity: -3,
         flags: OTHERS,
-        syntax: "timeout [WRITE|ALL]",
+        syntax: "timeout:integer [WRITE|ALL]",
         ..CONNECTION
     },
     Spec {

@@ -69,14 +69,18 @@ pub(super) const COMMANDS: &[Spec] = &[
         handler: Handler::Container,
         subcommands: &[
             about_cluster("info", 2, "", "Returns information about the state of a node."),
-            about_cluster("keyslot", 3, "key", "Returns the hash slot for a key."),
+            about_cluster("keyslot", 3, "key:string", "Returns the hash slot for a key."),
             about_cluster("myid", 2, "", "Returns the ID of a node."),
             about_cluster("nodes", 2, "", "Returns the cluster configuration for a node."),
-            about_cluster("shards", 2, "", "Returns the mapping of cluster slots to shards."),
+            Spec {
+                since: "7.0.0",
+                ..about_cluster("shards", 2, "", "Returns the mapping of cluster slots to shards.")
+            },
             about_cluster("slots", 2, "", "Returns the mapping of cluster slots to nodes."),
             Spec {
                 summary: "Returns helpful text about the subcommands of CLUSTER.",
                 since: "5.0.0",
+                group: Group::Cluster,
                 ..HELP
             },
         ],
@@ -144,11 +148,13 @@ pub(super) const COMMANDS: &[Spec] = &[
         name: "function",
         summary: "A container for function commands; there are no functions.",
         since: "7.0.0",
+        group: Group::Scripting,
         subcommands: &[
             Spec {
                 name: "flush",
                 summary: "Deletes all libraries and functions: there are none.",
                 since: "7.0.0",
+                group: Group::Scripting,
                 arity: -2,
                 syntax: "[ASYNC|SYNC]",
                 flags: Flags::WRITE.or(Flags::NOSCRIPT),
@@ -158,13 +164,16 @@ pub(super) const COMMANDS: &[Spec] = &[
                 name: "list",
                 summary: "Returns information about all libraries: none.",
                 since: "7.0.0",
+                group: Group::Scripting,
                 arity: -2,
+                syntax: "[LIBRARYNAME library-name-pattern] [WITHCODE]",
                 flags: Flags::NOSCRIPT,
                 ..SERVER
             },
             Spec {
                 summary: "Returns helpful text about the subcommands of FUNCTION.",
                 since: "7.0.0",
+                group: Group::Scripting,
                 ..HELP
             },
         ],

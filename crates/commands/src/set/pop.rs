@@ -127,21 +127,12 @@ mod tests {
     use crate::testing::Bench;
     use haypile_resp::Version;
 
-    fn fill(bench: &mut Bench, n: usize) {
-        let args: Vec<String> = ["sadd", "s"]
-            .map(str::to_owned)
-            .into_iter()
-            .chain((0..n).map(|i| i.to_string()))
-            .collect();
-        bench.run_args(&args);
-    }
-
     #[test]
     fn one_after_another_until_the_set_is_gone() {
         for (size, apply) in [(3, true), (3, false), (200, true), (200, false), (1500, true)] {
             let mut bench = Bench::new();
             bench.apply = apply;
-            fill(&mut bench, size);
+            bench.fill_set("s", size);
             let mut seen = HashSet::new();
             for left in (0..size).rev() {
                 let got = bench.run("spop s");
@@ -168,7 +159,7 @@ mod tests {
             ] {
                 let mut bench = Bench::new();
                 bench.apply = apply;
-                fill(&mut bench, size);
+                bench.fill_set("s", size);
                 let (mut seen, mut left) = (HashSet::new(), size);
                 for &count in counts {
                     let reply = bench.run(&format!("spop s {count}"));
@@ -191,7 +182,7 @@ mod tests {
     #[test]
     fn the_expiry_stays() {
         let mut bench = Bench::new();
-        fill(&mut bench, 100);
+        bench.fill_set("s", 100);
         bench.write(|cx| {
             let row = cx.row(b"s").unwrap().unwrap();
             cx.set_expiry(b"s", &row, Some(2_000_000)).unwrap();

@@ -90,15 +90,6 @@ mod tests {
         reply.split('|').skip(2).step_by(2).collect()
     }
 
-    fn fill(bench: &mut Bench, n: usize) {
-        let args: Vec<String> = ["sadd", "s"]
-            .map(str::to_owned)
-            .into_iter()
-            .chain((0..n).map(|i| i.to_string()))
-            .collect();
-        bench.run_args(&args);
-    }
-
     #[test]
     fn one_member() {
         let mut bench = Bench::new();
@@ -129,7 +120,7 @@ mod tests {
         for (size, apply) in [(10, true), (100, false), (1500, true), (5000, false)] {
             let mut bench = Bench::new();
             bench.apply = apply;
-            fill(&mut bench, size);
+            bench.fill_set("s", size);
             for count in [1, 3, size / 100 + 1, size / 2, size - 1, size, size + 5] {
                 let reply = bench.run(&format!("srandmember s {count}"));
                 let got = bulks(&reply);
@@ -153,7 +144,7 @@ mod tests {
             (30, "srandmember s 10", 73.0),
         ] {
             let mut bench = Bench::new();
-            fill(&mut bench, size);
+            bench.fill_set("s", size);
             let mut counts = HashMap::<String, f64>::new();
             let mut total = 0.0;
             while total < 3000.0 {
@@ -175,7 +166,7 @@ mod tests {
     #[test]
     fn big_sets_are_sampled_nearly_evenly() {
         let mut bench = Bench::new();
-        fill(&mut bench, 2000);
+        bench.fill_set("s", 2000);
         let mut counts = HashMap::<String, u32>::new();
         for _ in 0..40_000 {
             *counts.entry(bench.run("srandmember s")).or_default() += 1;

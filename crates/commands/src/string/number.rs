@@ -32,7 +32,7 @@ pub(super) const INCRBY: Spec = Spec {
     name: "incrby",
     summary: "Adds a number to the integer value of a key. Zero is the initial value if the key does not exist.",
     arity: 3,
-    syntax: "key increment",
+    syntax: "key increment:integer",
     handler: Handler::Data(|cx, request| {
         let by = integer(&request[2])?;
         add(cx, &request[1], by)
@@ -75,7 +75,7 @@ pub(super) const INCRBYFLOAT: Spec = Spec {
     summary: "Adds a floating-point number to the value of a key. Zero is the initial value if the key does not exist.",
     since: "2.6.0",
     arity: 3,
-    syntax: "key increment",
+    syntax: "key increment:double",
     handler: Handler::Data(incrbyfloat),
     ..INCR
 };

@@ -15,7 +15,7 @@ pub(super) const GETRANGE: Spec = Spec {
     arity: 4,
     flags: READ,
     keys: Keys::ONE,
-    syntax: "key start end",
+    syntax: "key start:integer end:integer",
     handler: Handler::Data(getrange),
     ..SPEC
 };

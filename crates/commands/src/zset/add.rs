@@ -29,7 +29,7 @@ pub(super) const ZINCRBY: Spec = Spec {
     arity: 4,
     flags: WRITE_FAST,
     keys: Keys::ONE,
-    syntax: "key increment member",
+    syntax: "key increment:double member",
     handler: Handler::Data(zincrby),
     ..SPEC
 };

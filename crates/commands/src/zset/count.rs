@@ -22,7 +22,7 @@ pub(super) const ZCOUNT: Spec = Spec {
     arity: 4,
     flags: READ,
     keys: Keys::ONE,
-    syntax: "key min max",
+    syntax: "key min:double max:double",
     handler: Handler::Data(zcount),
     ..SPEC
 };
@@ -31,6 +31,7 @@ pub(super) const ZLEXCOUNT: Spec = Spec {
     name: "zlexcount",
     summary: "Counts the members of a sorted set of equal scores within a range of members.",
     since: "2.8.9",
+    syntax: "key min max",
     handler: Handler::Data(zlexcount),
     ..ZCOUNT
 };

@@ -29,7 +29,7 @@ pub(super) const ZREVRANGE: Spec = Spec {
     name: "zrevrange",
     summary: "Returns the members of a sorted set within a range of indexes, the highest scores first.",
     arity: -4,
-    syntax: "key start stop [WITHSCORES]",
+    syntax: "key start:integer stop:integer [WITHSCORES]",
     handler: Handler::Data(|cx, request| range(cx, request, Some(By::Rank), Some(true))),
     ..ZRANGE
 };
@@ -38,7 +38,7 @@ pub(super) const ZRANGEBYSCORE: Spec = Spec {
     name: "zrangebyscore",
     summary: "Returns the members of a sorted set within a range of scores.",
     since: "1.0.5",
-    syntax: "key min max [WITHSCORES] [LIMIT offset count]",
+    syntax: "key min:double max:double [WITHSCORES] [LIMIT offset count]",
     handler: Handler::Data(|cx, request| range(cx, request, Some(By::Score), Some(false))),
     ..ZRANGE
 };
@@ -47,7 +47,7 @@ pub(super) const ZREVRANGEBYSCORE: Spec = Spec {
     name: "zrevrangebyscore",
     summary: "Returns the members of a sorted set within a range of scores, the highest scores first.",
     since: "2.2.0",
-    syntax: "key max min [WITHSCORES] [LIMIT offset count]",
+    syntax: "key max:double min:double [WITHSCORES] [LIMIT offset count]",
     handler: Handler::Data(|cx, request| range(cx, request, Some(By::Score), Some(true))),
     ..ZRANGE
 };

@@ -33,7 +33,7 @@ pub(super) const ZREMRANGEBYRANK: Spec = Spec {
     arity: 4,
     flags: REMOVE,
     keys: Keys::ONE,
-    syntax: "key start stop",
+    syntax: "key start:integer stop:integer",
     handler: Handler::Data(zremrangebyrank),
     ..SPEC
 };
@@ -42,7 +42,7 @@ pub(super) const ZREMRANGEBYSCORE: Spec = Spec {
     name: "zremrangebyscore",
     summary: "Removes the members of a sorted set within a range of scores.",
     since: "1.2.0",
-    syntax: "key min max",
+    syntax: "key min:double max:double",
     handler: Handler::Data(zremrangebyscore),
     ..ZREMRANGEBYRANK
 };

@@ -2,11 +2,11 @@ use haypile_resp::{Request, format_double};
 use haypile_store::Direction;
 
 use super::bounds::Select;
-use super::layout::{MEMBER, Scored, find, parse_member, parse_score};
+use super::layout::{MEMBER, find, parse_member, parse_score};
 use super::walk::{Window, for_each};
-use crate::error::SYNTAX;
+use crate::scan_options::{ScanOptions, ScanReply, parse_cursor, reply_empty};
 use crate::spec::READ;
-use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec, args, glob};
+use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
 
 pub(super) const ZSCAN: Spec = Spec {
     name: "zscan",
@@ -25,104 +25,67 @@ pub(super) const ZSCAN: Spec = Spec {
 
 /// Up to this many members are returned at once, whatever the cursor: Redis keeps so small a set in one piece.
 const WHOLE_MEMBERS: u64 = 128;
-/// Members that are looked at when COUNT does not say.
-const COUNT: u64 = 10;
-
 fn zscan(cx: &mut Cx<'_>, request: &Request) -> Outcome {
-    let cursor = cursor(&request[2])?;
+    let cursor = parse_cursor(&request[2])?;
     let Some(zset) = find(cx, &request[1])? else {
-        return write(cx, 0, &[]);
+        reply_empty(cx.reply);
+        return Ok(());
     };
-    let (mut pattern, mut count) = (None, COUNT);
-    let mut at = 3;
-    while at < request.len() {
-        let (option, Some(value)) = (&request[at], request.get(at + 1)) else {
-            return Err(SYNTAX);
-        };
-        if args::is(option, "COUNT") {
-            count = u64::try_from(args::integer(value)?)
-                .ok()
-                .filter(|&n| n > 0)
-                .ok_or(SYNTAX)?;
-        } else if args::is(option, "MATCH") {
-            pattern = Some(value).filter(|&pattern| pattern != b"*");
-        } else {
-            return Err(SYNTAX);
-        }
-        at += 2;
-    }
-    let (next, found) = if zset.size <= WHOLE_MEMBERS {
-        (0, whole(cx, &zset, pattern)?)
+    let options = ScanOptions::parse(request, 3)?;
+    let mut reply = ScanReply::new(cx.reply);
+    let next = if zset.size <= WHOLE_MEMBERS {
+        whole(cx, &zset, &options, &mut reply)?;
+        0
     } else {
         match u16::try_from(cursor) {
-            Ok(place) => page(cx, &zset, place, count, pattern)?,
-            Err(_) => (0, Vec::new()),
+            Ok(place) => page(cx, &zset, place, &options, &mut reply)?,
+            // Beyond all places there is nothing.
+            Err(_) => 0,
         }
     };
-    write(cx, next, &found)
-}
-
-/// A cursor as C's strtoul reads it: nothing is 0, and with a minus it is far beyond all places, so that the scan ends.
-fn cursor(arg: &[u8]) -> Result<u64, CommandError> {
-    if arg.is_empty() {
-        return Ok(0);
-    }
-    let text = std::str::from_utf8(arg).unwrap_or_default();
-    let number = text.strip_prefix('-').unwrap_or(text).parse().ok();
-    let number = number.ok_or_else(|| CommandError::reply("ERR invalid cursor"))?;
-    Ok(if text.starts_with('-') {
-        u64::wrapping_neg(number)
-    } else {
-        number
-    })
+    reply.finish(cx.reply, u64::from(next));
+    Ok(())
 }
 
 /// All members that match, in the order of their scores.
-fn whole(cx: &mut Cx<'_>, zset: &Collection, pattern: Option<&[u8]>) -> Result<Vec<Scored>, CommandError> {
-    let mut found = Vec::new();
+fn whole(cx: &mut Cx<'_>, zset: &Collection, options: &ScanOptions<'_>, reply: &mut ScanReply) -> Outcome {
     for_each(cx, zset, &Select::Rank(0, -1), Window::ALL, |_, score, member| {
-        if pattern.is_none_or(|pattern| glob::matches(pattern, member)) {
-            found.push((member.to_vec(), score));
+        if options.admits(member) {
+            push(reply, member, score);
         }
     })?;
-    Ok(found)
+    Ok(())
 }
 
-/// The members from a spread number on that match, of at least `count` that are looked at, and the spread number to go
-/// on with; 0 at the end. Members of one number are never torn apart, so that the number is all a cursor needs.
+/// The members from a spread number on that match, of at least COUNT that are looked at; gives the spread number to go
+/// on with, 0 at the end. Members of one number are never torn apart, so that the number is all a cursor needs.
 fn page(
     cx: &mut Cx<'_>,
     zset: &Collection,
     place: u16,
-    count: u64,
-    pattern: Option<&[u8]>,
-) -> Result<(u16, Vec<Scored>), CommandError> {
+    options: &ScanOptions<'_>,
+    reply: &mut ScanReply,
+) -> Result<u16, CommandError> {
     let lower = zset.element(&[&[MEMBER], &place.to_be_bytes()]);
     let mut scan = cx.scan(&lower, Some(&zset.element(&[&[MEMBER + 1]])), Direction::Forward)?;
-    let (mut seen, mut last, mut found) = (0, place, Vec::new());
+    let (mut seen, mut last) = (0, place);
     while let Some((data_key, value)) = scan.next()? {
         let (place, member) = parse_member(zset, data_key)?;
-        if seen >= count && place != last {
-            return Ok((place, found));
+        if seen >= options.count && place != last {
+            return Ok(place);
         }
         seen += 1;
         last = place;
-        if pattern.is_none_or(|pattern| glob::matches(pattern, member)) {
-            found.push((member.to_vec(), parse_score(value)?));
+        if options.admits(member) {
+            push(reply, member, parse_score(value)?);
         }
     }
-    Ok((0, found))
+    Ok(0)
 }
 
-fn write(cx: &mut Cx<'_>, next: u16, found: &[Scored]) -> Outcome {
-    cx.reply.array(2);
-    cx.reply.bulk_int(i64::from(next));
-    cx.reply.array(found.len() * 2);
-    for (member, score) in found {
-        cx.reply.bulk(member);
-        cx.reply.bulk(format_double(*score).as_bytes());
-    }
-    Ok(())
+fn push(reply: &mut ScanReply, member: &[u8], score: f64) {
+    reply.push(member);
+    reply.push(format_double(score).as_bytes());
 }
 
 #[cfg(test)]

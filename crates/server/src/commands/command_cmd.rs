@@ -2,7 +2,7 @@
 
 use haypile_commands::args::is;
 use haypile_commands::error::SYNTAX;
-use haypile_commands::key_specs::{self, Find, KeySpec};
+use haypile_commands::key_specs::{self, Begin, Find, KeySpec};
 use haypile_commands::syntax::{self, Argument, Kind};
 use haypile_commands::table::{self, Known};
 use haypile_commands::{CommandError, Flags, Group, Handler, Outcome, glob, tips};
@@ -75,39 +75,51 @@ fn write_words(reply: &mut Reply, words: impl Iterator<Item = impl AsRef<str>>) 
 }
 
 fn write_key_spec(reply: &mut Reply, spec: &KeySpec) {
-    let unknown = spec.begin.is_none().then_some("incomplete");
     reply.map(3);
     reply.bulk_str("flags");
-    write_words(reply, spec.flags.iter().copied().chain(unknown));
+    write_words(reply, spec.flags.iter());
     reply.bulk_str("begin_search");
     match spec.begin {
-        Some(index) => write_search(reply, "index", &[("index", index as i64)]),
-        None => write_search(reply, "unknown", &[]),
+        Begin::Index(index) => {
+            write_search(reply, "index", 1);
+            write_number(reply, "index", index as i64);
+        }
+        Begin::Keyword { word, from } => {
+            write_search(reply, "keyword", 2);
+            reply.bulk_str("keyword");
+            reply.bulk_str(word);
+            write_number(reply, "startfrom", from as i64);
+        }
     }
     reply.bulk_str("find_keys");
     match spec.find {
         Find::Range { last, step } => {
-            let fields = [("lastkey", last), ("keystep", step as i64), ("limit", 0)];
-            write_search(reply, "range", &fields);
+            write_search(reply, "range", 3);
+            write_number(reply, "lastkey", last);
+            write_number(reply, "keystep", step as i64);
+            write_number(reply, "limit", 0);
         }
         Find::Counted => {
-            let fields = [("keynumidx", 0), ("firstkey", 1), ("keystep", 1)];
-            write_search(reply, "keynum", &fields);
+            write_search(reply, "keynum", 3);
+            write_number(reply, "keynumidx", 0);
+            write_number(reply, "firstkey", 1);
+            write_number(reply, "keystep", 1);
         }
-        Find::Unknown => write_search(reply, "unknown", &[]),
     }
 }
 
-fn write_search(reply: &mut Reply, kind: &str, fields: &[(&str, i64)]) {
+/// The head of a map; as many fields are to follow.
+fn write_search(reply: &mut Reply, kind: &str, fields: usize) {
     reply.map(2);
     reply.bulk_str("type");
     reply.bulk_str(kind);
     reply.bulk_str("spec");
-    reply.map(fields.len());
-    for (name, value) in fields {
-        reply.bulk_str(name);
-        reply.integer(*value);
-    }
+    reply.map(fields);
+}
+
+fn write_number(reply: &mut Reply, name: &str, value: i64) {
+    reply.bulk_str(name);
+    reply.integer(value);
 }
 
 /// The categories of Redis' access lists that a command belongs to, without the `@`.
@@ -138,6 +150,7 @@ fn categories(known: &Known) -> Vec<&'static str> {
             Group::Geo => "geo",
             Group::Pubsub => "pubsub",
             Group::Transactions => "transaction",
+            Group::Scripting => "scripting",
             Group::Connection => "connection",
             Group::Server if name == "command" => "connection",
             Group::Server if matches!(name, "dbsize" | "flushall" | "flushdb" | "swapdb") => "keyspace",

@@ -20,7 +20,12 @@ fn get(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let patterns: Vec<&[u8]> = request.iter().skip(2).collect();
     let found = cx.node.config.get_matching(&patterns, glob::matches);
     cx.reply.map(found.len());
-    for (name, value) in found {
+    for (name, mut value) in found {
+        if name == "dir" {
+            // Whoever asks is somewhere else: as Redis, say it from the root.
+            let path = std::path::absolute(&value).ok();
+            value = path.map_or(value, |path| path.display().to_string());
+        }
         cx.reply.bulk_str(&name);
         cx.reply.bulk_str(&value);
     }

@@ -1,5 +1,5 @@
-use haypile_commands::table;
 use haypile_commands::{CommandError, Outcome};
+use haypile_commands::{syntax, table};
 use haypile_resp::Request;
 
 use super::ServerCx;
@@ -14,7 +14,7 @@ pub(super) fn help(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     ));
     for subcommand in &container.subcommands {
         let spec = subcommand.spec;
-        let line = format!("{} {}", spec.name.to_uppercase(), spec.syntax);
+        let line = format!("{} {}", spec.name.to_uppercase(), syntax::plain(spec.syntax));
         cx.reply.simple(line.trim_end());
         cx.reply.simple(&format!("    {}", spec.summary));
     }

@@ -128,7 +128,7 @@ pub fn needs_turn(known: &Known, session: &Session) -> bool {
 /// True for a command that is about the whole server: what came before it on its connection is committed first. Within
 /// EXEC it has to do with the turn.
 pub fn runs_outside_of_turn(known: &Known) -> bool {
-    known.spec.group == Group::Server
+    matches!(known.spec.group, Group::Server | Group::Scripting)
 }
 
 /// True for a command that is carried out within MULTI instead of being queued.
@@ -158,12 +158,6 @@ pub fn runs_while_subscribed(known: &Known) -> bool {
 /// True for a command that answers with messages, which CLIENT REPLY does not silence.
 pub fn replies_with_messages(known: &Known) -> bool {
     pubsub::replies_with_messages(known.spec.name)
-}
-
-/// True for a line that only HTTP has. As in Redis, who sends it is cut off: else a web page could have a visitor's
-/// browser, or a proxy, send commands in the body of a request to a server that trusts its own machine.
-pub fn is_http(request: &Request) -> bool {
-    matches!(request[0].to_ascii_lowercase().as_slice(), b"post" | b"host:")
 }
 
 /// True for a command that says who is subscribed. Clients send it right after a SUBSCRIBE on another connection, whose

@@ -127,9 +127,14 @@ fn exec(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     let Some(turn) = cx.turn.take() else {
         return Err(outside_of_turn());
     };
-    let start = cx.reply.len();
+    let reply_start = cx.reply.len();
     let db = cx.session.db;
     let mut ran = Vec::with_capacity(multi.queue.len());
+    let mut too_long = false;
+    let reply_bytes_max = match cx.node.config.load().client_output_buffer_limit.normal.hard_bytes {
+        0 => usize::MAX,
+        bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+    };
     cx.reply.array(multi.queue.len());
     let outcome = turn.transaction(|turn| {
         for request in &multi.queue {
@@ -145,16 +150,27 @@ fn exec(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
                 cx.reply.error(text);
             }
             ran.push((begun.elapsed().as_micros() as u64, error));
+            if cx.reply.len() - reply_start > reply_bytes_max {
+                // The client will be closed: it is evaluated to its end, and not told.
+                cx.reply.truncate(reply_start);
+                too_long = true;
+            }
         }
         Ok(())
     });
     cx.turn = Some(turn);
     if let Err(cold) = outcome {
         // Nothing has happened: the same EXEC comes again when the blocks are cached.
-        cx.reply.truncate(start);
+        cx.reply.truncate(reply_start);
         cx.session.db = db;
         cx.session.multi = Some(multi);
         return Err(cold);
+    }
+    if too_long {
+        cx.node.stats.output_limit_closed.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(client = %cx.client.addr, "closing a client whose transaction replies more than client-output-buffer-limit");
+        cx.reply.truncate(reply_start);
+        cx.session.close = true;
     }
     end_multi(cx);
     unwatch_all(cx);

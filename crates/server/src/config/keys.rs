@@ -157,7 +157,7 @@ settings! {
     "Log and observation" {
         /// How much is logged.
         loglevel: LogLevel => "loglevel", LOG_LEVEL, "notice", RunTime;
-        /// The file to log to. Empty logs to standard error.
+        /// The file to log to; SIGHUP opens it anew. Empty logs to standard error.
         logfile: String => "logfile", Text, "", AtStart;
         /// The form of a log line: text for people, json for programs.
         log_format: LogFormat => "log-format", LOG_FORMAT, "text", AtStart;

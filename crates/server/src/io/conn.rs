@@ -56,6 +56,8 @@ const REQUESTS_PER_ROUND: usize = 1024;
 const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
 /// Input above which a connection is not read while its requests are away: the rest stays in the kernel.
 const INPUT_PAUSE_BYTES: usize = 1 << 20;
+/// What a client may send ahead before it has given the password.
+const STRANGER_INPUT_BYTES_MAX: usize = 1 << 20;
 /// Buffers larger than this are given back when they are empty.
 const KEEP_BYTES: usize = 64 << 10;
 
@@ -83,8 +85,16 @@ impl Conn {
 
     /// Reads what the kernel has, or as much as there is room for.
     pub(super) fn read(&mut self, scratch: &mut [u8], limit: usize, total: &mut u64) -> ReadState {
+        let is_stranger = self.job.as_ref().is_some_and(|job| !job.session.authenticated);
+        let limit = if is_stranger {
+            limit.min(STRANGER_INPUT_BYTES_MAX)
+        } else {
+            limit
+        };
+        // What MULTI has queued is input that is still to be evaluated.
+        let queued = self.client.multi_bytes.load(Ordering::Relaxed);
         while self.readable {
-            if self.input.len() >= limit {
+            if self.input.len() + queued >= limit {
                 return ReadState::TooMuch;
             }
             if self.job.is_none() && self.input.len() >= INPUT_PAUSE_BYTES {

@@ -1,60 +1,54 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use haypile_commands::CommandError;
 use haypile_partition::Task;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
-use socket2::{SockRef, TcpKeepalive};
 
 use super::conn::{Conn, ReadState};
 use super::mailbox::{Mailbox, Message};
-use crate::client::Client;
 use crate::job::{Job, Next};
 use crate::node::Node;
 use crate::pubsub::Sort;
 
 /// Events taken from the kernel at once.
-const EVENTS_MAX: usize = 1024;
+pub(super) const EVENTS_MAX: usize = 1024;
 /// Bytes read from a socket at once.
 const READ_BYTES: usize = 64 << 10;
-/// Connections accepted in a row.
-const ACCEPTS_MAX: usize = 256;
 /// Time between two looks at idle clients and limits.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a stopping server waits for clients to read their last replies.
-const STOP_GRACE: Duration = Duration::from_secs(1);
 
 const WAKER: Token = Token(usize::MAX);
-const LISTENERS: usize = usize::MAX / 2;
+/// Tokens from here on are listeners.
+pub(super) const LISTENERS: usize = usize::MAX / 2;
 
 /// One thread's connections.
 pub struct EventLoop {
-    poll: Poll,
-    mailbox: Arc<Mailbox>,
-    others: Vec<Arc<Mailbox>>,
-    listeners: Vec<TcpListener>,
-    accepted: usize,
+    pub(super) poll: Poll,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) others: Vec<Arc<Mailbox>>,
+    pub(super) listeners: Vec<TcpListener>,
+    pub(super) accepted: usize,
     /// The last connection could not be accepted.
-    accept_failed: bool,
+    pub(super) accept_failed: bool,
     /// It is tried again at the next tick.
-    accept_again: bool,
-    conns: Slab<Conn>,
-    ready: Vec<usize>,
-    dirty: Vec<usize>,
+    pub(super) accept_again: bool,
+    pub(super) conns: Slab<Conn>,
+    pub(super) ready: Vec<usize>,
+    pub(super) dirty: Vec<usize>,
     tasks: Vec<Box<dyn Task>>,
     messages: Vec<Message>,
     /// Those who wait until all sockets have been looked at.
     fences: Vec<Sender<()>>,
-    deadlines: BinaryHeap<Reverse<(Instant, usize, u64)>>,
-    paused: bool,
+    pub(super) deadlines: BinaryHeap<Reverse<(Instant, usize, u64)>>,
+    pub(super) paused: bool,
     next_tick: Instant,
     scratch: Vec<u8>,
     received: u64,
@@ -269,7 +263,7 @@ impl EventLoop {
         let _ = node;
     }
 
-    fn take_messages(&mut self, node: &Arc<Node>) {
+    pub(super) fn take_messages(&mut self, node: &Arc<Node>) {
         let mut messages = std::mem::take(&mut self.messages);
         self.mailbox.take(&mut messages);
         for message in messages.drain(..) {
@@ -349,12 +343,12 @@ impl EventLoop {
         conn.job = Some(job);
     }
 
-    fn conn_of(&mut self, client: u64, token: usize) -> Option<&mut Conn> {
+    pub(super) fn conn_of(&mut self, client: u64, token: usize) -> Option<&mut Conn> {
         self.conns.get_mut(token).filter(|conn| conn.client.id == client)
     }
 
     /// Writes the output of all connections that have some.
-    fn flush(&mut self, node: &Arc<Node>) {
+    pub(super) fn flush(&mut self, node: &Arc<Node>) {
         let now = Instant::now();
         for token in std::mem::take(&mut self.dirty) {
             let Some(conn) = self.conns.get_mut(token) else {
@@ -376,110 +370,7 @@ impl EventLoop {
         }
     }
 
-    fn accept(&mut self, node: &Arc<Node>, listener: usize) {
-        for _ in 0..ACCEPTS_MAX {
-            match self.listeners[listener].accept() {
-                Ok((socket, _)) => {
-                    self.accept_failed = false;
-                    let to = self.accepted % self.others.len();
-                    self.accepted += 1;
-                    if Arc::ptr_eq(&self.others[to], &self.mailbox) {
-                        self.add(node, socket);
-                    } else {
-                        self.others[to].push(Message::Accepted(socket));
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    // Out of file descriptors, most likely: those who wait stay in the kernel's queue.
-                    if !self.accept_failed {
-                        tracing::warn!(%error, "a connection cannot be accepted");
-                    }
-                    (self.accept_failed, self.accept_again) = (true, true);
-                    return;
-                }
-            }
-        }
-        // There may be more: an edge-triggered listener does not tell again.
-        self.watch_listener(listener);
-    }
-
-    /// Has the listener tell of connections that wait, also of those that it has told of before.
-    fn watch_listener(&mut self, listener: usize) {
-        let token = Token(LISTENERS + listener);
-        let registered = self
-            .poll
-            .registry()
-            .reregister(&mut self.listeners[listener], token, Interest::READABLE);
-        if let Err(error) = registered {
-            tracing::error!(%error, "a listener cannot be watched");
-        }
-    }
-
-    fn add(&mut self, node: &Arc<Node>, mut socket: TcpStream) {
-        node.stats.connections_total.fetch_add(1, Ordering::Relaxed);
-        let values = node.config.load();
-        let (Ok(addr), Ok(laddr)) = (socket.peer_addr(), socket.local_addr()) else {
-            return;
-        };
-        if let Some(refusal) = refusal(node, addr) {
-            node.stats.connections_rejected.fetch_add(1, Ordering::Relaxed);
-            // The client may be gone already, and then nobody misses the text.
-            let _ = io::Write::write(&mut socket, refusal.as_bytes());
-            return;
-        }
-        let socket_options = SockRef::from(&socket);
-        let _ = socket_options.set_tcp_nodelay(true);
-        if values.tcp_keepalive > 0 {
-            let every = Duration::from_secs(u64::from(values.tcp_keepalive));
-            let keepalive = TcpKeepalive::new()
-                .with_time(every)
-                .with_interval((every / 3).max(Duration::from_secs(1)));
-            let _ = socket_options.set_tcp_keepalive(&keepalive);
-        }
-        let entry = self.conns.vacant_entry();
-        let token = entry.key();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut socket, Token(token), interest) {
-            tracing::warn!(%error, "a connection cannot be watched");
-            return;
-        }
-        let now_ms = node.clock.now_ms();
-        let client = Arc::new(Client {
-            id: node.clients.next_id(),
-            addr,
-            laddr,
-            fd: socket.as_raw_fd(),
-            created_ms: now_ms,
-            home: self.mailbox.clone(),
-            token,
-            name: Default::default(),
-            lib_name: Default::default(),
-            lib_version: Default::default(),
-            db: AtomicU16::new(0),
-            resp: AtomicU16::new(2),
-            last_active_ms: AtomicU64::new(now_ms),
-            last_command: AtomicUsize::new(0),
-            multi: AtomicUsize::new(0),
-            multi_bytes: AtomicUsize::new(0),
-            watching: AtomicUsize::new(0),
-            subscriptions: Default::default(),
-            blocked: AtomicBool::new(false),
-            paused: AtomicBool::new(false),
-            no_evict: AtomicBool::new(false),
-            monitors: AtomicBool::new(false),
-            no_touch: AtomicBool::new(false),
-            killed: AtomicBool::new(false),
-            query_bytes: AtomicUsize::new(0),
-            output_bytes: AtomicUsize::new(0),
-        });
-        node.clients.add(client.clone());
-        let job = Box::new(Job::new(node.clone(), client.clone()));
-        entry.insert(Conn::new(socket, client, job));
-    }
-
-    fn close(&mut self, node: &Arc<Node>, token: usize) {
+    pub(super) fn close(&mut self, node: &Arc<Node>, token: usize) {
         let Some(mut conn) = self.conns.try_remove(token) else {
             return;
         };
@@ -498,113 +389,14 @@ impl EventLoop {
             None => {}
         }
     }
-
-    fn expire_blocked(&mut self, node: &Arc<Node>, now: Instant) {
-        while let Some(Reverse((at, token, client))) = self.deadlines.peek().copied() {
-            if at > now {
-                return;
-            }
-            self.deadlines.pop();
-            if self
-                .conn_of(client, token)
-                .is_some_and(|conn| conn.blocked_until == Some(at))
-            {
-                node.partition.unblock(client, None);
-            }
-        }
-    }
-
-    /// Lets paused clients go on once no pause lasts.
-    fn resume(&mut self, node: &Arc<Node>) {
-        if self.paused && !node.is_paused(true) {
-            self.paused = false;
-            self.retry_paused();
-        }
-    }
-
-    fn retry_paused(&mut self) {
-        for (token, conn) in &mut self.conns {
-            if conn.job.as_ref().is_some_and(|job| !job.requests.is_empty()) {
-                enqueue(&mut self.ready, conn, token);
-            }
-        }
-    }
-
-    /// Looks at limits and idle clients.
-    fn tick(&mut self, node: &Arc<Node>, now: Instant) {
-        node.sample(now);
-        if std::mem::take(&mut self.accept_again) {
-            (0..self.listeners.len()).for_each(|listener| self.watch_listener(listener));
-        }
-        if self.paused {
-            // The pause may be one of writes only by now.
-            self.retry_paused();
-        }
-        let values = node.config.load();
-        let now_ms = node.clock.now_ms();
-        let idle_ms = u64::from(values.timeout) * 1000;
-        let mut gone = Vec::new();
-        for (token, conn) in &mut self.conns {
-            let client = &conn.client;
-            let exempt = client.is_waiting() || client.subscription_count() > 0;
-            let idle = now_ms.saturating_sub(client.last_active_ms.load(Ordering::Relaxed));
-            if (idle_ms > 0 && !exempt && idle > idle_ms) || conn.is_over_limit(&values, now) {
-                gone.push(token);
-            }
-        }
-        gone.into_iter().for_each(|token| self.close(node, token));
-    }
-
-    /// Writes what clients are owed and closes their connections.
-    fn stop(&mut self, node: &Arc<Node>) {
-        let until = Instant::now() + STOP_GRACE;
-        loop {
-            self.take_messages(node);
-            self.dirty = self.conns.iter().map(|(token, _)| token).collect();
-            self.flush(node);
-            let owed = self.conns.iter().any(|(_, conn)| {
-                conn.pending_output() > 0 || (conn.job.is_none() && !conn.client.blocked.load(Ordering::Relaxed))
-            });
-            if !owed || Instant::now() >= until {
-                break;
-            }
-            let mut events = Events::with_capacity(EVENTS_MAX);
-            let _ = self.poll.poll(&mut events, Some(Duration::from_millis(10)));
-            for event in events.iter().filter(|e| e.is_writable()) {
-                if let Some(conn) = self.conns.get_mut(event.token().0) {
-                    conn.set_writable();
-                }
-            }
-        }
-        let tokens: Vec<usize> = self.conns.iter().map(|(token, _)| token).collect();
-        tokens.into_iter().for_each(|token| self.close(node, token));
-        self.take_messages(node);
-    }
 }
 
-fn enqueue(ready: &mut Vec<usize>, conn: &mut Conn, token: usize) {
+/// Puts a connection on the list of those to be served.
+pub(super) fn enqueue(ready: &mut Vec<usize>, conn: &mut Conn, token: usize) {
     if !conn.queued {
         conn.queued = true;
         ready.push(token);
     }
-}
-
-/// Why a client may not connect at all, as it is told.
-fn refusal(node: &Node, addr: std::net::SocketAddr) -> Option<String> {
-    let values = node.config.load();
-    if node.clients.len() >= values.maxclients as usize {
-        return Some("-ERR max number of clients reached\r\n".into());
-    }
-    let local = addr.ip().to_canonical().is_loopback();
-    if values.protected_mode && values.requirepass.is_empty() && !local {
-        return Some(
-            "-DENIED Haypile is running in protected mode because protected mode is enabled and no password is set. \
-             In this mode connections are only accepted from the loopback interface. To connect from other machines, \
-             set a password with requirepass, or turn the protection off with protected-mode no.\r\n"
-                .into(),
-        );
-    }
-    None
 }
 
 /// Undoes what a connection has left behind: its subscriptions and watched keys.

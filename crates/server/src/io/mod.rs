@@ -4,10 +4,12 @@
 //! that write to the partition together (one turn, one append to the log), and then writes all replies: the
 //! system calls of a round are one wait, one read and one write per connection, and one write of the log.
 
+mod accept;
 mod conn;
 mod event_loop;
 mod listen;
 mod mailbox;
+mod upkeep;
 
 pub use event_loop::{EventLoop, prepare};
 pub use listen::listen;

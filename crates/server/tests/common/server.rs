@@ -1,12 +1,10 @@
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::RecvTimeoutError;
-use std::sync::{Arc, Mutex, mpsc};
-use std::thread::JoinHandle;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use super::{Client, PATIENCE, wait_until};
 
@@ -31,7 +29,9 @@ struct Process {
     child: Child,
     port: u16,
     banner: String,
-    log: Arc<Mutex<String>>,
+    /// Its standard error. A file and not a pipe: what the server has logged before it does something else is there to
+    /// be read when that is seen.
+    log: NamedTempFile,
 }
 
 impl Server {
@@ -139,7 +139,7 @@ impl Server {
     /// What it has logged so far.
     #[track_caller]
     pub fn log(&self) -> String {
-        self.process().log.lock().unwrap().clone()
+        self.process().log()
     }
 
     /// Its process id.
@@ -197,11 +197,10 @@ impl Server {
     /// Stops it in order, which must succeed, and starts it again.
     #[track_caller]
     pub fn restart(&mut self) {
-        let log = self.process().log.clone();
+        let log = self.process().log.reopen().expect("the log");
         let status = self.stop();
-        let log = log.lock().unwrap();
+        let log = std::io::read_to_string(log).expect("the log");
         assert!(status.success(), "the server stopped with {status}: {log}");
-        drop(log);
         self.start_again();
     }
 
@@ -249,18 +248,11 @@ fn limited(command: &Command, open_files_max: u32) -> Command {
 impl Process {
     #[track_caller]
     fn start(mut command: Command) -> Result<Process, Refusal> {
+        let log = NamedTempFile::new().expect("a temporary file");
+        command.stderr(log.reopen().expect("the same file"));
         let mut child = command.spawn().expect("the binary");
-        let log = Arc::new(Mutex::new(String::new()));
-        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let errors = collect(BufReader::new(stderr), {
-            let log = log.clone();
-            move |line| log.lock().unwrap().push_str(line)
-        });
         let (said, banner) = mpsc::channel();
-        collect(BufReader::new(stdout), move |line| {
-            // Nobody listens after the first line.
-            let _ = said.send(line.to_owned());
-        });
+        collect(child.stdout.take().expect("a pipe"), said);
         let mut process = Process {
             child,
             port: 0,
@@ -272,14 +264,15 @@ impl Process {
         process.banner = match line {
             Ok(line) => line,
             Err(RecvTimeoutError::Timeout) => {
-                panic!("the server is not ready: {}", process.log.lock().unwrap())
+                panic!("the server is not ready: {}", process.log())
             }
             // It has closed its standard output: it ends, and has written why.
             Err(RecvTimeoutError::Disconnected) => {
                 let status = process.child.wait().expect("its end");
-                errors.join().expect("its errors");
-                let (code, errors) = (status.code(), process.log.lock().unwrap().clone());
-                return Err(Refusal { code, errors });
+                return Err(Refusal {
+                    code: status.code(),
+                    errors: process.log(),
+                });
             }
         };
         let address = process.banner.split("listening on ").nth(1).unwrap_or_default();
@@ -288,24 +281,25 @@ impl Process {
         process.port = port.unwrap_or_else(|| panic!("no port in the banner: {}", process.banner));
         Ok(process)
     }
+
+    fn log(&self) -> String {
+        let bytes = std::fs::read(self.log.path()).expect("the log");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
 }
 
-/// Gives every line to `take`, on a thread of its own that ends with the pipe.
-fn collect(
-    mut from: BufReader<impl Read + Send + 'static>,
-    mut take: impl FnMut(&str) + Send + 'static,
-) -> JoinHandle<()> {
+/// Sends every line, on a thread that ends with the pipe.
+fn collect(from: ChildStdout, lines: mpsc::Sender<String>) {
     let read = move || {
-        let mut line = Vec::new();
-        while from.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-            take(&String::from_utf8_lossy(&line));
-            line.clear();
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            // Nobody listens after the first line, but the pipe must not fill up.
+            let _ = lines.send(line);
         }
     };
     std::thread::Builder::new()
         .name("output".into())
         .spawn(read)
-        .expect("a thread")
+        .expect("a thread");
 }
 
 impl Drop for Process {

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::support::{assert_filled, assert_no_panic, assert_refuses, files, fill, flip, noise, partition};
-use crate::common::{Server, Value, text};
+use crate::common::{Server, Value, text, wait_until};
 
 const KEYS: u64 = 4000;
 const VALUE_BYTES: usize = 1000;
@@ -124,6 +124,37 @@ fn a_torn_tail_is_cut_off_with_a_warning() {
         assert!(!server.log().contains("half-written"), "{}", server.log());
         assert_filled(&mut server.client(), KEYS, VALUE_BYTES);
     }
+}
+
+#[test]
+fn a_log_that_has_lost_what_the_disk_confirmed_says_so_loudly() {
+    const KEYS: u64 = 3000;
+    let mut server = Server::start(&["--sync", "always", "--oplog-segment-bytes", "1mb"]);
+    let mut client = server.client();
+    fill(&mut client, KEYS, VALUE_BYTES);
+    // What the disk has confirmed is noted once a second, with a write.
+    let noted = partition(&server).join("oplog").join("synced");
+    wait_until("it is noted what the disk has confirmed", || {
+        assert_eq!(client.say("INCR n"), client.say("GET n").trim_matches('"'));
+        fs::read(&noted).is_ok_and(|bytes| u64::from_le_bytes(bytes[40..48].try_into().unwrap()) > KEYS)
+    });
+    server.kill();
+    let segments = segments(&server);
+    assert!(segments.len() >= 3, "{segments:?}");
+    fs::remove_file(&segments[segments.len() - 1]).unwrap();
+    server.start_again();
+    let log = server.log();
+    let error = log.lines().find(|line| line.contains("acknowledged writes are lost"));
+    let error = error.unwrap_or_else(|| panic!("{log}"));
+    assert!(error.contains("ERROR") && error.contains("entries_lost="), "{error}");
+    assert_eq!(server.client().say("EXISTS key:0 key:500"), "2");
+    // It is told once.
+    server.kill_and_restart();
+    assert!(
+        !server.log().contains("acknowledged writes are lost"),
+        "{}",
+        server.log()
+    );
 }
 
 #[test]

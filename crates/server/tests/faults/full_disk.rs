@@ -250,3 +250,23 @@ fn a_server_that_is_killed_on_a_full_disk_starts_on_it() {
         assert_no_panic(&server.log());
     }
 }
+
+#[test]
+fn who_wants_no_replies_hears_of_no_failed_write() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let server = disk.server(&["--disk-free-min-bytes", "0"]);
+    let mut client = server.client();
+    client.send(&["CLIENT", "REPLY", "OFF"]);
+    let (values, more) = (5000, noise(0, VALUE_BYTES));
+    for n in 0..values {
+        client.send(&["SET", &format!("key:{n}"), &more]);
+    }
+    client.send_lines(&["CLIENT REPLY ON", "PING first"]);
+    // These two may have been evaluated together with a write, and then they fail with it.
+    for (reply, expected) in client.hear_all(2).iter().zip(["OK", "\"first\""]) {
+        assert!(reply == expected || reply.contains("the disk is full"), "{reply}");
+    }
+    assert_eq!(client.say("PING second"), "\"second\"");
+    let written: usize = client.say("DBSIZE").parse().unwrap();
+    assert!((1..values).contains(&written), "{written} of {values} were written");
+}
