@@ -188,6 +188,13 @@ impl EpochHistory {
         self.0.get(at + 1)
     }
 
+    /// Index of the last entry within the epoch with this id, of a log that ends at `last_index`; one before the epoch's
+    /// first index if it has none. `None` if the id is unknown.
+    pub fn end_of_epoch(&self, id: EpochId, last_index: u64) -> Option<u64> {
+        let at = self.0.iter().position(|epoch| epoch.id == id)?;
+        Some(self.end_of(at, last_index))
+    }
+
     /// Index of the last entry in the epoch at place `at` of a log that ends at `last_index`.
     fn end_of(&self, at: usize, last_index: u64) -> u64 {
         self.0

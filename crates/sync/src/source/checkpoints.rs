@@ -83,7 +83,9 @@ impl Checkpoints {
     pub fn acquire(&mut self, now: Time, holder: Holder, reject: Option<SnapshotId>, rng: &mut dyn Random) -> Acquired {
         if let Some(checkpoint) = reject.and_then(|id| self.alive.get_mut(&id)) {
             checkpoint.damaged = true;
-            checkpoint.leases.remove(&holder);
+            if let Some(lease) = checkpoint.leases.get_mut(&holder) {
+                *lease = now; // ends with the next `expire`
+            }
         }
         let until = now + self.settings.lease;
         let share_for = self.settings.share_for;
@@ -149,10 +151,12 @@ impl Checkpoints {
         }
     }
 
-    /// A follower has all it needs. Returns the checkpoint if that was the last.
-    pub fn release(&mut self, holder: Holder, id: SnapshotId) -> Option<SnapshotId> {
-        self.alive.get_mut(&id)?.leases.remove(&holder);
-        self.drop_unheld().pop()
+    /// A follower has all it needs. Returns the checkpoints that nobody holds any more.
+    pub fn release(&mut self, holder: Holder, id: SnapshotId) -> Vec<SnapshotId> {
+        if let Some(checkpoint) = self.alive.get_mut(&id) {
+            checkpoint.leases.remove(&holder);
+        }
+        self.drop_unheld()
     }
 
     /// A file of this checkpoint is damaged: nobody else gets it.
@@ -252,11 +256,11 @@ mod tests {
             assert_eq!(side.ask(2, node), Acquired::Ready(id));
         }
         assert_eq!(side.0.log_needed_from(), Some(8));
-        assert_eq!(side.0.release(holder(1), id), None);
-        assert_eq!(side.0.release(holder(1), id), None);
-        assert_eq!(side.0.release(holder(2), id), None);
+        assert_eq!(side.0.release(holder(1), id), []);
+        assert_eq!(side.0.release(holder(1), id), []);
+        assert_eq!(side.0.release(holder(2), id), []);
         assert_eq!(side.0.read(Time::default(), holder(1), id), Err(CopyRefusal::Gone));
-        assert_eq!(side.0.release(holder(3), id), Some(id));
+        assert_eq!(side.0.release(holder(3), id), [id]);
         assert_eq!(side.0.log_needed_from(), None);
     }
 

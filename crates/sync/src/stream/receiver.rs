@@ -4,7 +4,7 @@ use haypile_types::Position;
 
 use super::StreamSettings;
 use crate::source::Acks;
-use crate::{Epoch, EpochHistory, ErrorKind, Failure, Time};
+use crate::{Epoch, EpochHistory, EpochId, ErrorKind, Failure, Time};
 
 /// What to do with a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,15 +103,32 @@ impl Receiver {
         })
     }
 
+    /// A keepalive has come from a source that has sent entries up to `sent`. Fails if some of them did not come: the
+    /// source may have no room left in its window to send anything that would show the gap.
+    pub fn keepalive(&self, sent: u64) -> Result<(), Failure> {
+        if sent > self.last {
+            return Err(out_of_order(format!(
+                "{sent} was sent, and {} is the last that came",
+                self.last
+            )));
+        }
+        Ok(())
+    }
+
     /// The batch that ends at `last` is appended.
     pub fn appended(&mut self, last: u64) {
         self.last = self.last.max(last);
     }
 
-    /// An epoch is announced. Returns the history to make durable before anything else is appended; `None` = it is known.
-    pub fn epoch(&mut self, epoch: Epoch) -> Result<Option<&EpochHistory>, Failure> {
+    /// An epoch is announced that comes after the one with the id `after`. Returns the history to make durable before anything else is appended; `None` = it is known.
+    pub fn epoch(&mut self, epoch: Epoch, after: EpochId) -> Result<Option<&EpochHistory>, Failure> {
         if self.history.current() == Some(&epoch) {
             return Ok(None);
+        }
+        if self.history.current().is_none_or(|current| current.id != after) {
+            return Err(out_of_order(format!(
+                "epoch {epoch} comes after {after}, which is not the current one"
+            )));
         }
         self.history
             .announce(epoch, self.last)
@@ -188,7 +205,6 @@ fn out_of_order(cause: String) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::EpochId;
 
     fn receiver() -> Receiver {
         let mut history = EpochHistory::new();
@@ -212,6 +228,8 @@ mod tests {
         assert_eq!(batch(&receiver, 1, 11, 12), Err(ErrorKind::OutOfOrder));
         assert_eq!(batch(&receiver, 1, 11, 10), Err(ErrorKind::Protocol));
         assert_eq!(batch(&receiver, 2, 10, 11), Err(ErrorKind::OutOfOrder));
+        assert!(receiver.keepalive(9).is_ok());
+        assert_eq!(receiver.keepalive(10).unwrap_err().kind, ErrorKind::OutOfOrder);
     }
 
     #[test]
@@ -222,16 +240,28 @@ mod tests {
             id: EpochId(20),
             first_index: 6,
         };
-        assert_eq!(receiver.epoch(epoch).unwrap().unwrap().epochs().len(), 2);
-        assert_eq!(receiver.epoch(epoch).unwrap(), None);
+        assert_eq!(receiver.epoch(epoch, EpochId(10)).unwrap().unwrap().epochs().len(), 2);
+        assert_eq!(receiver.epoch(epoch, EpochId(10)).unwrap(), None);
         assert_eq!(batch(&receiver, 1, 6, 7), Err(ErrorKind::OutOfOrder));
         assert_eq!(batch(&receiver, 2, 6, 7), Ok(Verdict::Append { skip: 0 }));
+        let next = Epoch {
+            term: 3,
+            id: EpochId(30),
+            first_index: 6,
+        };
+        assert_eq!(
+            receiver.epoch(next, EpochId(15)).unwrap_err().kind,
+            ErrorKind::OutOfOrder
+        );
         let late = Epoch {
             term: 3,
             id: EpochId(30),
             first_index: 9,
         };
-        assert_eq!(receiver.epoch(late).unwrap_err().kind, ErrorKind::OutOfOrder);
+        assert_eq!(
+            receiver.epoch(late, EpochId(20)).unwrap_err().kind,
+            ErrorKind::OutOfOrder
+        );
     }
 
     #[test]
