@@ -59,6 +59,8 @@ pub enum Message {
         fetch: AttemptId,
         reply: Result<Vec<u8>, CopyRefusal>,
     },
+    /// The checkpoint is still needed.
+    Renew { session: SessionId, snapshot: SnapshotId },
     /// The checkpoint is not needed any more.
     Release { session: SessionId, snapshot: SnapshotId },
     /// The stream is wanted.

@@ -47,6 +47,7 @@ impl Default for Times {
                 busy_pause: ms(50),
                 busy_timeout: ms(5_000),
                 chunk_timeout: ms(500),
+                renew_interval: ms(500),
                 local_timeout: ms(2_000),
                 retry: Retry::from_millis(50, 500),
                 space_reserve_bytes: 0,

@@ -390,6 +390,10 @@ impl FollowerSide {
                     );
                 }
                 CopyAction::Cancel { fetch } => task.fetches.retain(|(known, _)| *known != fetch),
+                CopyAction::Renew(snapshot) => {
+                    let session = id.session;
+                    self.send(cx, Message::Renew { session, snapshot });
+                }
                 CopyAction::Release(snapshot) => self.send(
                     cx,
                     Message::Release {

@@ -64,9 +64,7 @@ impl SourceSide {
                 cx.send(from, Message::MetaSyncReply { attempt, reply });
             }
             Message::Heartbeat { attempt, session } => {
-                let reply = self
-                    .heard(cx.now, session)
-                    .map(|holder| self.checkpoints.renew(cx.now, holder));
+                let reply = self.heard(cx.now, session).map(|_| ());
                 cx.send(from, Message::HeartbeatReply { attempt, reply });
             }
             Message::TrySync(request) => {
@@ -94,6 +92,11 @@ impl SourceSide {
             } => {
                 let reply = self.chunk(cx, copy, snapshot, chunk);
                 cx.send(from, Message::Chunk { copy, fetch, reply });
+            }
+            Message::Renew { session, snapshot } => {
+                if let Ok(holder) = self.heard(cx.now, session) {
+                    let _ = self.checkpoints.renew(cx.now, holder, snapshot);
+                }
             }
             Message::Release { session, snapshot } => self.release(cx, session, snapshot),
             Message::OpenStream {
@@ -200,7 +203,7 @@ impl SourceSide {
         let holder = self
             .heard(cx.now, copy.session)
             .map_err(|_| CopyRefusal::UnknownSession)?;
-        self.checkpoints.read(cx.now, holder, id)?;
+        self.checkpoints.renew(cx.now, holder, id)?;
         let snapshot = &self.snapshots[&id];
         let bytes = snapshot
             .chunk(at)

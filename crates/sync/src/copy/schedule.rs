@@ -67,6 +67,8 @@ pub enum CopyAction {
         /// Of the `Fetch`.
         fetch: AttemptId,
     },
+    /// Tell the source that its checkpoint is still needed. No answer is awaited.
+    Renew(SnapshotId),
     /// Tell the source that its checkpoint is no longer needed.
     Release(SnapshotId),
     /// Tell the partition machine (`PartitionEvent::CopyProgress`), and log it now and then.
@@ -95,6 +97,8 @@ pub struct Copy {
     /// Since when the stage is what it is.
     since: Time,
     reject: Option<SnapshotId>,
+    /// When to renew the lease next.
+    renew_at: Time,
     ids: u64,
     progress: CopyProgress,
 }
@@ -144,6 +148,7 @@ impl Copy {
             stage: Stage::New,
             since: now,
             reject,
+            renew_at: now,
             ids: 0,
             progress,
         }
@@ -168,10 +173,12 @@ impl Copy {
             Stage::New => Some(self.since),
             Stage::Asking { deadline, .. } => Some(*deadline),
             Stage::Waiting { again_at, .. } => Some(*again_at),
-            Stage::Inspecting(_) | Stage::Syncing(_) | Stage::Installing => {
-                Some(self.since + self.settings.local_timeout)
+            Stage::Inspecting(_) => Some(self.renew_at.min(self.since + self.settings.local_timeout)),
+            Stage::Syncing(_) | Stage::Installing => Some(self.since + self.settings.local_timeout),
+            Stage::Fetching(fetching) => {
+                let own = fetching.deadline(self.settings.workers);
+                Some(own.map_or(self.renew_at, |at| at.min(self.renew_at)))
             }
-            Stage::Fetching(fetching) => fetching.deadline(self.settings.workers),
             Stage::Ended => None,
         }
     }
@@ -214,6 +221,12 @@ impl Copy {
     }
 
     fn tick(&mut self, now: Time, rng: &mut dyn Random, actions: &mut Vec<CopyAction>) {
+        if let Stage::Inspecting(manifest) | Stage::Fetching(Fetching { manifest, .. }) = &self.stage
+            && self.renew_at <= now
+        {
+            self.renew_at = now + self.settings.renew_interval;
+            actions.push(CopyAction::Renew(manifest.snapshot()));
+        }
         match &self.stage {
             Stage::New => self.ask(now, None, actions),
             Stage::Waiting { again_at, busy_since } if *again_at <= now => {
@@ -284,6 +297,7 @@ impl Copy {
             Ok(manifest) => {
                 self.progress.bytes_total = manifest.total_bytes();
                 self.progress.files_total = manifest.files().len() as u64;
+                self.renew_at = now + self.settings.renew_interval;
                 actions.push(CopyAction::Inspect(Arc::clone(&manifest)));
                 self.enter(now, Stage::Inspecting(manifest), actions);
             }

@@ -19,6 +19,8 @@ pub struct CopySettings {
     pub busy_timeout: Duration,
     /// How long fetching one chunk may take.
     pub chunk_timeout: Duration,
+    /// Pause after which the source is told that its checkpoint is still needed; well below the source's lease.
+    pub renew_interval: Duration,
     /// How long one local step may take: looking at what is there, fsync, installing.
     pub local_timeout: Duration,
     /// Pauses before a chunk is fetched again.
@@ -37,6 +39,7 @@ impl Default for CopySettings {
             busy_pause: Duration::from_millis(250),
             busy_timeout: Duration::from_secs(600),
             chunk_timeout: Duration::from_secs(30),
+            renew_interval: Duration::from_secs(10),
             local_timeout: Duration::from_secs(600),
             retry: Retry::from_millis(100, 5_000),
             space_reserve_bytes: 256 << 20,

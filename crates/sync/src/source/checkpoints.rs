@@ -12,7 +12,8 @@ use crate::{SnapshotId, Time};
 pub struct CheckpointSettings {
     /// A checkpoint is handed to further followers until it is this old.
     pub share_for: Duration,
-    /// A follower that has not been heard for this long holds a checkpoint no longer. Longer than a restart takes.
+    /// A follower that has neither read from its checkpoint nor renewed its lease for this long holds it no longer. Longer
+    /// than a restart takes.
     pub lease: Duration,
     /// Checkpoints that exist at the same time, at least 1. Each keeps files on the disk that compaction has replaced.
     pub checkpoints_max: usize,
@@ -79,7 +80,7 @@ impl Checkpoints {
     }
 
     /// A follower wants a checkpoint; not `reject`, which turned out to be damaged. The one it holds already is given
-    /// to it again, whatever its age: its log is kept.
+    /// to it again, whatever its age: its log is kept. It never holds two.
     pub fn acquire(&mut self, now: Time, holder: Holder, reject: Option<SnapshotId>, rng: &mut dyn Random) -> Acquired {
         if let Some(checkpoint) = reject.and_then(|id| self.alive.get_mut(&id)) {
             checkpoint.damaged = true;
@@ -89,12 +90,22 @@ impl Checkpoints {
         }
         let until = now + self.settings.lease;
         let share_for = self.settings.share_for;
-        let mut good = self.alive.iter_mut().filter(|(_, checkpoint)| !checkpoint.damaged);
-        let usable = good
-            .find(|(_, checkpoint)| checkpoint.leases.contains_key(&holder) || now.since(checkpoint.at) < share_for);
-        if let Some((id, checkpoint)) = usable {
-            checkpoint.leases.insert(holder, until);
-            return Acquired::Ready(*id);
+        let held = |checkpoint: &Checkpoint| checkpoint.leases.contains_key(&holder);
+        let fresh = |checkpoint: &Checkpoint| now.since(checkpoint.at) < share_for;
+        let find = |wanted: &dyn Fn(&Checkpoint) -> bool| {
+            let mut all = self.alive.iter();
+            all.find(|(_, checkpoint)| !checkpoint.damaged && wanted(checkpoint))
+                .map(|(id, _)| *id)
+        };
+        if let Some(id) = find(&held).or_else(|| find(&fresh)) {
+            for (other, checkpoint) in &mut self.alive {
+                if *other == id {
+                    checkpoint.leases.insert(holder, until);
+                } else if let Some(lease) = checkpoint.leases.get_mut(&holder) {
+                    *lease = now;
+                }
+            }
+            return Acquired::Ready(id);
         }
         self.waiting.insert(holder, until);
         if self.making.is_some() || self.alive.len() >= self.settings.checkpoints_max.max(1) {
@@ -132,23 +143,17 @@ impl Checkpoints {
         true
     }
 
-    /// A follower reads from a checkpoint that it holds, and so holds it for longer.
-    pub fn read(&mut self, now: Time, holder: Holder, id: SnapshotId) -> Result<(), CopyRefusal> {
+    /// A follower reads from the checkpoint that it holds, or says that it still needs it: it holds it for longer.
+    ///
+    /// A heartbeat of its session does not do that: it may have given up the copy, and nobody would ever drop what it
+    /// held.
+    pub fn renew(&mut self, now: Time, holder: Holder, id: SnapshotId) -> Result<(), CopyRefusal> {
         let lease = self
             .alive
             .get_mut(&id)
             .and_then(|checkpoint| checkpoint.leases.get_mut(&holder));
         *lease.ok_or(CopyRefusal::Gone)? = now + self.settings.lease;
         Ok(())
-    }
-
-    /// A follower was heard (a heartbeat of its session): it holds what it has for longer.
-    pub fn renew(&mut self, now: Time, holder: Holder) {
-        let leases = self.alive.values_mut().map(|checkpoint| &mut checkpoint.leases);
-        let leases = leases.chain([&mut self.waiting]);
-        for until in leases.filter_map(|leases| leases.get_mut(&holder)) {
-            *until = now + self.settings.lease;
-        }
     }
 
     /// A follower has all it needs. Returns the checkpoints that nobody holds any more.
@@ -259,7 +264,7 @@ mod tests {
         assert_eq!(side.0.release(holder(1), id), []);
         assert_eq!(side.0.release(holder(1), id), []);
         assert_eq!(side.0.release(holder(2), id), []);
-        assert_eq!(side.0.read(Time::default(), holder(1), id), Err(CopyRefusal::Gone));
+        assert_eq!(side.0.renew(Time::default(), holder(1), id), Err(CopyRefusal::Gone));
         assert_eq!(side.0.release(holder(3), id), [id]);
         assert_eq!(side.0.log_needed_from(), None);
     }
@@ -268,7 +273,8 @@ mod tests {
     fn a_second_checkpoint_leaves_the_first_alone() {
         let mut side = Side::new();
         let first = side.make(0, 1);
-        side.0.renew(Time::from_millis(350_000), holder(1));
+        side.0.renew(Time::from_millis(110_000), holder(1), first).unwrap();
+        side.0.renew(Time::from_millis(350_000), holder(1), first).unwrap();
         let second = side.make(400, 2);
         assert_eq!(
             side.ask(400, 1),
@@ -276,23 +282,21 @@ mod tests {
             "who holds one goes on with it"
         );
         assert_eq!(side.ask(400, 3), Acquired::Ready(second));
-        side.0.renew(Time::from_millis(750_000), holder(1));
-        side.0.renew(Time::from_millis(750_000), holder(2));
+        side.0.renew(Time::from_millis(750_000), holder(1), first).unwrap();
+        side.0.renew(Time::from_millis(750_000), holder(2), second).unwrap();
         assert_eq!(side.ask(800, 4), Acquired::Busy, "there are as many as there may be");
         assert_eq!(side.0.expire(Time::from_millis(870_000)).len(), 2);
         assert!(matches!(side.ask(871, 4), Acquired::Make(_)));
     }
 
     #[test]
-    fn reading_and_heartbeats_keep_a_lease() {
+    fn reading_keeps_a_lease() {
         let mut side = Side::new();
         let id = side.make(0, 1);
         assert_eq!(side.0.deadline(), Some(Time::from_millis(120_000)));
-        side.0.read(Time::from_millis(100_000), holder(1), id).unwrap();
+        side.0.renew(Time::from_millis(100_000), holder(1), id).unwrap();
         assert!(side.0.expire(Time::from_millis(219_000)).is_empty());
-        side.0.renew(Time::from_millis(219_000), holder(1));
-        assert!(side.0.expire(Time::from_millis(338_000)).is_empty());
-        assert_eq!(side.0.expire(Time::from_millis(339_000)), [id]);
+        assert_eq!(side.0.expire(Time::from_millis(220_000)), [id]);
     }
 
     #[test]
