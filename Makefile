@@ -66,6 +66,10 @@ deny: setup ## Check licences, sources and advisories of the dependencies
 docs: build ## Write the parts of docs/ that are generated
 	@bin/haypile config --markdown > docs/configuration.md
 
+.PHONY: proto
+proto: setup ## Write the code for the wire schemas in proto/
+	@$(CARGO) run --quiet --release --manifest-path proto/generate/Cargo.toml
+
 .PHONY: bench
 bench: build ## Compare with Redis on this machine
 	@scripts/setup.sh bench

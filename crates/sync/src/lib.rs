@@ -32,6 +32,7 @@ pub mod follower;
 pub mod message;
 pub mod source;
 pub mod stream;
+pub mod wire;
 
 pub use error::{Class, ErrorKind, Failure, NotReady, SyncError};
 pub use history::{Epoch, EpochHistory, HISTORY_EPOCHS_MAX, HistoryError, common_point};

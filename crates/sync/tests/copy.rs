@@ -312,7 +312,7 @@ fn the_rate_is_kept_and_changes_at_once() {
         ..settings()
     };
     let mut run = Run::fetching(throttled, &[1000]);
-    let mut fetched_in = |run: &mut Run, span: Duration| {
+    let fetched_in = |run: &mut Run, span: Duration| {
         let (end, mut count) = (run.now + span, 0);
         loop {
             while !run.fetches.is_empty() {

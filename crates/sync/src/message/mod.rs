@@ -1,5 +1,11 @@
 //! What the two sides say to each other, apart from its encoding (see [`wire`](crate::wire)).
 
+mod copy;
+mod stream;
+
+pub use copy::{CopyChunkRequest, CopyMetaRequest, HoldCheckpoint};
+pub use stream::{Batch, Closed, Compression, FollowerFrame, FrameBody, Open, SourceEnd, SourceFrame};
+
 use std::time::Duration;
 
 use haypile_types::Position;
