@@ -10,14 +10,15 @@
 //! tables, and a test compares.
 
 mod instance;
-mod instance_table;
 mod partition;
-mod partition_table;
 mod retries;
 mod status;
 
-pub use instance::{Identity, Instance, InstanceAction, InstanceEvent, Session};
-pub use instance_table::{InstanceInput, InstanceState, instance_next, instance_table};
-pub use partition::{Partition, PartitionAction, PartitionEvent};
-pub use partition_table::{PartitionInput, PartitionState, partition_next, partition_table};
+pub use instance::{
+    Identity, Instance, InstanceAction, InstanceEvent, InstanceInput, InstanceState, Session, instance_next,
+    instance_table,
+};
+pub use partition::{
+    Partition, PartitionAction, PartitionEvent, PartitionInput, PartitionState, partition_next, partition_table,
+};
 pub use status::{InstanceStatus, PartitionStatus};
