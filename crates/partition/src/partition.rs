@@ -375,7 +375,13 @@ impl Partition {
         self.shared.commits.worker.stop();
         self.shared.syncer.sync()?;
         self.shared.publish_durable();
-        if self.shared.store.health().failure().is_some_and(|(_, no_space)| no_space) {
+        if self
+            .shared
+            .store
+            .health()
+            .failure()
+            .is_some_and(|(_, no_space)| no_space)
+        {
             // There may be room again by now; if not, flushing says so.
             let _ = self.shared.store.resume();
         }

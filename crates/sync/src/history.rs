@@ -115,8 +115,8 @@ impl EpochHistory {
     }
 
     /// Begins an epoch after the entry at `last_index`: at a promotion, or at the start of a writer that may have
-    /// lost the end of its log. `id` must be fresh and random. The history must be durable before the first entry is
-    /// shown to anybody.
+    /// lost the end of its log. `id` must be fresh and random. The log up to `last_index` must be durable before, and the
+    /// history before the epoch's first entry is shown to anybody.
     pub fn begin(&mut self, id: EpochId, last_index: u64) -> Epoch {
         let term = self.current().map_or(1, |epoch| epoch.term + 1);
         let epoch = Epoch {
