@@ -66,6 +66,10 @@ deny: setup ## Check licences, sources and advisories of the dependencies
 docs: build ## Write what is generated: docs/configuration.md, docs/commands.md, the README's list
 	@scripts/docs.sh
 
+.PHONY: proto
+proto: setup ## Write the code for the wire schemas in proto/
+	@$(CARGO) run --quiet --release --manifest-path proto/generate/Cargo.toml
+
 .PHONY: bench
 bench: build ## Compare with Redis on this machine; ARGS=--help says what else
 	@scripts/bench.sh $(ARGS)

@@ -16,8 +16,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("oplog", &["types"]),
     ("store", &["types"]),
     ("commands", &["types", "resp", "store"]),
+    ("sync", &["types"]),
     ("partition", &["types", "resp", "oplog", "store", "commands"]),
     ("server", &["types", "resp", "oplog", "store", "commands", "partition"]),
+    ("sim", &["types", "sync"]),
     (
         "bench",
         &["types", "resp", "oplog", "store", "commands", "partition", "server"],

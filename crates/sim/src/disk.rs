@@ -1,0 +1,98 @@
+use std::collections::BTreeMap;
+
+use haypile_sync::source::LogView;
+use haypile_sync::{EpochHistory, LocalPosition};
+use haypile_types::Position;
+
+use crate::Address;
+
+/// An entry of the log. Values are never written twice, so equal values mean a common past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Term of its epoch.
+    pub term: u64,
+    /// What was written.
+    pub value: u64,
+}
+
+/// What a node keeps over a crash, and where it loses something.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// Who wrote the log. Durable at once.
+    pub history: EpochHistory,
+    /// All entries ever applied: the store. From `log_first` on it is the log too.
+    pub data: Vec<Entry>,
+    /// Index of the first entry that the log still has.
+    pub log_first: u64,
+    /// Index up to which the log is durable.
+    pub durable: u64,
+    /// Files copied so far, for an installation that has not happened yet.
+    pub incoming: BTreeMap<String, Vec<u8>>,
+    /// Room for files, in bytes.
+    pub free_bytes: u64,
+    /// What is followed.
+    pub following: Option<Address>,
+}
+
+impl Disk {
+    /// An empty one.
+    pub fn new(following: Option<Address>) -> Self {
+        Disk {
+            history: EpochHistory::new(),
+            data: Vec::new(),
+            log_first: 1,
+            durable: 0,
+            incoming: BTreeMap::new(),
+            free_bytes: u64::MAX,
+            following,
+        }
+    }
+
+    /// Index of the last entry.
+    pub fn last(&self) -> u64 {
+        self.data.len() as u64
+    }
+
+    /// The entry at `index`, which is there.
+    pub fn entry(&self, index: u64) -> Entry {
+        self.data[index as usize - 1]
+    }
+
+    /// What TrySync says of it.
+    pub fn position(&self) -> LocalPosition {
+        let last = self.last();
+        let end = if last == 0 {
+            Position::ZERO
+        } else {
+            Position::new(self.entry(last).term, last)
+        };
+        LocalPosition {
+            end,
+            durable: self.durable,
+            applied: last,
+            history: self.history.clone(),
+        }
+    }
+
+    /// What TrySync is answered from.
+    pub fn view(&self) -> LogView {
+        LogView {
+            history: self.history.clone(),
+            first: self.log_first,
+            last: self.last(),
+            writer: self.following.is_none(),
+        }
+    }
+
+    /// Takes away what was not durable.
+    pub fn crash(&mut self) {
+        self.data.truncate(self.durable as usize);
+        self.history = self.history.up_to(self.durable);
+    }
+
+    /// Entries that both have from the first one on.
+    pub fn common(&self, other: &Disk) -> u64 {
+        let pairs = self.data.iter().zip(&other.data);
+        pairs.take_while(|(a, b)| a == b).count() as u64
+    }
+}

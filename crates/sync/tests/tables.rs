@@ -1,0 +1,449 @@
+//! Walks the whole transition tables with the real machines, and compares the tables that ARCHITECTURE.md shows.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use haypile_sync::follower::{
+    Identity, Instance, InstanceAction, InstanceEvent, InstanceInput, InstanceState, Partition, PartitionAction,
+    PartitionEvent, PartitionInput, PartitionState, Session, instance_next, instance_table, partition_next,
+    partition_table,
+};
+use haypile_sync::message::{Accepted, CheckpointReason, TrySyncReply};
+use haypile_sync::{
+    AttemptId, EpochHistory, EpochId, ErrorKind, Failure, Incarnation, LocalPosition, NodeId, PartitionId, Purpose,
+    SessionId, Settings, Time, Transition,
+};
+use haypile_types::Random;
+
+struct Rng(u64);
+
+impl Random for Rng {
+    fn next_u64(&mut self) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        self.0
+    }
+}
+
+fn failure() -> Failure {
+    Failure::new(ErrorKind::PeerClosed, "gone")
+}
+
+// ---- instance
+
+fn accepted() -> Accepted {
+    Accepted {
+        node: NodeId(2),
+        incarnation: Incarnation(2),
+        session: SessionId(5),
+        version: 1,
+        partitions: Vec::new(),
+        session_timeout: Duration::from_secs(10),
+    }
+}
+
+/// An instance machine in the given state, the attempt it is in, and the time.
+fn instance_in(state: InstanceState) -> (Instance, AttemptId, Time) {
+    let identity = Identity {
+        node: NodeId(1),
+        incarnation: Incarnation(1),
+        purpose: Purpose::Replica,
+        announce_host: None,
+        announce_port: 0,
+        wanted: Vec::new(),
+    };
+    let now = Time::from_millis(1000);
+    let mut machine = Instance::new(identity, Settings::default(), now);
+    let attempt = AttemptId(1);
+    let way: &[InstanceInput] = match state {
+        InstanceState::NoConnect => &[InstanceInput::Follow],
+        InstanceState::Connect => &[InstanceInput::Follow, InstanceInput::Deadline],
+        InstanceState::Connecting => &[InstanceInput::Follow, InstanceInput::Deadline, InstanceInput::Dialed],
+        InstanceState::Connected => &[
+            InstanceInput::Follow,
+            InstanceInput::Deadline,
+            InstanceInput::Dialed,
+            InstanceInput::Accepted,
+        ],
+        InstanceState::Error => &[InstanceInput::Follow, InstanceInput::Deadline, InstanceInput::Failed],
+    };
+    for input in way {
+        give_instance(&mut machine, now, *input, attempt);
+    }
+    assert_eq!(machine.state(), state);
+    (machine, attempt, now)
+}
+
+fn give_instance(machine: &mut Instance, now: Time, input: InstanceInput, attempt: AttemptId) -> Vec<InstanceAction> {
+    let event = match input {
+        InstanceInput::Follow => InstanceEvent::Follow("a:1".into()),
+        InstanceInput::Unfollow => InstanceEvent::Unfollow,
+        InstanceInput::Retry => InstanceEvent::Retry,
+        InstanceInput::Dialed => InstanceEvent::Dialed { attempt },
+        InstanceInput::Accepted => InstanceEvent::Replied {
+            attempt,
+            reply: Ok(accepted()),
+        },
+        InstanceInput::Failed => InstanceEvent::Failed {
+            attempt,
+            failure: failure(),
+        },
+        InstanceInput::Deadline => InstanceEvent::Tick,
+    };
+    machine.step(now, event, &mut Rng(1))
+}
+
+#[test]
+fn the_instance_machine_follows_its_table() {
+    for state in InstanceState::ALL {
+        for input in InstanceInput::ALL {
+            let (mut machine, attempt, mut now) = instance_in(*state);
+            if *input == InstanceInput::Deadline {
+                now = now + Duration::from_secs(3600);
+            }
+            let actions = give_instance(&mut machine, now, *input, attempt);
+            let expected = instance_next(*state, *input);
+            assert_eq!(machine.state(), expected, "{state} + {input}");
+            let transitions: Vec<_> = actions.iter().filter_map(instance_transition).collect();
+            check_transition(&transitions, *state, expected, input.name(), now);
+            let idle = expected == InstanceState::NoConnect && *input == InstanceInput::Unfollow;
+            assert_eq!(
+                machine.deadline().is_none(),
+                idle,
+                "{state} + {input}: every state has a deadline"
+            );
+        }
+    }
+}
+
+fn instance_transition(action: &InstanceAction) -> Option<&Transition<InstanceState>> {
+    match action {
+        InstanceAction::Transition(transition) => Some(transition),
+        _ => None,
+    }
+}
+
+fn check_transition<S: Copy + PartialEq + std::fmt::Debug>(
+    transitions: &[&Transition<S>],
+    from: S,
+    to: S,
+    reason: &'static str,
+    at: Time,
+) {
+    if from == to {
+        return assert!(transitions.is_empty(), "{transitions:?}");
+    }
+    let [transition] = transitions else {
+        panic!("{transitions:?}")
+    };
+    assert_eq!(
+        (transition.from, transition.to, transition.reason, transition.at),
+        (from, to, reason, at)
+    );
+    assert_eq!(transition.error.is_some(), format!("{to:?}") == "Error");
+}
+
+#[test]
+fn late_events_change_nothing_in_any_instance_state() {
+    for state in InstanceState::ALL {
+        for input in [InstanceInput::Dialed, InstanceInput::Accepted, InstanceInput::Failed] {
+            for other in [0, 2, 99] {
+                let (mut machine, _, now) = instance_in(*state);
+                assert!(give_instance(&mut machine, now, input, AttemptId(other)).is_empty());
+                assert_eq!(machine.state(), *state);
+            }
+        }
+        let (mut machine, _, now) = instance_in(*state);
+        let lost = InstanceEvent::SessionLost { session: SessionId(4) };
+        assert!(machine.step(now, lost, &mut Rng(1)).is_empty());
+    }
+}
+
+// ---- partition
+
+fn session(id: u64) -> Session {
+    Session {
+        id: SessionId(id),
+        source: NodeId(2),
+        source_incarnation: Incarnation(2),
+        version: 1,
+    }
+}
+
+fn partition_in(state: PartitionState) -> (Partition, AttemptId, Time) {
+    use PartitionInput as I;
+    let now = Time::from_millis(1000);
+    let id = PartitionId {
+        table: "0".into(),
+        number: 0,
+    };
+    let mut machine = Partition::new(id, "a:1".into(), Settings::default(), now);
+    let attempt = AttemptId(1);
+    // NoConnect with a session: back from Error.
+    let way: &[I] = match state {
+        PartitionState::NoConnect => &[I::SessionUp, I::Failed, I::Retry],
+        PartitionState::TryConnect => &[I::SessionUp],
+        PartitionState::WaitReply => &[I::SessionUp, I::PositionRead],
+        PartitionState::WaitDBSync => &[I::SessionUp, I::PositionRead, I::Checkpoint],
+        PartitionState::Connected => &[I::SessionUp, I::PositionRead, I::Continue],
+        PartitionState::Error => &[I::SessionUp, I::Failed],
+    };
+    for input in way {
+        let event = partition_event(*input, attempt, 5);
+        machine.step(now, event, &mut Rng(1));
+    }
+    assert_eq!(machine.state(), state);
+    (machine, attempt, now)
+}
+
+fn partition_event(input: PartitionInput, attempt: AttemptId, session_id: u64) -> PartitionEvent {
+    let mut history = EpochHistory::new();
+    history.begin(EpochId(1), 0);
+    match input {
+        PartitionInput::SessionUp => PartitionEvent::SessionUp(session(session_id)),
+        PartitionInput::SessionDown => PartitionEvent::SessionDown(SessionId(5)),
+        PartitionInput::Restart => PartitionEvent::Restart,
+        PartitionInput::Retry => PartitionEvent::Retry,
+        PartitionInput::PositionRead => PartitionEvent::PositionRead {
+            attempt,
+            position: LocalPosition::default(),
+        },
+        PartitionInput::Continue => PartitionEvent::Replied {
+            attempt,
+            reply: TrySyncReply::Continue { from: 1, history },
+        },
+        PartitionInput::Checkpoint | PartitionInput::CheckpointAgain => PartitionEvent::Replied {
+            attempt,
+            reply: TrySyncReply::Checkpoint(CheckpointReason::Empty),
+        },
+        PartitionInput::Installed => PartitionEvent::Installed { attempt },
+        PartitionInput::Failed => PartitionEvent::Failed {
+            attempt,
+            failure: failure(),
+        },
+        PartitionInput::Deadline => PartitionEvent::Tick,
+    }
+}
+
+#[test]
+fn the_partition_machine_follows_its_table() {
+    for state in PartitionState::ALL {
+        for input in PartitionInput::ALL {
+            if *input == PartitionInput::CheckpointAgain {
+                continue; // has a test of its own: it takes a history
+            }
+            let (mut machine, attempt, mut now) = partition_in(*state);
+            if *input == PartitionInput::Deadline {
+                now = now + Duration::from_secs(3600);
+            }
+            // `session up` stands for another session than the present one.
+            let actions = machine.step(now, partition_event(*input, attempt, 6), &mut Rng(1));
+            let expected = partition_next(*state, *input);
+            assert_eq!(machine.state(), expected, "{state} + {input}");
+            let transitions: Vec<_> = actions.iter().filter_map(partition_transition).collect();
+            check_transition(&transitions, *state, expected, input.name(), now);
+            let no_session = *input == PartitionInput::SessionDown && expected == PartitionState::NoConnect;
+            assert_eq!(
+                machine.deadline().is_none(),
+                no_session,
+                "{state} + {input}: every state has a deadline"
+            );
+        }
+    }
+}
+
+fn partition_transition(action: &PartitionAction) -> Option<&Transition<PartitionState>> {
+    match action {
+        PartitionAction::Transition(transition) => Some(transition),
+        _ => None,
+    }
+}
+
+#[test]
+fn one_checkpoint_after_another_ends_in_a_pause() {
+    use PartitionInput as I;
+    let (mut machine, attempt, now) = partition_in(PartitionState::WaitDBSync);
+    let mut step = |event| {
+        machine.step(now, event, &mut Rng(1));
+        machine.state()
+    };
+    assert_eq!(
+        step(partition_event(I::Installed, attempt, 5)),
+        PartitionState::TryConnect
+    );
+    let attempt = AttemptId(2);
+    assert_eq!(
+        step(partition_event(I::PositionRead, attempt, 5)),
+        PartitionState::WaitReply
+    );
+    assert_eq!(
+        partition_next(PartitionState::WaitReply, I::CheckpointAgain),
+        PartitionState::Error
+    );
+    assert_eq!(
+        step(partition_event(I::CheckpointAgain, attempt, 5)),
+        PartitionState::Error
+    );
+    // After the pause a checkpoint is taken again.
+    for input in [I::Retry, I::Deadline] {
+        step(partition_event(input, attempt, 5));
+    }
+    let attempt = AttemptId(3);
+    assert_eq!(
+        step(partition_event(I::PositionRead, attempt, 5)),
+        PartitionState::WaitReply
+    );
+    assert_eq!(
+        step(partition_event(I::Checkpoint, attempt, 5)),
+        PartitionState::WaitDBSync
+    );
+}
+
+#[test]
+fn late_events_change_nothing_in_any_partition_state() {
+    use PartitionInput as I;
+    for state in PartitionState::ALL {
+        for input in [I::PositionRead, I::Continue, I::Checkpoint, I::Installed, I::Failed] {
+            for other in [0, 2, 99] {
+                let (mut machine, _, now) = partition_in(*state);
+                let actions = machine.step(now, partition_event(input, AttemptId(other), 5), &mut Rng(1));
+                assert!(actions.is_empty(), "{state} + late {input}: {actions:?}");
+                assert_eq!(machine.state(), *state);
+            }
+        }
+        let (mut machine, _, now) = partition_in(*state);
+        assert!(
+            machine
+                .step(now, PartitionEvent::SessionDown(SessionId(4)), &mut Rng(1))
+                .is_empty()
+        );
+        assert!(
+            machine
+                .step(now, PartitionEvent::SessionUp(session(5)), &mut Rng(1))
+                .is_empty()
+        );
+    }
+}
+
+#[test]
+fn a_source_that_would_leave_a_gap_is_not_followed() {
+    let (mut machine, attempt, now) = partition_in(PartitionState::WaitReply);
+    let mut history = EpochHistory::new();
+    history.begin(EpochId(1), 0);
+    let reply = TrySyncReply::Continue { from: 2, history };
+    machine.step(now, PartitionEvent::Replied { attempt, reply }, &mut Rng(1));
+    assert_eq!(machine.state(), PartitionState::Error);
+    assert_eq!(machine.status(now).last_error.unwrap().kind, ErrorKind::Protocol);
+}
+
+#[test]
+fn attempts_count_until_a_connection_has_held() {
+    let (mut machine, _, mut now) = partition_in(PartitionState::Error);
+    let mut attempt = 1;
+    let mut pauses = Vec::new();
+    for _ in 0..6 {
+        assert_eq!(machine.status(now).attempts, attempt as u32);
+        let retry_at = machine.status(now).retry_at.unwrap();
+        pauses.push(retry_at.since(now).as_millis());
+        now = retry_at;
+        machine.step(now, PartitionEvent::Tick, &mut Rng(1));
+        machine.step(now, PartitionEvent::Tick, &mut Rng(1));
+        attempt += 1;
+        let id = AttemptId(attempt);
+        machine.step(now, partition_event(PartitionInput::PositionRead, id, 5), &mut Rng(1));
+        machine.step(now, partition_event(PartitionInput::Continue, id, 5), &mut Rng(1));
+        assert_eq!(machine.state(), PartitionState::Connected);
+        now = now + Duration::from_secs(4);
+        machine.step(now, partition_event(PartitionInput::Failed, id, 5), &mut Rng(1));
+    }
+    assert!(pauses.windows(2).take(4).all(|pair| pair[0] < pair[1]), "{pauses:?}");
+
+    let retry_at = machine.status(now).retry_at.unwrap();
+    machine.step(retry_at, PartitionEvent::Tick, &mut Rng(1));
+    machine.step(retry_at, PartitionEvent::Tick, &mut Rng(1));
+    let id = AttemptId(attempt + 1);
+    machine.step(
+        retry_at,
+        partition_event(PartitionInput::PositionRead, id, 5),
+        &mut Rng(1),
+    );
+    machine.step(retry_at, partition_event(PartitionInput::Continue, id, 5), &mut Rng(1));
+    let stable = retry_at + Settings::default().stable_after;
+    assert_eq!(machine.deadline(), Some(stable));
+    machine.step(stable, PartitionEvent::Tick, &mut Rng(1));
+    assert_eq!(machine.state(), PartitionState::Connected);
+    assert_eq!(machine.status(stable).attempts, 0);
+}
+
+#[test]
+fn a_person_is_asked_for_when_the_attempts_are_used_up() {
+    let settings = Settings {
+        attempts_max: Some(1),
+        ..Settings::default()
+    };
+    let (mut machine, attempt, now) = partition_in(PartitionState::TryConnect);
+    machine.set_settings(settings);
+    let actions = machine.step(now, partition_event(PartitionInput::Failed, attempt, 5), &mut Rng(1));
+    assert!(
+        actions
+            .iter()
+            .any(|action| matches!(action, PartitionAction::GaveUp(_)))
+    );
+    assert_eq!((machine.state(), machine.deadline()), (PartitionState::Error, None));
+    machine.step(now, partition_event(PartitionInput::SessionUp, attempt, 6), &mut Rng(1));
+    assert_eq!(machine.state(), PartitionState::Error);
+    machine.step(now, PartitionEvent::Retry, &mut Rng(1));
+    assert_eq!(machine.state(), PartitionState::NoConnect);
+}
+
+#[test]
+fn heartbeats_are_sent_and_silence_ends_the_session() {
+    let (mut machine, attempt, start) = instance_in(InstanceState::Connected);
+    let mut beats = 0;
+    let mut now = start;
+    while machine.state() == InstanceState::Connected {
+        now = machine.deadline().unwrap();
+        let actions = machine.step(now, InstanceEvent::Tick, &mut Rng(1));
+        beats += actions
+            .iter()
+            .filter(|a| matches!(a, InstanceAction::SendHeartbeat { .. }))
+            .count();
+        if now.since(start) == Duration::from_secs(3) {
+            machine.step(now, InstanceEvent::Heard { attempt }, &mut Rng(1));
+        }
+    }
+    assert_eq!(now.since(start), Duration::from_secs(13));
+    assert_eq!(beats, 12);
+    assert_eq!(
+        machine.status(now).last_error.unwrap().kind,
+        ErrorKind::Timeout("Connected")
+    );
+}
+
+#[test]
+fn a_server_does_not_follow_itself() {
+    let (mut machine, attempt, now) = instance_in(InstanceState::Connecting);
+    let reply = Ok(Accepted {
+        node: NodeId(1),
+        ..accepted()
+    });
+    machine.step(now, InstanceEvent::Replied { attempt, reply }, &mut Rng(1));
+    assert_eq!(machine.status(now).last_error.unwrap().kind, ErrorKind::FollowsItself);
+}
+
+// ---- ARCHITECTURE.md
+
+#[test]
+fn architecture_md_shows_these_tables() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ARCHITECTURE.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    for table in [instance_table(), partition_table()] {
+        assert!(
+            text.contains(&table),
+            "ARCHITECTURE.md lacks this table, or has an older one:\n\n{table}"
+        );
+    }
+}
