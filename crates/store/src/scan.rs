@@ -153,7 +153,8 @@ impl<'a> Ground<'a> {
             // Settling may have given the keyspace its column families.
             State::Writer(_) => iterate(&self.store.spaces(), options),
         };
-        Ok(Merged::new(rocks, pending, direction))
+        let counts = matches!(self.state, State::Writer(_));
+        Ok(Merged::new(rocks, pending, direction, counts))
     }
 }
 

@@ -145,7 +145,8 @@ settings! {
         client_output_buffer_limit: BufferLimits => "client-output-buffer-limit", BufferLimitsByClass, "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60", RunTime;
     }
     "Threads and background work" {
-        /// Threads that serve connections. 0 takes one for each processor.
+        /// Threads that serve connections. 0 takes one for every two processors, up to 16: the others have the background
+        /// work of the store to do.
         io_threads: u16 => "io-threads", Number::new(0, 128, "threads"), "0", AtStart;
         /// Threads for reads that have to wait for the disk.
         io_pool_threads: u16 => "io-pool-threads", Number::new(1, 64, "threads"), "4", AtStart;

@@ -20,7 +20,10 @@ use crate::config::Values;
 /// Number of connection threads.
 pub fn thread_count(values: &Values) -> usize {
     match values.io_threads {
-        0 => std::thread::available_parallelism().map_or(1, |n| n.get()).clamp(1, 16),
+        // The other half is for RocksDB's threads, settling and the log.
+        0 => std::thread::available_parallelism()
+            .map_or(1, |n| n.get().div_ceil(2))
+            .min(16),
         n => usize::from(n),
     }
 }
