@@ -67,6 +67,9 @@ pub enum Next {
 /// reads changes or leaves the cache faster than it gets its turn.
 const FETCHES_MAX: u32 = 3;
 
+/// Requests that one visit to the pool answers at most.
+const READS_AT_ONCE_MAX: usize = 64;
+
 /// Keys whose rows are fetched into the processor's cache together.
 const FETCHED_AHEAD: usize = 64;
 
@@ -392,39 +395,55 @@ impl Job {
         }
         self.fetches += 1;
         self.node.stats.cold_reads.fetch_add(1, Ordering::Relaxed);
-        self.seed = SplitMix64::from_system().next_u64();
-        let mut random = SplitMix64::new(self.seed);
-        if let Some(request) = self.requests.front() {
+        if self.session.multi.is_none() && first.is_some_and(only_reads) {
+            self.read_from_disk();
+        } else if let Some(request) = self.requests.front() {
+            self.seed = SplitMix64::from_system().next_u64();
+            let mut random = SplitMix64::new(self.seed);
             let queued = self.session.multi.as_ref().map_or(&[][..], |m| &m.queue[..]);
             let db = self.session.db;
             let calls = std::iter::once(request)
                 .chain(queued)
                 .filter_map(|request| Some((table::resolve(request).ok()?, request, db)));
-            let reads_only = table::resolve(request)
-                .is_ok_and(|k| matches!(k.spec.handler, Handler::Data(_)) && !k.spec.flags.has(Flags::WRITE));
-            if !reads_only || self.session.multi.is_some() {
-                self.node.partition.prefetch(calls, &mut random);
-                if self.fetches >= FETCHES_MAX {
-                    self.tier = Tier::Disk;
-                }
-            } else if let Some(request) = self.requests.pop_front() {
-                // Nobody waits for this thread: the read itself can be done here.
+            self.node.partition.prefetch(calls, &mut random);
+            if self.fetches >= FETCHES_MAX {
                 self.tier = Tier::Disk;
-                let mut clock = Instant::now();
-                if self.step(&request, None, &mut clock).is_err() {
-                    self.requests.push_front(request);
-                }
-                (self.tier, self.fetches) = (Tier::Memory, 0);
             }
         }
         self.next = Next::Turn;
         self.send_home();
     }
 
+    /// Nobody waits for this thread: the first request can be evaluated here, and those behind it as long as they only
+    /// read as well, because what follows a cold read is often as cold.
+    fn read_from_disk(&mut self) {
+        let mut clock = Instant::now();
+        for _ in 0..READS_AT_ONCE_MAX {
+            if self.session.close || self.client.killed.load(Ordering::Relaxed) || self.reply.len() >= REPLY_PAUSE_BYTES
+            {
+                break;
+            }
+            let Some(request) = self.requests.pop_front() else {
+                break;
+            };
+            self.tier = Tier::Disk;
+            if !table::resolve(&request).is_ok_and(only_reads) || self.step(&request, None, &mut clock).is_err() {
+                self.requests.push_front(request);
+                break;
+            }
+        }
+        (self.tier, self.fetches) = (Tier::Memory, 0);
+    }
+
     fn send_home(self: Box<Self>) {
         let home = self.client.home.clone();
         home.push(Message::Job(self));
     }
+}
+
+/// True for a data command that has no effects.
+fn only_reads(known: &Known) -> bool {
+    matches!(known.spec.handler, Handler::Data(_)) && !known.spec.flags.has(Flags::WRITE)
 }
 
 /// True for what stands where a command should, when a browser has been led to this port.

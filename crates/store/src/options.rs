@@ -47,8 +47,12 @@ impl Default for StoreOptions {
     }
 }
 
-/// One part in so many of the memory budget is for rows in memory.
+/// One part in so many of the caches' memory is for rows in memory.
 const ROW_SHARE: usize = 3;
+/// What the allocator needs beyond what it is asked for, one part in so many of the budget, and what the process needs
+/// besides caches and write buffers, bytes: the budget covers them too.
+const ALLOCATOR_SHARE: usize = 8;
+const PROCESS_BYTES: usize = 32 << 20;
 /// And one in so many for what the writer knows of collections, up to [`KNOWLEDGE_BYTES_MAX`].
 const KNOWLEDGE_SHARE: usize = 32;
 const KNOWLEDGE_BYTES_MAX: usize = 64 << 20;
@@ -70,6 +74,8 @@ impl SharedResources {
     /// Divides a budget of bytes; `write_buffer_bytes` is the part that unflushed writes may take, which also bounds
     /// how much of the log a crash makes the next start replay.
     pub fn new(budget_bytes: usize, write_buffer_bytes: usize) -> Self {
+        let rest = budget_bytes / ALLOCATOR_SHARE + PROCESS_BYTES;
+        let budget_bytes = budget_bytes.saturating_sub(rest).max(budget_bytes / 4);
         let row_bytes = budget_bytes / ROW_SHARE;
         let knowledge_bytes = (budget_bytes / KNOWLEDGE_SHARE).min(KNOWLEDGE_BYTES_MAX);
         let cache_bytes = budget_bytes - row_bytes - knowledge_bytes;
