@@ -43,6 +43,34 @@ impl Counters {
 pub(crate) struct ReadObserver<'a> {
     pub(crate) counters: &'a Counters,
     pub(crate) events: Vec<Event>,
+    /// Counted when the command is over: an attempt that is repeated does not count.
+    hits: u64,
+    misses: u64,
+}
+
+impl<'a> ReadObserver<'a> {
+    pub(crate) fn new(counters: &'a Counters) -> Self {
+        ReadObserver {
+            counters,
+            events: Vec::new(),
+            hits: 0,
+            misses: 0,
+        }
+    }
+
+    /// Forgets what the last attempt did.
+    pub(crate) fn begin_again(&mut self) {
+        self.events.clear();
+        (self.hits, self.misses) = (0, 0);
+    }
+
+    pub(crate) fn count(&self) {
+        for (counter, n) in [(&self.counters.hits, self.hits), (&self.counters.misses, self.misses)] {
+            if n > 0 {
+                counter.fetch_add(n, Ordering::Relaxed);
+            }
+        }
+    }
 }
 
 impl Observer for ReadObserver<'_> {
@@ -62,7 +90,8 @@ impl Observer for ReadObserver<'_> {
     fn ready(&mut self, _: u16, _: &[u8]) {}
 
     fn looked_up(&mut self, hit: bool) {
-        self.counters.looked_up(hit);
+        self.hits += u64::from(hit);
+        self.misses += u64::from(!hit);
     }
 
     fn expired(&mut self) {}

@@ -194,16 +194,15 @@ impl Partition {
             ));
         };
         let shared = &*self.shared;
-        let fast = call.command.spec.flags.has(Flags::FAST);
+        let flags = call.command.spec.flags;
+        let fast = flags.has(Flags::FAST) || flags.has(Flags::POINTWISE);
         // One look-up needs no snapshot: whatever it sees is a state of the key. A few look-ups need none if nothing
         // was published meanwhile.
-        let single = call.command.spec.keys.is_one() && call.command.spec.arity > 0;
+        let single = flags.has(Flags::FAST) && call.command.spec.keys.is_one() && call.command.spec.arity > 0;
         let start = call.reply.len();
-        let mut observer = ReadObserver {
-            counters: &shared.counters,
-            events: Vec::new(),
-        };
+        let mut observer = ReadObserver::new(&shared.counters);
         let mut attempt = |call: &mut Call<'_>, snapshot: bool| -> Outcome {
+            observer.begin_again();
             let view = View::reading(&shared.store, call.tier, snapshot);
             let now = shared.clock.now_ms();
             let mut cx = Cx::new(view, call.reply, &mut observer, random, call.db, now);
@@ -217,6 +216,9 @@ impl Partition {
         if fast && (moved || matches!(outcome, Err(CommandError::Store(StoreError::NeedsSnapshot)))) {
             call.reply.truncate(start);
             outcome = attempt(&mut call, true);
+        }
+        if !matches!(outcome, Err(CommandError::Store(StoreError::Cold))) {
+            observer.count();
         }
         if outcome.is_err() {
             call.reply.truncate(start);

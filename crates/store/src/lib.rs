@@ -50,4 +50,4 @@ pub use spaces::{Cf, Counts, SpaceId};
 pub use state::StoreState;
 pub use store::{Store, StoreStats};
 pub use value::{SharedValue, Value};
-pub use view::{Tier, View};
+pub use view::{Reads, Tier, View};

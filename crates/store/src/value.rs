@@ -18,6 +18,13 @@ pub enum Value<'a> {
 /// The value of a row in memory.
 pub struct SharedValue(pub(crate) Row);
 
+impl Value<'_> {
+    /// True if it was in memory as a row, so that reading it has cost next to nothing.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Value::Shared(_))
+    }
+}
+
 impl Deref for Value<'_> {
     type Target = [u8];
 

@@ -17,6 +17,17 @@ pub enum Tier {
     Disk,
 }
 
+/// Which state a view's reads see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Each the newest of its key.
+    OneByOne,
+    /// All the same.
+    Snapshot,
+    /// All the newest, with what is pending.
+    Pending,
+}
+
 /// What a command sees of the store, and where its writes go.
 ///
 /// A view for reading sees what has been applied; one for writing sees the pending entries too, and is the only way to
@@ -85,6 +96,15 @@ impl<'a> View<'a> {
     /// True if this view can be written to.
     pub fn is_writing(&self) -> bool {
         matches!(self.mode, Mode::Write { .. })
+    }
+
+    /// Which state the view's reads see.
+    pub fn reads(&self) -> Reads {
+        match self.mode {
+            Mode::Write { .. } => Reads::Pending,
+            Mode::Read { snapshot: Some(_) } => Reads::Snapshot,
+            Mode::Read { snapshot: None } => Reads::OneByOne,
+        }
     }
 
     /// The number of databases.

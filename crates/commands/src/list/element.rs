@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use haypile_store::{Direction, Value};
+use haypile_store::{Direction, Reads, StoreError, Value};
 
 use super::damaged;
 use crate::{Collection, CommandError, Cx, Outcome};
@@ -41,6 +41,11 @@ pub(super) fn read<'a>(cx: &Cx<'a>, key: &mut ElementKey, index: u64) -> Result<
     Ok(cx.element(key.at(index))?.ok_or_else(damaged)?)
 }
 
+/// Without a snapshot, ranges up to this length are read by lookups as long as these find the elements in memory, which
+/// costs half of what an iterator does.
+const LOOKUPS_IN_MEMORY_MAX: u64 = 128;
+/// Elements that may have to come from RocksDB then. They are in memory the next time.
+const MISSES_MAX: u64 = 8;
 /// Ranges up to this length are read by one lookup for each element: making an iterator costs as much as two or three.
 const LOOKUPS_MAX: u64 = 2;
 /// The same where there are pending writes, which the first scan has to bring into order.
@@ -50,10 +55,11 @@ const LOOKUPS_WHEN_WRITING_MAX: u64 = 16;
 pub(super) fn reply_with(cx: &mut Cx<'_>, list: &Collection, indexes: Range<u64>, direction: Direction) -> Outcome {
     let count = indexes.end.saturating_sub(indexes.start);
     cx.reply.array(usize::try_from(count).map_err(|_| damaged())?);
-    let lookups_max = if cx.view.is_writing() {
-        LOOKUPS_WHEN_WRITING_MAX
-    } else {
-        LOOKUPS_MAX
+    let (lookups_max, mut misses_left) = match cx.view.reads() {
+        Reads::OneByOne if count > LOOKUPS_IN_MEMORY_MAX => return Err(StoreError::NeedsSnapshot.into()),
+        Reads::OneByOne => (LOOKUPS_IN_MEMORY_MAX, MISSES_MAX),
+        Reads::Snapshot => (LOOKUPS_MAX, LOOKUPS_MAX),
+        Reads::Pending => (LOOKUPS_WHEN_WRITING_MAX, LOOKUPS_WHEN_WRITING_MAX),
     };
     if count <= lookups_max {
         let mut key = ElementKey::of(list);
@@ -62,7 +68,15 @@ pub(super) fn reply_with(cx: &mut Cx<'_>, list: &Collection, indexes: Range<u64>
                 Direction::Forward => indexes.start + step,
                 Direction::Reverse => indexes.end - 1 - step,
             };
-            let value = read(cx, &mut key, index)?;
+            let value = match cx.element(key.at(index))? {
+                Some(value) => value,
+                // The list has changed since its row was read.
+                None if cx.view.reads() == Reads::OneByOne => return Err(StoreError::NeedsSnapshot.into()),
+                None => return Err(damaged().into()),
+            };
+            if !value.is_shared() {
+                misses_left = misses_left.checked_sub(1).ok_or(StoreError::NeedsSnapshot)?;
+            }
             cx.reply.bulk(&value);
         }
         return Ok(());

@@ -7,7 +7,7 @@ use haypile_store::row::Kind;
 use super::element::{self, ElementKey};
 use super::{damaged, store_taken, tail};
 use crate::spec::{READ, REMOVE};
-use crate::{Class, Collection, CommandError, Cx, Group, Handler, Keys, LIST_MIDDLE, Outcome, SPEC, Spec, args};
+use crate::{Class, Collection, CommandError, Cx, Flags, Group, Handler, Keys, LIST_MIDDLE, Outcome, SPEC, Spec, args};
 
 pub(super) const LRANGE: Spec = Spec {
     name: "lrange",
@@ -16,7 +16,7 @@ pub(super) const LRANGE: Spec = Spec {
     group: Group::List,
     complexity: "O(log(S)+N) where S is the length of the list and N is the number of elements in the specified range.",
     arity: 4,
-    flags: READ,
+    flags: READ.or(Flags::POINTWISE),
     keys: Keys::ONE,
     syntax: "key start:integer stop:integer",
     handler: Handler::Data(lrange),

@@ -133,8 +133,9 @@ settings! {
         oplog_retention_hours: u32 => "oplog-retention-hours", Number::new(0, 87600, "hours"), "24", RunTime;
     }
     "Memory" {
-        /// Memory for the block cache and the write buffers together. 0 takes a quarter of the memory that the
-        /// machine (or the container) has. Connections and their buffers come on top.
+        /// Memory for rows, block cache and write buffers, with what the allocator and the process need besides: the
+        /// resident memory stays within it. 0 takes a quarter of the memory that the machine (or the container) has.
+        /// Connections and their buffers come on top.
         memory_budget: u64 => "memory-budget", Size::from(32 * MB).or_zero(), "0", AtStart;
         /// The longest string a client may send in one command, and so the largest value.
         proto_max_bulk_len: u64 => "proto-max-bulk-len", Size::from(MB), "512mb", RunTime;
