@@ -34,6 +34,9 @@ pub enum PartitionError {
         /// What the store has.
         applied: Position,
     },
+    /// The partition writes its own log, and takes nobody else's history.
+    #[error("the partition is no follower any more")]
+    NotFollowing,
     /// `partition.toml` is not what this program writes.
     #[error("{path}: {reason}")]
     Identity {

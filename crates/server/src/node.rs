@@ -171,6 +171,7 @@ fn partition_options(
     };
     haypile_partition::Options {
         dir: values.dir.join("partitions").join("0"),
+        role: haypile_partition::Role::Leader,
         store: StoreOptions {
             databases: values.databases,
             compression: values.rocksdb_compression,
