@@ -34,9 +34,9 @@ pub enum PartitionError {
         /// What the store has.
         applied: Position,
     },
-    /// The partition writes its own log, and takes nobody else's history.
-    #[error("the partition is no follower any more")]
-    NotFollowing,
+    /// Only a follower takes another's history; only a leader begins an epoch.
+    #[error("the partition has another role than this needs")]
+    OtherRole,
     /// `partition.toml` is not what this program writes.
     #[error("{path}: {reason}")]
     Identity {

@@ -38,7 +38,7 @@ pub use observer::Event;
 pub use open::{Options, Recovery};
 pub use partition::{Hooks, Partition, PartitionStats};
 pub use replicated::{ReplicatedEntry, ReplicatedError};
-pub use role::Role;
+pub use role::{LogEnds, Role};
 pub use task::{Step, Task};
 pub use turn::{Call, Turn};
 pub use watch::WatchFlag;

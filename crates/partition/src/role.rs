@@ -23,6 +23,15 @@ pub enum Role {
     Follower,
 }
 
+/// How far a log is durable and visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEnds {
+    /// Index up to which it is durable.
+    pub durable: u64,
+    /// Index up to which readers see it.
+    pub applied: u64,
+}
+
 /// What clients are told that wait for a key when a leader becomes a follower.
 const UNBLOCKED: &str = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
 /// The answer to a write on a follower.
@@ -86,9 +95,10 @@ impl Shared {
         }
     }
 
-    fn promote(&self, writer: &mut Writer) -> Result<Epoch, PartitionError> {
+    fn promote(&self, writer: &mut Writer, anew: bool) -> Result<Epoch, PartitionError> {
         let mut epochs = self.epochs.lock();
-        if self.role() == Role::Leader
+        if !anew
+            && self.role() == Role::Leader
             && let Some(current) = epochs.history.current()
         {
             return Ok(*current);
@@ -144,6 +154,20 @@ impl Partition {
         }
     }
 
+    /// As [`Partition::local_position`], without the history: cheap.
+    pub fn log_ends(&self) -> LogEnds {
+        let shared = &self.shared;
+        LogEnds {
+            durable: shared.syncer.durable_index(),
+            applied: shared.store.applied().index,
+        }
+    }
+
+    /// The hybrid logical clock of the last entry that is visible, microseconds.
+    pub fn applied_clock_us(&self) -> u64 {
+        self.shared.store.applied_clock()
+    }
+
     /// The log as a source of others sees it.
     pub fn log_view(&self) -> LogView {
         let shared = &self.shared;
@@ -180,7 +204,7 @@ impl Partition {
     pub fn set_history(&self, history: EpochHistory) -> Result<(), PartitionError> {
         let mut epochs = self.shared.epochs.lock();
         if self.shared.role() == Role::Leader {
-            return Err(PartitionError::NotFollowing);
+            return Err(PartitionError::OtherRole);
         }
         if epochs.history != history {
             identity::save(&self.shared.dir, &history)?;
@@ -201,7 +225,19 @@ impl Partition {
     /// # Errors
     /// The log cannot be synced or the new epoch cannot be saved; it is a follower still.
     pub fn promote(&self) -> Result<Epoch, PartitionError> {
-        self.shared.promote(&mut self.shared.visit())
+        self.shared.promote(&mut self.shared.visit(), false)
+    }
+
+    /// Begins another epoch as the writer of the log. Not within a turn.
+    ///
+    /// # Errors
+    /// As [`Partition::promote`]; or the partition is a follower.
+    pub fn begin_epoch(&self) -> Result<Epoch, PartitionError> {
+        let mut writer = self.shared.visit();
+        match self.role() {
+            Role::Leader => self.shared.promote(&mut writer, true),
+            Role::Follower => Err(PartitionError::OtherRole),
+        }
     }
 
     /// Ends what depends on this partition, because another takes its place: clients that wait for keys are told, and
@@ -227,6 +263,6 @@ impl Turn<'_> {
     /// # Errors
     /// As [`Partition::promote`].
     pub fn promote(&mut self) -> Result<Epoch, PartitionError> {
-        self.shared.promote(self.writer)
+        self.shared.promote(self.writer, false)
     }
 }

@@ -278,7 +278,7 @@ fn clients(node: &Node, families: &mut Families) {
 }
 
 fn data(node: &Node, families: &mut Families) {
-    let counts = node.partition.counts();
+    let counts = node.data.counts();
     let used: Vec<_> = counts
         .iter()
         .enumerate()
@@ -302,12 +302,12 @@ fn data(node: &Node, families: &mut Families) {
     families.gauge(
         "haypile_writes_refused",
         "1 while writes are refused: the disk is full, or a write to it has failed.",
-        f64::from(node.partition.refusal().is_some()),
+        f64::from(node.data.refusal().is_some()),
     );
 }
 
 fn oplog(node: &Node, families: &mut Families) {
-    let stats = node.partition.stats();
+    let stats = node.data.stats();
     let log = &stats.oplog;
     families.gauge(
         "haypile_blocked_clients",
@@ -372,7 +372,7 @@ fn oplog(node: &Node, families: &mut Families) {
 }
 
 fn store(node: &Node, families: &mut Families) {
-    let stats = node.partition.store().stats();
+    let stats = node.data.store_stats();
     families.gauge(
         "haypile_memory_budget_used_bytes",
         "Cached blocks, write buffers and rows in memory.",

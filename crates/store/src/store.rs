@@ -159,6 +159,11 @@ impl Store {
         self.published.lock().state.applied
     }
 
+    /// The timestamp of the last entry that has been published.
+    pub fn applied_clock(&self) -> u64 {
+        self.published.lock().state.clock
+    }
+
     /// How many databases there are.
     pub fn databases(&self) -> u16 {
         self.spaces.load().dbs.len() as u16
