@@ -117,7 +117,11 @@ fn replconf(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     ))
 }
 
-fn failover(_: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+fn failover(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    let replication = &cx.node.replication;
+    if replication.source.replicas(replication.now()).is_empty() {
+        return Err(CommandError::reply("ERR FAILOVER requires connected replicas."));
+    }
     Err(CommandError::reply(
         "ERR FAILOVER is not in this version: promote the replica with REPLICAOF NO ONE",
     ))

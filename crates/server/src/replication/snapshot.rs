@@ -59,17 +59,19 @@ impl Snapshot {
         if let Some(all) = dir.parent() {
             fs::create_dir_all(all).map_err(|error| refusal(&error))?;
         }
-        let data = node.data.load();
-        let data = data.as_ref().ok_or(CopyRefusal::Busy)?;
-        let position = data
-            .checkpoint(&dir)
-            .map_err(|error| CopyRefusal::Refused(error.to_string()))?;
-        let log = data
-            .readers()
-            .reader(position.index + 1)
-            .map_err(|error| CopyRefusal::Refused(error.to_string()))?;
-        // After the checkpoint: who wrote what is in it is known by now.
-        let history = data.history().up_to(position.index);
+        let (position, log, history) = {
+            let data = node.data.load();
+            let data = data.as_ref().ok_or(CopyRefusal::Busy)?;
+            let position = data
+                .checkpoint(&dir)
+                .map_err(|error| CopyRefusal::Refused(error.to_string()))?;
+            let log = data
+                .readers()
+                .reader(position.index + 1)
+                .map_err(|error| CopyRefusal::Refused(error.to_string()))?;
+            // After the checkpoint: who wrote what is in it is known by now.
+            (position, log, data.history().up_to(position.index))
+        };
         let files = describe(&dir.join("store")).map_err(|error| refusal(&error))?;
         let manifest = Manifest::new(id, position, history, CHUNK_BYTES_DEFAULT, files)
             .map_err(|error| CopyRefusal::Refused(error.to_string()))?;

@@ -52,7 +52,7 @@ pub(super) struct Driver {
     pub(super) reject: Option<SnapshotId>,
     /// Held by whoever works on the partition's data for an attempt: a stream, an installation.
     pub(super) hand: Arc<tokio::sync::Mutex<()>>,
-    /// Tests and INFO want to see each state: transitions are logged as they happen.
+    /// What the machines are to be given, in order.
     queue: VecDeque<Work>,
 }
 
@@ -62,7 +62,7 @@ struct Link {
     dialing: AbortHandle,
 }
 
-/// What is still to be given to a machine, in order.
+/// What is to be given to a machine.
 enum Work {
     Instance(InstanceEvent),
     Partition(PartitionEvent),
@@ -141,6 +141,7 @@ impl Driver {
         let settings = node.replication.settings(&values);
         self.instance.set_settings(settings.clone());
         self.partition.set_settings(settings);
+        self.instance.set_identity(identity(node));
         self.queue.push_back(Work::Instance(InstanceEvent::Tick));
         self.queue.push_back(Work::Partition(PartitionEvent::Tick));
         self.work(node);
