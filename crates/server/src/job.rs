@@ -180,10 +180,10 @@ impl Job {
                 known.spec.keys.for_each_plain(request, |key| keys.push(key));
             }
         }
-        if keys.len() > 1 {
-            if let Some(data) = &*self.node.data.load() {
-                data.store().prefetch(self.session.db, keys.into_iter());
-            }
+        if keys.len() > 1
+            && let Some(data) = &*self.node.data.load()
+        {
+            data.store().prefetch(self.session.db, keys.into_iter());
         }
         requests
     }

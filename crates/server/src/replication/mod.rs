@@ -38,7 +38,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;
 
-pub use follower::{FollowerStatus, StreamStatus};
+pub use follower::{FollowerStatus, StreamStatus, Transitions};
 pub use source::{Replica, Source};
 pub use waits::{Wait, Waits};
 
@@ -196,6 +196,11 @@ impl Replication {
     /// How the follower's side is.
     pub fn follower_status(&self) -> FollowerStatus {
         self.follower.status()
+    }
+
+    /// How often the machines that follow have changed their states.
+    pub fn transitions(&self) -> Transitions {
+        self.follower.transitions()
     }
 
     /// True while entries come from the server that is followed.

@@ -212,7 +212,7 @@ impl Driver {
 
     fn instance_action(&mut self, node: &Arc<Node>, action: InstanceAction) {
         match action {
-            InstanceAction::Transition(transition) => log_transition("instance", &transition),
+            InstanceAction::Transition(transition) => self.transition("instance", &transition),
             InstanceAction::GaveUp(error) => {
                 tracing::error!(%error, "replication has given up: give REPLICAOF again when the cause is gone");
             }
@@ -255,6 +255,27 @@ impl Driver {
         }
     }
 
+    /// Logs and counts a change of state.
+    fn transition<S: std::fmt::Display>(&self, machine: &'static str, transition: &Transition<S>) {
+        let Transition {
+            from,
+            to,
+            reason,
+            error,
+            ..
+        } = transition;
+        let mut counts = self.shared.transitions.lock();
+        *counts.states.entry((machine, to.to_string())).or_default() += 1;
+        match error {
+            Some(error) => {
+                let kind = error.kind.name();
+                *counts.failures.entry((machine, kind.to_owned())).or_default() += 1;
+                tracing::warn!(machine, %from, %to, reason, kind, %error, "replication");
+            }
+            None => tracing::info!(machine, %from, %to, reason, "replication"),
+        }
+    }
+
     fn send_heartbeat(&self, attempt: AttemptId, session: SessionId) {
         let Some(mut client) = self.client() else { return };
         let events = self.events.clone();
@@ -278,7 +299,7 @@ impl Driver {
 
     fn partition_action(&mut self, node: &Arc<Node>, action: PartitionAction) {
         match action {
-            PartitionAction::Transition(transition) => log_transition("partition", &transition),
+            PartitionAction::Transition(transition) => self.transition("partition", &transition),
             PartitionAction::GaveUp(error) => {
                 tracing::error!(%error, "replication has given up: give REPLICAOF again when the cause is gone");
             }
@@ -396,21 +417,5 @@ fn identity(node: &Node) -> Identity {
             port => port,
         },
         wanted: wanted.into_iter().collect(),
-    }
-}
-
-fn log_transition<S: std::fmt::Display>(machine: &'static str, transition: &Transition<S>) {
-    let Transition {
-        from,
-        to,
-        reason,
-        error,
-        ..
-    } = transition;
-    match error {
-        Some(error) => {
-            tracing::warn!(machine, %from, %to, reason, kind = error.kind.name(), %error, "replication");
-        }
-        None => tracing::info!(machine, %from, %to, reason, "replication"),
     }
 }

@@ -6,6 +6,7 @@ mod driver;
 mod installing;
 mod streaming;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -31,8 +32,18 @@ pub(super) struct Handle {
 struct Shared {
     machines: Mutex<Option<(InstanceStatus, PartitionStatus)>>,
     stream: Mutex<StreamStatus>,
+    transitions: Mutex<Transitions>,
     /// Entries come from the source.
     link_up: AtomicBool,
+}
+
+/// How often the machines have changed their states.
+#[derive(Clone, Debug, Default)]
+pub struct Transitions {
+    /// By machine and the state entered.
+    pub states: BTreeMap<(&'static str, String), u64>,
+    /// By machine and the kind of error.
+    pub failures: BTreeMap<(&'static str, String), u64>,
 }
 
 /// How the open stream is.
@@ -86,6 +97,10 @@ impl Handle {
 
     pub(super) fn is_link_up(&self) -> bool {
         self.status.link_up.load(Ordering::Acquire)
+    }
+
+    pub(super) fn transitions(&self) -> Transitions {
+        self.status.transitions.lock().clone()
     }
 
     pub(super) fn status(&self) -> FollowerStatus {
