@@ -1,5 +1,7 @@
 //! REPLICAOF, ROLE, WAIT and what belongs to them.
 
+use std::time::Duration;
+
 use haypile_commands::args::{integer, is};
 use haypile_commands::error::{NOT_INTEGER, SYNTAX};
 use haypile_commands::{Block, CommandError, OnTimeout, Outcome};
@@ -9,7 +11,7 @@ use haypile_sync::follower::{InstanceState, PartitionState};
 
 use super::{Execute, ServerCx};
 use crate::data::LOADING;
-use crate::replication::Wait;
+use crate::replication::{Wait, failover};
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("role", role),
@@ -117,14 +119,61 @@ fn replconf(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     ))
 }
 
-fn failover(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+fn failover(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let replication = &cx.node.replication;
-    if replication.source.replicas(replication.now()).is_empty() {
-        return Err(CommandError::reply("ERR FAILOVER requires connected replicas."));
+    let error = |text: &'static str| Err(CommandError::reply(text));
+    let mut wanted = failover::Request::default();
+    let (mut words, mut abort) = (request.iter().skip(1), false);
+    while let Some(word) = words.next() {
+        match word {
+            word if is(word, "ABORT") && request.len() == 2 => abort = true,
+            word if is(word, "TO") && wanted.to.is_none() => {
+                let (Some(host), Some(port)) = (words.next(), words.next()) else {
+                    return Err(SYNTAX);
+                };
+                let port = u16::try_from(integer(port)?).map_err(|_| NOT_INTEGER)?;
+                wanted.to = Some((String::from_utf8_lossy(host).into_owned(), port));
+            }
+            word if is(word, "FORCE") && wanted.to.is_some() => wanted.force = true,
+            word if is(word, "TIMEOUT") && wanted.timeout.is_none() => {
+                let ms = integer(words.next().ok_or(SYNTAX)?)?;
+                match u64::try_from(ms) {
+                    Ok(ms) if ms > 0 => wanted.timeout = Some(Duration::from_millis(ms)),
+                    _ => return error("ERR FAILOVER timeout must be greater than 0"),
+                }
+            }
+            _ => return Err(SYNTAX),
+        }
     }
-    Err(CommandError::reply(
-        "ERR FAILOVER is not in this version: promote the replica with REPLICAOF NO ONE",
-    ))
+    if abort {
+        return match replication.failover.abort() {
+            true => {
+                cx.reply.ok();
+                Ok(())
+            }
+            false => error("ERR No failover in progress."),
+        };
+    }
+    if !cx.node.config.load().replicaof.is_empty() {
+        return error("ERR FAILOVER is not valid when server is a replica.");
+    }
+    let replicas = replication.source.replicas(replication.now());
+    if replicas.is_empty() {
+        return error("ERR FAILOVER requires connected replicas.");
+    }
+    if wanted.force && wanted.timeout.is_none() {
+        return error("ERR FAILOVER with force option requires both a timeout and target HOST and IP to be set.");
+    }
+    let is_target = |(host, port): &(String, u16)| replicas.iter().any(|r| r.host == *host && r.port == *port);
+    if wanted.to.as_ref().is_some_and(|to| !is_target(to)) {
+        return error("ERR FAILOVER target HOST and PORT is not a replica.");
+    }
+    match replication.failover.start(cx.node, wanted) {
+        Ok(true) => cx.reply.ok(),
+        Ok(false) => return error("ERR FAILOVER already in progress."),
+        Err(error) => return Err(CommandError::reply(format!("ERR cannot start a failover: {error}"))),
+    }
+    Ok(())
 }
 
 fn wait(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {

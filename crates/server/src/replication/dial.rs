@@ -29,6 +29,15 @@ pub(super) struct Credentials {
     password: String,
 }
 
+impl Credentials {
+    fn of(values: &Values) -> Self {
+        Credentials {
+            user: values.masteruser.clone(),
+            password: values.masterauth.clone(),
+        }
+    }
+}
+
 impl Interceptor for Credentials {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if !self.password.is_empty() {
@@ -59,10 +68,7 @@ pub(super) async fn dial(values: &Values, address: &str) -> Result<Client, Failu
     let bad = || Failure::new(ErrorKind::ConnectFailed, format!("{address} is no address"));
     let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
     let port: u16 = port.parse().map_err(|_| bad())?;
-    let credentials = Credentials {
-        user: values.masteruser.clone(),
-        password: values.masterauth.clone(),
-    };
+    let credentials = Credentials::of(values);
     let sync_port = ask_for_port(host, port, &credentials).await?;
     let silence = Duration::from_secs(u64::from(values.repl_timeout));
     let host = if host.contains(':') {
@@ -91,13 +97,36 @@ pub(super) async fn dial(values: &Values, address: &str) -> Result<Client, Failu
         .max_encoding_message_size(MESSAGE_BYTES_MAX))
 }
 
+/// Tells a replica to take over.
+///
+/// # Errors
+/// Why it does not.
+pub(super) async fn promote(values: &Values, host: &str, port: u16) -> Result<(), Failure> {
+    let credentials = Credentials::of(values);
+    converse(host, port, &credentials, &["REPLICAOF", "NO", "ONE"]).await?;
+    Ok(())
+}
+
 async fn ask_for_port(host: &str, port: u16, credentials: &Credentials) -> Result<u16, Failure> {
+    let reply = converse(host, port, credentials, &["REPLCONF", "sync-port"]).await?;
+    match reply.as_i64().and_then(|port| u16::try_from(port).ok()) {
+        Some(0) => Err(Failure::new(
+            ErrorKind::Refused,
+            "its sync-port is 0: it takes no replicas",
+        )),
+        Some(port) => Ok(port),
+        None => Err(Failure::new(ErrorKind::ProtocolVersion, "it is no Haypile server")),
+    }
+}
+
+/// Logs in by the Redis protocol and sends one command; gives its reply.
+async fn converse(host: &str, port: u16, credentials: &Credentials, command: &[&str]) -> Result<Value, Failure> {
     let failed = |error: io::Error| Failure::new(ErrorKind::ConnectFailed, error.to_string());
     let mut stream = TcpStream::connect((host, port)).await.map_err(failed)?;
     let (mut decoder, mut input) = (Decoder::new(), BytesMut::new());
     let auth = ["AUTH", credentials.user.as_str(), credentials.password.as_str()];
     let auth: Vec<&str> = auth.into_iter().filter(|word| !word.is_empty()).collect();
-    let mut commands: Vec<&[&str]> = vec![&["PING"], &["REPLCONF", "sync-port"]];
+    let mut commands: Vec<&[&str]> = vec![&["PING"], command];
     if !credentials.password.is_empty() {
         commands.insert(0, &auth);
     }
@@ -112,24 +141,14 @@ async fn ask_for_port(host: &str, port: u16, credentials: &Credentials) -> Resul
                 break value;
             }
             if stream.read_buf(&mut input).await.map_err(failed)? == 0 {
-                return Err(Failure::new(
-                    ErrorKind::PeerClosed,
-                    "while it was asked for its sync port",
-                ));
+                return Err(Failure::new(ErrorKind::PeerClosed, "before it had answered"));
             }
         };
         if let Value::Error(text) = &last {
             return Err(refusal(command, text));
         }
     }
-    match last.as_i64().and_then(|port| u16::try_from(port).ok()) {
-        Some(0) => Err(Failure::new(
-            ErrorKind::Refused,
-            "its sync-port is 0: it takes no replicas",
-        )),
-        Some(port) => Ok(port),
-        None => Err(Failure::new(ErrorKind::ProtocolVersion, "it is no Haypile server")),
-    }
+    Ok(last)
 }
 
 fn refusal(command: &[&str], text: &str) -> Failure {

@@ -7,10 +7,12 @@
 //! | `follower` | the follower's side: one task that drives the two machines, a task per stream, the copy |
 //! | `dial` | from an address to a connection |
 //! | `waits` | WAIT and WAITAOF |
+//! | `failover` | FAILOVER |
 //!
 //! A runtime of its own carries the network's part. What reads or writes the partition runs on its blocking threads.
 
 mod dial;
+pub mod failover;
 mod follower;
 mod identity;
 mod listen;
@@ -72,6 +74,8 @@ pub struct Replication {
     began: Instant,
     port: u16,
     sync_port: u16,
+    /// FAILOVER.
+    pub failover: failover::Failover,
     listeners: Mutex<Vec<TcpListener>>,
     follower: follower::Handle,
     runtime: Mutex<Option<Runtime>>,
@@ -113,6 +117,7 @@ impl Replication {
             began: Instant::now(),
             port,
             sync_port,
+            failover: failover::Failover::default(),
             listeners: Mutex::new(listeners),
             follower: follower::Handle::default(),
             runtime: Mutex::new(None),

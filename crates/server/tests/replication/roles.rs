@@ -108,3 +108,43 @@ fn a_server_does_not_follow_itself() {
     assert_eq!(client.say("REPLICAOF NO ONE"), "OK");
     assert_eq!(client.say("SET a 1"), "OK");
 }
+
+#[test]
+fn failover_changes_places_under_load_and_loses_nothing() {
+    let first = primary(&[]);
+    let second = replica_of(first.port(), &[]);
+    fill(&first, "a", 500);
+    assert_in_sync(&first, &second);
+    let mut client = first.client();
+    assert_eq!(client.say("FAILOVER ABORT"), "(error) ERR No failover in progress.");
+    assert_eq!(
+        client.say("FAILOVER TO 127.0.0.1 1"),
+        "(error) ERR FAILOVER target HOST and PORT is not a replica."
+    );
+    let mut writer = first.client();
+    let mut confirmed = 0;
+    assert_eq!(
+        client.say(&format!("FAILOVER TO 127.0.0.1 {} TIMEOUT 20000", second.port())),
+        "OK"
+    );
+    // Writes are held up, and then refused.
+    while writer.say(&format!("SET during {}", confirmed + 1)) == "OK" {
+        confirmed += 1;
+    }
+    wait_until("the end of the failover", || {
+        field(&mut client, "master_failover_state") == "no-failover"
+    });
+    assert_eq!(field(&mut second.client(), "role"), "master");
+    assert_in_sync(&second, &first);
+    assert_eq!(full_syncs(&first), 0);
+    let stored = second.client().say("GET during");
+    assert_eq!(
+        stored,
+        if confirmed == 0 {
+            "nil".into()
+        } else {
+            format!("\"{confirmed}\"")
+        }
+    );
+    assert_eq!(second.client().say("SET after 1"), "OK");
+}
