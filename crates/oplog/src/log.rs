@@ -42,7 +42,7 @@ pub struct Oplog {
 }
 
 /// Figures about a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Index of the first entry, or that it will have.
     pub first_index: u64,
@@ -326,6 +326,11 @@ pub struct Readers {
 }
 
 impl Readers {
+    /// Index of the first entry still in the log, or that the first will have.
+    pub fn first_index(&self) -> u64 {
+        self.shared.first_index()
+    }
+
     /// As [`Oplog::reader`].
     ///
     /// # Errors

@@ -70,6 +70,12 @@ impl BlockedTable {
         }
     }
 
+    /// Forgets all clients; gives their tasks.
+    pub(crate) fn take_all(&mut self) -> Vec<Box<dyn Task>> {
+        self.by_key.clear();
+        self.tasks.drain().filter_map(|(_, waiting)| waiting.task).collect()
+    }
+
     /// Forgets a client; gives its task unless it is lent out.
     pub(crate) fn remove(&mut self, client: u64) -> Option<Box<dyn Task>> {
         let waiting = self.tasks.remove(&client)?;

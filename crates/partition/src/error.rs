@@ -34,6 +34,9 @@ pub enum PartitionError {
         /// What the store has.
         applied: Position,
     },
+    /// Only a follower takes another's history; only a leader begins an epoch.
+    #[error("the partition has another role than this needs")]
+    OtherRole,
     /// `partition.toml` is not what this program writes.
     #[error("{path}: {reason}")]
     Identity {

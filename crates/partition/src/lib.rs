@@ -9,19 +9,23 @@
 //!
 //! # Directory
 //! ```text
-//! partition.toml   format version and id
+//! partition.toml   format version and epoch history
 //! oplog/           the log's segments
 //! store/           the RocksDB
+//! incoming/        a checkpoint that is being copied; see `haypile_sync::copy::install`
 //! ```
 
 mod blocked;
 mod commit;
 mod error;
 mod identity;
+pub mod install;
 mod maintenance;
 mod observer;
 mod open;
 mod partition;
+mod replicated;
+mod role;
 mod task;
 mod turn;
 mod visit;
@@ -33,6 +37,8 @@ pub use maintenance::Maintenance;
 pub use observer::Event;
 pub use open::{Options, Recovery};
 pub use partition::{Hooks, Partition, PartitionStats};
+pub use replicated::{ReplicatedEntry, ReplicatedError};
+pub use role::{LogEnds, Role};
 pub use task::{Step, Task};
 pub use turn::{Call, Turn};
 pub use watch::WatchFlag;

@@ -222,6 +222,10 @@ impl State {
     }
 
     fn resume(&self) {
+        if let Err(error) = self.shared.save_epochs() {
+            tracing::warn!(%error, "the epoch history cannot be saved yet");
+            return;
+        }
         match self.shared.store.resume() {
             Ok(()) => {
                 tracing::info!("there is room on the disk again: writes are accepted");

@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use haypile_oplog::{Oplog, TornTail};
 use haypile_store::{ErrorKind, SharedResources, Store, StoreError, StoreOptions};
+use haypile_sync::EpochHistory;
 use haypile_types::{Clock, Position, Random};
 
-use crate::{PartitionError, identity};
+use crate::role::{Epochs, Role, history_at_start};
+use crate::{PartitionError, identity, install};
 
 /// What a partition needs.
 pub struct Options {
     /// Its directory; made if missing.
     pub dir: PathBuf,
+    /// Who writes its log.
+    pub role: Role,
     /// The store's options.
     pub store: StoreOptions,
     /// The log's options.
@@ -47,21 +51,25 @@ pub struct Recovery {
 
 /// The store's place in a partition's directory.
 pub(crate) const STORE_DIR: &str = "store";
+/// The log's place.
+pub(crate) const OPLOG_DIR: &str = "oplog";
 
 /// Bytes of payloads that are replayed as one batch.
 const REPLAY_BATCH_BYTES: usize = 1 << 20;
 /// Bytes that are replayed before they are written to the store.
 const REPLAY_SETTLE_BYTES: usize = 8 << 20;
 
-pub(crate) fn open(options: &Options) -> Result<(Store, Oplog, Recovery), PartitionError> {
-    let dir: &Path = &options.dir;
+/// Brings what is in the directory up to date, and gives who wrote its log.
+pub(crate) fn open(options: &mut Options) -> Result<(Store, Oplog, Epochs, Recovery), PartitionError> {
+    let dir: &Path = &options.dir.clone();
     fs::create_dir_all(dir).map_err(|source| PartitionError::Io {
         verb: "create",
         path: dir.to_owned(),
         source,
     })?;
-    identity::check_or_create(dir)?;
-    let (mut oplog, opened) = Oplog::open(&dir.join("oplog"), options.oplog.clone())?;
+    install::recover(dir)?;
+    let saved = identity::load_or_create(dir)?;
+    let (mut oplog, opened) = Oplog::open(&dir.join(OPLOG_DIR), options.oplog.clone())?;
     let store = Store::open(&dir.join(STORE_DIR), options.store.clone(), options.shared.clone())?;
     let state = store.state();
     let mut recovery = Recovery {
@@ -85,7 +93,32 @@ pub(crate) fn open(options: &Options) -> Result<(Store, Oplog, Recovery), Partit
     }
     recovery.store_is_full = is_full(store.drop_unmapped())? || is_full(store.settle())?;
     recovery.position = store.state().applied;
-    Ok((store, oplog, recovery))
+    let epochs = start_history(options, &saved, &oplog, &mut recovery)?;
+    Ok((store, oplog, epochs, recovery))
+}
+
+/// Makes the history durable that this start begins with. Without room for it nothing is written until there is.
+fn start_history(
+    options: &mut Options,
+    saved: &EpochHistory,
+    oplog: &Oplog,
+    recovery: &mut Recovery,
+) -> Result<Epochs, PartitionError> {
+    let history = history_at_start(saved, recovery.position, options.role, &mut *options.random);
+    if history == *saved {
+        return Ok(Epochs { history, saved: true });
+    }
+    // What a new epoch comes after must not be lost any more.
+    oplog.syncer().sync()?;
+    let saved = match identity::save(&options.dir, &history) {
+        Ok(()) => true,
+        Err(PartitionError::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => {
+            recovery.store_is_full = true;
+            false
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Epochs { history, saved })
 }
 
 /// On a full disk the store cannot be brought up to date, but it can be read: what it does not take stays in memory.

@@ -1,12 +1,13 @@
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use haypile_commands::{CommandError, Cx, Deaf, Flags, Handler, Outcome};
-use haypile_oplog::{Oplog, Syncer};
+use haypile_oplog::{Oplog, Readers, Syncer};
 use haypile_resp::{Reply, Version};
 use haypile_store::{Counts, Overlay, Store, StoreError, Tier, View, WriterKnowledge};
+use haypile_sync::EpochHistory;
 use haypile_types::{Clock, Position, Random};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -15,6 +16,7 @@ use crate::commit::{self, Commits, PendingTurn};
 use crate::identity;
 use crate::observer::{Counters, Heard, ReadObserver};
 use crate::open::{Options, Recovery, STORE_DIR, open};
+use crate::role::{Epochs, READ_ONLY, Role};
 use crate::task::{Step, Task};
 use crate::turn::{Call, Turn};
 use crate::watch::WatchTable;
@@ -40,6 +42,12 @@ pub(crate) struct Shared {
     pub(crate) string_bytes_max: AtomicUsize,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) syncer: Arc<Syncer>,
+    pub(crate) readers: Readers,
+    pub(crate) dir: PathBuf,
+    /// Somebody else writes the log.
+    pub(crate) following: AtomicBool,
+    /// Who wrote which part of the log. Taken after the writer.
+    pub(crate) epochs: Mutex<Epochs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) commits: Commits,
     settling: Worker,
@@ -50,8 +58,8 @@ pub(crate) struct Shared {
     queue: Mutex<Vec<Box<dyn Task>>>,
     queued: AtomicUsize,
     /// Why writes are refused, if they are.
-    refused: AtomicBool,
-    refusal: Mutex<Option<Refusal>>,
+    pub(crate) refused: AtomicBool,
+    pub(crate) refusal: Mutex<Option<Refusal>>,
     hooks: Mutex<Option<Arc<dyn Hooks>>>,
     pub(crate) committed: Condvar,
     uncommitted_bytes_max: usize,
@@ -80,10 +88,12 @@ pub(crate) struct Writer {
     pub(crate) uncommitted_bytes: usize,
     /// Bytes of effects logged since the partition was opened.
     pub(crate) logged_bytes: u64,
+    /// A buffer for the effects of entries from elsewhere.
+    pub(crate) replicated: Vec<u8>,
 }
 
 /// Figures of a partition.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs)] // the names say it
 pub struct PartitionStats {
     pub position: Position,
@@ -114,16 +124,21 @@ const DIRTY_BYTES_MAX: usize = 128 << 20;
 
 impl Partition {
     /// Opens a partition and brings the store up to the end of the log.
-    pub fn open(options: Options) -> Result<(Partition, Recovery), PartitionError> {
-        let (store, oplog, recovery) = open(&options)?;
+    pub fn open(mut options: Options) -> Result<(Partition, Recovery), PartitionError> {
+        let (store, oplog, epochs, recovery) = open(&mut options)?;
         let state = store.state();
+        let term = match options.role {
+            Role::Leader => epochs.history.current().map_or(1, |epoch| epoch.term),
+            Role::Follower => state.applied.term,
+        };
+        let readers = oplog.readers();
         let syncer = oplog.syncer();
         let overlay = Overlay::with_knowledge(options.shared.knowledge_bytes());
         let knowledge = overlay.knowledge().clone();
         let writer = Writer {
             overlay,
             next_index: state.applied.index + 1,
-            term: state.applied.term.max(1),
+            term,
             last_clock: state.clock,
             now_ms: options.clock.now_ms(),
             random: options.random,
@@ -133,6 +148,7 @@ impl Partition {
             pending: VecDeque::new(),
             uncommitted_bytes: 0,
             logged_bytes: 0,
+            replicated: Vec::new(),
             oplog,
         };
         let shared = Arc::new(Shared {
@@ -142,6 +158,10 @@ impl Partition {
             string_bytes_max: AtomicUsize::new(512 << 20),
             writer: Mutex::new(writer),
             syncer,
+            readers,
+            dir: options.dir,
+            following: AtomicBool::new(options.role == Role::Follower),
+            epochs: Mutex::new(epochs),
             clock: options.clock,
             commits: Commits::default(),
             settling: Worker::default(),
@@ -327,7 +347,7 @@ impl Partition {
         }
     }
 
-    /// Why writes are refused; `None` while they are taken.
+    /// Why the disk takes no writes; `None` while it does. [`Partition::takes_writes`] knows the role as well.
     pub fn refusal(&self) -> Option<String> {
         self.shared.refusal.lock().as_ref().map(|r| r.text.clone())
     }
@@ -361,7 +381,7 @@ impl Partition {
             move |source| PartitionError::Io { verb, path, source }
         };
         std::fs::create_dir_all(dir).map_err(io("create"))?;
-        identity::check_or_create(dir)?;
+        identity::save(dir, &EpochHistory::new())?;
         let store = dir.join(STORE_DIR);
         self.shared.store.checkpoint(&store)?;
         std::fs::File::open(dir)
@@ -589,7 +609,7 @@ impl Shared {
     }
 
     /// Has published rows written to RocksDB before they get too many.
-    fn settle_soon(&self, applied: haypile_store::Applied) {
+    pub(crate) fn settle_soon(&self, applied: haypile_store::Applied) {
         if applied.dirty_rows >= DIRTY_ROWS_MAX || applied.dirty_bytes >= DIRTY_BYTES_MAX {
             commit::settle(self);
         } else if applied.dirty_rows >= DIRTY_ROWS_SOON || applied.dirty_bytes >= DIRTY_BYTES_SOON {
@@ -662,6 +682,9 @@ impl Shared {
 
     /// The error for a write while writes are refused.
     pub(crate) fn refusal(&self) -> Option<CommandError> {
+        if self.following.load(Ordering::Acquire) {
+            return Some(READ_ONLY);
+        }
         if !self.refused.load(Ordering::Acquire) {
             return None;
         }

@@ -55,6 +55,11 @@ impl WatchTable {
         }
     }
 
+    /// Fails the transactions of all who watch anything.
+    pub(crate) fn mark_all(&self) {
+        self.by_key.values().flatten().for_each(|flag| flag.mark());
+    }
+
     pub(crate) fn keys_of(&self, db: u16) -> Vec<Vec<u8>> {
         self.by_key
             .keys()

@@ -25,6 +25,7 @@ impl Random for Counting {
 fn open(dir: &Path, sync: SyncPolicy) -> (Partition, Recovery) {
     let options = Options {
         dir: dir.to_owned(),
+        role: haypile_partition::Role::Leader,
         store: StoreOptions::default(),
         oplog: haypile_oplog::Options {
             sync,
@@ -33,7 +34,8 @@ fn open(dir: &Path, sync: SyncPolicy) -> (Partition, Recovery) {
         },
         shared: SharedResources::new(16 << 20, 4 << 20),
         clock: Arc::new(SystemClock),
-        random: Box::new(Counting(1)),
+        // Epochs have random ids: each run of a server has other numbers.
+        random: Box::new(Counting(NEXT_RUN.fetch_add(1, Ordering::Relaxed))),
         uncommitted_bytes_max: 1 << 20,
         unflushed_log_bytes_max: 64 << 20,
         disk_free_bytes_min: 0,
@@ -50,6 +52,7 @@ struct Lines {
     done: Sender<Result<String, CommitError>>,
 }
 
+static NEXT_RUN: AtomicU64 = AtomicU64::new(1);
 static NEXT_CLIENT: AtomicU64 = AtomicU64::new(1);
 
 impl Lines {

@@ -34,6 +34,9 @@ pub enum SaveError {
     /// Another one is being made.
     #[error("ERR Background save already in progress")]
     Running,
+    /// The data is being replaced.
+    #[error("LOADING Redis is loading the dataset in memory")]
+    Loading,
     /// The data could not be copied.
     #[error("ERR {0}")]
     Partition(#[from] PartitionError),
@@ -175,12 +178,16 @@ fn make(node: &Node, stamp: &str) -> Result<PathBuf, SaveError> {
     let unfinished = all.join(format!("{stamp}{UNFINISHED}"));
     let partitions = unfinished.join("partitions");
     fs::create_dir_all(&partitions).map_err(io("create", &partitions))?;
-    let position = match node.partition.checkpoint(&partitions.join("0")) {
+    let copied = match &*node.data.load() {
+        Some(data) => data.checkpoint(&partitions.join("0")).map_err(SaveError::from),
+        None => Err(SaveError::Loading),
+    };
+    let position = match copied {
         Ok(position) => position,
         Err(error) => {
             // What is left over takes room that may be what was missing; the first error is the one to report.
             let _ = fs::remove_dir_all(&unfinished);
-            return Err(error.into());
+            return Err(error);
         }
     };
     for dir in [&partitions, &unfinished] {

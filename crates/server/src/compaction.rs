@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use haypile_partition::Partition;
 use parking_lot::Mutex;
 
+use crate::data::DataSlot;
 use crate::node::Node;
 
 /// The compaction that was asked for.
@@ -24,8 +24,10 @@ impl Compaction {
     }
 
     /// Ends it, and waits for that.
-    pub fn stop(&self, partition: &Partition) {
-        partition.store().cancel_compaction();
+    pub fn stop(&self, data: &DataSlot) {
+        if let Some(data) = &*data.load() {
+            data.store().cancel_compaction();
+        }
         self.wait();
     }
 
@@ -67,7 +69,9 @@ pub fn start(node: &Arc<Node>) -> std::io::Result<bool> {
 }
 
 fn run(node: &Node) {
-    let (store, begun) = (node.partition.store(), Instant::now());
+    let data = node.data.load();
+    let Some(data) = &*data else { return };
+    let (store, begun) = (data.store(), Instant::now());
     let before = store.stats().sst_bytes;
     match store.compact() {
         Ok(true) => {

@@ -109,7 +109,7 @@ async fn show_health(State(node): State<Arc<Node>>) -> impl IntoResponse {
     if node.is_stopping() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n".to_owned());
     }
-    match node.partition.refusal() {
+    match node.data.refusal() {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(reason) => (
             StatusCode::SERVICE_UNAVAILABLE,

@@ -1,5 +1,6 @@
 //! A connection's requests on their way: who evaluates them, in which order, and what they reply.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use haypile_commands::table::{self, Known};
 use haypile_commands::{Block, CommandError, Flags, Handler, Outcome};
-use haypile_partition::{Call, CommitError, Step, Task, Turn};
+use haypile_partition::{Call, CommitError, Role, Step, Task, Turn};
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::{StoreError, Tier};
 use haypile_types::Random;
@@ -15,6 +16,7 @@ use smallvec::SmallVec;
 
 use crate::client::Client;
 use crate::commands::{self, ServerCx};
+use crate::data::LOADING;
 use crate::io::{Fence, Message};
 use crate::node::Node;
 use crate::random::SplitMix64;
@@ -62,6 +64,13 @@ pub enum Next {
     /// Clients are paused.
     Pause,
 }
+
+const READ_ONLY: CommandError =
+    CommandError::Reply(Cow::Borrowed("READONLY You can't write against a read only replica."));
+const MASTER_DOWN: CommandError = CommandError::Reply(Cow::Borrowed(
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+));
+const NO_REPLICAS: CommandError = CommandError::Reply(Cow::Borrowed("NOREPLICAS Not enough good replicas to write."));
 
 /// How often the pool fetches for a write whose reads are cold. Then it may read from the disk in its turn: what it
 /// reads changes or leaves the cache faster than it gets its turn.
@@ -171,8 +180,10 @@ impl Job {
                 known.spec.keys.for_each_plain(request, |key| keys.push(key));
             }
         }
-        if keys.len() > 1 {
-            self.node.partition.store().prefetch(self.session.db, keys.into_iter());
+        if keys.len() > 1
+            && let Some(data) = &*self.node.data.load()
+        {
+            data.store().prefetch(self.session.db, keys.into_iter());
         }
         requests
     }
@@ -200,6 +211,7 @@ impl Job {
         if let Some(multi) = &mut self.session.multi
             && !commands::runs_in_multi(known)
         {
+            multi.writes_data |= known.spec.flags.has(Flags::WRITE);
             multi.writes |= known.spec.flags.has(Flags::WRITE) || commands::counts_as_write(known);
             multi.queue.push(request.clone());
             self.client.multi.store(multi.queue.len() + 1, Ordering::Relaxed);
@@ -263,12 +275,15 @@ impl Job {
                 };
                 match turn {
                     Some(turn) => turn.execute(call),
-                    None if needs_writer => return Err(Stop::Turn),
+                    None if needs_writer && self.node.data.load().is_some() => return Err(Stop::Turn),
                     None => self.node.read(call),
                 }
             }
             Handler::Server => {
                 if turn.is_none() && commands::needs_turn(known, &self.session) {
+                    if self.node.data.load().is_none() {
+                        return Ok(Err(LOADING));
+                    }
                     return Err(Stop::Turn);
                 }
                 if turn.is_some() && commands::runs_outside_of_turn(known) {
@@ -297,7 +312,9 @@ impl Job {
     /// nothing can be kept at the moment.
     fn needs_writer(&self, known: &Known) -> bool {
         let flags = known.spec.flags;
-        flags.has(Flags::WRITE) || (flags.has(Flags::MAY_REPLICATE) && self.node.partition.refusal().is_none())
+        flags.has(Flags::WRITE)
+            || (flags.has(Flags::MAY_REPLICATE)
+                && self.node.data.load().as_ref().is_some_and(|data| data.takes_writes()))
     }
 
     /// What forbids a request before it is looked at any closer.
@@ -317,10 +334,51 @@ impl Job {
                 known.full_name
             )));
         }
+        self.admit_by_role(known)?;
         if self.session.multi.is_some() && spec.flags.has(Flags::NO_MULTI) {
             return Err(CommandError::reply("ERR Command not allowed inside a transaction"));
         }
         Ok(())
+    }
+
+    /// What the server's part in replication forbids.
+    fn admit_by_role(&self, known: &Known) -> Result<(), CommandError> {
+        let (node, flags) = (&self.node, known.spec.flags);
+        let data = node.data.load();
+        let Some(data) = &*data else {
+            return match flags.has(Flags::LOADING) {
+                true => Ok(()),
+                false => Err(LOADING),
+            };
+        };
+        let values = node.config.load();
+        match data.role() {
+            Role::Follower => {
+                if !values.replica_serve_stale_data && !flags.has(Flags::STALE) && !node.replication.is_link_up() {
+                    return Err(MASTER_DOWN);
+                }
+                match self.writes_data(known) {
+                    true => Err(READ_ONLY),
+                    false => Ok(()),
+                }
+            }
+            Role::Leader if values.min_replicas_to_write > 0 && self.writes_data(known) => {
+                let replication = &node.replication;
+                let max_lag = Duration::from_secs(u64::from(values.min_replicas_max_lag));
+                let good = replication.source.good_replicas(replication.now(), max_lag);
+                match good < values.min_replicas_to_write as usize {
+                    true => Err(NO_REPLICAS),
+                    false => Ok(()),
+                }
+            }
+            Role::Leader => Ok(()),
+        }
+    }
+
+    /// True for a command that changes data, and for an EXEC with one.
+    fn writes_data(&self, known: &Known) -> bool {
+        let exec_writes = |multi: &Multi| known.spec.name == "exec" && multi.writes_data;
+        known.spec.flags.has(Flags::WRITE) || self.session.multi.as_ref().is_some_and(exec_writes)
     }
 
     /// Closes the connection of a web browser, which somebody may be using to send commands from a web page: nothing
@@ -405,7 +463,9 @@ impl Job {
             let calls = std::iter::once(request)
                 .chain(queued)
                 .filter_map(|request| Some((table::resolve(request).ok()?, request, db)));
-            self.node.partition.prefetch(calls, &mut random);
+            if let Some(data) = &*self.node.data.load() {
+                data.prefetch(calls, &mut random);
+            }
             if self.fetches >= FETCHES_MAX {
                 self.tier = Tier::Disk;
             }
@@ -507,8 +567,17 @@ impl Task for Job {
         }
         self.client.blocked.store(false, Ordering::Relaxed);
         let start = self.reply.len();
+        let wait = self.session.wait.take();
+        if wait.is_some() {
+            self.node.replication.waits.remove(self.client.id);
+        }
         match (why, self.block.take()) {
-            (Some(error), _) => self.reply.error(&error.to_string()),
+            (Some(error), _) => {
+                // As in Redis: a client that waited when the server became a replica is closed.
+                self.session.close |= error.to_string().starts_with("UNBLOCKED force");
+                self.reply.error(&error.to_string());
+            }
+            (None, Some(_)) if let Some(wait) = wait => wait.reply(&self.node, &mut self.reply),
             (None, Some(block)) => block.on_timeout.write(&mut self.reply),
             (None, None) => self.reply.null_array(),
         }

@@ -23,6 +23,7 @@ pub fn text(node: &Node) -> String {
     data(node, &mut families);
     oplog(node, &mut families);
     store(node, &mut families);
+    replication(node, &mut families);
     // A family with a wrong name would be an error; a test encodes all of them.
     prometheus::TextEncoder::new()
         .encode_to_string(&families.0)
@@ -278,7 +279,7 @@ fn clients(node: &Node, families: &mut Families) {
 }
 
 fn data(node: &Node, families: &mut Families) {
-    let counts = node.partition.counts();
+    let counts = node.data.counts();
     let used: Vec<_> = counts
         .iter()
         .enumerate()
@@ -302,12 +303,80 @@ fn data(node: &Node, families: &mut Families) {
     families.gauge(
         "haypile_writes_refused",
         "1 while writes are refused: the disk is full, or a write to it has failed.",
-        f64::from(node.partition.refusal().is_some()),
+        f64::from(node.data.refusal().is_some()),
+    );
+}
+
+fn replication(node: &Node, families: &mut Families) {
+    let replication = &node.replication;
+    let replicas = replication.source.replicas(replication.now());
+    families.gauge(
+        "haypile_replicas",
+        "Replicas that are connected.",
+        replicas.len() as f64,
+    );
+    let following = !node.config.load().replicaof.is_empty();
+    families.gauge(
+        "haypile_replication_is_replica",
+        "1 while this server follows another.",
+        f64::from(following),
+    );
+    let status = replication.follower_status();
+    if following {
+        families.gauge(
+            "haypile_replication_link_up",
+            "1 while entries come from the server that is followed.",
+            f64::from(replication.is_link_up()),
+        );
+        let lag = &status.stream.lag;
+        families.gauge(
+            "haypile_replication_lag_entries",
+            "Entries of the log that the followed server has and this one does not show.",
+            lag.entries as f64,
+        );
+        families.gauge(
+            "haypile_replication_lag_seconds",
+            "Age of the newest entry shown here, while there are newer ones.",
+            lag.time.as_secs_f64(),
+        );
+    }
+    if let Some(copy) = status
+        .machines
+        .as_ref()
+        .and_then(|(_, partition)| partition.copy.as_ref())
+    {
+        families.gauge(
+            "haypile_replication_copy_bytes",
+            "Bytes of the checkpoint that are here and checked.",
+            copy.bytes_done as f64,
+        );
+        families.gauge(
+            "haypile_replication_copy_total_bytes",
+            "Bytes of the checkpoint.",
+            copy.bytes_total as f64,
+        );
+    }
+    let counts = replication.transitions();
+    let metric = |((machine, to), count): (&(&'static str, String), &u64)| {
+        counter(&[("machine", *machine), ("to", to)], *count as f64)
+    };
+    families.counters(
+        "haypile_replication_transitions_total",
+        "Changes of state of the machines that follow, by the state entered.",
+        counts.states.iter().map(metric).collect(),
+    );
+    let metric = |((machine, kind), count): (&(&'static str, String), &u64)| {
+        counter(&[("machine", *machine), ("kind", kind)], *count as f64)
+    };
+    families.counters(
+        "haypile_replication_failures_total",
+        "Failures of the machines that follow, by kind.",
+        counts.failures.iter().map(metric).collect(),
     );
 }
 
 fn oplog(node: &Node, families: &mut Families) {
-    let stats = node.partition.stats();
+    let stats = node.data.stats();
     let log = &stats.oplog;
     families.gauge(
         "haypile_blocked_clients",
@@ -372,7 +441,7 @@ fn oplog(node: &Node, families: &mut Families) {
 }
 
 fn store(node: &Node, families: &mut Families) {
-    let stats = node.partition.store().stats();
+    let stats = node.data.store_stats();
     families.gauge(
         "haypile_memory_budget_used_bytes",
         "Cached blocks, write buffers and rows in memory.",

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use haypile_commands::table::Known;
 use haypile_commands::{Flags, Outcome};
-use haypile_partition::{Call, Event, Hooks, Maintenance, Partition, PartitionError};
+use haypile_partition::{Call, Event, Hooks, PartitionError, Role};
 use haypile_resp::Request;
 use haypile_store::{SharedResources, StoreOptions};
 use haypile_types::{Clock, Random, SystemClock};
@@ -20,6 +20,7 @@ use crate::checkpoint::Saves;
 use crate::client::{Client, Clients};
 use crate::compaction::Compaction;
 use crate::config::{Config, NotifyFlags, Values};
+use crate::data::{Data, DataSlot, LOADING};
 use crate::http::{self, Http};
 use crate::io::{self, Mailbox};
 use crate::latency::LatencyMonitor;
@@ -31,6 +32,7 @@ use crate::process;
 use crate::pubsub::{PubSub, Sort};
 use crate::random::SplitMix64;
 use crate::recovery;
+use crate::replication::Replication;
 use crate::sampler::Sampler;
 use crate::slowlog::SlowLog;
 use crate::stats::Stats;
@@ -93,9 +95,11 @@ pub struct Node {
     /// The configuration.
     pub config: Config,
     /// The data.
-    pub partition: Partition,
-    /// What the partition does by itself.
-    pub maintenance: Maintenance,
+    pub data: DataSlot,
+    /// How many files the data may have open.
+    shares: Shares,
+    /// Who follows whom.
+    pub replication: Replication,
     /// Who is connected.
     pub clients: Clients,
     /// Who listens.
@@ -114,7 +118,6 @@ pub struct Node {
     pub started_ms: u64,
     /// 40 hexadecimal digits, new at each start.
     pub run_id: String,
-    replication_id: Mutex<String>,
     /// The port that clients connect to.
     pub port: u16,
     /// The level of the log.
@@ -159,18 +162,36 @@ pub fn machine_bytes() -> u64 {
 /// Largest part of the memory budget that unflushed writes may take, bytes: it bounds the replay after a crash.
 const WRITE_BUFFER_BYTES_MAX: u64 = 256 << 20;
 
+/// The partition's directory.
+pub fn partition_dir(values: &Values) -> PathBuf {
+    values.dir.join("partitions").join("0")
+}
+
+/// The log's options.
+pub fn oplog_options(values: &Values) -> haypile_oplog::Options {
+    haypile_oplog::Options {
+        segment_bytes: values.oplog_segment_bytes,
+        sync: values.sync,
+        retention_bytes_max: values.oplog_retention_bytes,
+        retention_ms_max: retention_ms(values),
+        ..haypile_oplog::Options::default()
+    }
+}
+
 fn partition_options(
     values: &Values,
     clock: &Arc<dyn Clock>,
     budget: u64,
     shares: Shares,
+    role: Role,
 ) -> haypile_partition::Options {
     let write_buffers = match values.rocksdb_write_buffer_size {
         0 => (budget / 4).clamp(8 << 20, WRITE_BUFFER_BYTES_MAX),
         bytes => bytes,
     };
     haypile_partition::Options {
-        dir: values.dir.join("partitions").join("0"),
+        dir: partition_dir(values),
+        role,
         store: StoreOptions {
             databases: values.databases,
             compression: values.rocksdb_compression,
@@ -178,13 +199,7 @@ fn partition_options(
             block_bytes: values.rocksdb_block_size as usize,
             open_files_max: shares.store,
         },
-        oplog: haypile_oplog::Options {
-            segment_bytes: values.oplog_segment_bytes,
-            sync: values.sync,
-            retention_bytes_max: values.oplog_retention_bytes,
-            retention_ms_max: retention_ms(values),
-            ..haypile_oplog::Options::default()
-        },
+        oplog: oplog_options(values),
         shared: SharedResources::new(budget as usize, write_buffers as usize),
         clock: clock.clone(),
         random: Box::new(SplitMix64::from_system()),
@@ -253,7 +268,7 @@ fn share_files(config: &Config) -> (Arc<Values>, Shares) {
 }
 
 /// 40 hexadecimal digits.
-fn random_id() -> String {
+pub(crate) fn random_id() -> String {
     let mut random = SplitMix64::from_system();
     let digits: String = (0..3).map(|_| format!("{:016x}", random.next_u64())).collect();
     digits[..40].to_owned()
@@ -290,11 +305,13 @@ impl Node {
         let http = http::bind(&values)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let budget = values.memory_budget_bytes(machine_bytes());
-        let (partition, recovery) = Partition::open(partition_options(&values, &clock, budget, shares))?;
+        let role = match values.replicaof.is_empty() {
+            true => Role::Leader,
+            false => Role::Follower,
+        };
+        let replication = Replication::prepare(&values, port)?;
+        let (data, recovery) = Data::open(partition_options(&values, &clock, budget, shares, role))?;
         recovery::report(&recovery);
-        partition.set_notify(notify_classes(values.notify_keyspace_events));
-        partition.set_string_bytes_max(values.proto_max_bulk_len as usize);
-        let maintenance = Maintenance::start(&partition)?;
         let io_error = |source| NodeError::Io {
             verb: "start threads for",
             path: values.dir.clone(),
@@ -305,8 +322,9 @@ impl Node {
         let (loops, mailboxes) = io::prepare(io_threads, listeners).map_err(io_error)?;
         let started_ms = clock.now_ms();
         let node = Arc::new(Node {
-            partition,
-            maintenance,
+            data: DataSlot::new(data),
+            shares,
+            replication,
             clients: Clients::default(),
             pubsub: PubSub::default(),
             stats: Stats::default(),
@@ -316,7 +334,6 @@ impl Node {
             started: Instant::now(),
             started_ms,
             run_id: random_id(),
-            replication_id: Mutex::new(random_id()),
             port,
             log,
             memory_budget: budget,
@@ -333,7 +350,7 @@ impl Node {
             config,
             _lock: lock,
         });
-        node.partition.set_hooks(Arc::new(EventHooks(Arc::downgrade(&node))));
+        node.equip();
         for (n, mut one) in loops.into_iter().enumerate() {
             let served = node.clone();
             let thread = std::thread::Builder::new()
@@ -349,7 +366,32 @@ impl Node {
         if let Some(listener) = http {
             *node.http.lock() = Some(Http::start(listener, &node).map_err(io_error)?);
         }
+        node.replication.start(&node).map_err(io_error)?;
         Ok(node)
+    }
+
+    /// Opens the partition again, after another has taken its place in the directory.
+    ///
+    /// # Errors
+    /// The partition's; then there is none.
+    pub fn open_data(self: &Arc<Self>, role: Role) -> Result<(), PartitionError> {
+        let values = self.config.get();
+        let options = partition_options(&values, &self.clock, self.memory_budget, self.shares, role);
+        let (data, recovery) = Data::open(options)?;
+        recovery::report(&recovery);
+        self.data.put(data);
+        self.equip();
+        Ok(())
+    }
+
+    /// Tells the partition what the configuration says, and who hears of events.
+    fn equip(self: &Arc<Self>) {
+        let values = self.config.load();
+        if let Some(data) = &*self.data.load() {
+            data.set_notify(notify_classes(values.notify_keyspace_events));
+            data.set_string_bytes_max(values.proto_max_bulk_len as usize);
+            data.set_hooks(Arc::new(EventHooks(Arc::downgrade(self))));
+        }
     }
 
     /// Asks the server to stop; [`Node::wait`] returns when it has.
@@ -374,15 +416,18 @@ impl Node {
                 tracing::error!("a connection thread has panicked");
             }
         }
-        self.compaction.stop(&self.partition);
+        self.replication.stop();
+        self.compaction.stop(&self.data);
         self.saves.wait();
         self.pool.stop();
         if let Some(http) = self.http.lock().take() {
             http.stop();
         }
         // What it would write now would have to be replayed.
-        self.maintenance.stop();
-        self.partition.close()?;
+        if let Some(data) = &*self.data.load() {
+            data.maintenance.stop();
+            data.close()?;
+        }
         tracing::info!("all data is saved");
         Ok(())
     }
@@ -392,17 +437,18 @@ impl Node {
         thread_local! {
             static RANDOM: RefCell<SplitMix64> = RefCell::new(SplitMix64::from_system());
         }
-        RANDOM.with_borrow_mut(|random| self.partition.read(call, random))
+        match &*self.data.load() {
+            Some(data) => RANDOM.with_borrow_mut(|random| data.read(call, random)),
+            None => Err(LOADING),
+        }
     }
 
-    /// 40 hexadecimal digits for the history of the data, as INFO shows it.
+    /// 40 hexadecimal digits for the history of the data: those of its current epoch, the same at all who share it.
     pub fn replication_id(&self) -> String {
-        self.replication_id.lock().clone()
-    }
-
-    /// Gives the history a new id: `DEBUG CHANGE-REPL-ID`.
-    pub fn change_replication_id(&self) {
-        *self.replication_id.lock() = random_id();
+        let history = self.data.load().as_ref().map(|data| data.history());
+        let epoch = history.and_then(|history| history.current().map(|epoch| epoch.id));
+        let digits = epoch.map_or_else(|| "0".repeat(32), |id| id.to_string());
+        format!("{digits}{}", &digits[..8])
     }
 
     /// Takes a sample for the rates, when it is time for one.
@@ -443,14 +489,20 @@ impl Node {
         let writes_only = writes_only && !self.is_paused(false);
         self.pause.mode.store(u8::from(writes_only), Ordering::Relaxed);
         let before = self.pause.until_ms.fetch_max(until_ms, Ordering::SeqCst);
-        self.maintenance.hold_expiry(until_ms.max(before));
+        self.hold_expiry(until_ms.max(before));
     }
 
     /// Ends the pause.
     pub fn unpause(&self) {
         self.pause.until_ms.store(0, Ordering::SeqCst);
-        self.maintenance.hold_expiry(0);
+        self.hold_expiry(0);
         self.mailboxes.iter().for_each(|m| m.wake());
+    }
+
+    fn hold_expiry(&self, until_ms: u64) {
+        if let Some(data) = &*self.data.load() {
+            data.maintenance.hold_expiry(until_ms);
+        }
     }
 
     /// True if a command has to wait for the end of a pause.

@@ -20,6 +20,8 @@ pub struct Session {
     pub replies: Replies,
     /// Subscribed channels, patterns and sharded channels.
     pub subscriptions: crate::pubsub::Subscriptions,
+    /// What WAIT waits for.
+    pub wait: Option<crate::replication::Wait>,
     /// The connection is closed once its replies are written.
     pub close: bool,
 }
@@ -31,7 +33,9 @@ pub struct Multi {
     pub queue: Vec<Request>,
     /// One of them was refused: EXEC fails.
     pub aborted: bool,
-    /// One of them writes.
+    /// One of them changes data.
+    pub writes_data: bool,
+    /// One of them writes, or counts as if it did for a pause.
     pub writes: bool,
 }
 

@@ -478,7 +478,7 @@ fn what_a_server_that_stands_alone_says() {
     ] {
         assert_eq!(client.say(line), reply, "{line}");
     }
-    assert!(client.say("REPLICAOF 127.0.0.1 1").starts_with("(error) ERR "));
+    assert_eq!(client.say("REPLICAOF 127.0.0.1 0"), "(error) ERR Invalid master port");
     assert!(client.say("LOLWUT").starts_with("\"Haypile ver. "));
     let now = members(client.cmd(&["TIME"]));
     assert_eq!(now.len(), 2);

@@ -17,8 +17,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["types"]),
     ("commands", &["types", "resp", "store"]),
     ("sync", &["types"]),
-    ("partition", &["types", "resp", "oplog", "store", "commands"]),
-    ("server", &["types", "resp", "oplog", "store", "commands", "partition"]),
+    ("partition", &["types", "resp", "oplog", "store", "commands", "sync"]),
+    (
+        "server",
+        &["types", "resp", "oplog", "store", "commands", "sync", "partition"],
+    ),
     ("sim", &["types", "sync"]),
     (
         "bench",

@@ -282,6 +282,11 @@ impl Overlay {
         &self.known
     }
 
+    /// Forgets what the writer knows of collections: something was published past it.
+    pub fn forget_knowledge(&mut self) {
+        self.change_known(Known::forget);
+    }
+
     pub(crate) fn known(&self) -> &Mutex<Known> {
         &self.known.0
     }

@@ -154,6 +154,26 @@ impl Store {
         self.published.lock().state.clone()
     }
 
+    /// The last entry that has been published.
+    pub fn applied(&self) -> Position {
+        self.published.lock().state.applied
+    }
+
+    /// The timestamp of the last entry that has been published.
+    pub fn applied_clock(&self) -> u64 {
+        self.published.lock().state.clock
+    }
+
+    /// How many databases there are.
+    pub fn databases(&self) -> u16 {
+        self.spaces.load().dbs.len() as u16
+    }
+
+    /// The keyspace of each database.
+    pub fn mapping(&self) -> Vec<SpaceId> {
+        self.spaces.load().dbs.clone()
+    }
+
     pub(crate) fn settled_index(&self) -> u64 {
         self.settled_index.load(Ordering::Acquire)
     }

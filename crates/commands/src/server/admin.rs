@@ -81,6 +81,16 @@ pub(super) const COMMANDS: &[Spec] = &[
         ..SERVER
     },
     Spec {
+        name: "waitaof",
+        summary: "Blocks until the preceding writes are on the disks of this server and of as many replicas as asked for.",
+        since: "7.2.0",
+        group: Group::Generic,
+        arity: 4,
+        flags: Flags::BLOCKING,
+        syntax: "numlocal numreplicas timeout",
+        ..SERVER
+    },
+    Spec {
         name: "wait",
         summary: "Blocks until as many replicas as asked for have acknowledged the preceding writes.",
         since: "3.0.0",

@@ -52,6 +52,14 @@ pub(super) const COMMANDS: &[Spec] = &[
         ..SERVER
     },
     Spec {
+        name: "replconf",
+        summary: "An internal command: replicas ask for the sync port.",
+        since: "3.0.0",
+        arity: -1,
+        flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(LOADING_STALE).or(Flags::ALLOW_BUSY),
+        ..SERVER
+    },
+    Spec {
         name: "failover",
         summary: "Starts a coordinated failover from a server to one of its replicas.",
         since: "6.2.0",

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use haypile_commands::args::{integer, is};
+use haypile_commands::args::is;
 use haypile_commands::error::SYNTAX;
-use haypile_commands::{Block, CommandError, OnTimeout, Outcome};
+use haypile_commands::{CommandError, Outcome};
 use haypile_resp::Request;
 
 use super::{Execute, REDIS_VERSION, ServerCx};
@@ -19,7 +19,6 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("shutdown", shutdown),
     ("time", time),
     ("lolwut", lolwut),
-    ("wait", wait),
     ("monitor", monitor),
 ];
 
@@ -98,27 +97,6 @@ fn lolwut(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     let text = format!("Haypile ver. {version}, as Redis ver. {REDIS_VERSION}\n");
     cx.reply.verbatim("txt", &text);
     Ok(())
-}
-
-/// There are no replicas, so none acknowledges: who waits for some waits for the time to pass.
-fn wait(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
-    let replicas = integer(&request[1])?;
-    let timeout = parse_timeout(&request[2])?;
-    if replicas <= 0 || !cx.may_block {
-        cx.reply.integer(0);
-        return Ok(());
-    }
-    Err(CommandError::Block(Block {
-        keys: Vec::new(),
-        timeout_ms: (timeout > 0).then_some(timeout),
-        on_timeout: OnTimeout::Zero,
-    }))
-}
-
-fn parse_timeout(arg: &[u8]) -> Result<u64, CommandError> {
-    let timeout = haypile_resp::parse_i64(arg)
-        .ok_or_else(|| CommandError::reply("ERR timeout is not an integer or out of range"))?;
-    u64::try_from(timeout).map_err(|_| CommandError::reply("ERR timeout is negative"))
 }
 
 fn monitor(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {

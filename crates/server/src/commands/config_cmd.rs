@@ -2,11 +2,12 @@
 
 use haypile_commands::glob;
 use haypile_commands::{CommandError, Outcome};
+use haypile_partition::Partition;
 use haypile_resp::Request;
 
 use super::{Execute, ServerCx};
 use crate::config::Values;
-use crate::node::{notify_classes, retention_ms};
+use crate::node::{Node, notify_classes, retention_ms};
 use crate::open_files;
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
@@ -78,20 +79,31 @@ fn apply(cx: &mut ServerCx<'_, '_>, values: &Values, name: &str) {
         "loglevel" => node.log.set(values.loglevel),
         "sync" => match cx.turn.as_deref_mut() {
             Some(turn) => turn.set_sync(values.sync),
-            None => node.partition.set_sync(values.sync),
+            None => with_data(node, |data| data.set_sync(values.sync)),
         },
         "oplog-retention-bytes" | "oplog-retention-hours" => {
             let (bytes, ms) = (values.oplog_retention_bytes, retention_ms(values));
             match cx.turn.as_deref_mut() {
                 Some(turn) => turn.set_retention(bytes, ms),
-                None => node.partition.set_retention(bytes, ms),
+                None => with_data(node, |data| data.set_retention(bytes, ms)),
             }
         }
-        "disk-free-min-bytes" => node.partition.set_disk_free_min(values.disk_free_min_bytes),
-        "notify-keyspace-events" => node.partition.set_notify(notify_classes(values.notify_keyspace_events)),
-        "proto-max-bulk-len" => node.partition.set_string_bytes_max(values.proto_max_bulk_len as usize),
+        "disk-free-min-bytes" => with_data(node, |data| data.set_disk_free_min(values.disk_free_min_bytes)),
+        "notify-keyspace-events" => with_data(node, |data| {
+            data.set_notify(notify_classes(values.notify_keyspace_events))
+        }),
+        "proto-max-bulk-len" => with_data(node, |data| {
+            data.set_string_bytes_max(values.proto_max_bulk_len as usize)
+        }),
         "slowlog-max-len" => node.slowlog.truncate(values.slowlog_max_len as usize),
         _ => {}
+    }
+}
+
+/// What a partition that is opened later takes from the configuration itself.
+fn with_data(node: &Node, apply: impl FnOnce(&Partition)) {
+    if let Some(data) = &*node.data.load() {
+        apply(data);
     }
 }
 
@@ -107,7 +119,7 @@ fn rewrite(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 
 fn resetstat(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     cx.node.stats.reset();
-    cx.node.partition.reset_counters();
+    with_data(cx.node, Partition::reset_counters);
     cx.reply.ok();
     Ok(())
 }

@@ -17,7 +17,7 @@ fn info(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         node: cx.node,
         values: cx.node.config.get(),
         partition,
-        store: cx.node.partition.store().stats(),
+        store: cx.node.data.store_stats(),
     };
     let text = info::text(&facts, &names);
     cx.reply.verbatim("txt", &text);

@@ -74,7 +74,7 @@ fn purge(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 /// Names as in Redis, where it has them.
 fn stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     let node = cx.node;
-    let store = node.partition.store().stats();
+    let store = node.data.store_stats();
     let resident = process::resident_bytes();
     let peak = process::resident_peak_bytes().max(resident);
     let clients = node.clients.all();
@@ -85,7 +85,7 @@ fn stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
             c.query_bytes.load(Relaxed) + c.output_bytes.load(Relaxed)
         })
         .sum();
-    let counts = node.partition.counts();
+    let counts = node.data.counts();
     let keys: u64 = counts.iter().map(|c| c.keys).sum();
     let dataset = (store.block_cache_bytes + store.row_bytes).min(resident);
     let integers = [

@@ -11,6 +11,7 @@ use haypile_resp::{Reply, Request};
 use haypile_store::Tier;
 
 use crate::client::Client;
+use crate::data::{Data, LOADING};
 use crate::node::Node;
 use crate::random::SplitMix64;
 use crate::session::Session;
@@ -26,6 +27,7 @@ mod info_cmd;
 mod latency_cmd;
 mod memory;
 mod pubsub;
+mod replication;
 mod slowlog_cmd;
 mod topology;
 mod transaction;
@@ -56,7 +58,7 @@ impl ServerCx<'_, '_> {
     pub fn partition_stats(&self) -> PartitionStats {
         match &self.turn {
             Some(turn) => turn.stats(),
-            None => self.node.partition.stats(),
+            None => self.node.data.stats(),
         }
     }
 
@@ -68,9 +70,14 @@ impl ServerCx<'_, '_> {
         let db = self.session.db;
         match self.turn.as_deref_mut() {
             Some(turn) => turn.inspect(db, body),
-            None => self.node.partition.inspect(db, &mut SplitMix64::from_system(), body),
+            None => data_of(self.node)?.inspect(db, &mut SplitMix64::from_system(), body),
         }
     }
+}
+
+/// The partition, or the error while there is none.
+fn data_of(node: &Node) -> Result<Arc<Data>, CommandError> {
+    node.data.load().clone().ok_or(LOADING)
 }
 
 /// A command's function.
@@ -88,6 +95,7 @@ const FAMILIES: &[&[(&str, Execute)]] = &[
     latency_cmd::FUNCTIONS,
     memory::FUNCTIONS,
     pubsub::FUNCTIONS,
+    replication::FUNCTIONS,
     slowlog_cmd::FUNCTIONS,
     topology::FUNCTIONS,
     transaction::FUNCTIONS,
@@ -119,7 +127,7 @@ pub fn execute(known: &'static Known, cx: &mut ServerCx<'_, '_>, request: &Reque
 /// True for a command that is evaluated only in a turn.
 pub fn needs_turn(known: &Known, session: &Session) -> bool {
     match known.spec.name {
-        "exec" | "watch" | "wait" => true,
+        "exec" | "watch" | "wait" | "waitaof" => true,
         "discard" | "unwatch" | "reset" => session.watch.is_some(),
         _ => false,
     }

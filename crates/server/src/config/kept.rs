@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::codec::{Codec, Number, Secret, Size, Text, Word, YesNo};
+use super::codec::{Codec, Number, Size, Text, Word, YesNo};
 use super::key::{Change, Key, kept};
 use super::kinds::{OomScores, SavePoints, SizeOrPercent};
 
@@ -30,7 +30,6 @@ const COUNT: Number<i64> = Number::new(0, i64::MAX, "");
 const INT: Number<i64> = Number::new(0, i32::MAX as i64, "");
 const SIGNED: Number<i64> = Number::new(i32::MIN as i64, i32::MAX as i64, "");
 const PERCENT: Number<i64> = Number::new(1, 99, "");
-const PORT: Number<i64> = Number::new(0, 65535, "");
 const BYTES: Size = Size::from(0);
 
 kept! {
@@ -101,22 +100,12 @@ kept! {
         "aof-timestamp-enabled", YesNo, "no", RunTime;
         "aof-disable-auto-gc", YesNo, "no", RunTime;
     }
-    /// Replication is not in this version.
+    /// Replication is Haypile's own: a replica is always read-only, and what Redis' backlog does the log does.
     "Replication" {
-        "replicaof" | "slaveof", Word(&[""]), "", AtStart;
-        "masterauth", Secret, "", RunTime;
-        "masteruser", Text, "", RunTime;
-        "replica-serve-stale-data" | "slave-serve-stale-data", YesNo, "yes", RunTime;
         "replica-read-only" | "slave-read-only", YesNo, "yes", RunTime;
-        "replica-priority" | "slave-priority", INT, "100", RunTime;
         "replica-lazy-flush" | "slave-lazy-flush", YesNo, "no", RunTime;
         "replica-ignore-maxmemory" | "slave-ignore-maxmemory", YesNo, "yes", RunTime;
         "replica-ignore-disk-write-errors", YesNo, "no", RunTime;
-        "replica-announced", YesNo, "yes", RunTime;
-        "replica-announce-ip" | "slave-announce-ip", Text, "", RunTime;
-        "replica-announce-port" | "slave-announce-port", PORT, "0", RunTime;
-        "min-replicas-to-write" | "min-slaves-to-write", INT, "0", RunTime;
-        "min-replicas-max-lag" | "min-slaves-max-lag", INT, "10", RunTime;
         "repl-backlog-size", Size::from(1), "1048576", RunTime;
         "repl-backlog-ttl", COUNT, "3600", RunTime;
         "repl-disable-tcp-nodelay", YesNo, "no", RunTime;
@@ -125,7 +114,6 @@ kept! {
         "repl-diskless-sync-delay", INT, "5", RunTime;
         "repl-diskless-sync-max-replicas", INT, "0", RunTime;
         "repl-ping-replica-period" | "repl-ping-slave-period", Number::<i64>::new(1, i32::MAX as i64, ""), "10", RunTime;
-        "repl-timeout", Number::<i64>::new(1, i32::MAX as i64, ""), "60", RunTime;
         "propagation-error-behavior", Word(&["ignore", "panic", "panic-on-replicas"]), "ignore", RunTime;
         "cluster-enabled", Word(&["no"]), "no", AtStart;
     }

@@ -9,7 +9,7 @@ use haypile_store::Compression;
 use super::codec::{Choice, Codec, Number, Path, Secret, Size, Text, YesNo, of_type};
 use super::key::{Change, Key, settings};
 use super::kinds::{
-    BindAddress, BindAddresses, BufferLimits, BufferLimitsByClass, NotifyFlags, NotifyLetters, Percentiles,
+    BindAddress, BindAddresses, BufferLimits, BufferLimitsByClass, HostPort, NotifyFlags, NotifyLetters, Percentiles,
 };
 
 /// How much is logged.
@@ -177,6 +177,47 @@ settings! {
         /// the classes. g generic, $ strings, l lists, s sets, h hashes, z sorted sets, x expired, e evicted,
         /// t streams, d modules, m misses, n new keys, A for g$lshzxetd. Empty publishes nothing.
         notify_keyspace_events: NotifyFlags => "notify-keyspace-events", NotifyLetters, "", RunTime;
+    }
+    "Replication" {
+        /// The server to follow, as host and port. REPLICAOF changes it, and CONFIG REWRITE keeps that.
+        replicaof: String => "replicaof" | "slaveof", HostPort, "", AtStart;
+        /// The port for replicas, for Haypile's own protocol. -1 takes the port for clients plus 1000, or any free one if
+        /// that is taken: replicas ask for it. 0 turns it off.
+        sync_port: i32 => "sync-port", Number::new(-1, 65535, ""), "-1", AtStart;
+        /// The password that a replica gives to the server it follows.
+        masterauth: String => "masterauth", Secret, "", RunTime;
+        /// The user as whom a replica logs in. Empty is the default user.
+        masteruser: String => "masteruser", Text, "", RunTime;
+        /// Whether a replica answers while it has no connection to the server it follows, and so may answer with old data.
+        replica_serve_stale_data: bool => "replica-serve-stale-data" | "slave-serve-stale-data", YesNo, "yes", RunTime;
+        /// Which replica Sentinel promotes: the lowest number first, 0 never.
+        replica_priority: u32 => "replica-priority" | "slave-priority", Number::new(0, i32::MAX as u32, ""), "100", RunTime;
+        /// Whether Sentinel shows this replica to clients.
+        replica_announced: bool => "replica-announced", YesNo, "yes", RunTime;
+        /// The address at which others reach this replica, if it is not the one its connections come from.
+        replica_announce_ip: String => "replica-announce-ip" | "slave-announce-ip", Text, "", RunTime;
+        /// The port at which others reach this replica, if it is not its own. 0 is its own.
+        replica_announce_port: u16 => "replica-announce-port" | "slave-announce-port", Number::new(0, 65535, ""), "0", RunTime;
+        /// Writes are refused while fewer replicas than this are connected. 0 asks for none.
+        min_replicas_to_write: u32 => "min-replicas-to-write" | "min-slaves-to-write", Number::new(0, i32::MAX as u32, "replicas"), "0", RunTime;
+        /// A replica of which nothing has been heard for this long does not count for min-replicas-to-write.
+        min_replicas_max_lag: u32 => "min-replicas-max-lag" | "min-slaves-max-lag", Number::new(0, i32::MAX as u32, "seconds"), "10", RunTime;
+        /// A peer that has been silent for this long is dead.
+        repl_timeout: u32 => "repl-timeout", Number::new(1, i32::MAX as u32, "seconds"), "10", RunTime;
+        /// The shortest pause before a replica tries again what has failed. It doubles with each failure in a row.
+        repl_retry_min_ms: u32 => "repl-retry-min-ms", Number::new(1, 3_600_000, "milliseconds"), "100", RunTime;
+        /// The longest such pause, for what passes by itself. What lasts longer is tried up to thirty times as seldom.
+        repl_retry_max_ms: u32 => "repl-retry-max-ms", Number::new(1, 3_600_000, "milliseconds"), "1000", RunTime;
+        /// Failures in a row after which a replica waits for a person, who gives REPLICAOF again. 0 tries for ever.
+        repl_max_attempts: u32 => "repl-max-attempts", Number::new(0, i32::MAX as u32, "attempts"), "0", RunTime;
+        /// How many pieces of a checkpoint a replica fetches at the same time.
+        repl_copy_workers: u32 => "repl-copy-workers", Number::new(1, 64, "workers"), "4", RunTime;
+        /// How many bytes of a checkpoint a replica fetches in a second at most. 0 is no limit.
+        repl_copy_bytes_per_second: u64 => "repl-copy-bytes-per-second", Size::from(0), "0", RunTime;
+        /// How often fetching a file of a checkpoint may fail before the copy has failed.
+        repl_copy_attempts: u32 => "repl-copy-attempts", Number::new(1, 1_000_000, "attempts"), "5", RunTime;
+        /// How much of the log may be on its way to a replica that has not applied it.
+        repl_window_bytes: u64 => "repl-window-bytes", Size::between(64 * KB, 4 * GB), "64mb", RunTime;
     }
     "RocksDB" {
         /// Threads for flushes and compactions.

@@ -62,6 +62,35 @@ impl Codec for BindAddresses {
     }
 }
 
+/// A host and a port, or nothing.
+pub struct HostPort;
+
+impl Codec for HostPort {
+    type Value = String;
+
+    fn parse(&self, text: &str, _now: Option<&String>) -> Result<String, String> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        match words[..] {
+            [] => Ok(String::new()),
+            [no, one] if no.eq_ignore_ascii_case("no") && one.eq_ignore_ascii_case("one") => Ok(String::new()),
+            [host, port] if port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(format!("{host} {port}")),
+            _ => Err(format!("argument must be {}", self.allowed())),
+        }
+    }
+
+    fn print(&self, value: &String) -> String {
+        value.clone()
+    }
+
+    fn allowed(&self) -> String {
+        "a host and a port, or empty".into()
+    }
+
+    fn takes_words(&self) -> bool {
+        true
+    }
+}
+
 /// How much unsent output a client may pile up before it is disconnected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BufferLimit {

@@ -211,6 +211,14 @@ impl Config {
         Ok(changed)
     }
 
+    /// Changes values as the server itself does it, REPLICAOF say.
+    pub fn change(&self, change: impl FnOnce(&mut Values)) {
+        let _changing = self.changing.lock();
+        let mut new = Values::clone(&self.load());
+        change(&mut new);
+        self.values.store(Arc::new(new));
+    }
+
     /// CONFIG REWRITE: brings the file the server was started with up to date. Comments and order stay; only lines
     /// whose value is another are changed, and keys that are not at their default are appended. The file is replaced
     /// in one step.

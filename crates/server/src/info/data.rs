@@ -40,10 +40,7 @@ pub(super) fn persistence(facts: &Facts<'_>, lines: &mut Lines) {
     lines.put("aof_current_rewrite_time_sec", -1);
     lines.put("aof_last_bgrewrite_status", "ok");
     lines.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    lines.put(
-        "aof_last_write_status",
-        status(facts.node.partition.refusal().is_none()),
-    );
+    lines.put("aof_last_write_status", status(facts.node.data.refusal().is_none()));
     lines.put("aof_last_cow_size", 0);
     lines.zeros(&["module_fork_in_progress", "module_fork_last_cow_size"]);
     let oplog = &facts.partition.oplog;
@@ -60,25 +57,12 @@ pub(super) fn persistence(facts: &Facts<'_>, lines: &mut Lines) {
     lines.put("oplog_durable_position", facts.partition.durable);
 }
 
-pub(super) fn replication(facts: &Facts<'_>, lines: &mut Lines) {
-    lines.put("role", "master");
-    lines.put("connected_slaves", 0);
-    lines.put("master_failover_state", "no-failover");
-    lines.put("master_replid", facts.node.replication_id());
-    lines.put("master_replid2", "0".repeat(40));
-    lines.put("master_repl_offset", facts.partition.position.index);
-    lines.put("second_repl_offset", -1);
-    lines.put("repl_backlog_active", 0);
-    lines.put("repl_backlog_size", facts.values.kept.get("repl-backlog-size"));
-    lines.zeros(&["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
-}
-
 pub(super) fn cluster(_: &Facts<'_>, lines: &mut Lines) {
     lines.put("cluster_enabled", 0);
 }
 
 pub(super) fn keyspace(facts: &Facts<'_>, lines: &mut Lines) {
-    for (db, counts) in facts.node.partition.counts().into_iter().enumerate() {
+    for (db, counts) in facts.node.data.counts().into_iter().enumerate() {
         if counts.keys > 0 {
             let (keys, expires) = (counts.keys, counts.expires);
             lines.put(

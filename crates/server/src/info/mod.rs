@@ -5,6 +5,7 @@ mod counters;
 mod data;
 mod own;
 mod process;
+mod replication;
 
 use std::fmt::{Display, Write};
 use std::sync::Arc;
@@ -44,7 +45,7 @@ const SECTIONS: &[Section] = &[
     section("memory", "Memory", process::memory),
     section("persistence", "Persistence", data::persistence),
     section("stats", "Stats", counters::stats),
-    section("replication", "Replication", data::replication),
+    section("replication", "Replication", replication::replication),
     section("cpu", "CPU", process::cpu),
     section("modules", "Modules", |_, _| {}),
     Section {

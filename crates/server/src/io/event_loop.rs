@@ -14,6 +14,7 @@ use slab::Slab;
 
 use super::conn::{Conn, ReadState};
 use super::mailbox::{Mailbox, Message};
+use crate::data::LOADING;
 use crate::job::{Job, Next};
 use crate::node::Node;
 use crate::pubsub::Sort;
@@ -171,7 +172,7 @@ impl EventLoop {
             self.serve(node, token);
         }
         if !self.tasks.is_empty() {
-            node.partition.submit(&mut self.tasks);
+            self.submit(node);
             self.take_messages(node);
         }
         self.flush(node);
@@ -182,6 +183,19 @@ impl EventLoop {
             node.stats
                 .output_bytes
                 .fetch_add(std::mem::take(&mut self.sent), Ordering::Relaxed);
+        }
+    }
+
+    /// Hands what needs the writer to it.
+    fn submit(&mut self, node: &Arc<Node>) {
+        match &*node.data.load() {
+            Some(data) => data.submit(&mut self.tasks),
+            None => {
+                for mut task in self.tasks.drain(..) {
+                    task.unblock(Some(LOADING));
+                    task.finish(Ok(()));
+                }
+            }
         }
     }
 
@@ -279,7 +293,7 @@ impl EventLoop {
                 Message::Blocked { client, token, until } => {
                     let Some(conn) = self.conn_of(client, token) else {
                         // It was closed while the writer looked at its request: nobody else will end its wait.
-                        node.partition.unblock(client, Some(CommandError::reply("ERR closed")));
+                        node.data.unblock(client, Some(CommandError::reply("ERR closed")));
                         continue;
                     };
                     conn.blocked_until = until;
@@ -383,7 +397,7 @@ impl EventLoop {
             Some(job) => dispose(node, *job),
             None if conn.client.blocked.load(Ordering::Relaxed) => {
                 // It comes home without its connection, and is disposed of then.
-                node.partition
+                node.data
                     .unblock(conn.client.id, Some(CommandError::reply("ERR closed")));
             }
             None => {}
@@ -407,7 +421,9 @@ fn dispose(node: &Arc<Node>, mut job: Job) {
         }
     }
     if let Some(watch) = job.session.watch.take() {
-        let forgotten = node.partition.run_internal(|turn| {
+        let data = node.data.load();
+        let Some(data) = &*data else { return };
+        let forgotten = data.run_internal(|turn| {
             for (db, key, _) in &watch.keys {
                 turn.unwatch(*db, key, &watch.flag);
             }

@@ -158,6 +158,11 @@ impl Progress {
         (self.followers.values().map(|follower| follower.needs).min(), dropped)
     }
 
+    /// How far one follower is; `None` if it is not known.
+    pub fn get(&self, holder: Holder) -> Option<&Follower> {
+        self.followers.get(&holder)
+    }
+
     /// All followers that are known.
     pub fn iter(&self) -> impl Iterator<Item = (&Holder, &Follower)> {
         self.followers.iter()

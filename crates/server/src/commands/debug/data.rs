@@ -6,7 +6,7 @@ use haypile_commands::{CommandError, Cx, Outcome};
 use haypile_partition::Turn;
 use haypile_resp::Request;
 
-use crate::commands::ServerCx;
+use crate::commands::{ServerCx, data_of};
 
 /// Elements of a value that its size is estimated from.
 const SAMPLES: u64 = 1000;
@@ -63,7 +63,7 @@ pub(super) fn listpack(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome 
 }
 
 pub(super) fn htstats(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
-    let counts = cx.node.partition.counts();
+    let counts = cx.node.data.counts();
     let db = usize::try_from(integer(&request[2])?).ok();
     let Some(counts) = db.and_then(|db| counts.get(db)) else {
         return Err(CommandError::reply("ERR Out of range database"));
@@ -93,7 +93,7 @@ pub(super) fn htstats_key(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outco
 
 /// What is in memory only goes to disk, as a clean stop does it.
 pub(super) fn save(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    cx.node.partition.store().flush()?;
+    data_of(cx.node)?.store().flush()?;
     cx.reply.ok();
     Ok(())
 }
@@ -120,9 +120,7 @@ pub(super) fn populate(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome 
         let fill = |turn: &mut Turn<'_>| turn.internal("populate", db, |cx| fill(cx, prefix, from..to, size));
         match cx.turn.as_deref_mut() {
             Some(turn) => fill(turn)?,
-            None => cx
-                .node
-                .partition
+            None => data_of(cx.node)?
                 .run_internal(fill)
                 .map_err(|error| CommandError::reply(error.to_string()))??,
         }

@@ -246,7 +246,9 @@ fn nothing(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 }
 
 fn change_repl_id(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    cx.node.change_replication_id();
+    super::data_of(cx.node)?
+        .begin_epoch()
+        .map_err(|error| CommandError::reply(format!("ERR {error}")))?;
     cx.reply.ok();
     Ok(())
 }
@@ -271,7 +273,9 @@ fn log(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 
 fn set_active_expire(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let on = integer(&request[2])? != 0;
-    cx.node.maintenance.set_active_expire(on);
+    if let Some(data) = &*cx.node.data.load() {
+        data.maintenance.set_active_expire(on);
+    }
     cx.reply.ok();
     Ok(())
 }
@@ -286,9 +290,7 @@ fn sleep(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     match cx.turn {
         // It is held already.
         Some(_) => sleep(),
-        None => cx
-            .node
-            .partition
+        None => super::data_of(cx.node)?
             .run_internal(|_| sleep())
             .map_err(|error| CommandError::reply(error.to_string()))?,
     }

@@ -1,0 +1,193 @@
+//! Entries that somebody else wrote: logged under the positions that they have, and published.
+
+use std::sync::atomic::Ordering;
+
+use haypile_oplog::SyncPolicy;
+use haypile_store::effects::{Effect, Effects};
+use haypile_store::{Cf, Store, keys};
+use haypile_types::Position;
+
+use crate::CommitError;
+use crate::partition::{Partition, Shared, Writer};
+use crate::role::Role;
+use crate::watch::WatchTable;
+
+/// An entry of another's log.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplicatedEntry<'a> {
+    /// Its place, in this log too.
+    pub position: Position,
+    /// Its hybrid-logical-clock timestamp.
+    pub timestamp: u64,
+    /// Its effects.
+    pub payload: &'a [u8],
+}
+
+/// Why entries were not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplicatedError {
+    /// The partition writes its own log.
+    #[error("the partition is no follower any more")]
+    NotFollowing,
+    /// They do not follow the log's end.
+    #[error("{entry} cannot follow {end}")]
+    Order {
+        /// The entry.
+        entry: Position,
+        /// The log's end.
+        end: Position,
+    },
+    /// An entry that is not what this program writes. Nothing was logged.
+    #[error("{entry} cannot be read: {cause}")]
+    Corrupt {
+        /// The entry.
+        entry: Position,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The log or the store.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+impl Partition {
+    /// Appends entries that follow the log's end and publishes them. With `sync always` they are durable then.
+    ///
+    /// # Errors
+    /// Nothing of the batch counts, unless the error is [`CommitError::Poisoned`].
+    pub fn append_replicated<'a>(
+        &self,
+        entries: impl Iterator<Item = ReplicatedEntry<'a>> + Clone,
+    ) -> Result<(), ReplicatedError> {
+        let shared = &*self.shared;
+        check(entries.clone())?;
+        let last = loop {
+            let mut writer = shared.visit();
+            if writer.pending.is_empty() {
+                break shared.append_replicated(&mut writer, entries)?;
+            }
+            // Own entries, from before it was a follower, that wait for their sync: first they, then these.
+            drop(writer);
+            shared.syncer.sync().map_err(|error| CommitError::from_log(&error))?;
+            shared.publish_durable();
+        };
+        if let Some(index) = last {
+            shared
+                .syncer
+                .sync_to(index)
+                .map_err(|error| CommitError::from_log(&error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Gives the index up to which the log is to be synced, if it is.
+    fn append_replicated<'a>(
+        &self,
+        writer: &mut Writer,
+        entries: impl Iterator<Item = ReplicatedEntry<'a>>,
+    ) -> Result<Option<u64>, ReplicatedError> {
+        if self.role() == Role::Leader {
+            return Err(ReplicatedError::NotFollowing);
+        }
+        if let Some(text) = self.disk_refusal() {
+            return Err(CommitError::NotLogged(text).into());
+        }
+        let watched = !writer.watch.is_empty();
+        let mut payloads = std::mem::take(&mut writer.replicated);
+        payloads.clear();
+        let mut end = writer.oplog.last();
+        let mut clock = writer.last_clock;
+        for entry in entries {
+            if entry.position.index != end.index + 1 || entry.position.term < end.term {
+                writer.oplog.discard_pushed();
+                let entry = entry.position;
+                return Err(ReplicatedError::Order { entry, end });
+            }
+            writer.oplog.push(entry.position, entry.timestamp, entry.payload);
+            payloads.extend_from_slice(entry.payload);
+            end = entry.position;
+            clock = clock.max(entry.timestamp);
+        }
+        if let Err(error) = writer.oplog.write() {
+            let error = CommitError::from_log(&error);
+            tracing::error!(%error, "the log cannot be written");
+            self.refuse(&error);
+            return Err(error.into());
+        }
+        writer.next_index = end.index + 1;
+        writer.term = end.term;
+        writer.last_clock = clock;
+        writer.logged_bytes += payloads.len() as u64;
+        // What the writer remembered of collections may have changed behind its back.
+        writer.overlay.forget_knowledge();
+        match self.store.replay(&payloads, end, clock) {
+            Ok(applied) => {
+                if applied.remapped {
+                    self.commits.unmapped();
+                }
+                self.settle_soon(applied);
+            }
+            Err(error) => {
+                let error = CommitError::Poisoned(error.to_string());
+                tracing::error!(%error, "an entry from the source cannot be applied");
+                self.refuse(&error);
+                return Err(error.into());
+            }
+        }
+        if watched {
+            touch(&self.store, &writer.watch, &payloads);
+        }
+        writer.replicated = payloads;
+        let always = writer.oplog.sync_policy() == SyncPolicy::Always;
+        Ok(always.then_some(end.index))
+    }
+
+    /// Why nothing can be written, apart from the role.
+    pub(crate) fn disk_refusal(&self) -> Option<String> {
+        match self.refused.load(Ordering::Acquire) {
+            true => self.refusal.lock().as_ref().map(|refusal| refusal.text.clone()),
+            false => None,
+        }
+    }
+}
+
+/// What is logged is replayed at each start: it must be readable.
+fn check<'a>(entries: impl Iterator<Item = ReplicatedEntry<'a>>) -> Result<(), ReplicatedError> {
+    for entry in entries {
+        if let Some(Err(error)) = Effects::new(entry.payload).find(Result::is_err) {
+            return Err(ReplicatedError::Corrupt {
+                entry: entry.position,
+                cause: error.to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Fails the transactions that watch a key which has changed.
+fn touch(store: &Store, watch: &WatchTable, payloads: &[u8]) {
+    let dbs = store.mapping();
+    for effect in Effects::new(payloads).flatten() {
+        let (space, cf, key) = match effect {
+            Effect::Put { space, cf, key, .. } | Effect::Delete { space, cf, key } => (space, cf, key),
+            Effect::Map { db, .. } => {
+                for key in watch.keys_of(db) {
+                    watch.touch(db, &key);
+                }
+                continue;
+            }
+            Effect::Count { .. } | Effect::Tag { .. } => continue,
+        };
+        let user_key = match cf {
+            Cf::Meta => Some(keys::user_key(key)),
+            Cf::Data => keys::parse_data_key(key).map(|parsed| parsed.user_key),
+            Cf::Expiry => None,
+        };
+        let db = dbs.iter().position(|mapped| *mapped == space);
+        if let (Some(user_key), Some(db)) = (user_key, db) {
+            watch.touch(db as u16, user_key);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! What a partition is in replication: the writer of its own log, or a follower that takes entries from elsewhere.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use haypile_commands::CommandError;
+use haypile_oplog::{Readers, Syncer};
+use haypile_sync::source::LogView;
+use haypile_sync::{Epoch, EpochHistory, EpochId, LocalPosition};
+use haypile_types::{Position, Random};
+
+use crate::partition::{Partition, Shared, Writer};
+use crate::turn::Turn;
+use crate::{PartitionError, identity};
+
+/// Who writes a partition's log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// This partition's own writer.
+    #[default]
+    Leader,
+    /// Somebody else: entries come by [`Partition::append_replicated`].
+    Follower,
+}
+
+/// How far a log is durable and visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEnds {
+    /// Index up to which it is durable.
+    pub durable: u64,
+    /// Index up to which readers see it.
+    pub applied: u64,
+}
+
+/// What clients are told that wait for a key when a leader becomes a follower.
+const UNBLOCKED: &str = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
+/// The answer to a write on a follower.
+pub(crate) const READ_ONLY: CommandError = CommandError::Reply(std::borrow::Cow::Borrowed(
+    "READONLY You can't write against a read only replica.",
+));
+
+/// A fresh epoch id.
+pub(crate) fn fresh_id(random: &mut dyn Random) -> EpochId {
+    EpochId((u128::from(random.next_u64()) << 64) | u128::from(random.next_u64()))
+}
+
+/// The history that a partition starts with, from what its file says and where its log ends. A leader's gets a new
+/// epoch: it may have lost the end of its log, and then followers have entries that it would write anew.
+pub(crate) fn history_at_start(
+    saved: &EpochHistory,
+    end: Position,
+    role: Role,
+    random: &mut dyn Random,
+) -> EpochHistory {
+    let mut history = saved.up_to(end.index);
+    if end.index > 0 && history.position_of(end.index) != Some(end) {
+        // Data without a history, a restored backup say: what is there has one writer, whoever it was.
+        let epoch = Epoch {
+            term: end.term.max(1),
+            id: fresh_id(random),
+            first_index: 1,
+        };
+        // One epoch with term and index of at least 1 is always a history.
+        return EpochHistory::from_epochs(vec![epoch]).unwrap_or_default();
+    }
+    if role == Role::Leader {
+        history.begin(fresh_id(random), end.index);
+    }
+    history
+}
+
+impl Shared {
+    /// Saves the history that this start has begun with, if there was no room for it then.
+    pub(crate) fn save_epochs(&self) -> Result<(), PartitionError> {
+        let mut epochs = self.epochs.lock();
+        if !epochs.saved {
+            identity::save(&self.dir, &epochs.history)?;
+            epochs.saved = true;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        match self.following.load(Ordering::Acquire) {
+            true => Role::Follower,
+            false => Role::Leader,
+        }
+    }
+
+    fn follow(&self, writer: &mut Writer) {
+        self.following.store(true, Ordering::Release);
+        for mut task in writer.blocked.take_all() {
+            task.unblock(Some(CommandError::reply(UNBLOCKED)));
+            task.finish(Ok(()));
+        }
+    }
+
+    fn promote(&self, writer: &mut Writer, anew: bool) -> Result<Epoch, PartitionError> {
+        let mut epochs = self.epochs.lock();
+        if !anew
+            && self.role() == Role::Leader
+            && let Some(current) = epochs.history.current()
+        {
+            return Ok(*current);
+        }
+        // A new epoch must not stand after entries that a crash could take away.
+        self.syncer.sync()?;
+        let mut history = epochs.history.clone();
+        let epoch = history.begin(fresh_id(&mut *writer.random), writer.oplog.last().index);
+        identity::save(&self.dir, &history)?;
+        epochs.history = history;
+        writer.term = epoch.term;
+        writer.overlay.forget_knowledge();
+        self.following.store(false, Ordering::Release);
+        Ok(epoch)
+    }
+}
+
+/// Who wrote the log.
+pub(crate) struct Epochs {
+    pub(crate) history: EpochHistory,
+    /// The disk has it. If not, for want of room, nothing is written until it has.
+    pub(crate) saved: bool,
+}
+
+impl Partition {
+    /// Who writes the log.
+    pub fn role(&self) -> Role {
+        self.shared.role()
+    }
+
+    /// False while writes are refused, for whatever reason.
+    pub fn takes_writes(&self) -> bool {
+        self.shared.refusal().is_none()
+    }
+
+    /// Who wrote which part of the log.
+    pub fn history(&self) -> EpochHistory {
+        self.shared.epochs.lock().history.clone()
+    }
+
+    /// Where the log ends, what of it is durable and visible, and who wrote it.
+    pub fn local_position(&self) -> LocalPosition {
+        let shared = &self.shared;
+        let durable = shared.syncer.durable_index();
+        let applied = shared.store.applied().index;
+        let end = shared.syncer.written();
+        let history = shared.epochs.lock().history.up_to(end.index);
+        LocalPosition {
+            end,
+            durable: durable.min(end.index),
+            applied: applied.min(end.index),
+            history,
+        }
+    }
+
+    /// As [`Partition::local_position`], without the history: cheap.
+    pub fn log_ends(&self) -> LogEnds {
+        let shared = &self.shared;
+        LogEnds {
+            durable: shared.syncer.durable_index(),
+            applied: shared.store.applied().index,
+        }
+    }
+
+    /// The hybrid logical clock of the last entry that is visible, microseconds.
+    pub fn applied_clock_us(&self) -> u64 {
+        self.shared.store.applied_clock()
+    }
+
+    /// The log as a source of others sees it.
+    pub fn log_view(&self) -> LogView {
+        let shared = &self.shared;
+        // In this order: a history that is newer than the end is cut to it; an older one would be wrong.
+        let last = shared.syncer.written_index();
+        let first = shared.readers.first_index();
+        LogView {
+            history: shared.epochs.lock().history.up_to(last),
+            first,
+            last,
+            writer: shared.role() == Role::Leader,
+        }
+    }
+
+    /// Readers of the log.
+    pub fn readers(&self) -> Readers {
+        self.shared.readers.clone()
+    }
+
+    /// What of the log is written and what is durable.
+    pub fn syncer(&self) -> Arc<Syncer> {
+        self.shared.syncer.clone()
+    }
+
+    /// How many databases the store has: both sides of a replication must have the same.
+    pub fn databases(&self) -> u16 {
+        self.shared.store.databases()
+    }
+
+    /// Takes another history as a follower, and waits until the disk has it. It must agree with the log.
+    ///
+    /// # Errors
+    /// It cannot be saved; the history is then as before. Or the partition is no follower.
+    pub fn set_history(&self, history: EpochHistory) -> Result<(), PartitionError> {
+        let mut epochs = self.shared.epochs.lock();
+        if self.shared.role() == Role::Leader {
+            return Err(PartitionError::OtherRole);
+        }
+        if epochs.history != history {
+            identity::save(&self.shared.dir, &history)?;
+            epochs.history = history;
+        }
+        Ok(())
+    }
+
+    /// Becomes a follower: writes are refused from here on. Clients that wait for keys are told. Not within a turn: see
+    /// [`Turn::follow`].
+    pub fn follow(&self) {
+        self.shared.follow(&mut self.shared.visit());
+    }
+
+    /// Becomes the writer of its log, in a new epoch; does nothing if it is already. Entries of a stream that is still open
+    /// are refused from here on. Not within a turn: see [`Turn::promote`].
+    ///
+    /// # Errors
+    /// The log cannot be synced or the new epoch cannot be saved; it is a follower still.
+    pub fn promote(&self) -> Result<Epoch, PartitionError> {
+        self.shared.promote(&mut self.shared.visit(), false)
+    }
+
+    /// Begins another epoch as the writer of the log. Not within a turn.
+    ///
+    /// # Errors
+    /// As [`Partition::promote`]; or the partition is a follower.
+    pub fn begin_epoch(&self) -> Result<Epoch, PartitionError> {
+        let mut writer = self.shared.visit();
+        match self.role() {
+            Role::Leader => self.shared.promote(&mut writer, true),
+            Role::Follower => Err(PartitionError::OtherRole),
+        }
+    }
+
+    /// Ends what depends on this partition, because another takes its place: clients that wait for keys are told, and
+    /// transactions that watch a key fail.
+    pub fn retire(&self) {
+        let mut writer = self.shared.visit();
+        writer.watch.mark_all();
+        for mut task in writer.blocked.take_all() {
+            task.unblock(Some(CommandError::reply(UNBLOCKED)));
+            task.finish(Ok(()));
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// As [`Partition::follow`].
+    pub fn follow(&mut self) {
+        self.shared.follow(self.writer);
+    }
+
+    /// As [`Partition::promote`].
+    ///
+    /// # Errors
+    /// As [`Partition::promote`].
+    pub fn promote(&mut self) -> Result<Epoch, PartitionError> {
+        self.shared.promote(self.writer, false)
+    }
+}

@@ -1,0 +1,254 @@
+//! REPLICAOF, ROLE, WAIT and what belongs to them.
+
+use std::time::Duration;
+
+use haypile_commands::args::{integer, is};
+use haypile_commands::error::{NOT_INTEGER, SYNTAX};
+use haypile_commands::{Block, CommandError, OnTimeout, Outcome};
+use haypile_partition::Role;
+use haypile_resp::Request;
+use haypile_sync::follower::{InstanceState, PartitionState};
+
+use super::{Execute, ServerCx};
+use crate::data::LOADING;
+use crate::replication::{Wait, failover};
+
+pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
+    ("role", role),
+    ("replicaof", replicaof),
+    ("slaveof", replicaof),
+    ("replconf", replconf),
+    ("failover", failover),
+    ("wait", wait),
+    ("waitaof", waitaof),
+];
+
+fn role(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    let offset = cx.partition_stats().position.index as i64;
+    let replication = &cx.node.replication;
+    let values = cx.node.config.load();
+    if let Some((host, port)) = values.replicaof.split_once(' ') {
+        let state = match replication.follower_status().machines {
+            None => "connect",
+            Some((instance, partition)) => match (instance.state, partition.state) {
+                (InstanceState::Connected, PartitionState::Connected) => "connected",
+                (InstanceState::Connected, _) => "sync",
+                (InstanceState::Connecting, _) => "connecting",
+                _ => "connect",
+            },
+        };
+        cx.reply.array(5);
+        cx.reply.bulk_str("slave");
+        cx.reply.bulk_str(host);
+        cx.reply.integer(port.parse().unwrap_or(0));
+        cx.reply.bulk_str(state);
+        cx.reply.integer(offset);
+        return Ok(());
+    }
+    let replicas = replication.source.replicas(replication.now());
+    let online: Vec<_> = replicas.iter().filter(|replica| replica.state == "online").collect();
+    cx.reply.array(3);
+    cx.reply.bulk_str("master");
+    cx.reply.integer(offset);
+    cx.reply.array(online.len());
+    for replica in online {
+        cx.reply.array(3);
+        cx.reply.bulk_str(&replica.host);
+        cx.reply.bulk_str(&replica.port.to_string());
+        cx.reply.bulk_str(&replica.acks.applied.to_string());
+    }
+    Ok(())
+}
+
+fn replicaof(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
+    if is(&request[1], "NO") && is(&request[2], "ONE") {
+        return promote(cx);
+    }
+    let port = integer(&request[2]).ok().and_then(|port| u16::try_from(port).ok());
+    let port = port
+        .filter(|port| *port > 0)
+        .ok_or(CommandError::reply("ERR Invalid master port"))?;
+    let host = str::from_utf8(&request[1]).map_err(|_| SYNTAX)?;
+    if host.is_empty() || host.contains(char::is_whitespace) {
+        return Err(CommandError::reply("ERR Invalid master host"));
+    }
+    let address = format!("{host} {port}");
+    let node = cx.node;
+    {
+        let _changing = node.replication.changing.try_lock().ok_or(LOADING)?;
+        match (cx.turn.as_deref_mut(), &*node.data.load()) {
+            (Some(turn), _) => turn.follow(),
+            (None, Some(data)) => data.follow(),
+            // It is a follower, with a checkpoint that is being installed.
+            (None, None) => {}
+        }
+        node.config.change(|values| values.replicaof.clone_from(&address));
+    }
+    tracing::info!(client = %cx.client.addr, %address, "this server follows another from now on: REPLICAOF");
+    node.replication.follow(&address);
+    cx.reply.ok();
+    Ok(())
+}
+
+fn promote(cx: &mut ServerCx<'_, '_>) -> Outcome {
+    let node = cx.node;
+    if !node.config.load().replicaof.is_empty() {
+        let _changing = node.replication.changing.try_lock().ok_or(LOADING)?;
+        let promoted = match (cx.turn.as_deref_mut(), &*node.data.load()) {
+            (Some(turn), _) => turn.promote(),
+            (None, Some(data)) => data.promote(),
+            (None, None) => return Err(LOADING),
+        };
+        let epoch = promoted.map_err(|error| CommandError::reply(format!("ERR {error}")))?;
+        node.config.change(|values| values.replicaof.clear());
+        tracing::info!(client = %cx.client.addr, %epoch, "this server is a primary from now on: REPLICAOF NO ONE");
+        node.replication.unfollow();
+    }
+    cx.reply.ok();
+    Ok(())
+}
+
+/// What replicas of this program ask; replicas of Redis are told that this is none.
+fn replconf(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
+    if request.len() == 2 && is(&request[1], "sync-port") {
+        cx.reply.integer(i64::from(cx.node.replication.sync_port()));
+        return Ok(());
+    }
+    Err(CommandError::reply(
+        "ERR this server replicates by Haypile's own protocol, not by Redis'",
+    ))
+}
+
+fn failover(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
+    let replication = &cx.node.replication;
+    let error = |text: &'static str| Err(CommandError::reply(text));
+    let mut wanted = failover::Request::default();
+    let (mut words, mut abort) = (request.iter().skip(1), false);
+    while let Some(word) = words.next() {
+        match word {
+            word if is(word, "ABORT") && request.len() == 2 => abort = true,
+            word if is(word, "TO") && wanted.to.is_none() => {
+                let (Some(host), Some(port)) = (words.next(), words.next()) else {
+                    return Err(SYNTAX);
+                };
+                let port = u16::try_from(integer(port)?).map_err(|_| NOT_INTEGER)?;
+                wanted.to = Some((String::from_utf8_lossy(host).into_owned(), port));
+            }
+            word if is(word, "FORCE") && wanted.to.is_some() => wanted.force = true,
+            word if is(word, "TIMEOUT") && wanted.timeout.is_none() => {
+                let ms = integer(words.next().ok_or(SYNTAX)?)?;
+                match u64::try_from(ms) {
+                    Ok(ms) if ms > 0 => wanted.timeout = Some(Duration::from_millis(ms)),
+                    _ => return error("ERR FAILOVER timeout must be greater than 0"),
+                }
+            }
+            _ => return Err(SYNTAX),
+        }
+    }
+    if abort {
+        return match replication.failover.abort() {
+            true => {
+                cx.reply.ok();
+                Ok(())
+            }
+            false => error("ERR No failover in progress."),
+        };
+    }
+    if !cx.node.config.load().replicaof.is_empty() {
+        return error("ERR FAILOVER is not valid when server is a replica.");
+    }
+    let replicas = replication.source.replicas(replication.now());
+    if replicas.is_empty() {
+        return error("ERR FAILOVER requires connected replicas.");
+    }
+    if wanted.force && wanted.timeout.is_none() {
+        return error("ERR FAILOVER with force option requires both a timeout and target HOST and IP to be set.");
+    }
+    let is_target = |(host, port): &(String, u16)| replicas.iter().any(|r| r.host == *host && r.port == *port);
+    if wanted.to.as_ref().is_some_and(|to| !is_target(to)) {
+        return error("ERR FAILOVER target HOST and PORT is not a replica.");
+    }
+    match replication.failover.start(cx.node, wanted) {
+        Ok(true) => cx.reply.ok(),
+        Ok(false) => return error("ERR FAILOVER already in progress."),
+        Err(error) => return Err(CommandError::reply(format!("ERR cannot start a failover: {error}"))),
+    }
+    Ok(())
+}
+
+fn wait(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
+    let replicas = integer(&request[1])?;
+    let timeout = parse_timeout(&request[2])?;
+    refuse_on_replica(cx, "WAIT")?;
+    let wait = Wait {
+        index: cx.partition_stats().position.index,
+        replicas: usize::try_from(replicas).unwrap_or(0),
+        durable: false,
+        local: None,
+    };
+    wait_for(cx, wait, timeout)
+}
+
+fn waitaof(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
+    let local = integer(&request[1])?;
+    let replicas = integer(&request[2])?;
+    let timeout = parse_timeout(&request[3])?;
+    if !(0..=1).contains(&local) {
+        return Err(CommandError::reply(
+            "ERR value is out of range, must be between 0 and 1",
+        ));
+    }
+    let replicas = usize::try_from(replicas).map_err(|_| NOT_INTEGER)?;
+    refuse_on_replica(cx, "WAITAOF")?;
+    let index = cx.partition_stats().position.index;
+    if let (1, Some(data)) = (local, &*cx.node.data.load()) {
+        let synced = data.syncer().sync_to(index.min(data.syncer().written_index()));
+        synced.map_err(|error| CommandError::reply(format!("ERR {error}")))?;
+    }
+    let wait = Wait {
+        index,
+        replicas,
+        durable: true,
+        local: Some(local == 1),
+    };
+    wait_for(cx, wait, timeout)
+}
+
+fn refuse_on_replica(cx: &ServerCx<'_, '_>, name: &str) -> Result<(), CommandError> {
+    let role = cx.node.data.load().as_ref().map(|data| data.role());
+    match role {
+        Some(Role::Leader) => Ok(()),
+        Some(Role::Follower) => Err(CommandError::reply(format!(
+            "ERR {name} cannot be used with replica instances. Please also note that writes to replicas are just local \
+             and are not propagated."
+        ))),
+        None => Err(LOADING),
+    }
+}
+
+fn wait_for(cx: &mut ServerCx<'_, '_>, wait: Wait, timeout: u64) -> Outcome {
+    let node = cx.node;
+    if !cx.may_block {
+        wait.reply(node, cx.reply);
+        return Ok(());
+    }
+    // Registered first: what arrives meanwhile finds it, and is heard once this turn is over.
+    node.replication.waits.add(cx.client.id, wait);
+    if wait.is_over(node) {
+        node.replication.waits.remove(cx.client.id);
+        wait.reply(node, cx.reply);
+        return Ok(());
+    }
+    cx.session.wait = Some(wait);
+    Err(CommandError::Block(Block {
+        keys: Vec::new(),
+        timeout_ms: (timeout > 0).then_some(timeout),
+        on_timeout: OnTimeout::Zero,
+    }))
+}
+
+fn parse_timeout(arg: &[u8]) -> Result<u64, CommandError> {
+    let timeout = haypile_resp::parse_i64(arg)
+        .ok_or_else(|| CommandError::reply("ERR timeout is not an integer or out of range"))?;
+    u64::try_from(timeout).map_err(|_| CommandError::reply("ERR timeout is negative"))
+}

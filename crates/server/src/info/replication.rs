@@ -1,0 +1,148 @@
+use std::time::Duration;
+
+use haypile_sync::SyncError;
+use haypile_sync::follower::{InstanceState, PartitionState};
+
+use super::{Facts, Lines};
+use crate::replication::FollowerStatus;
+
+/// Redis' fields, in its order, and then ours.
+pub(super) fn replication(facts: &Facts<'_>, lines: &mut Lines) {
+    let (node, values) = (facts.node, &facts.values);
+    let replication = &node.replication;
+    let offset = facts.partition.position.index;
+    let status = replication.follower_status();
+    match values.replicaof.split_once(' ') {
+        Some((host, port)) => follower(facts, lines, &status, (host, port), offset),
+        None => lines.put("role", "master"),
+    }
+    let replicas = replication.source.replicas(replication.now());
+    lines.put("connected_slaves", replicas.len());
+    if values.min_replicas_to_write > 0 {
+        let max_lag = Duration::from_secs(u64::from(values.min_replicas_max_lag));
+        let good = replication.source.good_replicas(replication.now(), max_lag);
+        lines.put("min_slaves_good_slaves", good);
+    }
+    for (n, replica) in replicas.iter().enumerate() {
+        let (host, port, state) = (&replica.host, replica.port, replica.state);
+        let (applied, lag) = (replica.acks.applied, replica.heard.as_secs());
+        lines.put(
+            &format!("slave{n}"),
+            format_args!("ip={host},port={port},state={state},offset={applied},lag={lag}"),
+        );
+    }
+    lines.put("master_failover_state", replication.failover.state());
+    lines.put("master_replid", node.replication_id());
+    lines.put("master_replid2", "0".repeat(40));
+    lines.put("master_repl_offset", offset);
+    lines.put("second_repl_offset", -1);
+    let oplog = &facts.partition.oplog;
+    lines.put("repl_backlog_active", 1);
+    lines.put("repl_backlog_size", values.oplog_retention_bytes);
+    lines.put("repl_backlog_first_byte_offset", oplog.first_index);
+    lines.put("repl_backlog_histlen", (offset + 1).saturating_sub(oplog.first_index));
+    own(facts, lines, &status);
+}
+
+fn follower(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus, (host, port): (&str, &str), offset: u64) {
+    let (node, values) = (facts.node, &facts.values);
+    let replication = &node.replication;
+    let up = replication.is_link_up();
+    let now = replication.now();
+    let heard = now.since(haypile_sync::Time::new(status.stream.heard));
+    let copy = status
+        .machines
+        .as_ref()
+        .and_then(|(_, partition)| partition.copy.clone());
+    let syncing = status
+        .machines
+        .as_ref()
+        .is_some_and(|(_, partition)| partition.state == PartitionState::WaitDBSync);
+    lines.put("role", "slave");
+    lines.put("master_host", host);
+    lines.put("master_port", port);
+    lines.put("master_link_status", if up { "up" } else { "down" });
+    lines.put(
+        "master_last_io_seconds_ago",
+        if up { heard.as_secs() as i64 } else { -1 },
+    );
+    lines.put("master_sync_in_progress", u8::from(syncing));
+    lines.put("slave_read_repl_offset", offset);
+    lines.put("slave_repl_offset", offset);
+    if let Some(copy) = &copy {
+        lines.put("master_sync_total_bytes", copy.bytes_total);
+        lines.put("master_sync_read_bytes", copy.bytes_done);
+        lines.put(
+            "master_sync_left_bytes",
+            copy.bytes_total.saturating_sub(copy.bytes_done),
+        );
+        let percent = copy.bytes_done as f64 * 100.0 / copy.bytes_total.max(1) as f64;
+        lines.put("master_sync_perc", format_args!("{percent:.2}"));
+        lines.put("master_sync_last_io_seconds_ago", 0);
+    }
+    if !up {
+        // Sentinel takes the replica that was connected last.
+        lines.put("master_link_down_since_seconds", heard.as_secs());
+    }
+    lines.put("slave_priority", values.replica_priority);
+    lines.put("slave_read_only", 1);
+    lines.put("replica_announced", u8::from(values.replica_announced));
+}
+
+fn own(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus) {
+    let replication = &facts.node.replication;
+    let now = replication.now();
+    lines.put("sync_port", replication.sync_port());
+    lines.put("node_id", replication.node_id());
+    let Some((instance, partition)) = &status.machines else {
+        return;
+    };
+    let since = |at| now.since(at).as_millis();
+    let retry = |at: Option<haypile_sync::Time>| at.map_or(-1, |at| at.since(now).as_millis() as i64);
+    let error = |error: &Option<SyncError>| error.as_ref().map_or(String::new(), |error| line(&error.to_string()));
+    if instance.address.is_none() && instance.state == InstanceState::NoConnect {
+        return;
+    }
+    lines.put("sync_instance_state", instance.state);
+    lines.put("sync_instance_since_ms", since(instance.since));
+    lines.put("sync_instance_attempts", instance.attempts);
+    lines.put("sync_instance_retry_in_ms", retry(instance.retry_at));
+    lines.put("sync_instance_last_error", error(&instance.last_error));
+    let lag = &status.stream.lag;
+    let asked = partition.asked_with.as_ref().map(|asked| asked.end).unwrap_or_default();
+    lines.put(
+        "sync_partition0",
+        format_args!(
+            "state={},since_ms={},position={},asked_with={asked},lag_entries={},lag_bytes={},lag_ms={},attempts={},retry_in_ms={}",
+            partition.state,
+            since(partition.since),
+            facts.partition.position,
+            lag.entries,
+            lag.bytes,
+            lag.time.as_millis(),
+            partition.attempts,
+            retry(partition.retry_at),
+        ),
+    );
+    lines.put("sync_partition0_last_error", error(&partition.last_error));
+    if let Some(copy) = &partition.copy {
+        lines.put(
+            "sync_partition0_copy",
+            format_args!(
+                "stage={},bytes_done={},bytes_total={},files={},bytes_per_second={},remaining_s={},failures={}",
+                copy.stage,
+                copy.bytes_done,
+                copy.bytes_total,
+                copy.files_total,
+                copy.bytes_per_second,
+                copy.remaining().map_or(-1, |left| left.as_secs() as i64),
+                copy.failures,
+            ),
+        );
+    }
+}
+
+/// A text without line breaks.
+fn line(text: &str) -> String {
+    text.replace(['\r', '\n'], " ")
+}

@@ -1,0 +1,290 @@
+//! The copy of a checkpoint: carries out what [`Copy`] wants.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use haypile_partition::install::incoming_store;
+use haypile_sync::copy::{ChunkRef, Copy, CopyAction, CopyEvent, CopyRefusal, Manifest};
+use haypile_sync::follower::PartitionEvent;
+use haypile_sync::message::{CheckpointReason, CopyChunkRequest, CopyMetaRequest, HoldCheckpoint};
+use haypile_sync::wire::{WireError, v1};
+use haypile_sync::{AttemptId, ErrorKind, Failure, SessionId, SnapshotId, Time};
+use tokio::task::AbortHandle;
+
+use super::driver::{Driver, Event};
+use super::{diverged, installing};
+use crate::node::{Node, partition_dir};
+use crate::replication::dial::{self, Client};
+use crate::replication::partition_id;
+
+/// A copy under way.
+pub(super) struct Copying {
+    pub(super) attempt: AttemptId,
+    session: SessionId,
+    client: Client,
+    copy: Copy,
+    manifest: Option<Arc<Manifest>>,
+    fetches: HashMap<AttemptId, AbortHandle>,
+    /// What is done on the disk, one thing at a time.
+    dir: PathBuf,
+}
+
+impl Drop for Copying {
+    fn drop(&mut self) {
+        self.fetches.values().for_each(AbortHandle::abort);
+    }
+}
+
+impl Driver {
+    pub(super) fn copy_deadline(&self) -> Option<Time> {
+        self.copy.as_ref().and_then(|copying| copying.copy.deadline())
+    }
+
+    pub(super) fn start_copy(
+        &mut self,
+        node: &Arc<Node>,
+        attempt: AttemptId,
+        session: SessionId,
+        reason: CheckpointReason,
+        client: Client,
+    ) {
+        tracing::info!(?reason, "a full sync begins");
+        if let CheckpointReason::Diverged {
+            lost_first, lost_last, ..
+        } = reason
+            && let Err(error) = tokio::task::block_in_place(|| diverged::keep(node, lost_first, lost_last))
+        {
+            let cause = format!("the entries that nobody else has cannot be kept: {error}");
+            return self.partition_failed(attempt, Failure::new(ErrorKind::Io, cause));
+        }
+        let now = node.replication.now();
+        let values = node.config.get();
+        let settings = node.replication.copy_settings(&values);
+        self.copy = Some(Copying {
+            attempt,
+            session,
+            client,
+            copy: Copy::new(settings, self.reject, now),
+            manifest: None,
+            fetches: HashMap::new(),
+            dir: incoming_store(&partition_dir(&values)),
+        });
+        self.copy_event(node, attempt, CopyEvent::Tick);
+    }
+
+    pub(super) fn copy_tick(&mut self, node: &Arc<Node>) {
+        let Some(copying) = &mut self.copy else { return };
+        let settings = node.replication.copy_settings(&node.config.load());
+        copying.copy.set_settings(node.replication.now(), settings);
+        let attempt = copying.attempt;
+        self.copy_event(node, attempt, CopyEvent::Tick);
+    }
+
+    pub(super) fn copy_event(&mut self, node: &Arc<Node>, attempt: AttemptId, event: CopyEvent) {
+        let now = node.replication.now();
+        let actions = match &mut self.copy {
+            Some(copying) if copying.attempt == attempt => copying.copy.step(now, event, &mut self.random),
+            _ => return,
+        };
+        for action in actions {
+            self.copy_action(node, action);
+        }
+    }
+
+    fn copy_action(&mut self, node: &Arc<Node>, action: CopyAction) {
+        let Some(copying) = &mut self.copy else { return };
+        let attempt = copying.attempt;
+        let events = self.events.clone();
+        let tell = move |event| drop(events.send(Event::Copy(attempt, event)));
+        match action {
+            CopyAction::AskManifest { request, reject } => copying.ask(request, reject, tell),
+            CopyAction::Inspect(manifest) => {
+                copying.manifest = Some(manifest.clone());
+                let dir = copying.dir.clone();
+                tokio::task::spawn_blocking(move || {
+                    tell(match inspect(&dir, &manifest) {
+                        Ok((verified, free_bytes)) => CopyEvent::Inspected { verified, free_bytes },
+                        Err(error) => CopyEvent::LocalFailed(local(&error, "look at what is there")),
+                    });
+                });
+            }
+            CopyAction::Fetch { fetch, chunk } => copying.fetch(fetch, chunk, tell),
+            CopyAction::Cancel { fetch } => {
+                if let Some(task) = copying.fetches.remove(&fetch) {
+                    task.abort();
+                }
+            }
+            CopyAction::Renew(snapshot) => copying.hold(snapshot, true),
+            CopyAction::Release(snapshot) => copying.hold(snapshot, false),
+            CopyAction::Progress(progress) => {
+                self.partition_event(PartitionEvent::CopyProgress { attempt, progress });
+            }
+            CopyAction::Sync => {
+                let dir = copying.dir.clone();
+                tokio::task::spawn_blocking(move || {
+                    tell(match sync_all(&dir) {
+                        Ok(()) => CopyEvent::Synced,
+                        Err(error) => CopyEvent::LocalFailed(local(&error, "make durable what was copied")),
+                    });
+                });
+            }
+            CopyAction::Install(manifest) => {
+                let (node, hand) = (node.clone(), self.hand.clone());
+                tokio::spawn(async move {
+                    let hand = hand.lock_owned().await;
+                    tokio::task::spawn_blocking(move || {
+                        let _hand = hand;
+                        tell(match installing::install(&node, &manifest) {
+                            Ok(()) => CopyEvent::Installed,
+                            Err(failure) => CopyEvent::LocalFailed(failure),
+                        });
+                    });
+                });
+            }
+            CopyAction::Done => {
+                tracing::info!("a full sync is installed");
+                self.copy = None;
+                self.partition_event(PartitionEvent::Installed { attempt });
+            }
+            CopyAction::Failed { failure, reject } => {
+                self.reject = reject;
+                self.copy = None;
+                self.partition_failed(attempt, failure);
+            }
+        }
+    }
+}
+
+impl Copying {
+    fn ask(&self, request: AttemptId, reject: Option<SnapshotId>, tell: impl FnOnce(CopyEvent) + Send + 'static) {
+        let mut client = self.client.clone();
+        let message = CopyMetaRequest {
+            session: self.session,
+            partition: partition_id(),
+            reject,
+        };
+        tokio::spawn(async move {
+            let reply: Result<Result<Manifest, CopyRefusal>, Failure> =
+                match client.copy_meta(v1::CopyMetaRequest::from(message)).await {
+                    Ok(reply) => reply.into_inner().try_into().map_err(|error: WireError| error.into()),
+                    Err(status) => Err(dial::failure(&status)),
+                };
+            let reply = reply.and_then(|reply| reply.map_err(Failure::from)).map(Arc::new);
+            tell(CopyEvent::Manifest { request, reply });
+        });
+    }
+
+    fn fetch(&mut self, fetch: AttemptId, chunk: ChunkRef, tell: impl FnOnce(CopyEvent) + Send + 'static) {
+        let Some(manifest) = self.manifest.clone() else { return };
+        let (mut client, dir) = (self.client.clone(), self.dir.clone());
+        let message = CopyChunkRequest {
+            session: self.session,
+            partition: partition_id(),
+            snapshot: manifest.snapshot(),
+            chunk,
+        };
+        let task = tokio::spawn(async move {
+            let reply: Result<Result<bytes::Bytes, CopyRefusal>, Failure> =
+                match client.copy_chunk(v1::CopyChunkRequest::from(message)).await {
+                    Ok(reply) => reply.into_inner().try_into().map_err(|error: WireError| error.into()),
+                    Err(status) => Err(dial::failure(&status)),
+                };
+            let result = match reply {
+                Ok(Ok(bytes)) => tokio::task::block_in_place(|| write_chunk(&dir, &manifest, chunk, &bytes)),
+                Ok(Err(refusal)) => Err(refusal.into()),
+                Err(failure) => Err(failure),
+            };
+            tell(CopyEvent::Fetched { fetch, result });
+        });
+        self.fetches.retain(|_, task| !task.is_finished());
+        self.fetches.insert(fetch, task.abort_handle());
+    }
+
+    /// No answer is awaited.
+    fn hold(&self, snapshot: SnapshotId, renew: bool) {
+        let mut client = self.client.clone();
+        let message = HoldCheckpoint {
+            session: self.session,
+            partition: partition_id(),
+            snapshot,
+            renew,
+        };
+        tokio::spawn(async move {
+            let _ = client.hold_checkpoint(v1::HoldCheckpointRequest::from(message)).await;
+        });
+    }
+}
+
+fn local(error: &io::Error, verb: &str) -> Failure {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull => ErrorKind::NoSpace,
+        _ => ErrorKind::Io,
+    };
+    Failure::new(kind, format!("cannot {verb}: {error}"))
+}
+
+/// Leaves in `dir` the manifest's files and no others, at their sizes. Gives the chunks that are right already, and the
+/// bytes free on the disk.
+fn inspect(dir: &Path, manifest: &Manifest) -> io::Result<(Vec<ChunkRef>, u64)> {
+    fs::create_dir_all(dir)?;
+    let wanted: BTreeSet<&str> = manifest.files().iter().map(|file| file.name.as_str()).collect();
+    let mut there = BTreeSet::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match wanted.contains(name.as_str()) {
+            true => drop(there.insert(name)),
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    for file in manifest.files() {
+        let options = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(dir.join(&file.name))?;
+        options.set_len(file.size)?;
+    }
+    let mut verified = Vec::new();
+    for chunk in manifest.chunks() {
+        let name = &manifest.files()[chunk.file as usize].name;
+        let Some((offset, length)) = manifest.range(chunk).filter(|_| there.contains(name)) else {
+            continue;
+        };
+        let mut bytes = vec![0; length as usize];
+        File::open(dir.join(name))?.read_exact_at(&mut bytes, offset)?;
+        if manifest.verify(chunk, &bytes) {
+            verified.push(chunk);
+        }
+    }
+    let stat = rustix::fs::statvfs(dir)?;
+    Ok((verified, stat.f_bavail * stat.f_frsize))
+}
+
+fn write_chunk(dir: &Path, manifest: &Manifest, chunk: ChunkRef, bytes: &[u8]) -> Result<(), Failure> {
+    let unknown = || Failure::new(ErrorKind::Internal, "there is no such chunk");
+    let name = &manifest.files().get(chunk.file as usize).ok_or_else(unknown)?.name;
+    let (offset, _) = manifest.range(chunk).ok_or_else(unknown)?;
+    if !manifest.verify(chunk, bytes) {
+        let cause = format!("chunk {} is not what the manifest says", chunk.chunk);
+        return Err(Failure::new(ErrorKind::Corrupt(name.clone()), cause));
+    }
+    let file = File::options().write(true).open(dir.join(name));
+    file.and_then(|file| file.write_all_at(bytes, offset))
+        .map_err(|error| local(&error, &format!("write {name}")))
+}
+
+fn sync_all(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        File::open(entry?.path())?.sync_all()?;
+    }
+    File::open(dir)?.sync_all()?;
+    match dir.parent() {
+        Some(incoming) => File::open(incoming)?.sync_all(),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,421 @@
+//! The task that drives the two machines: it carries out their actions, and tells them what comes of it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use haypile_partition::Role;
+use haypile_sync::copy::CopyEvent;
+use haypile_sync::follower::{
+    Identity, Instance, InstanceAction, InstanceEvent, InstanceState, Partition, PartitionAction, PartitionEvent,
+    PartitionState,
+};
+use haypile_sync::message::{Accepted, Purpose, Refusal, TrySyncReply};
+use haypile_sync::wire::{WireError, v1};
+use haypile_sync::{AttemptId, ErrorKind, Failure, LocalPosition, SessionId, SnapshotId, Time, Transition};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::task::AbortHandle;
+
+use super::Shared;
+use super::copying::Copying;
+use super::streaming::{self, Streaming};
+use crate::node::Node;
+use crate::random::SplitMix64;
+use crate::replication::dial::{self, Client};
+use crate::replication::{layout, partition_id};
+
+/// What happens to the driver.
+pub(super) enum Event {
+    /// REPLICAOF, the address as `host:port`.
+    Follow(String),
+    /// REPLICAOF NO ONE.
+    Unfollow,
+    Dialed(AttemptId, Result<Client, Failure>),
+    Instance(InstanceEvent),
+    Partition(PartitionEvent),
+    Position(AttemptId, Result<LocalPosition, Failure>),
+    Copy(AttemptId, CopyEvent),
+}
+
+/// See the module.
+pub(super) struct Driver {
+    pub(super) node: Weak<Node>,
+    pub(super) events: UnboundedSender<Event>,
+    pub(super) shared: Arc<Shared>,
+    instance: Instance,
+    partition: Partition,
+    pub(super) random: SplitMix64,
+    link: Option<Link>,
+    stream: Option<(AttemptId, Streaming)>,
+    pub(super) copy: Option<Copying>,
+    pub(super) reject: Option<SnapshotId>,
+    /// Held by whoever works on the partition's data for an attempt: a stream, an installation.
+    pub(super) hand: Arc<tokio::sync::Mutex<()>>,
+    /// What the machines are to be given, in order.
+    queue: VecDeque<Work>,
+}
+
+struct Link {
+    attempt: AttemptId,
+    client: Option<Client>,
+    dialing: AbortHandle,
+}
+
+/// What is to be given to a machine.
+enum Work {
+    Instance(InstanceEvent),
+    Partition(PartitionEvent),
+}
+
+/// Longest sleep of the driver: it looks at the configuration then.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+impl Driver {
+    pub(super) fn new(node: &Arc<Node>, events: UnboundedSender<Event>, shared: Arc<Shared>) -> Self {
+        let replication = &node.replication;
+        let settings = replication.settings(&node.config.load());
+        let now = replication.now();
+        let instance = Instance::new(identity(node), settings.clone(), now);
+        let partition = Partition::new(partition_id(), String::new(), settings, now);
+        Driver {
+            node: Arc::downgrade(node),
+            events,
+            shared,
+            instance,
+            partition,
+            random: SplitMix64::from_system(),
+            link: None,
+            stream: None,
+            copy: None,
+            reject: None,
+            hand: Arc::default(),
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// Runs until the server stops.
+    pub(super) async fn run(mut self, mut inbox: UnboundedReceiver<Event>) {
+        loop {
+            let Some(now) = self.show() else { return };
+            let deadline = [
+                self.instance.deadline(),
+                self.partition.deadline(),
+                self.copy_deadline(),
+            ];
+            let sleep = deadline
+                .into_iter()
+                .flatten()
+                .min()
+                .map_or(LOOK_AGAIN, |at| at.since(now));
+            let event = tokio::select! {
+                event = inbox.recv() => match event {
+                    Some(event) => Some(event),
+                    None => return,
+                },
+                () = tokio::time::sleep(sleep.min(LOOK_AGAIN)) => None,
+            };
+            let Some(node) = self.node.upgrade().filter(|node| !node.is_stopping()) else {
+                return;
+            };
+            match event {
+                Some(event) => self.take(&node, event),
+                None => self.tick(&node),
+            }
+        }
+    }
+
+    /// Shows where the machines are; gives the time, unless the server is gone.
+    fn show(&self) -> Option<Time> {
+        let node = self.node.upgrade()?;
+        let now = node.replication.now();
+        *self.shared.machines.lock() = Some((self.instance.status(now), self.partition.status(now)));
+        let up =
+            self.instance.state() == InstanceState::Connected && self.partition.state() == PartitionState::Connected;
+        self.shared.link_up.store(up, Ordering::Release);
+        Some(now)
+    }
+
+    fn tick(&mut self, node: &Arc<Node>) {
+        let values = node.config.load();
+        let settings = node.replication.settings(&values);
+        self.instance.set_settings(settings.clone());
+        self.partition.set_settings(settings);
+        self.instance.set_identity(identity(node));
+        self.queue.push_back(Work::Instance(InstanceEvent::Tick));
+        self.queue.push_back(Work::Partition(PartitionEvent::Tick));
+        self.work(node);
+        self.copy_tick(node);
+        self.work(node);
+    }
+
+    fn take(&mut self, node: &Arc<Node>, event: Event) {
+        match event {
+            Event::Follow(address) => {
+                self.partition.set_peer(address.clone());
+                self.instance.set_identity(identity(node));
+                self.reject = None;
+                self.queue.push_back(Work::Instance(InstanceEvent::Follow(address)));
+            }
+            Event::Unfollow => self.queue.push_back(Work::Instance(InstanceEvent::Unfollow)),
+            Event::Dialed(attempt, result) => {
+                let Some(link) = self.link.as_mut().filter(|link| link.attempt == attempt) else {
+                    return;
+                };
+                let event = match result {
+                    Ok(client) => {
+                        link.client = Some(client);
+                        InstanceEvent::Dialed { attempt }
+                    }
+                    Err(failure) => InstanceEvent::Failed { attempt, failure },
+                };
+                self.queue.push_back(Work::Instance(event));
+            }
+            Event::Instance(event) => self.queue.push_back(Work::Instance(event)),
+            Event::Partition(event) => self.queue.push_back(Work::Partition(event)),
+            Event::Position(attempt, Ok(position)) => {
+                self.queue
+                    .push_back(Work::Partition(PartitionEvent::PositionRead { attempt, position }));
+            }
+            Event::Position(attempt, Err(failure)) => self.partition_failed(attempt, failure),
+            Event::Copy(attempt, event) => self.copy_event(node, attempt, event),
+        }
+        self.work(node);
+    }
+
+    pub(super) fn partition_event(&mut self, event: PartitionEvent) {
+        self.queue.push_back(Work::Partition(event));
+    }
+
+    pub(super) fn partition_failed(&mut self, attempt: AttemptId, failure: Failure) {
+        self.partition_event(PartitionEvent::Failed { attempt, failure });
+    }
+
+    /// Gives the machines what is queued, until nothing is.
+    fn work(&mut self, node: &Arc<Node>) {
+        while let Some(work) = self.queue.pop_front() {
+            let now = node.replication.now();
+            match work {
+                Work::Instance(event) => {
+                    for action in self.instance.step(now, event, &mut self.random) {
+                        self.instance_action(node, action);
+                    }
+                }
+                Work::Partition(event) => {
+                    for action in self.partition.step(now, event, &mut self.random) {
+                        self.partition_action(node, action);
+                    }
+                }
+            }
+        }
+    }
+
+    fn instance_action(&mut self, node: &Arc<Node>, action: InstanceAction) {
+        match action {
+            InstanceAction::Transition(transition) => self.transition("instance", &transition),
+            InstanceAction::GaveUp(error) => {
+                tracing::error!(%error, "replication has given up: give REPLICAOF again when the cause is gone");
+            }
+            InstanceAction::RestartPartitions => self.partition_event(PartitionEvent::Restart),
+            InstanceAction::Dial { attempt, address } => {
+                let (events, values) = (self.events.clone(), node.config.get());
+                let dialing = tokio::spawn(async move {
+                    let result = dial::dial(&values, &address).await;
+                    let _ = events.send(Event::Dialed(attempt, result));
+                });
+                self.link = Some(Link {
+                    attempt,
+                    client: None,
+                    dialing: dialing.abort_handle(),
+                });
+            }
+            InstanceAction::SendMetaSync { attempt, message } => {
+                let Some(mut client) = self.client() else { return };
+                let events = self.events.clone();
+                let request = v1::MetaSyncRequest::from(message);
+                tokio::spawn(async move {
+                    let event = match client.meta_sync(request).await {
+                        Ok(reply) => replied(attempt, reply.into_inner().try_into()),
+                        Err(status) => InstanceEvent::Failed {
+                            attempt,
+                            failure: dial::failure(&status),
+                        },
+                    };
+                    let _ = events.send(Event::Instance(event));
+                });
+            }
+            InstanceAction::SendHeartbeat { attempt, session } => self.send_heartbeat(attempt, session),
+            InstanceAction::SessionUp(session) => self.partition_event(PartitionEvent::SessionUp(session)),
+            InstanceAction::SessionDown(id) => self.partition_event(PartitionEvent::SessionDown(id)),
+            InstanceAction::Disconnect { attempt } => {
+                if let Some(link) = self.link.take_if(|link| link.attempt == attempt) {
+                    link.dialing.abort();
+                }
+            }
+        }
+    }
+
+    /// Logs and counts a change of state.
+    fn transition<S: std::fmt::Display>(&self, machine: &'static str, transition: &Transition<S>) {
+        let Transition {
+            from,
+            to,
+            reason,
+            error,
+            ..
+        } = transition;
+        let mut counts = self.shared.transitions.lock();
+        *counts.states.entry((machine, to.to_string())).or_default() += 1;
+        match error {
+            Some(error) => {
+                let kind = error.kind.name();
+                *counts.failures.entry((machine, kind.to_owned())).or_default() += 1;
+                tracing::warn!(machine, %from, %to, reason, kind, %error, "replication");
+            }
+            None => tracing::info!(machine, %from, %to, reason, "replication"),
+        }
+    }
+
+    fn send_heartbeat(&self, attempt: AttemptId, session: SessionId) {
+        let Some(mut client) = self.client() else { return };
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let request = v1::HeartbeatRequest { session: session.0 };
+            let reply: Result<Result<(), Refusal>, Failure> = match client.heartbeat(request).await {
+                Ok(reply) => reply.into_inner().try_into().map_err(|error: WireError| error.into()),
+                Err(status) => Err(dial::failure(&status)),
+            };
+            let event = match reply {
+                Ok(Ok(())) => InstanceEvent::Heard { attempt },
+                Ok(Err(refusal)) => InstanceEvent::Failed {
+                    attempt,
+                    failure: refusal.into(),
+                },
+                Err(failure) => InstanceEvent::Failed { attempt, failure },
+            };
+            let _ = events.send(Event::Instance(event));
+        });
+    }
+
+    fn partition_action(&mut self, node: &Arc<Node>, action: PartitionAction) {
+        match action {
+            PartitionAction::Transition(transition) => self.transition("partition", &transition),
+            PartitionAction::GaveUp(error) => {
+                tracing::error!(%error, "replication has given up: give REPLICAOF again when the cause is gone");
+            }
+            PartitionAction::ReadPosition { attempt } => self.read_position(attempt),
+            PartitionAction::SendTrySync { attempt, message } => {
+                let Some(mut client) = self.client() else {
+                    return self.partition_failed(attempt, no_link());
+                };
+                let events = self.events.clone();
+                let request = v1::TrySyncRequest::from(message);
+                tokio::spawn(async move {
+                    let reply: Result<TrySyncReply, Failure> = match client.try_sync(request).await {
+                        Ok(reply) => reply.into_inner().try_into().map_err(|error: WireError| error.into()),
+                        Err(status) => Err(dial::failure(&status)),
+                    };
+                    let event = match reply {
+                        Ok(reply) => PartitionEvent::Replied { attempt, reply },
+                        Err(failure) => PartitionEvent::Failed { attempt, failure },
+                    };
+                    let _ = events.send(Event::Partition(event));
+                });
+            }
+            PartitionAction::OpenStream {
+                attempt,
+                session,
+                from,
+                history,
+            } => {
+                let Some(client) = self.client() else {
+                    return self.partition_failed(attempt, no_link());
+                };
+                let open = streaming::Start {
+                    attempt,
+                    session,
+                    from,
+                    history,
+                    client,
+                };
+                self.stream = Some((attempt, Streaming::start(self, open)));
+            }
+            PartitionAction::StartCopy {
+                attempt,
+                session,
+                reason,
+            } => match self.client() {
+                Some(client) => self.start_copy(node, attempt, session, reason, client),
+                None => self.partition_failed(attempt, no_link()),
+            },
+            PartitionAction::Stop { attempt } => {
+                if let Some((_, stream)) = self.stream.take_if(|(of, _)| *of == attempt) {
+                    stream.stop();
+                }
+                self.copy.take_if(|copying| copying.attempt == attempt);
+            }
+            PartitionAction::ReportSessionLost(session) => {
+                self.queue
+                    .push_back(Work::Instance(InstanceEvent::SessionLost { session }));
+            }
+        }
+    }
+
+    /// Not before what earlier attempts had under way has come to rest.
+    fn read_position(&self, attempt: AttemptId) {
+        let (node, events, hand) = (self.node.clone(), self.events.clone(), self.hand.clone());
+        tokio::spawn(async move {
+            let rest = hand.lock_owned().await;
+            let read = tokio::task::spawn_blocking(move || {
+                let _rest = rest;
+                let node = node.upgrade().ok_or_else(no_link)?;
+                if node.data.load().is_none() {
+                    // An installation has failed at its end: perhaps what was in the way is gone.
+                    let opened = node.open_data(Role::Follower);
+                    opened.map_err(|error| Failure::new(ErrorKind::Io, error.to_string()))?;
+                }
+                let data = node.data.load();
+                data.as_ref().map(|data| data.local_position()).ok_or_else(no_link)
+            });
+            let position = read
+                .await
+                .unwrap_or_else(|error| Err(Failure::new(ErrorKind::Internal, error.to_string())));
+            let _ = events.send(Event::Position(attempt, position));
+        });
+    }
+
+    pub(super) fn client(&self) -> Option<Client> {
+        self.link.as_ref()?.client.clone()
+    }
+}
+
+fn no_link() -> Failure {
+    Failure::new(ErrorKind::PeerClosed, "there is no connection any more")
+}
+
+fn replied(attempt: AttemptId, reply: Result<Result<Accepted, Refusal>, WireError>) -> InstanceEvent {
+    match reply {
+        Ok(reply) => InstanceEvent::Replied { attempt, reply },
+        Err(error) => InstanceEvent::Failed {
+            attempt,
+            failure: error.into(),
+        },
+    }
+}
+
+/// Who follows, as the configuration says it now.
+fn identity(node: &Node) -> Identity {
+    let (values, replication) = (node.config.load(), &node.replication);
+    let wanted = node.data.load().as_ref().map(|data| layout(data));
+    Identity {
+        node: replication.node,
+        incarnation: replication.incarnation,
+        purpose: Purpose::Replica,
+        announce_host: Some(values.replica_announce_ip.clone()).filter(|host| !host.is_empty()),
+        announce_port: match values.replica_announce_port {
+            0 => replication.port,
+            port => port,
+        },
+        wanted: wanted.into_iter().collect(),
+    }
+}

@@ -1,0 +1,112 @@
+//! The follower's side.
+
+mod copying;
+mod diverged;
+mod driver;
+mod installing;
+mod streaming;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use haypile_sync::follower::{InstanceStatus, PartitionStatus};
+use haypile_sync::stream::Lag;
+use parking_lot::Mutex;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::node::Node;
+use driver::{Driver, Event};
+
+/// What commands and INFO know of the follower's side.
+#[derive(Default)]
+pub(super) struct Handle {
+    events: Mutex<Option<UnboundedSender<Event>>>,
+    status: Arc<Shared>,
+}
+
+/// What the driver shows.
+#[derive(Default)]
+struct Shared {
+    machines: Mutex<Option<(InstanceStatus, PartitionStatus)>>,
+    stream: Mutex<StreamStatus>,
+    transitions: Mutex<Transitions>,
+    /// Entries come from the source.
+    link_up: AtomicBool,
+}
+
+/// How often the machines have changed their states.
+#[derive(Clone, Debug, Default)]
+pub struct Transitions {
+    /// By machine and the state entered.
+    pub states: BTreeMap<(&'static str, String), u64>,
+    /// By machine and the kind of error.
+    pub failures: BTreeMap<(&'static str, String), u64>,
+}
+
+/// How the open stream is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StreamStatus {
+    /// How far behind.
+    pub lag: Lag,
+    /// Index of the last entry received.
+    pub received: u64,
+    /// When the source was last heard, since the server's start.
+    pub heard: Duration,
+}
+
+/// How the follower's side is.
+#[derive(Clone, Debug)]
+pub struct FollowerStatus {
+    /// The machine of the connection, and that of the partition; `None` before the start.
+    pub machines: Option<(InstanceStatus, PartitionStatus)>,
+    /// The stream, or the last there was.
+    pub stream: StreamStatus,
+}
+
+impl Handle {
+    pub(super) fn start(&self, runtime: &Runtime, node: &Arc<Node>) {
+        let (events, inbox) = unbounded_channel();
+        *self.events.lock() = Some(events.clone());
+        let driver = Driver::new(node, events, self.status.clone());
+        runtime.spawn(driver.run(inbox));
+    }
+
+    pub(super) fn stop(&self) {
+        self.events.lock().take();
+    }
+
+    pub(super) fn follow(&self, address: String) {
+        self.status.link_up.store(false, Ordering::Release);
+        self.send(Event::Follow(address));
+    }
+
+    pub(super) fn unfollow(&self) {
+        self.status.link_up.store(false, Ordering::Release);
+        self.send(Event::Unfollow);
+    }
+
+    fn send(&self, event: Event) {
+        if let Some(events) = &*self.events.lock() {
+            // It fails only when the server stops.
+            let _ = events.send(event);
+        }
+    }
+
+    pub(super) fn is_link_up(&self) -> bool {
+        self.status.link_up.load(Ordering::Acquire)
+    }
+
+    pub(super) fn transitions(&self) -> Transitions {
+        self.status.transitions.lock().clone()
+    }
+
+    pub(super) fn status(&self) -> FollowerStatus {
+        FollowerStatus {
+            machines: self.status.machines.lock().clone(),
+            stream: *self.status.stream.lock(),
+        }
+    }
+}

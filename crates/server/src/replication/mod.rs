@@ -1,0 +1,280 @@
+//! Replication: the driver of the crate `haypile-sync`.
+//!
+//! | part | does |
+//! |---|---|
+//! | [`Replication`] | holds it all together; what commands and INFO talk to |
+//! | `source`, `service`, `sending`, `snapshot` | the source's side: bookkeeping, the gRPC service, a stream's thread, checkpoints |
+//! | `follower` | the follower's side: one task that drives the two machines, a task per stream, the copy |
+//! | `dial` | from an address to a connection |
+//! | `waits` | WAIT and WAITAOF |
+//! | `failover` | FAILOVER |
+//!
+//! A runtime of its own carries the network's part. What reads or writes the partition runs on its blocking threads.
+
+mod dial;
+pub mod failover;
+mod follower;
+mod identity;
+mod listen;
+mod sending;
+mod service;
+mod snapshot;
+mod source;
+mod waits;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use haypile_partition::Partition;
+use haypile_sync::copy::CopySettings;
+use haypile_sync::message::Layout;
+use haypile_sync::source::SourceIdentity;
+use haypile_sync::stream::StreamSettings;
+use haypile_sync::wire::MESSAGE_BYTES_MAX;
+use haypile_sync::wire::v1::sync_server::SyncServer;
+use haypile_sync::{Incarnation, NodeId, PartitionId, Retry, Settings, Time};
+use haypile_types::Random;
+use parking_lot::Mutex;
+use tokio::runtime::Runtime;
+use tokio_stream::wrappers::TcpListenerStream;
+
+pub use follower::{FollowerStatus, StreamStatus, Transitions};
+pub use source::{Replica, Source};
+pub use waits::{Wait, Waits};
+
+use crate::config::Values;
+use crate::node::{Node, NodeError};
+use crate::random::SplitMix64;
+
+/// Metadata of a request: the follower's user and password.
+const USER_HEADER: &str = "haypile-user-bin";
+const PASSWORD_HEADER: &str = "haypile-password-bin";
+/// Version of the encoding of keys and values.
+const STORE_FORMAT: u32 = 1;
+/// Threads of the runtime; blocking work has its own.
+const RUNTIME_THREADS: usize = 2;
+/// Time between two looks for sessions and checkpoints that have run out.
+const EXPIRE_INTERVAL: Duration = Duration::from_secs(1);
+/// Bytes that may be on their way on a connection and on a stream of it.
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+
+/// Who follows whom.
+pub struct Replication {
+    /// Who follows this server.
+    pub source: Source,
+    /// Who waits for them.
+    pub waits: Waits,
+    /// Held while the role changes, and while a checkpoint is about to take the data's place.
+    pub(crate) changing: Mutex<()>,
+    node: NodeId,
+    incarnation: Incarnation,
+    began: Instant,
+    port: u16,
+    sync_port: u16,
+    /// FAILOVER.
+    pub failover: failover::Failover,
+    listeners: Mutex<Vec<TcpListener>>,
+    follower: follower::Handle,
+    runtime: Mutex<Option<Runtime>>,
+}
+
+/// The one partition of a server that stands alone.
+fn partition_id() -> PartitionId {
+    PartitionId {
+        table: "0".into(),
+        number: 0,
+    }
+}
+
+/// What both sides must have alike: the number of databases is a part of it, for keyspaces are named by numbers that
+/// come after it.
+fn layout(partition: &Partition) -> Layout {
+    Layout {
+        partition: partition_id(),
+        slot_first: 0,
+        slot_last: haypile_types::SLOTS - 1,
+        format: STORE_FORMAT << 16 | u32::from(partition.databases()),
+    }
+}
+
+impl Replication {
+    /// Binds the sync port and finds out who this server is.
+    ///
+    /// # Errors
+    /// The data directory or the address.
+    pub fn prepare(values: &Values, port: u16) -> Result<Replication, NodeError> {
+        let node = identity::node_id(&values.dir)?;
+        let (listeners, sync_port) = listen::listen(values, port)?;
+        Ok(Replication {
+            source: Source::new(),
+            waits: Waits::default(),
+            changing: Mutex::new(()),
+            node,
+            incarnation: Incarnation(SplitMix64::from_system().next_u64()),
+            began: Instant::now(),
+            port,
+            sync_port,
+            failover: failover::Failover::default(),
+            listeners: Mutex::new(listeners),
+            follower: follower::Handle::default(),
+            runtime: Mutex::new(None),
+        })
+    }
+
+    /// Starts to serve, and to follow if the configuration says so.
+    ///
+    /// # Errors
+    /// The system gives no threads.
+    pub fn start(&self, node: &Arc<Node>) -> io::Result<()> {
+        let values = node.config.get();
+        let left_over = snapshot::all(&values.dir);
+        if left_over.exists() {
+            snapshot::remove(&[left_over]);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(RUNTIME_THREADS)
+            .thread_name("sync")
+            .enable_all()
+            .build()?;
+        let silence = Duration::from_secs(u64::from(values.repl_timeout));
+        for listener in std::mem::take(&mut *self.listeners.lock()) {
+            let _inside = runtime.enter();
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let service = SyncServer::new(service::Service(node.clone()))
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(MESSAGE_BYTES_MAX);
+            let server = tonic::transport::Server::builder()
+                .tcp_nodelay(true)
+                .http2_keepalive_interval(Some(silence / 2))
+                .http2_keepalive_timeout(Some(silence / 2))
+                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                .initial_stream_window_size(STREAM_WINDOW_BYTES)
+                .add_service(service);
+            runtime.spawn(async move {
+                if let Err(error) = server.serve_with_incoming(TcpListenerStream::new(listener)).await {
+                    tracing::error!(%error, "the sync port has failed");
+                }
+            });
+        }
+        let expiring = Arc::downgrade(node);
+        runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(EXPIRE_INTERVAL).await;
+                let Some(node) = expiring.upgrade() else { return };
+                let replication = &node.replication;
+                let timeout = replication.session_timeout(&node.config.load());
+                let gone = replication.source.expire(replication.now(), timeout);
+                if !gone.is_empty() {
+                    tokio::task::spawn_blocking(move || snapshot::remove(&gone));
+                }
+            }
+        });
+        self.follower.start(&runtime, node);
+        if !values.replicaof.is_empty() {
+            self.follow(&values.replicaof);
+        }
+        *self.runtime.lock() = Some(runtime);
+        Ok(())
+    }
+
+    /// Ends everything. An installation that has begun is let finish.
+    pub fn stop(&self) {
+        if let Some(runtime) = self.runtime.lock().take() {
+            self.follower.stop();
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        }
+    }
+
+    /// Follows the server at `host port`, anew if it does already.
+    pub fn follow(&self, host_and_port: &str) {
+        self.follower.follow(host_and_port.replacen(' ', ":", 1));
+    }
+
+    /// Follows nobody.
+    pub fn unfollow(&self) {
+        self.follower.unfollow();
+    }
+
+    /// How the follower's side is.
+    pub fn follower_status(&self) -> FollowerStatus {
+        self.follower.status()
+    }
+
+    /// How often the machines that follow have changed their states.
+    pub fn transitions(&self) -> Transitions {
+        self.follower.transitions()
+    }
+
+    /// True while entries come from the server that is followed.
+    pub fn is_link_up(&self) -> bool {
+        self.follower.is_link_up()
+    }
+
+    /// The port for replicas; 0 if there is none.
+    pub fn sync_port(&self) -> u16 {
+        self.sync_port
+    }
+
+    /// This server, over all its runs.
+    pub fn node_id(&self) -> NodeId {
+        self.node
+    }
+
+    /// Now, as the machines count time.
+    pub fn now(&self) -> Time {
+        Time::new(self.began.elapsed())
+    }
+
+    fn source_identity(&self, values: &Values, partitions: Vec<Layout>) -> SourceIdentity {
+        SourceIdentity {
+            node: self.node,
+            incarnation: self.incarnation,
+            partitions,
+            session_timeout: self.session_timeout(values),
+        }
+    }
+
+    fn session_timeout(&self, values: &Values) -> Duration {
+        Duration::from_secs(u64::from(values.repl_timeout))
+    }
+
+    fn stream_settings(&self, values: &Values) -> StreamSettings {
+        let silence = Duration::from_secs(u64::from(values.repl_timeout));
+        StreamSettings {
+            window_bytes: values.repl_window_bytes,
+            keepalive_interval: Duration::from_secs(1).min(silence / 4),
+            silence_timeout: silence,
+            ..StreamSettings::default()
+        }
+    }
+
+    fn settings(&self, values: &Values) -> Settings {
+        let silence = Duration::from_secs(u64::from(values.repl_timeout));
+        let (min, max) = (u64::from(values.repl_retry_min_ms), u64::from(values.repl_retry_max_ms));
+        let max = max.max(min);
+        Settings {
+            connect_timeout: silence.min(Settings::default().connect_timeout),
+            request_timeout: silence.min(Settings::default().request_timeout),
+            silence_timeout: silence,
+            heartbeat_interval: Duration::from_secs(1).min(silence / 4),
+            retry: Retry::from_millis(min, max),
+            retry_later: Retry::from_millis(min.saturating_mul(10).min(max * 30), max * 30),
+            retry_fatal: Retry::from_millis((max * 5).min(60_000), max * 60),
+            attempts_max: Some(values.repl_max_attempts).filter(|max| *max > 0),
+            ..Settings::default()
+        }
+    }
+
+    fn copy_settings(&self, values: &Values) -> CopySettings {
+        CopySettings {
+            workers: values.repl_copy_workers,
+            bytes_per_second: Some(values.repl_copy_bytes_per_second).filter(|rate| *rate > 0),
+            attempts_max: values.repl_copy_attempts,
+            space_reserve_bytes: values.disk_free_min_bytes,
+            ..CopySettings::default()
+        }
+    }
+}

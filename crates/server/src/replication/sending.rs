@@ -1,0 +1,233 @@
+//! The source's end of a stream: a thread that reads the log and sends what [`Sender`] says.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use haypile_oplog::{OplogError, Reader};
+use haypile_sync::message::{Batch, Closed, Compression, FrameBody, Refusal, SourceEnd, SourceFrame};
+use haypile_sync::source::{Acks, Holder};
+use haypile_sync::stream::{Next, Sender};
+use haypile_sync::wire::v1;
+use haypile_sync::{Failure, NotReady, Time};
+use haypile_types::Position;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use tokio::sync::mpsc;
+
+use crate::node::Node;
+
+/// Bytes of an entry's head in a batch.
+const HEAD_BYTES: usize = 28;
+
+/// What a stream's thread and the others share.
+pub struct Sending {
+    sender: Mutex<Sender>,
+    /// An ack has come, or the stream is to end.
+    moved: Condvar,
+    closed: Mutex<Option<Closed>>,
+    /// Bytes sent, for INFO.
+    pub(super) bytes_sent: AtomicU64,
+}
+
+/// Waiting less than this is not worth it.
+const WAIT_MIN: Duration = Duration::from_millis(1);
+/// Frames that may wait for the connection.
+pub(super) const FRAMES_MAX: usize = 4;
+
+type Frames = mpsc::Sender<Result<v1::SourceFrame, tonic::Status>>;
+
+impl Sending {
+    pub(super) fn new(sender: Sender) -> Arc<Sending> {
+        Arc::new(Sending {
+            sender: Mutex::new(sender),
+            moved: Condvar::new(),
+            closed: Mutex::new(None),
+            bytes_sent: AtomicU64::new(0),
+        })
+    }
+
+    /// Ends the stream.
+    pub(super) fn close(&self, why: Refusal) {
+        let mut closed = self.closed.lock();
+        closed.get_or_insert(Closed::Refused(why));
+        drop(closed);
+        self.moved.notify_all();
+    }
+
+    fn is_closed(&self) -> Option<Closed> {
+        self.closed.lock().clone()
+    }
+
+    /// The follower confirmed.
+    pub(super) fn acked(&self, now: Time, acks: Acks) -> Result<(), Failure> {
+        let outcome = self.sender.lock().acked(now, acks);
+        self.moved.notify_all();
+        outcome
+    }
+
+    /// Starts the thread.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        node: &Arc<Node>,
+        holder: Holder,
+        reader: Reader,
+        frames: Frames,
+    ) -> io::Result<()> {
+        let (stream, node) = (self.clone(), Arc::downgrade(node));
+        std::thread::Builder::new().name("sync-send".into()).spawn(move || {
+            let end = stream.run(&node, reader, &frames);
+            let Some(node) = node.upgrade() else { return };
+            let replication = &node.replication;
+            replication.source.stream_closed(replication.now(), holder, &stream);
+            if let Some(closed) = end {
+                tracing::info!(follower = %holder.node, reason = %Failure::from(closed.clone()), "a replica's stream ends");
+                let frame = SourceFrame {
+                    end: end_of(&node, 0),
+                    ack_wanted: false,
+                    body: FrameBody::Closed(closed),
+                };
+                // Who is gone need not be told.
+                let _ = frames.blocking_send(Ok(frame.into()));
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Sends until the end; `None` if the follower is gone.
+    fn run(&self, node: &Weak<Node>, mut reader: Reader, frames: &Frames) -> Option<Closed> {
+        loop {
+            if let Some(closed) = self.is_closed() {
+                return Some(closed);
+            }
+            let Some(node) = node.upgrade() else {
+                return Some(Closed::Refused(Refusal::UnknownSession));
+            };
+            let frame = match self.step(&node, &mut reader) {
+                Ok(Step::Send(frame)) => frame,
+                Ok(Step::Again) => continue,
+                Ok(Step::AwaitTail(timeout)) => {
+                    drop(node);
+                    reader.wait(timeout);
+                    continue;
+                }
+                Err(closed) => return Some(closed),
+            };
+            drop(node);
+            if frames.blocking_send(Ok(frame.into())).is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// Makes the next frame, or waits for the follower if it has to catch up first.
+    fn step(&self, node: &Node, reader: &mut Reader) -> Result<Step, Closed> {
+        let now = node.replication.now();
+        // The end first: a history that is newer does no harm.
+        let (last, history) = match &*node.data.load() {
+            Some(data) => (data.syncer().written_index(), data.history()),
+            None => return Err(Closed::Refused(Refusal::NotReady(NotReady::Loading))),
+        };
+        let mut sender = self.sender.lock();
+        let body = match sender.next(now, last, &history) {
+            Next::Announce { epoch, after } => {
+                sender.announced(now, epoch.id);
+                FrameBody::Epoch { epoch, after }
+            }
+            Next::Read { from, to, bytes } => {
+                let batch = MutexGuard::unlocked(&mut sender, || read(reader, from, to, bytes));
+                let batch = batch.map_err(|error| closed_by(&error))?;
+                self.bytes_sent.fetch_add(batch.entries_bytes, Ordering::Relaxed);
+                sender.sent(now, batch.last.index, batch.entries_bytes);
+                FrameBody::Batch(batch)
+            }
+            Next::Keepalive { sent } => {
+                sender.kept_alive(now);
+                FrameBody::Keepalive { sent }
+            }
+            Next::Wait(until) => {
+                let timeout = until.since(now).max(WAIT_MIN);
+                if reader.next_index() > last {
+                    return Ok(Step::AwaitTail(timeout));
+                }
+                // The window is closed.
+                self.moved.wait_for(&mut sender, timeout);
+                return Ok(Step::Again);
+            }
+            Next::End(failure) => return Err(Closed::OutOfOrder(failure.to_string())),
+        };
+        drop(sender);
+        Ok(Step::Send(SourceFrame {
+            end: end_of(node, last),
+            ack_wanted: false,
+            body,
+        }))
+    }
+}
+
+/// What the thread does next.
+enum Step {
+    Send(SourceFrame),
+    /// Look again.
+    Again,
+    /// Wait until the log has grown.
+    AwaitTail(Duration),
+}
+
+fn end_of(node: &Node, last: u64) -> SourceEnd {
+    SourceEnd {
+        last,
+        unsent_bytes: 0,
+        clock_ms: node.clock.now_ms(),
+    }
+}
+
+/// Entries `from` to `to`, as many as fit into `bytes` and at least one.
+fn read(reader: &mut Reader, from: u64, to: u64, bytes: u64) -> Result<Batch, OplogError> {
+    let (mut first, mut last) = (None, Position::ZERO);
+    let mut buffer = Vec::new();
+    while last.index < to && (buffer.len() as u64) < bytes {
+        let Some(entry) = reader.next_borrowed()? else { break };
+        let position = entry.header.position;
+        buffer.reserve(HEAD_BYTES + entry.payload.len());
+        buffer.extend_from_slice(&position.term.to_le_bytes());
+        buffer.extend_from_slice(&position.index.to_le_bytes());
+        buffer.extend_from_slice(&entry.header.timestamp.to_le_bytes());
+        buffer.extend_from_slice(&(entry.payload.len() as u32).to_le_bytes());
+        buffer.extend_from_slice(entry.payload);
+        first = first.or(Some(position));
+        last = position;
+    }
+    let first = first.filter(|first| first.index == from).ok_or(OplogError::Diverged {
+        wanted: from,
+        last: last.index,
+    })?;
+    Ok(Batch {
+        first,
+        last,
+        compression: Compression::None,
+        entries_bytes: buffer.len() as u64,
+        entries: buffer.into(),
+    })
+}
+
+fn closed_by(error: &OplogError) -> Closed {
+    match error {
+        OplogError::Collected { wanted, first } => Closed::LogCollected {
+            wanted: *wanted,
+            first: *first,
+        },
+        OplogError::Diverged { .. } => Closed::OutOfOrder(error.to_string()),
+        _ => Closed::Refused(Refusal::Internal(error.to_string())),
+    }
+}
+
+/// The only frame of a stream that cannot be opened.
+pub(super) fn refused_frame(node: &Node, refusal: Refusal) -> v1::SourceFrame {
+    let frame = SourceFrame {
+        end: end_of(node, 0),
+        ack_wanted: false,
+        body: FrameBody::Closed(Closed::Refused(refusal)),
+    };
+    frame.into()
+}

@@ -1,0 +1,343 @@
+//! The sync port's service: what followers ask, and what they get.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use haypile_sync::copy::CopyRefusal;
+use haypile_sync::message::{
+    CopyChunkRequest, CopyMetaRequest, FollowerFrame, HoldCheckpoint, MetaSync, Open, Refusal, TrySync, TrySyncReply,
+};
+use haypile_sync::source::{Acquired, Made, answer};
+use haypile_sync::stream::Sender;
+use haypile_sync::wire::WireError;
+use haypile_sync::wire::v1::{self, sync_server};
+use haypile_sync::{NotReady, SessionId, SnapshotId};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::sending::{FRAMES_MAX, Sending};
+use super::snapshot::{self, Snapshot};
+use super::{PASSWORD_HEADER, USER_HEADER, layout, partition_id};
+use crate::node::Node;
+
+/// Answers followers.
+pub(super) struct Service(pub(super) Arc<Node>);
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl sync_server::Sync for Service {
+    async fn meta_sync(&self, request: Request<v1::MetaSyncRequest>) -> Answer<v1::MetaSyncReply> {
+        let address = address(&request);
+        let reply = match self.authorize(&request) {
+            Err(refusal) => Err(refusal),
+            Ok(()) => match MetaSync::try_from(request.into_inner()) {
+                Err(error) => Err(error.into()),
+                Ok(request) => self.handshake(&request, address),
+            },
+        };
+        if let Err(refusal) = &reply {
+            tracing::warn!(%address, ?refusal, "a replica is refused");
+        }
+        Ok(Response::new(reply.into()))
+    }
+
+    async fn heartbeat(&self, request: Request<v1::HeartbeatRequest>) -> Answer<v1::HeartbeatReply> {
+        let replication = &self.0.replication;
+        let session = SessionId(request.into_inner().session);
+        let reply = replication.source.heard(replication.now(), session);
+        Ok(Response::new(reply.map(|_| ()).into()))
+    }
+
+    async fn try_sync(&self, request: Request<v1::TrySyncRequest>) -> Answer<v1::TrySyncReply> {
+        let reply = match TrySync::try_from(request.into_inner()) {
+            Ok(request) => self.answer(&request).unwrap_or_else(TrySyncReply::Refused),
+            Err(error) => TrySyncReply::Refused(error.into()),
+        };
+        Ok(Response::new(reply.into()))
+    }
+
+    async fn copy_meta(&self, request: Request<v1::CopyMetaRequest>) -> Answer<v1::CopyMetaReply> {
+        let reply = match CopyMetaRequest::try_from(request.into_inner()) {
+            Ok(request) => self.manifest(&request),
+            Err(error) => Err(refused(&error)),
+        };
+        let reply = reply
+            .as_ref()
+            .map(|snapshot| &**snapshot.manifest())
+            .map_err(Clone::clone);
+        Ok(Response::new(reply.into()))
+    }
+
+    async fn copy_chunk(&self, request: Request<v1::CopyChunkRequest>) -> Answer<v1::CopyChunkReply> {
+        let reply = match CopyChunkRequest::try_from(request.into_inner()) {
+            Ok(request) => self.chunk(request).await,
+            Err(error) => Err(refused(&error)),
+        };
+        Ok(Response::new(reply.into()))
+    }
+
+    async fn hold_checkpoint(&self, request: Request<v1::HoldCheckpointRequest>) -> Answer<v1::HoldCheckpointReply> {
+        let reply = match HoldCheckpoint::try_from(request.into_inner()) {
+            Ok(request) => self.hold(&request).await,
+            Err(error) => Err(refused(&error)),
+        };
+        Ok(Response::new(reply.into()))
+    }
+
+    type FollowStream = ReceiverStream<Result<v1::SourceFrame, Status>>;
+
+    async fn follow(&self, request: Request<Streaming<v1::FollowerFrame>>) -> Answer<Self::FollowStream> {
+        let mut acks = request.into_inner();
+        let open = match acks.message().await?.map(FollowerFrame::try_from) {
+            Some(Ok(FollowerFrame::Open(open))) => open,
+            Some(Ok(FollowerFrame::Acks(_))) | None => {
+                return Err(Status::invalid_argument("a stream begins with Open"));
+            }
+            Some(Err(error)) => return Err(Status::invalid_argument(error.to_string())),
+        };
+        let (frames, sent) = mpsc::channel(FRAMES_MAX);
+        if let Err(refusal) = self.open_stream(&open, acks, frames.clone()) {
+            let frame = super::sending::refused_frame(&self.0, refusal);
+            // The channel has room for one.
+            let _ = frames.try_send(Ok(frame));
+        }
+        Ok(Response::new(ReceiverStream::new(sent)))
+    }
+}
+
+fn refused(error: &WireError) -> CopyRefusal {
+    CopyRefusal::Refused(error.to_string())
+}
+
+fn address<T>(request: &Request<T>) -> IpAddr {
+    let address = request.remote_addr().map(|address| address.ip().to_canonical());
+    address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+impl Service {
+    /// As for clients: by the password, or from the same machine.
+    fn authorize<T>(&self, request: &Request<T>) -> Result<(), Refusal> {
+        let values = self.0.config.load();
+        let given = |header| {
+            request
+                .metadata()
+                .get_bin(header)
+                .and_then(|value| value.to_bytes().ok())
+        };
+        let wrong = |cause: &str| Err(Refusal::Unauthorized(cause.into()));
+        if values.requirepass.is_empty() {
+            return match values.protected_mode && !address(request).is_loopback() {
+                true => wrong("protected mode: set a password with requirepass, or protected-mode no"),
+                false => Ok(()),
+            };
+        }
+        let user = given(USER_HEADER).unwrap_or_default();
+        if !user.is_empty() && user != "default" {
+            return wrong("there is no such user");
+        }
+        match given(PASSWORD_HEADER) {
+            None => wrong("a password is needed: masterauth"),
+            Some(password) if password == values.requirepass.as_bytes() => Ok(()),
+            Some(_) => wrong("the password is wrong: masterauth"),
+        }
+    }
+
+    fn handshake(&self, request: &MetaSync, address: IpAddr) -> Result<haypile_sync::message::Accepted, Refusal> {
+        let replication = &self.0.replication;
+        let identity = match &*self.0.data.load() {
+            Some(data) => replication.source_identity(&self.0.config.load(), vec![layout(data)]),
+            None => return Err(Refusal::NotReady(NotReady::Loading)),
+        };
+        let now = replication.now();
+        let handshake = replication.source.meta_sync(now, request, &identity, address);
+        if handshake.reply.is_ok() && !handshake.repeated {
+            tracing::info!(%address, replica = %request.node, "a replica has connected");
+        }
+        handshake.reply
+    }
+
+    fn answer(&self, request: &TrySync) -> Result<TrySyncReply, Refusal> {
+        let replication = &self.0.replication;
+        let now = replication.now();
+        let holder = replication.source.heard(now, request.session)?;
+        check_partition(&request.partition)?;
+        let data = self.0.data.load();
+        let data = data.as_ref().ok_or(Refusal::NotReady(NotReady::Loading))?;
+        let reply = answer(&data.log_view(), &request.position);
+        match &reply {
+            TrySyncReply::Continue { from, .. } => {
+                replication.source.lock().progress.pin(now, holder, *from);
+                tracing::info!(replica = %holder.node, from, "a replica goes on");
+            }
+            TrySyncReply::Checkpoint(reason) => {
+                tracing::info!(replica = %holder.node, ?reason, "a replica needs a checkpoint");
+            }
+            TrySyncReply::Refused(refusal) => {
+                tracing::info!(replica = %holder.node, ?refusal, "a replica cannot go on yet");
+            }
+        }
+        Ok(reply)
+    }
+
+    fn manifest(&self, request: &CopyMetaRequest) -> Result<Arc<Snapshot>, CopyRefusal> {
+        let replication = &self.0.replication;
+        let now = replication.now();
+        let state = &mut *replication.source.lock();
+        let holder = state
+            .sessions
+            .heard(now, request.session)
+            .map_err(|_| CopyRefusal::UnknownSession)?
+            .holder;
+        if let Some(refusal) = state.not_made.take() {
+            return Err(refusal);
+        }
+        match state
+            .checkpoints
+            .acquire(now, holder, request.reject, &mut state.random)
+        {
+            Acquired::Ready(id) => state.snapshots.get(&id).cloned().ok_or(CopyRefusal::Gone),
+            Acquired::Busy => Err(CopyRefusal::Busy),
+            Acquired::Make(id) => {
+                let node = self.0.clone();
+                tokio::task::spawn_blocking(move || make(&node, id));
+                Err(CopyRefusal::Busy)
+            }
+        }
+    }
+
+    async fn chunk(&self, request: CopyChunkRequest) -> Result<Bytes, CopyRefusal> {
+        let snapshot = self.held(request.session, request.snapshot)?;
+        let read = tokio::task::spawn_blocking(move || snapshot.chunk(request.chunk));
+        let chunk = read.await.map_err(|error| CopyRefusal::Refused(error.to_string()))?;
+        if let Err(CopyRefusal::Corrupt(file)) = &chunk {
+            tracing::error!(checkpoint = %request.snapshot, file, "a checkpoint for replicas is damaged");
+            self.0.replication.source.lock().checkpoints.condemn(request.snapshot);
+        }
+        chunk
+    }
+
+    /// A checkpoint that this session's follower holds; it holds it for longer.
+    fn held(&self, session: SessionId, snapshot: SnapshotId) -> Result<Arc<Snapshot>, CopyRefusal> {
+        let replication = &self.0.replication;
+        let now = replication.now();
+        let state = &mut *replication.source.lock();
+        let session = state.sessions.heard(now, session);
+        let holder = session.map_err(|_| CopyRefusal::UnknownSession)?.holder;
+        state.checkpoints.renew(now, holder, snapshot)?;
+        state.snapshots.get(&snapshot).cloned().ok_or(CopyRefusal::Gone)
+    }
+
+    async fn hold(&self, request: &HoldCheckpoint) -> Result<(), CopyRefusal> {
+        if request.renew {
+            return self.held(request.session, request.snapshot).map(|_| ());
+        }
+        let replication = &self.0.replication;
+        let now = replication.now();
+        let gone = {
+            let state = &mut *replication.source.lock();
+            let session = state.sessions.heard(now, request.session);
+            let holder = session.map_err(|_| CopyRefusal::UnknownSession)?.holder;
+            if let Some(held) = state.snapshots.get(&request.snapshot) {
+                state.progress.pin(now, holder, held.manifest().position().index + 1);
+            }
+            let gone = state.checkpoints.release(holder, request.snapshot);
+            state.forget(gone)
+        };
+        let removed = tokio::task::spawn_blocking(move || snapshot::remove(&gone)).await;
+        removed.map_err(|error| CopyRefusal::Refused(error.to_string()))
+    }
+
+    fn open_stream(
+        &self,
+        open: &Open,
+        mut acks: Streaming<v1::FollowerFrame>,
+        frames: mpsc::Sender<Result<v1::SourceFrame, Status>>,
+    ) -> Result<(), Refusal> {
+        let node = &self.0;
+        let replication = &node.replication;
+        check_partition(&open.partition)?;
+        let now = replication.now();
+        let (stream, reader) = {
+            let data = node.data.load();
+            let data = data.as_ref().ok_or(Refusal::NotReady(NotReady::Loading))?;
+            let settings = replication.stream_settings(&node.config.load());
+            let sender = Sender::open(settings, &data.log_view(), open.from, open.epoch, now)?;
+            let reader = data.readers().reader(open.from);
+            let reader = reader.map_err(|error| Refusal::Internal(error.to_string()))?;
+            (Sending::new(sender), reader)
+        };
+        let holder = replication
+            .source
+            .stream_opened(now, open.session, open.from, &stream)?;
+        if let Err(error) = stream.start(node, holder, reader, frames) {
+            replication.source.stream_closed(now, holder, &stream);
+            return Err(Refusal::Internal(error.to_string()));
+        }
+        let node = Arc::downgrade(node);
+        tokio::spawn(async move {
+            while let Ok(Some(frame)) = acks.message().await {
+                let Some(node) = node.upgrade() else { return };
+                let now = node.replication.now();
+                let outcome = match FollowerFrame::try_from(frame) {
+                    Ok(FollowerFrame::Acks(acks)) => stream.acked(now, acks).map(|()| acks),
+                    Ok(FollowerFrame::Open(_)) => break,
+                    Err(error) => Err(error.into()),
+                };
+                match outcome {
+                    Ok(acks) => {
+                        node.replication.source.acked(now, holder, &stream, acks);
+                        // It may have to wait for the writer.
+                        tokio::task::block_in_place(|| node.replication.waits.acked(&node));
+                    }
+                    Err(failure) => {
+                        tracing::warn!(replica = %holder.node, %failure, "a replica has acknowledged nonsense");
+                        break;
+                    }
+                }
+            }
+            stream.close(Refusal::UnknownSession);
+        });
+        Ok(())
+    }
+}
+
+fn check_partition(id: &haypile_sync::PartitionId) -> Result<(), Refusal> {
+    match *id == partition_id() {
+        true => Ok(()),
+        false => Err(Refusal::LayoutMismatch(format!("there is no partition {id}"))),
+    }
+}
+
+/// Makes a checkpoint that somebody waits for.
+fn make(node: &Node, id: SnapshotId) {
+    let made = Snapshot::make(node, id);
+    let replication = &node.replication;
+    let now = replication.now();
+    let unwanted = {
+        let state = &mut *replication.source.lock();
+        match made {
+            Ok(snapshot) => {
+                let index = snapshot.manifest().position().index;
+                let dir = snapshot.dir().to_owned();
+                match state.checkpoints.made(now, id, Some(Made { index })) {
+                    true => {
+                        state.snapshots.insert(id, Arc::new(snapshot));
+                        None
+                    }
+                    false => Some(dir),
+                }
+            }
+            Err(refusal) => {
+                state.checkpoints.made(now, id, None);
+                state.not_made = Some(refusal).filter(|refusal| *refusal != CopyRefusal::Busy);
+                None
+            }
+        }
+    };
+    if let Some(dir) = unwanted {
+        snapshot::remove(&[dir]);
+    }
+}

@@ -1,0 +1,78 @@
+//! WAIT and WAITAOF: clients that wait for replicas.
+
+use haypile_resp::Reply;
+use parking_lot::Mutex;
+
+use crate::node::Node;
+
+/// What a client waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// Index of the entry that must have arrived.
+    pub index: u64,
+    /// At so many replicas.
+    pub replicas: usize,
+    /// On their disks, not only visible there.
+    pub durable: bool,
+    /// WAITAOF: whether it is on this server's disk.
+    pub local: Option<bool>,
+}
+
+/// Clients that wait.
+#[derive(Default)]
+pub struct Waits(Mutex<Vec<(u64, Wait)>>);
+
+impl Wait {
+    /// Replicas that have what is waited for.
+    fn count(&self, node: &Node) -> usize {
+        match self.durable {
+            true => node.replication.source.durable(self.index),
+            false => node.replication.source.applied(self.index),
+        }
+    }
+
+    /// True if nothing is left to wait for.
+    pub fn is_over(&self, node: &Node) -> bool {
+        self.replicas == 0 || self.count(node) >= self.replicas
+    }
+
+    /// What the client is told, at the end of its wait or of its time.
+    pub fn reply(&self, node: &Node, reply: &mut Reply) {
+        if let Some(local) = self.local {
+            reply.array(2);
+            reply.integer(i64::from(local));
+        }
+        reply.integer(self.count(node) as i64);
+    }
+}
+
+impl Waits {
+    /// A client begins to wait, in its turn; it waits once at most.
+    pub fn add(&self, client: u64, wait: Wait) {
+        let mut waits = self.0.lock();
+        waits.retain(|(known, _)| *known != client);
+        waits.push((client, wait));
+    }
+
+    /// It waits no longer.
+    pub fn remove(&self, client: u64) {
+        self.0.lock().retain(|(known, _)| *known != client);
+    }
+
+    /// A replica has acknowledged something: ends the waits that are over. Not within a turn.
+    pub fn acked(&self, node: &Node) {
+        let over: Vec<u64> = {
+            let mut waits = self.0.lock();
+            if waits.is_empty() {
+                return;
+            }
+            let (over, rest) = waits.drain(..).partition(|(_, wait)| wait.is_over(node));
+            *waits = rest;
+            let over: Vec<(u64, Wait)> = over;
+            over.into_iter().map(|(client, _)| client).collect()
+        };
+        for client in over {
+            node.data.unblock(client, None);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::support::{assert_in_sync, field, fill, full_syncs, primary, replica_of, wait_for_link};
+use crate::common::wait_until;
+
+#[test]
+fn a_primary_that_was_killed_comes_back() {
+    let mut primary = primary(&["--sync", "always"]);
+    let replica = replica_of(primary.port(), &[]);
+    fill(&primary, "a", 200);
+    assert_in_sync(&primary, &replica);
+    for round in 0..3 {
+        primary.kill();
+        let mut client = replica.client();
+        wait_until("the loss of the link", || {
+            field(&mut client, "master_link_status") == "down"
+        });
+        primary.start_again();
+        // It has another port: as in a failover, the replica is told.
+        client.say(&format!("REPLICAOF 127.0.0.1 {}", primary.port()));
+        wait_for_link(&replica);
+        fill(&primary, &format!("b{round}"), 100);
+        assert_in_sync(&primary, &replica);
+    }
+    assert_eq!(full_syncs(&replica), 0);
+}
+
+#[test]
+fn a_replica_that_is_killed_under_load_loses_nothing() {
+    let primary = primary(&[]);
+    let mut replica = replica_of(primary.port(), &["--sync", "always"]);
+    wait_for_link(&replica);
+    for round in 0..4 {
+        fill(&primary, &format!("a{round}"), 2000);
+        replica.kill();
+        fill(&primary, &format!("b{round}"), 500);
+        replica.start_again();
+        wait_for_link(&replica);
+    }
+    assert_in_sync(&primary, &replica);
+    assert_eq!(full_syncs(&replica), 0);
+}
+
+#[test]
+fn a_primary_with_an_empty_directory_empties_its_replicas() {
+    let first = primary(&[]);
+    let replica = replica_of(first.port(), &[]);
+    fill(&first, "a", 200);
+    assert_in_sync(&first, &replica);
+    let fresh = primary(&[]);
+    fill(&fresh, "b", 20);
+    replica.client().say(&format!("REPLICAOF 127.0.0.1 {}", fresh.port()));
+    assert_in_sync(&fresh, &replica);
+    assert_eq!(replica.client().say("DBSIZE"), "20");
+}
+
+#[test]
+fn other_databases_are_other_tables() {
+    let first = primary(&["--databases", "4"]);
+    let replica = replica_of(first.port(), &[]);
+    let mut client = replica.client();
+    wait_until("the error", || {
+        field(&mut client, "sync_instance_last_error").contains("the tables differ")
+    });
+    assert_eq!(field(&mut client, "sync_instance_state"), "Error");
+}
+
+/// Sends a signal to a server.
+fn signal(server: &crate::common::Server, signal: Signal) {
+    let pid = Pid::from_raw(server.pid() as i32).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+#[test]
+fn a_primary_that_stands_still_for_longer_than_the_timeout_is_followed_again() {
+    let primary = primary(&["--repl-timeout", "1"]);
+    let replica = replica_of(primary.port(), &["--repl-timeout", "1"]);
+    fill(&primary, "a", 100);
+    assert_in_sync(&primary, &replica);
+    signal(&primary, Signal::STOP);
+    let mut client = replica.client();
+    wait_until("the loss of the link", || {
+        field(&mut client, "master_link_status") == "down"
+    });
+    wait_until("a reason", || {
+        !field(&mut client, "sync_instance_last_error").is_empty()
+    });
+    signal(&primary, Signal::CONT);
+    fill(&primary, "b", 100);
+    assert_in_sync(&primary, &replica);
+    assert_eq!(full_syncs(&replica), 0);
+}
+
+#[test]
+fn a_replica_that_stands_still_is_given_up_and_comes_back() {
+    let primary = primary(&["--repl-timeout", "1"]);
+    let replica = replica_of(primary.port(), &["--repl-timeout", "1"]);
+    fill(&primary, "a", 100);
+    assert_in_sync(&primary, &replica);
+    signal(&replica, Signal::STOP);
+    let mut client = primary.client();
+    wait_until("the end of the session", || {
+        field(&mut client, "connected_slaves") == "0"
+    });
+    fill(&primary, "b", 5000);
+    signal(&replica, Signal::CONT);
+    assert_in_sync(&primary, &replica);
+    assert_eq!(full_syncs(&replica), 0);
+}
+
+/// Wherever a replica is killed in a full sync, it has the old data or the new afterwards, and ends in sync.
+#[test]
+fn a_full_sync_survives_kills_at_any_moment() {
+    let primary = primary(&["--oplog-segment-bytes", "1mb"]);
+    fill(&primary, "a", 5000);
+    let address = format!("127.0.0.1 {}", primary.port());
+    let mut replica = super::support::primary(&["--oplog-segment-bytes", "1mb"]);
+    fill(&replica, "other", 1000);
+    replica.stop();
+    replica.set_args(&[
+        "--replicaof",
+        &address,
+        "--oplog-segment-bytes",
+        "1mb",
+        "--enable-debug-command",
+        "yes",
+    ]);
+    for round in 0..12 {
+        let errors = replica.start_and_kill(Duration::from_millis(60 + 25 * round));
+        assert!(!errors.contains("panicked"), "{errors}");
+    }
+    replica.start_again();
+    assert_in_sync(&primary, &replica);
+}
