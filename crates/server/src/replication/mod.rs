@@ -180,7 +180,7 @@ impl Replication {
         Ok(())
     }
 
-    /// Ends everything. An installation that has begun is let finish.
+    /// Ends everything. What has begun has a second; an installation that is cut off is finished by the next start.
     pub fn stop(&self) {
         if let Some(runtime) = self.runtime.lock().take() {
             self.follower.stop();
