@@ -1,6 +1,5 @@
 //! A connection's requests on their way: who evaluates them, in which order, and what they reply.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use haypile_commands::table::{self, Known};
 use haypile_commands::{Block, CommandError, Flags, Handler, Outcome};
-use haypile_partition::{Call, CommitError, Role, Step, Task, Turn};
+use haypile_partition::{Call, CommitError, Step, Task, Turn};
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::{StoreError, Tier};
 use haypile_types::Random;
@@ -64,13 +63,6 @@ pub enum Next {
     /// Clients are paused.
     Pause,
 }
-
-const READ_ONLY: CommandError =
-    CommandError::Reply(Cow::Borrowed("READONLY You can't write against a read only replica."));
-const MASTER_DOWN: CommandError = CommandError::Reply(Cow::Borrowed(
-    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-));
-const NO_REPLICAS: CommandError = CommandError::Reply(Cow::Borrowed("NOREPLICAS Not enough good replicas to write."));
 
 /// How often the pool fetches for a write whose reads are cold. Then it may read from the disk in its turn: what it
 /// reads changes or leaves the cache faster than it gets its turn.
@@ -315,70 +307,6 @@ impl Job {
         flags.has(Flags::WRITE)
             || (flags.has(Flags::MAY_REPLICATE)
                 && self.node.data.load().as_ref().is_some_and(|data| data.takes_writes()))
-    }
-
-    /// What forbids a request before it is looked at any closer.
-    fn admit(&self, known: &Known) -> Result<(), CommandError> {
-        let spec = known.spec;
-        if !self.session.authenticated
-            && !spec.flags.has(Flags::NO_AUTH)
-            && !self.node.config.load().requirepass.is_empty()
-        {
-            return Err(CommandError::reply("NOAUTH Authentication required."));
-        }
-        let subscribed = self.client.subscription_count() > 0 && self.reply.version() == Version::Resp2;
-        if subscribed && !commands::runs_while_subscribed(known) {
-            return Err(CommandError::reply(format!(
-                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
-                 this context",
-                known.full_name
-            )));
-        }
-        self.admit_by_role(known)?;
-        if self.session.multi.is_some() && spec.flags.has(Flags::NO_MULTI) {
-            return Err(CommandError::reply("ERR Command not allowed inside a transaction"));
-        }
-        Ok(())
-    }
-
-    /// What the server's part in replication forbids.
-    fn admit_by_role(&self, known: &Known) -> Result<(), CommandError> {
-        let (node, flags) = (&self.node, known.spec.flags);
-        let data = node.data.load();
-        let Some(data) = &*data else {
-            return match flags.has(Flags::LOADING) {
-                true => Ok(()),
-                false => Err(LOADING),
-            };
-        };
-        let values = node.config.load();
-        match data.role() {
-            Role::Follower => {
-                if !values.replica_serve_stale_data && !flags.has(Flags::STALE) && !node.replication.is_link_up() {
-                    return Err(MASTER_DOWN);
-                }
-                match self.writes_data(known) {
-                    true => Err(READ_ONLY),
-                    false => Ok(()),
-                }
-            }
-            Role::Leader if values.min_replicas_to_write > 0 && self.writes_data(known) => {
-                let replication = &node.replication;
-                let max_lag = Duration::from_secs(u64::from(values.min_replicas_max_lag));
-                let good = replication.source.good_replicas(replication.now(), max_lag);
-                match good < values.min_replicas_to_write as usize {
-                    true => Err(NO_REPLICAS),
-                    false => Ok(()),
-                }
-            }
-            Role::Leader => Ok(()),
-        }
-    }
-
-    /// True for a command that changes data, and for an EXEC with one.
-    fn writes_data(&self, known: &Known) -> bool {
-        let exec_writes = |multi: &Multi| known.spec.name == "exec" && multi.writes_data;
-        known.spec.flags.has(Flags::WRITE) || self.session.multi.as_ref().is_some_and(exec_writes)
     }
 
     /// Closes the connection of a web browser, which somebody may be using to send commands from a web page: nothing
