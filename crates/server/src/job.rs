@@ -71,6 +71,10 @@ const FETCHES_MAX: u32 = 3;
 /// Requests that one visit to the pool answers at most.
 const READS_AT_ONCE_MAX: usize = 64;
 
+/// A request that comes alone and has no more arguments, its name included, has one key, or so few that fetching ahead does
+/// not pay.
+const ARGUMENTS_OF_ONE_KEY: usize = 3;
+
 /// Keys whose rows are fetched into the processor's cache together.
 const FETCHED_AHEAD: usize = 64;
 
@@ -162,6 +166,10 @@ impl Job {
 
     /// Has the processor fetch the rows of this request's keys and of those behind it; gives for how many requests.
     fn fetch_ahead(&self, first: &Request) -> usize {
+        if self.requests.is_empty() && first.len() <= ARGUMENTS_OF_ONE_KEY {
+            // There is nothing to overlap with; most requests that come alone are like this.
+            return 1;
+        }
         let (mut requests, mut keys) = (0, SmallVec::<[&[u8]; FETCHED_AHEAD]>::new());
         for request in std::iter::once(first).chain(&self.requests) {
             if keys.len() >= FETCHED_AHEAD {

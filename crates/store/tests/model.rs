@@ -13,7 +13,7 @@ type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
 const KEYS: u8 = 24;
 
-/// Elements of one collection, so that the writer's knowledge of gaps comes into play.
+/// Elements of one collection, so that what the writer knows of it comes into play.
 fn key(n: u8) -> Vec<u8> {
     [data_prefix(b"q", 7), vec![n]].concat()
 }
