@@ -53,6 +53,7 @@ impl Default for Times {
                 space_reserve_bytes: 0,
             },
             stream: StreamSettings {
+                batch_delay: Duration::from_millis(1),
                 window_bytes: 4_000,
                 window_entries: 100,
                 batch_bytes: 1_000,

@@ -234,6 +234,7 @@ fn wait_for(cx: &mut ServerCx<'_, '_>, wait: Wait, timeout: u64) -> Outcome {
     }
     // Registered first: what arrives meanwhile finds it, and is heard once this turn is over.
     node.replication.waits.add(cx.client.id, wait);
+    node.replication.source.hurry();
     if wait.is_over(node) {
         node.replication.waits.remove(cx.client.id);
         wait.reply(node, cx.reply);

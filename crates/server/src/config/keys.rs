@@ -218,6 +218,9 @@ settings! {
         repl_copy_attempts: u32 => "repl-copy-attempts", Number::new(1, 1_000_000, "attempts"), "5", RunTime;
         /// How much of the log may be on its way to a replica that has not applied it.
         repl_window_bytes: u64 => "repl-window-bytes", Size::between(64 * KB, 4 * GB), "64mb", RunTime;
+        /// Time between two messages with new entries to a replica, so that under load many entries share one. What is
+        /// written after a pause goes at once, and so does everything while a client is in WAIT.
+        repl_batch_delay_us: u32 => "repl-batch-delay-us", Number::new(0, 1_000_000, "microseconds"), "1000", RunTime;
     }
     "RocksDB" {
         /// Threads for flushes and compactions.

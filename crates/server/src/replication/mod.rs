@@ -245,6 +245,7 @@ impl Replication {
         let silence = Duration::from_secs(u64::from(values.repl_timeout));
         StreamSettings {
             window_bytes: values.repl_window_bytes,
+            batch_delay: Duration::from_micros(u64::from(values.repl_batch_delay_us)),
             keepalive_interval: Duration::from_secs(1).min(silence / 4),
             silence_timeout: silence,
             ..StreamSettings::default()

@@ -31,7 +31,7 @@ pub struct Sending {
 }
 
 /// Waiting less than this is not worth it.
-const WAIT_MIN: Duration = Duration::from_millis(1);
+const WAIT_MIN: Duration = Duration::from_micros(50);
 /// Frames that may wait for the connection.
 pub(super) const FRAMES_MAX: usize = 4;
 
@@ -52,6 +52,13 @@ impl Sending {
         let mut closed = self.closed.lock();
         closed.get_or_insert(Closed::Refused(why));
         drop(closed);
+        self.moved.notify_all();
+    }
+
+    /// Somebody waits for what this follower says.
+    pub(super) fn hurry(&self) {
+        // Under the lock, so that the thread has either seen the reason or sleeps already.
+        let _sender = self.sender.lock();
         self.moved.notify_all();
     }
 
@@ -129,7 +136,8 @@ impl Sending {
             None => return Err(Closed::Refused(Refusal::NotReady(NotReady::Loading))),
         };
         let mut sender = self.sender.lock();
-        let body = match sender.next(now, last, &history) {
+        let hurry = !node.replication.waits.is_empty();
+        let body = match sender.next(now, last, &history, hurry) {
             Next::Announce { epoch, after } => {
                 sender.announced(now, epoch.id);
                 FrameBody::Epoch { epoch, after }
@@ -150,7 +158,7 @@ impl Sending {
                 if reader.next_index() > last {
                     return Ok(Step::AwaitTail(timeout));
                 }
-                // The window is closed.
+                // Not yet, or the window is closed.
                 self.moved.wait_for(&mut sender, timeout);
                 return Ok(Step::Again);
             }
@@ -159,7 +167,7 @@ impl Sending {
         drop(sender);
         Ok(Step::Send(SourceFrame {
             end: end_of(node, last),
-            ack_wanted: false,
+            ack_wanted: hurry,
             body,
         }))
     }

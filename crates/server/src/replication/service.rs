@@ -289,8 +289,10 @@ impl Service {
                 match outcome {
                     Ok(acks) => {
                         node.replication.source.acked(now, holder, &stream, acks);
-                        // It may have to wait for the writer.
-                        tokio::task::block_in_place(|| node.replication.waits.acked(&node));
+                        if !node.replication.waits.is_empty() {
+                            // It may have to wait for the writer.
+                            tokio::task::block_in_place(|| node.replication.waits.acked(&node));
+                        }
                     }
                     Err(failure) => {
                         tracing::warn!(replica = %holder.node, %failure, "a replica has acknowledged nonsense");

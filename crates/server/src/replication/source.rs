@@ -145,6 +145,12 @@ impl Source {
         }
     }
 
+    /// A client waits for replicas: what is held back for them goes now.
+    pub(crate) fn hurry(&self) {
+        let state = self.lock();
+        state.streams.values().for_each(|(_, stream)| stream.hurry());
+    }
+
     /// Ends what has run out; gives the directories of checkpoints that nobody holds any more.
     pub(super) fn expire(&self, now: Time, session_timeout: Duration) -> Vec<PathBuf> {
         let state = &mut *self.lock();

@@ -1,5 +1,7 @@
 //! WAIT and WAITAOF: clients that wait for replicas.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use haypile_resp::Reply;
 use parking_lot::Mutex;
 
@@ -20,7 +22,11 @@ pub struct Wait {
 
 /// Clients that wait.
 #[derive(Default)]
-pub struct Waits(Mutex<Vec<(u64, Wait)>>);
+pub struct Waits {
+    clients: Mutex<Vec<(u64, Wait)>>,
+    /// How many they are, to be looked at without the lock.
+    count: AtomicUsize,
+}
 
 impl Wait {
     /// Replicas that have what is waited for.
@@ -49,25 +55,34 @@ impl Wait {
 impl Waits {
     /// A client begins to wait, in its turn; it waits once at most.
     pub fn add(&self, client: u64, wait: Wait) {
-        let mut waits = self.0.lock();
+        let mut waits = self.clients.lock();
         waits.retain(|(known, _)| *known != client);
         waits.push((client, wait));
+        self.count.store(waits.len(), Ordering::Release);
     }
 
     /// It waits no longer.
     pub fn remove(&self, client: u64) {
-        self.0.lock().retain(|(known, _)| *known != client);
+        let mut waits = self.clients.lock();
+        waits.retain(|(known, _)| *known != client);
+        self.count.store(waits.len(), Ordering::Release);
+    }
+
+    /// True if nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Acquire) == 0
     }
 
     /// A replica has acknowledged something: ends the waits that are over. Not within a turn.
     pub fn acked(&self, node: &Node) {
         let over: Vec<u64> = {
-            let mut waits = self.0.lock();
+            let mut waits = self.clients.lock();
             if waits.is_empty() {
                 return;
             }
             let (over, rest) = waits.drain(..).partition(|(_, wait)| wait.is_over(node));
             *waits = rest;
+            self.count.store(waits.len(), Ordering::Release);
             let over: Vec<(u64, Wait)> = over;
             over.into_iter().map(|(client, _)| client).collect()
         };

@@ -345,7 +345,7 @@ impl Stream {
     fn pump(&mut self, id: StreamId, disk: &Disk, cx: &mut Context<'_>) -> Result<(), Failure> {
         let last = disk.last();
         loop {
-            let frame = match self.sender.next(cx.now, last, &disk.history) {
+            let frame = match self.sender.next(cx.now, last, &disk.history, false) {
                 Next::Announce { epoch, after } => {
                     self.sender.announced(cx.now, epoch.id);
                     Frame::Epoch { epoch, after }

@@ -49,6 +49,8 @@ pub struct Sender {
     flying_bytes: u64,
     acks: Acks,
     sent_at: Time,
+    /// When the next batch may go, unless somebody waits for it.
+    batch_at: Time,
     heard: Time,
 }
 
@@ -81,12 +83,14 @@ impl Sender {
                 applied: from - 1,
             },
             sent_at: now,
+            batch_at: now,
             heard: now,
         })
     }
 
-    /// What to do now, for a log that ends at `last` and has this history.
-    pub fn next(&self, now: Time, last: u64, history: &EpochHistory) -> Next {
+    /// What to do now, for a log that ends at `last` and has this history. `hurry`: somebody waits for what the follower
+    /// says, so that nothing is held back to go with what comes after it.
+    pub fn next(&self, now: Time, last: u64, history: &EpochHistory, hurry: bool) -> Next {
         let dead_at = self.heard + self.settings.silence_timeout;
         if dead_at <= now {
             return Next::End(Failure::timeout("streaming", now.since(self.heard)));
@@ -111,7 +115,11 @@ impl Sender {
             .window_entries
             .saturating_sub(self.next - 1 - self.acks.applied);
         let open = self.flying_bytes < self.settings.window_bytes && room > 0;
+        let keepalive_at = self.sent_at + self.settings.keepalive_interval;
         if self.next <= to && open {
+            if now < self.batch_at && !hurry {
+                return Next::Wait(self.batch_at.min(keepalive_at).min(dead_at));
+            }
             let to = to.min(self.next + room - 1);
             return Next::Read {
                 from: self.next,
@@ -119,7 +127,6 @@ impl Sender {
                 bytes: self.settings.batch_bytes,
             };
         }
-        let keepalive_at = self.sent_at + self.settings.keepalive_interval;
         if keepalive_at <= now {
             return Next::Keepalive { sent: self.next - 1 };
         }
@@ -132,9 +139,12 @@ impl Sender {
         self.sent_at = now;
     }
 
-    /// A batch was sent that ends with the entry at `last`.
+    /// A batch was sent that ends with the entry at `last`. A full one delays nothing: there is more where it came from.
     pub fn sent(&mut self, now: Time, last: u64, bytes: u64) {
         self.next = last + 1;
+        if bytes < self.settings.batch_bytes {
+            self.batch_at = now + self.settings.batch_delay;
+        }
         self.flying.push_back((last, bytes));
         self.flying_bytes += bytes;
         self.sent_at = now;
@@ -176,6 +186,8 @@ impl Sender {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn history(epochs: &[(u64, u128, u64)]) -> EpochHistory {
@@ -192,6 +204,7 @@ mod tests {
             window_bytes: 100,
             window_entries: 10,
             batch_bytes: 50,
+            batch_delay: Duration::ZERO,
             ..StreamSettings::default()
         }
     }
@@ -217,7 +230,7 @@ mod tests {
         let now_known = history(&[(1, 10, 1), (2, 20, 4), (3, 30, 4)]);
         let mut sender = open(&start);
         assert_eq!(
-            sender.next(at(0), 5, &now_known),
+            sender.next(at(0), 5, &now_known, false),
             Next::Read {
                 from: 1,
                 to: 3,
@@ -227,11 +240,14 @@ mod tests {
         sender.sent(at(0), 3, 30);
         for pair in now_known.epochs().windows(2) {
             let (after, epoch) = (pair[0].id, pair[1]);
-            assert_eq!(sender.next(at(0), 5, &now_known), Next::Announce { epoch, after });
+            assert_eq!(
+                sender.next(at(0), 5, &now_known, false),
+                Next::Announce { epoch, after }
+            );
             sender.announced(at(0), epoch.id);
         }
         assert_eq!(
-            sender.next(at(0), 5, &now_known),
+            sender.next(at(0), 5, &now_known, false),
             Next::Read {
                 from: 4,
                 to: 5,
@@ -261,7 +277,10 @@ mod tests {
     fn a_stream_ends_when_its_epoch_was_taken_back() {
         let promoted = history(&[(1, 10, 1), (2, 20, 1)]);
         let follows_again = history(&[(1, 10, 1), (2, 30, 1)]);
-        assert!(matches!(open(&promoted).next(at(0), 5, &follows_again), Next::End(_)));
+        assert!(matches!(
+            open(&promoted).next(at(0), 5, &follows_again, false),
+            Next::End(_)
+        ));
     }
 
     #[test]
@@ -270,10 +289,10 @@ mod tests {
         let mut sender = open(&log);
         sender.sent(at(0), 2, 60);
         sender.sent(at(0), 3, 60);
-        assert_eq!(sender.next(at(0), 50, &log), Next::Wait(at(1000)));
+        assert_eq!(sender.next(at(0), 50, &log, false), Next::Wait(at(1000)));
         sender.acked(at(5), Acks { durable: 0, applied: 2 }).unwrap();
         assert_eq!(
-            sender.next(at(5), 50, &log),
+            sender.next(at(5), 50, &log, false),
             Next::Read {
                 from: 4,
                 to: 12,
@@ -281,7 +300,7 @@ mod tests {
             }
         );
         sender.sent(at(5), 12, 9);
-        assert_eq!(sender.next(at(5), 50, &log), Next::Wait(at(1005)));
+        assert_eq!(sender.next(at(5), 50, &log, false), Next::Wait(at(1005)));
         assert!(
             sender
                 .acked(
@@ -309,10 +328,25 @@ mod tests {
     fn silence_is_broken_by_keepalives_and_ends_the_stream() {
         let log = history(&[(1, 10, 1)]);
         let mut sender = open(&log);
-        assert_eq!(sender.next(at(999), 0, &log), Next::Wait(at(1000)));
-        assert_eq!(sender.next(at(1000), 0, &log), Next::Keepalive { sent: 0 });
+        assert_eq!(sender.next(at(999), 0, &log, false), Next::Wait(at(1000)));
+        assert_eq!(sender.next(at(1000), 0, &log, false), Next::Keepalive { sent: 0 });
         sender.kept_alive(at(9_500));
-        assert_eq!(sender.next(at(9_500), 0, &log), Next::Wait(at(10_000)));
-        assert!(matches!(sender.next(at(10_000), 0, &log), Next::End(_)));
+        assert_eq!(sender.next(at(9_500), 0, &log, false), Next::Wait(at(10_000)));
+        assert!(matches!(sender.next(at(10_000), 0, &log, false), Next::End(_)));
+    }
+
+    #[test]
+    fn batches_keep_a_distance_unless_they_are_full_or_somebody_waits() {
+        let log = history(&[(1, 10, 1)]);
+        let mut sender = open(&log);
+        sender.settings.batch_delay = Duration::from_millis(2);
+        let read = |from| Next::Read { from, to: 9, bytes: 50 };
+        assert_eq!(sender.next(at(100), 9, &log, false), read(1), "the first goes at once");
+        sender.sent(at(100), 2, 10);
+        assert_eq!(sender.next(at(101), 9, &log, false), Next::Wait(at(102)));
+        assert_eq!(sender.next(at(101), 9, &log, true), read(3));
+        assert_eq!(sender.next(at(102), 9, &log, false), read(3));
+        sender.sent(at(200), 4, 50);
+        assert_eq!(sender.next(at(200), 9, &log, false), read(5));
     }
 }

@@ -9,6 +9,9 @@ pub struct StreamSettings {
     pub window_entries: u64,
     /// Bytes of a batch; a single entry may exceed it.
     pub batch_bytes: u64,
+    /// Time between two batches (`repl-batch-delay-us`), so that under load many entries go in one message. What comes after a
+    /// pause goes at once, and nothing is held back while somebody waits for the follower.
+    pub batch_delay: Duration,
     /// Pause after which something is sent although there is nothing new, by either side.
     pub keepalive_interval: Duration,
     /// A peer that has been silent for this long is dead (`repl-timeout`).
@@ -21,6 +24,7 @@ impl Default for StreamSettings {
             window_bytes: 64 << 20,
             window_entries: 1 << 20,
             batch_bytes: 1 << 20,
+            batch_delay: Duration::from_millis(1),
             keepalive_interval: Duration::from_secs(1),
             silence_timeout: Duration::from_secs(10),
         }
