@@ -218,6 +218,9 @@ settings! {
         repl_copy_attempts: u32 => "repl-copy-attempts", Number::new(1, 1_000_000, "attempts"), "5", RunTime;
         /// How much of the log may be on its way to a replica that has not applied it.
         repl_window_bytes: u64 => "repl-window-bytes", Size::between(64 * KB, 4 * GB), "64mb", RunTime;
+        /// How many bytes of messages (PUBLISH, SPUBLISH) may wait for each replica. What a slow replica leaves no room
+        /// for is not sent to it.
+        repl_pubsub_buffer_bytes: u64 => "repl-pubsub-buffer-bytes", Size::between(64 * KB, 64 * MB), "16mb", RunTime;
     }
     "RocksDB" {
         /// Threads for flushes and compactions.
