@@ -338,4 +338,9 @@ impl Readers {
     pub fn reader(&self, from_index: u64) -> Result<Reader, OplogError> {
         Reader::new(self.shared.clone(), from_index)
     }
+
+    /// Has those look again who wait in [`Reader::wait_or`]; costs one load if nobody does.
+    pub fn wake(&self) {
+        self.shared.tail_moved();
+    }
 }

@@ -82,8 +82,14 @@ impl Reader {
 
     /// Waits until [`Reader::next`] has something to say, an error included; false if the time is up before.
     pub fn wait(&self, timeout: Duration) -> bool {
+        self.wait_or(timeout, || false)
+    }
+
+    /// As [`Reader::wait`], or until `other` holds, which is looked at whenever the log grows and when somebody calls
+    /// [`crate::Readers::wake`].
+    pub fn wait_or(&self, timeout: Duration, other: impl Fn() -> bool) -> bool {
         self.shared.wait_tail(timeout, || {
-            self.shared.syncer.written_index() >= self.next || self.pin.diverged.load(Ordering::SeqCst)
+            self.shared.syncer.written_index() >= self.next || self.pin.diverged.load(Ordering::SeqCst) || other()
         })
     }
 

@@ -34,7 +34,7 @@ mod worker;
 
 pub use error::{CommitError, PartitionError};
 pub use maintenance::Maintenance;
-pub use observer::Event;
+pub use observer::{Event, KeyEvent};
 pub use open::{Options, Recovery};
 pub use partition::{Hooks, Partition, PartitionStats};
 pub use replicated::{ReplicatedEntry, ReplicatedError};

@@ -1,13 +1,28 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use haypile_commands::{Class, Observer};
+use haypile_sync::message::Message;
 
 use crate::blocked::BlockedTable;
 use crate::watch::WatchTable;
 
-/// A keyspace event that is to be published once what caused it is committed.
+/// What subscribers are to hear of, once what came before it is visible.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub enum Event {
+    /// A keyspace event.
+    Key(KeyEvent),
+    /// A message of PUBLISH or SPUBLISH.
+    Message {
+        /// The message.
+        message: Message,
+        /// It is for the subscribers of followers, too.
+        relay: bool,
+    },
+}
+
+/// A keyspace event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyEvent {
     /// The class, for `notify-keyspace-events`.
     pub class: Class,
     /// The event's name.
@@ -78,12 +93,12 @@ impl Observer for ReadObserver<'_> {
 
     fn event(&mut self, class: Class, name: &'static str, db: u16, key: &[u8]) {
         if self.counters.wants(class) {
-            self.events.push(Event {
+            self.events.push(Event::Key(KeyEvent {
                 class,
                 name,
                 db,
                 key: key.to_vec(),
-            });
+            }));
         }
     }
 
@@ -126,12 +141,12 @@ impl Observer for TurnObserver<'_> {
 
     fn event(&mut self, class: Class, name: &'static str, db: u16, key: &[u8]) {
         if self.counters.wants(class) {
-            self.heard.events.push(Event {
+            self.heard.events.push(Event::Key(KeyEvent {
                 class,
                 name,
                 db,
                 key: key.to_vec(),
-            });
+            }));
         }
     }
 

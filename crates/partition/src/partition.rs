@@ -25,7 +25,7 @@ use crate::{CommitError, Event, PartitionError};
 
 /// What the partition tells its server.
 pub trait Hooks: Send + Sync {
-    /// Keyspace events of entries that are committed, in order.
+    /// Keyspace events of entries that are committed and visible, and messages among them, in order.
     fn events(&self, events: Vec<Event>);
 }
 
@@ -524,7 +524,7 @@ impl Shared {
 
     /// Appends the turn's entries. With `sync always` it then waits in line for the sync; else it is committed.
     fn end_turn(&self, writer: &mut Writer, done: Vec<Box<dyn Task>>) -> Finished {
-        let events = std::mem::take(&mut writer.heard.events);
+        let mut events = std::mem::take(&mut writer.heard.events);
         let (overlay, oplog) = (&writer.overlay, &mut writer.oplog);
         let first = oplog.last().index + 1;
         let clock = self.clock.now_us().max(writer.last_clock + 1);
@@ -533,6 +533,12 @@ impl Shared {
             let position = Position::new(writer.term, index);
             oplog.push(position, clock, payload);
             last = Some(position);
+        }
+        let end = oplog.last().index;
+        for event in &mut events {
+            if let Event::Message { message, .. } = event {
+                message.after = message.after.min(end);
+            }
         }
         let Some(last) = last else {
             writer.overlay.drop_empty_newest();

@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 use haypile_oplog::SyncPolicy;
 use haypile_store::effects::{Effect, Effects};
 use haypile_store::{Cf, Store, keys};
+use haypile_sync::message::Message;
 use haypile_types::Position;
 
-use crate::CommitError;
 use crate::partition::{Partition, Shared, Writer};
 use crate::role::Role;
 use crate::watch::WatchTable;
+use crate::{CommitError, Event};
 
 /// An entry of another's log.
 #[derive(Clone, Copy, Debug)]
@@ -52,19 +53,23 @@ pub enum ReplicatedError {
 
 impl Partition {
     /// Appends entries that follow the log's end and publishes them. With `sync always` they are durable then.
+    /// `messages`, which wait for them, are delivered once they are visible.
     ///
     /// # Errors
     /// Nothing of the batch counts, unless the error is [`CommitError::Poisoned`].
     pub fn append_replicated<'a>(
         &self,
         entries: impl Iterator<Item = ReplicatedEntry<'a>> + Clone,
+        messages: Vec<Message>,
     ) -> Result<(), ReplicatedError> {
         let shared = &*self.shared;
         check(entries.clone())?;
         let last = loop {
             let mut writer = shared.visit();
             if writer.pending.is_empty() {
-                break shared.append_replicated(&mut writer, entries)?;
+                let index = shared.append_replicated(&mut writer, entries)?;
+                shared.publish(events(messages));
+                break index;
             }
             // Own entries, from before it was a follower, that wait for their sync: first they, then these.
             drop(writer);
@@ -79,6 +84,19 @@ impl Partition {
         }
         Ok(())
     }
+
+    /// Delivers messages that came between entries, all of which are visible.
+    pub fn publish_replicated(&self, messages: Vec<Message>) {
+        self.shared.publish(events(messages));
+    }
+}
+
+fn events(messages: Vec<Message>) -> Vec<Event> {
+    let relay = true;
+    messages
+        .into_iter()
+        .map(|message| Event::Message { message, relay })
+        .collect()
 }
 
 impl Shared {

@@ -1,14 +1,18 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use haypile_commands::table::Known;
 use haypile_commands::{CommandError, Cx, Flags, Handler, Outcome};
 use haypile_resp::{Reply, Request};
 use haypile_store::{Savepoint, Tier, View};
+use haypile_sync::message::Message;
 use haypile_types::Random;
 
+use crate::Event;
 use crate::observer::TurnObserver;
 use crate::partition::{PartitionStats, Shared, Writer};
+use crate::role::Role;
 use crate::watch::WatchFlag;
 
 /// One command to evaluate.
@@ -130,6 +134,21 @@ impl<'a> Turn<'a> {
     /// Ends that.
     pub fn unwatch(&mut self, db: u16, key: &[u8], flag: &Arc<WatchFlag>) {
         self.writer.watch.remove(db, key, flag);
+    }
+
+    /// Publishes a message when what this turn has written so far is committed and visible.
+    pub fn publish(&mut self, sharded: bool, channel: Bytes, payload: Bytes) {
+        // Within a transaction it comes after that; if that has no effects there is no such entry, see
+        // `Shared::end_turn`.
+        let after = self.writer.next_index - u64::from(!self.in_transaction);
+        let message = Message {
+            after,
+            sharded,
+            channel,
+            payload,
+        };
+        let relay = self.shared.role() == Role::Leader;
+        self.writer.heard.events.push(Event::Message { message, relay });
     }
 
     /// The partition's figures; what this turn has written counts.

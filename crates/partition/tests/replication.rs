@@ -85,7 +85,9 @@ fn catch_up(source: &Partition, follower: &Partition) {
     let from = follower.local_position().end.index + 1;
     follower.set_history(source.history()).unwrap();
     let entries = entries(source, from);
-    follower.append_replicated(entries.iter().map(replicated)).unwrap();
+    follower
+        .append_replicated(entries.iter().map(replicated), vec![])
+        .unwrap();
     assert_eq!(follower.local_position().end, source.local_position().end);
 }
 
@@ -120,17 +122,17 @@ fn only_what_follows_is_taken_and_only_by_a_follower() {
     say(&source, "SET a 1");
     say(&source, "SET b 1");
     let all = entries(&source, 1);
-    let gap = follower.append_replicated(all[1..].iter().map(replicated));
+    let gap = follower.append_replicated(all[1..].iter().map(replicated), vec![]);
     assert!(matches!(gap, Err(ReplicatedError::Order { .. })), "{gap:?}");
     let broken = ReplicatedEntry {
         payload: b"\xff\xff",
         ..replicated(&all[0])
     };
-    let corrupt = follower.append_replicated(std::iter::once(broken));
+    let corrupt = follower.append_replicated(std::iter::once(broken), vec![]);
     assert!(matches!(corrupt, Err(ReplicatedError::Corrupt { .. })), "{corrupt:?}");
-    follower.append_replicated(all.iter().map(replicated)).unwrap();
+    follower.append_replicated(all.iter().map(replicated), vec![]).unwrap();
     follower.promote().unwrap();
-    let late = follower.append_replicated(all.iter().map(replicated));
+    let late = follower.append_replicated(all.iter().map(replicated), vec![]);
     assert_eq!(late, Err(ReplicatedError::NotFollowing));
 }
 

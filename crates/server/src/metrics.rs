@@ -315,6 +315,11 @@ fn replication(node: &Node, families: &mut Families) {
         "Replicas that are connected.",
         replicas.len() as f64,
     );
+    families.counter(
+        "haypile_replication_pubsub_messages_dropped_total",
+        "Messages of PUBLISH and SPUBLISH that replicas were too slow for, once for each replica.",
+        replication.source.published.dropped() as f64,
+    );
     let following = !node.config.load().replicaof.is_empty();
     families.gauge(
         "haypile_replication_is_replica",

@@ -13,6 +13,7 @@ use haypile_commands::{Flags, Outcome};
 use haypile_partition::{Call, Event, Hooks, PartitionError, Role};
 use haypile_resp::Request;
 use haypile_store::{SharedResources, StoreOptions};
+use haypile_sync::message::Message;
 use haypile_types::{Clock, Random, SystemClock};
 use parking_lot::Mutex;
 
@@ -281,6 +282,16 @@ impl Hooks for EventHooks {
         let Some(node) = self.0.upgrade() else { return };
         let flags = node.config.load().notify_keyspace_events.0;
         for event in events {
+            let event = match event {
+                Event::Key(event) => event,
+                Event::Message { message, relay } => {
+                    node.pubsub.deliver(&message);
+                    if relay {
+                        node.relay(&message, || message.after);
+                    }
+                    continue;
+                }
+            };
             if flags & NotifyFlags::KEYSPACE != 0 {
                 let channel = [format!("__keyspace@{}__:", event.db).as_bytes(), &event.key].concat();
                 node.pubsub.publish(Sort::Channel, &channel, event.name.as_bytes());
@@ -440,6 +451,16 @@ impl Node {
         match &*self.data.load() {
             Some(data) => RANDOM.with_borrow_mut(|random| data.read(call, random)),
             None => Err(LOADING),
+        }
+    }
+
+    /// Sends a message to the subscribers of those who follow this server, see [`Published::send`].
+    ///
+    /// [`Published::send`]: crate::replication::Published::send
+    pub fn relay(&self, message: &Message, after: impl Fn() -> u64) {
+        let published = &self.replication.source.published;
+        if !published.is_idle() {
+            published.send(message, after, self.config.load().repl_pubsub_buffer_bytes);
         }
     }
 

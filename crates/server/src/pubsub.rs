@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use haypile_commands::glob;
 use haypile_resp::{Reply, Version};
+use haypile_sync::message::Message;
 use parking_lot::RwLock;
 
 use crate::client::Client;
@@ -56,6 +57,25 @@ impl PubSub {
                 listeners.remove(channel);
             }
         }
+    }
+
+    /// Sends a message that has come a longer way.
+    pub fn deliver(&self, message: &Message) {
+        let sort = if message.sharded { Sort::Shard } else { Sort::Channel };
+        self.publish(sort, &message.channel, &message.payload);
+    }
+
+    /// Number of clients that a message would be sent to.
+    pub fn receivers(&self, sort: Sort, channel: &[u8]) -> usize {
+        let mut count = self.listeners(sort, channel);
+        if sort == Sort::Channel {
+            let patterns = self.listeners[Sort::Pattern as usize].read();
+            let matching = patterns.iter().filter(|(pattern, _)| glob::matches(pattern, channel));
+            count += matching
+                .map(|(_, clients)| clients.values().filter(is_there).count())
+                .sum::<usize>();
+        }
+        count
     }
 
     /// Sends a message; gives the number of clients that it was sent to.

@@ -7,6 +7,7 @@ mod replication {
     mod commands;
     mod failures;
     mod full_sync;
+    mod pubsub;
     mod roles;
     mod stream;
     mod support;

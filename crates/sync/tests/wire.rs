@@ -9,8 +9,8 @@ use bytes::Bytes;
 use haypile_sync::copy::{CHUNK_BYTES_MIN, ChunkRef, CopyRefusal, Digest, FileEntry, Manifest};
 use haypile_sync::message::{
     Accepted, Batch, CheckpointReason, Closed, Compression, CopyChunkRequest, CopyMetaRequest, FollowerFrame,
-    FrameBody, HoldCheckpoint, Layout, LocalPosition, MetaSync, Open, Refusal, SourceEnd, SourceFrame, TrySync,
-    TrySyncReply,
+    FrameBody, HoldCheckpoint, Layout, LocalPosition, Message as Published, MetaSync, Open, Refusal, SourceEnd,
+    SourceFrame, TrySync, TrySyncReply,
 };
 use haypile_sync::source::Acks;
 use haypile_sync::wire::{WireError, v1};
@@ -198,6 +198,16 @@ fn compression() -> impl Strategy<Value = Compression> {
     prop_oneof![Just(Compression::None), Just(Compression::Zstd)]
 }
 
+fn published() -> impl Strategy<Value = Published> {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..20);
+    (any::<(u64, bool)>(), bytes(), bytes()).prop_map(|((after, sharded), channel, payload)| Published {
+        after,
+        sharded,
+        channel: channel.into(),
+        payload: payload.into(),
+    })
+}
+
 fn source_frame() -> impl Strategy<Value = SourceFrame> {
     let entries = prop::collection::vec(any::<u8>(), 0..50);
     let batch = (position(), position(), compression(), any::<u64>(), entries);
@@ -220,6 +230,7 @@ fn source_frame() -> impl Strategy<Value = SourceFrame> {
         }),
         batch.prop_map(FrameBody::Batch),
         any::<u64>().prop_map(|sent| FrameBody::Keepalive { sent }),
+        prop::collection::vec(published(), 0..4).prop_map(FrameBody::Published),
         closed.prop_map(FrameBody::Closed),
     ];
     (any::<(u64, u64, u64)>(), any::<bool>(), body).prop_map(|((last, unsent_bytes, clock_ms), ack_wanted, body)| {

@@ -1,7 +1,10 @@
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use haypile_commands::{CommandError, Outcome};
+use haypile_partition::Role;
 use haypile_resp::Request;
+use haypile_sync::message::Message;
 
 use super::{Execute, ServerCx};
 use crate::pubsub::Sort;
@@ -122,7 +125,34 @@ fn confirm(cx: &mut ServerCx<'_, '_>, sort: Sort, kind: &str, channel: Option<&[
 }
 
 fn publish(cx: &mut ServerCx<'_, '_>, request: &Request, sort: Sort) -> Outcome {
-    let receivers = cx.node.pubsub.publish(sort, &request[1], &request[2]);
+    let (channel, payload) = (&request[1], &request[2]);
+    let sharded = sort == Sort::Shard;
+    let copied = |part: &[u8]| Bytes::copy_from_slice(part);
+    let receivers = match cx.turn.as_deref_mut() {
+        // What this turn has written is not visible yet.
+        Some(turn) => {
+            turn.publish(sharded, copied(channel), copied(payload));
+            cx.node.pubsub.receivers(sort, channel)
+        }
+        None => {
+            let receivers = cx.node.pubsub.publish(sort, channel, payload);
+            if !cx.node.replication.source.published.is_idle()
+                && let Some(data) = &*cx.node.data.load()
+                && data.role() == Role::Leader
+            {
+                let message = Message {
+                    after: 0,
+                    sharded,
+                    channel: copied(channel),
+                    payload: copied(payload),
+                };
+                // Whatever was acknowledged before is written.
+                let syncer = data.syncer();
+                cx.node.relay(&message, || syncer.written_index());
+            }
+            receivers
+        }
+    };
     cx.reply.integer(receivers as i64);
     Ok(())
 }

@@ -94,6 +94,7 @@ fn own(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus) {
     let now = replication.now();
     lines.put("sync_port", replication.sync_port());
     lines.put("node_id", replication.node_id());
+    lines.put("sync_pubsub_messages_dropped", replication.source.published.dropped());
     let Some((instance, partition)) = &status.machines else {
         return;
     };

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Replication`] | holds it all together; what commands and INFO talk to |
 //! | `source`, `service`, `sending`, `snapshot` | the source's side: bookkeeping, the gRPC service, a stream's thread, checkpoints |
+//! | `published` | messages of pub/sub on their way to the followers' subscribers |
 //! | `follower` | the follower's side: one task that drives the two machines, a task per stream, the copy |
 //! | `dial` | from an address to a connection |
 //! | `waits` | WAIT and WAITAOF |
@@ -16,6 +17,7 @@ pub mod failover;
 mod follower;
 mod identity;
 mod listen;
+mod published;
 mod sending;
 mod service;
 mod snapshot;
@@ -41,6 +43,7 @@ use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;
 
 pub use follower::{FollowerStatus, StreamStatus, Transitions};
+pub use published::Published;
 pub use source::{Replica, Source};
 pub use waits::{Wait, Waits};
 

@@ -15,6 +15,7 @@ use haypile_types::Position;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::mpsc;
 
+use super::published::Outlet;
 use crate::node::Node;
 
 /// Bytes of an entry's head in a batch.
@@ -28,6 +29,8 @@ pub struct Sending {
     closed: Mutex<Option<Closed>>,
     /// Bytes sent, for INFO.
     pub(super) bytes_sent: AtomicU64,
+    /// Messages of pub/sub that go between the entries.
+    pub(super) outlet: Arc<Outlet>,
 }
 
 /// Waiting less than this is not worth it.
@@ -38,12 +41,13 @@ pub(super) const FRAMES_MAX: usize = 4;
 type Frames = mpsc::Sender<Result<v1::SourceFrame, tonic::Status>>;
 
 impl Sending {
-    pub(super) fn new(sender: Sender) -> Arc<Sending> {
+    pub(super) fn new(sender: Sender, outlet: Arc<Outlet>) -> Arc<Sending> {
         Arc::new(Sending {
             sender: Mutex::new(sender),
             moved: Condvar::new(),
             closed: Mutex::new(None),
             bytes_sent: AtomicU64::new(0),
+            outlet,
         })
     }
 
@@ -110,12 +114,18 @@ impl Sending {
             let Some(node) = node.upgrade() else {
                 return Some(Closed::Refused(Refusal::UnknownSession));
             };
-            let frame = match self.step(&node, &mut reader) {
+            let step = self.step(&node, &mut reader);
+            // Before the entries: the follower keeps them until theirs is there.
+            let through = reader.next_index() - 1;
+            if !self.send_published(&node, through, frames) {
+                return None;
+            }
+            let frame = match step {
                 Ok(Step::Send(frame)) => frame,
                 Ok(Step::Again) => continue,
                 Ok(Step::AwaitTail(timeout)) => {
                     drop(node);
-                    reader.wait(timeout);
+                    reader.wait_or(timeout, || self.outlet.has(through));
                     continue;
                 }
                 Err(closed) => return Some(closed),
@@ -123,6 +133,29 @@ impl Sending {
             drop(node);
             if frames.blocking_send(Ok(frame.into())).is_err() {
                 return None;
+            }
+        }
+    }
+
+    /// Sends the messages that belong to entries up to `through`; false if the follower is gone.
+    fn send_published(&self, node: &Node, through: u64, frames: &Frames) -> bool {
+        loop {
+            let messages = self.outlet.take(through);
+            if messages.is_empty() {
+                return true;
+            }
+            let last = node
+                .data
+                .load()
+                .as_ref()
+                .map_or(through, |data| data.syncer().written_index());
+            let frame = SourceFrame {
+                end: end_of(node, last),
+                ack_wanted: false,
+                body: FrameBody::Published(messages),
+            };
+            if frames.blocking_send(Ok(frame.into())).is_err() {
+                return false;
             }
         }
     }

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::published::Outlet;
 use super::sending::{FRAMES_MAX, Sending};
 use super::snapshot::{self, Snapshot};
 use super::{PASSWORD_HEADER, USER_HEADER, layout, partition_id};
@@ -267,7 +268,7 @@ impl Service {
             let sender = Sender::open(settings, &data.log_view(), open.from, open.epoch, now)?;
             let reader = data.readers().reader(open.from);
             let reader = reader.map_err(|error| Refusal::Internal(error.to_string()))?;
-            (Sending::new(sender), reader)
+            (Sending::new(sender, Outlet::new(data.readers())), reader)
         };
         let holder = replication
             .source

@@ -15,6 +15,7 @@ use haypile_sync::source::{
 use haypile_sync::{NodeId, SessionId, SnapshotId, Time};
 use parking_lot::Mutex;
 
+use super::published::Published;
 use super::sending::Sending;
 use super::snapshot::Snapshot;
 use crate::random::SplitMix64;
@@ -22,6 +23,8 @@ use crate::random::SplitMix64;
 /// The source's bookkeeping. One lock: everything under it is short and does no I/O.
 pub struct Source {
     state: Mutex<State>,
+    /// Messages of pub/sub for those who follow.
+    pub published: Published,
 }
 
 /// See [`Source`].
@@ -71,6 +74,7 @@ impl Source {
                 addresses: HashMap::new(),
                 random: SplitMix64::from_system(),
             }),
+            published: Published::default(),
         }
     }
 
@@ -114,6 +118,7 @@ impl Source {
     ) -> Result<Holder, Refusal> {
         let state = &mut *self.lock();
         let holder = state.sessions.heard(now, session)?.holder;
+        self.published.add(&stream.outlet);
         state.progress.stream_opened(now, holder, from);
         if let Some((_, old)) = state.streams.insert(holder, (session, stream.clone())) {
             old.close(Refusal::UnknownSession);
@@ -123,6 +128,7 @@ impl Source {
 
     /// It is over.
     pub(super) fn stream_closed(&self, now: Time, holder: Holder, stream: &Arc<Sending>) {
+        self.published.remove(&stream.outlet);
         let state = &mut *self.lock();
         if state
             .streams

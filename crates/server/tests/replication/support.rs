@@ -1,3 +1,5 @@
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::common::{Client, Server, wait_until};
 
 /// A server with arguments for quick tests.
@@ -60,4 +62,20 @@ pub fn fill_with(server: &Server, prefix: &str, keys: usize, bytes: usize) {
 /// How often the replica has begun a full sync.
 pub fn full_syncs(replica: &Server) -> usize {
     replica.log().matches("a full sync begins").count()
+}
+
+/// Runs `body` while the server stands still, as under SIGSTOP.
+pub fn stop_and_go<R>(server: &Server, body: impl FnOnce() -> R) -> R {
+    struct Stopped(Pid);
+    impl Drop for Stopped {
+        fn drop(&mut self) {
+            let _ = kill_process(self.0, Signal::CONT);
+        }
+    }
+    let pid = Pid::from_raw(i32::try_from(server.pid()).unwrap()).unwrap();
+    let stopped = Stopped(pid);
+    kill_process(pid, Signal::STOP).unwrap();
+    let outcome = body();
+    drop(stopped);
+    outcome
 }

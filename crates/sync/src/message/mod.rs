@@ -4,7 +4,7 @@ mod copy;
 mod stream;
 
 pub use copy::{CopyChunkRequest, CopyMetaRequest, HoldCheckpoint};
-pub use stream::{Batch, Closed, Compression, FollowerFrame, FrameBody, Open, SourceEnd, SourceFrame};
+pub use stream::{Batch, Closed, Compression, FollowerFrame, FrameBody, Message, Open, SourceEnd, SourceFrame};
 
 use std::time::Duration;
 

@@ -79,8 +79,23 @@ pub enum FrameBody {
         /// Index of the last entry sent so far.
         sent: u64,
     },
+    /// Messages of pub/sub, in order.
+    Published(Vec<Message>),
     /// The stream is over.
     Closed(Closed),
+}
+
+/// A message of pub/sub on its way from a source to its followers' subscribers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// To be delivered once this entry is visible, and before the next one if that has not come yet.
+    pub after: u64,
+    /// By SPUBLISH.
+    pub sharded: bool,
+    /// The channel.
+    pub channel: Bytes,
+    /// What was published.
+    pub payload: Bytes,
 }
 
 /// Entries, one after the other.

@@ -2,7 +2,7 @@
 
 use super::basics::{id, id_bytes, required};
 use super::{WireError, v1};
-use crate::message::{Batch, Closed, Compression, FollowerFrame, FrameBody, Open, SourceEnd, SourceFrame};
+use crate::message::{Batch, Closed, Compression, FollowerFrame, FrameBody, Message, Open, SourceEnd, SourceFrame};
 use crate::source::Acks;
 use crate::{AttemptId, EpochId, SessionId};
 
@@ -85,6 +85,40 @@ impl TryFrom<v1::Closed> for Closed {
     }
 }
 
+impl From<Message> for v1::published::Message {
+    fn from(message: Message) -> Self {
+        let Message {
+            after,
+            sharded,
+            channel,
+            payload,
+        } = message;
+        v1::published::Message {
+            after,
+            sharded,
+            channel,
+            payload,
+        }
+    }
+}
+
+impl From<v1::published::Message> for Message {
+    fn from(message: v1::published::Message) -> Self {
+        let v1::published::Message {
+            after,
+            sharded,
+            channel,
+            payload,
+        } = message;
+        Message {
+            after,
+            sharded,
+            channel,
+            payload,
+        }
+    }
+}
+
 impl From<SourceFrame> for v1::SourceFrame {
     fn from(frame: SourceFrame) -> Self {
         use v1::source_frame::Frame;
@@ -106,6 +140,9 @@ impl From<SourceFrame> for v1::SourceFrame {
                 entries: batch.entries,
             }),
             FrameBody::Keepalive { sent } => Frame::Keepalive(v1::Keepalive { sent }),
+            FrameBody::Published(messages) => Frame::Published(v1::Published {
+                messages: messages.into_iter().map(Into::into).collect(),
+            }),
             FrameBody::Closed(closed) => Frame::Closed(closed.into()),
         };
         v1::SourceFrame {
@@ -143,6 +180,9 @@ impl TryFrom<v1::SourceFrame> for SourceFrame {
                 entries: batch.entries,
             }),
             Frame::Keepalive(v1::Keepalive { sent }) => FrameBody::Keepalive { sent },
+            Frame::Published(v1::Published { messages }) => {
+                FrameBody::Published(messages.into_iter().map(Into::into).collect())
+            }
             Frame::Closed(closed) => FrameBody::Closed(closed.try_into()?),
         };
         Ok(SourceFrame {

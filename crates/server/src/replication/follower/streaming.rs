@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use haypile_partition::{CommitError, Partition, ReplicatedEntry, ReplicatedError};
 use haypile_sync::follower::PartitionEvent;
-use haypile_sync::message::{Batch, Closed, Compression, FollowerFrame, FrameBody, Open, SourceFrame};
+use haypile_sync::message::{Batch, Closed, Compression, FollowerFrame, FrameBody, Message, Open, SourceFrame};
 use haypile_sync::source::Acks;
-use haypile_sync::stream::{Receiver, Verdict};
+use haypile_sync::stream::{Inbox, Receiver, Verdict};
 use haypile_sync::wire::v1;
 use haypile_sync::{AttemptId, EpochHistory, ErrorKind, Failure, SessionId, Time};
 use haypile_types::Position;
@@ -97,6 +97,7 @@ impl Task<'_> {
             })
         })?;
         let mut receiver = Receiver::new(settings, from, history, acks, node.replication.now());
+        let mut inbox = Inbox::default();
         drop(node);
 
         let (outbox, outgoing) = mpsc::channel(ACKS_MAX);
@@ -132,7 +133,7 @@ impl Task<'_> {
             match frame {
                 Some(Ok(Some(frame))) => {
                     (self.heard)();
-                    self.take(&node, &mut receiver, frame.try_into()?)?;
+                    self.take(&node, &mut receiver, &mut inbox, frame.try_into()?)?;
                 }
                 Some(Ok(None)) => return Err(Failure::new(ErrorKind::PeerClosed, "the source has ended the stream")),
                 Some(Err(status)) => return Err(dial::failure(&status)),
@@ -149,7 +150,7 @@ impl Task<'_> {
         node.ok_or_else(|| Failure::new(ErrorKind::PeerClosed, "this server stops"))
     }
 
-    fn take(&self, node: &Node, receiver: &mut Receiver, frame: SourceFrame) -> Result<(), Failure> {
+    fn take(&self, node: &Node, receiver: &mut Receiver, inbox: &mut Inbox, frame: SourceFrame) -> Result<(), Failure> {
         let now = node.replication.now();
         receiver.source_end(now, frame.end.last, frame.end.unsent_bytes, frame.end.clock_ms);
         if frame.ack_wanted {
@@ -165,11 +166,23 @@ impl Task<'_> {
                     blocking(|| with_partition(node, |partition| set_history(partition, history)))
                 }
             },
+            FrameBody::Published(messages) => {
+                inbox.put(messages)?;
+                let ready = inbox.take(receiver.last());
+                if !ready.is_empty() {
+                    with_partition(node, |partition| {
+                        partition.publish_replicated(ready);
+                        Ok(())
+                    })?;
+                }
+                inbox.check()
+            }
             FrameBody::Batch(batch) => match receiver.batch(batch.first, batch.last)? {
                 Verdict::Ignore => Ok(()),
                 Verdict::Append { skip } => {
                     let last = batch.last.index;
-                    blocking(|| with_partition(node, |partition| append(partition, batch, skip)))?;
+                    let messages = inbox.take(last);
+                    blocking(|| with_partition(node, |partition| append(partition, batch, skip, messages)))?;
                     receiver.appended(last);
                     Ok(())
                 }
@@ -220,7 +233,8 @@ fn set_history(partition: &Partition, history: EpochHistory) -> Result<(), Failu
         .map_err(|error| Failure::new(ErrorKind::Io, error.to_string()))
 }
 
-fn append(partition: &Partition, batch: Batch, skip: u64) -> Result<(), Failure> {
+/// Appends a batch, and delivers messages that wait for its entries.
+fn append(partition: &Partition, batch: Batch, skip: u64, messages: Vec<Message>) -> Result<(), Failure> {
     if batch.compression != Compression::None {
         return Err(Failure::new(
             ErrorKind::Protocol,
@@ -236,7 +250,7 @@ fn append(partition: &Partition, batch: Batch, skip: u64) -> Result<(), Failure>
             format!("a batch of {count} entries holds {found}"),
         ));
     }
-    let outcome = partition.append_replicated(entries.iter().flatten().skip(skip as usize));
+    let outcome = partition.append_replicated(entries.iter().flatten().skip(skip as usize), messages);
     outcome.map_err(|error| {
         let kind = match &error {
             ReplicatedError::NotFollowing => ErrorKind::PeerClosed,
