@@ -4,6 +4,8 @@
 
 mod catch_up;
 mod cpu;
+mod lag;
+mod open_loop;
 mod pair;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +18,8 @@ use crate::peer::{Peer, Server};
 use crate::redis_benchmark::{Line, What};
 use crate::report;
 
+use self::open_loop::Load;
+
 /// One kind of figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
@@ -23,6 +27,8 @@ enum Part {
     Cpu,
     /// What the primary takes from redis-benchmark -P 16, and how soon the replica has it
     CatchUp,
+    /// How long a write takes to show at the replica
+    Lag,
 }
 
 /// Arguments of `replication`.
@@ -37,9 +43,15 @@ pub struct Args {
     /// cpu, catch-up: commands in a run at -P 16; without pipelining it is a tenth
     #[arg(long, default_value_t = 2_000_000)]
     requests: u64,
+    /// lag: commands in a second while there is load
+    #[arg(long, default_value_t = 20_000)]
+    rate: u64,
+    /// lag: how long each measurement takes
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
     /// Connections
     #[arg(long, default_value_t = 50)]
-    clients: u32,
+    clients: u16,
     /// Bytes of a value
     #[arg(long, default_value_t = 64)]
     value_bytes: u32,
@@ -69,9 +81,18 @@ pub struct Args {
 /// Runs the measurements.
 pub fn run(args: &Args) -> Result<(), Error> {
     interrupt::install()?;
-    if args.pairs == 0 || args.requests == 0 || args.clients == 0 || args.keyspace == 0 {
+    if [
+        args.pairs as u64,
+        args.requests,
+        args.rate,
+        args.seconds,
+        args.clients.into(),
+        args.keyspace,
+    ]
+    .contains(&0)
+    {
         return Err(Error::Usage(
-            "--pairs, --requests, --clients and --keyspace must be above 0".into(),
+            "--pairs, --requests, --rate, --seconds, --clients and --keyspace must be above 0".into(),
         ));
     }
     println!("{}", report::machine());
@@ -85,6 +106,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
         tables.push(match part {
             Part::Cpu => cpu::measure(args)?,
             Part::CatchUp => catch_up::measure(args)?,
+            Part::Lag => lag::measure(args)?,
         });
     }
     report::publish(&tables, args.markdown.as_deref())
@@ -115,6 +137,18 @@ impl Args {
         self.dir.as_deref()
     }
 
+    /// A load with a fixed rate, of which so many of a hundred commands are SETs.
+    fn load(&self, primary: &Server, sets_percent: u64) -> Load {
+        Load {
+            port: primary.port,
+            rate: self.rate,
+            connections: self.clients.into(),
+            sets_percent,
+            keyspace: self.keyspace,
+            value_bytes: self.value_bytes,
+        }
+    }
+
     /// SETs of random keys.
     fn sets(&self, pipeline: u32) -> Line {
         let requests = if pipeline == 1 {
@@ -123,7 +157,7 @@ impl Args {
             self.requests
         };
         Line {
-            clients: self.clients,
+            clients: self.clients.into(),
             value_bytes: self.value_bytes,
             keyspace: self.keyspace,
             pipeline,
