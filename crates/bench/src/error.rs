@@ -62,6 +62,16 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// What was waited for did not come.
+    #[error("{what}: not within {} s\n{seen}", .limit.as_secs())]
+    Timeout {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        limit: std::time::Duration,
+        /// What was seen instead.
+        seen: String,
+    },
     /// An argument that cannot be used.
     #[error("{0}")]
     Usage(String),

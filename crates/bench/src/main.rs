@@ -4,6 +4,7 @@
 //!   the server's CPU time per operation;
 //! - `load` times start-up with many keys and reads the resident memory;
 //! - `cold` reads data that is several times larger than the memory budget;
+//! - `replication` measures a primary with a replica: full sync, its throttle, catching up, CPU time, lag, a cut link;
 //! - `echo` gives the yardstick: a loop that only frames requests and answers a fixed reply.
 //!
 //! A figure from here never decides a test.
@@ -19,6 +20,7 @@ mod load;
 mod peer;
 mod process;
 mod redis_benchmark;
+mod replication;
 mod report;
 mod targets;
 mod workload;
@@ -44,6 +46,8 @@ enum Command {
     Load(load::Args),
     /// Random reads of data larger than the memory budget
     Cold(cold::Args),
+    /// A primary and its replica: what replication costs and how far the replica is behind
+    Replication(replication::Args),
     /// The bare echo loop under the same lines
     Echo(echo::Args),
 }
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Cold(args) => cold::run(&args),
+        Command::Replication(args) => replication::run(&args),
         Command::Echo(args) => echo::run(&args),
     };
     match result {

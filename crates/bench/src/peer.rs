@@ -164,7 +164,7 @@ impl Server {
     }
 
     fn not_up(&self, why: String) -> Error {
-        let log = fs::read_to_string(self.log_path()).unwrap_or_default();
+        let log = self.log().unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n");
         Error::NotUp {
@@ -182,6 +182,11 @@ impl Server {
     /// Where the data is.
     pub fn data_dir(&self) -> PathBuf {
         self.home.path().join("data")
+    }
+
+    /// What it has written to its standard output and error output.
+    pub fn log(&self) -> io::Result<String> {
+        fs::read_to_string(self.log_path())
     }
 
     fn log_path(&self) -> PathBuf {

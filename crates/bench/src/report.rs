@@ -126,6 +126,17 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
+/// The value that so many of a hundred do not exceed; the values must be sorted.
+pub fn percentile<T: Copy>(sorted: &[T], percent: f64) -> Option<T> {
+    let rank = (sorted.len() as f64 * percent / 100.0).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied()
+}
+
+/// Whether a target is met, as it stands in the tables.
+pub fn met(met: bool) -> String {
+    if met { "yes" } else { "NO" }.to_owned()
+}
+
 /// With a blank between thousands.
 pub fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
@@ -154,6 +165,16 @@ mod tests {
         assert_eq!(median([3.0]), Some(3.0));
         assert_eq!(median([9.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median([4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+
+    #[test]
+    fn percentiles() {
+        let values: Vec<u32> = (1..=200).collect();
+        assert_eq!(percentile(&values, 50.0), Some(100));
+        assert_eq!(percentile(&values, 99.0), Some(198));
+        assert_eq!(percentile(&values, 100.0), Some(200));
+        assert_eq!(percentile(&values[..1], 1.0), Some(1));
+        assert_eq!(percentile(&values[..0], 99.0), None);
     }
 
     #[test]
