@@ -40,6 +40,7 @@ use haypile_sync::{Incarnation, NodeId, PartitionId, Retry, Settings, Time};
 use haypile_types::Random;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
 
 pub use follower::{FollowerStatus, StreamStatus, Transitions};
@@ -150,14 +151,19 @@ impl Replication {
                 .max_decoding_message_size(MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(MESSAGE_BYTES_MAX);
             let server = tonic::transport::Server::builder()
-                .tcp_nodelay(true)
                 .http2_keepalive_interval(Some(silence / 2))
                 .http2_keepalive_timeout(Some(silence / 2))
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                 .initial_stream_window_size(STREAM_WINDOW_BYTES)
                 .add_service(service);
+            // What a stream sends must not wait for the acknowledgement of what it sent before.
+            let incoming = TcpListenerStream::new(listener).map(|socket| {
+                let socket = socket?;
+                socket.set_nodelay(true)?;
+                Ok::<_, io::Error>(socket)
+            });
             runtime.spawn(async move {
-                if let Err(error) = server.serve_with_incoming(TcpListenerStream::new(listener)).await {
+                if let Err(error) = server.serve_with_incoming(incoming).await {
                     tracing::error!(%error, "the sync port has failed");
                 }
             });
