@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cursor::{Cursor, Step};
 use crate::error::OplogError;
-use crate::format::{Entry, EntryHeader, OwnedEntry};
+use crate::format::{Entry, EntryHeader, OwnedEntry, RECORDS_START};
 use crate::segment::Segment;
 use crate::shared::{Pin, Shared};
 
@@ -52,6 +52,20 @@ impl Reader {
     /// Index of the entry that [`Reader::next`] returns next.
     pub fn next_index(&self) -> u64 {
         self.next
+    }
+
+    /// Bytes of log between here and its end.
+    pub fn unread_bytes(&self) -> u64 {
+        if self.next > self.shared.syncer.written_index() {
+            return 0;
+        }
+        let segments = self.shared.segments.lock();
+        let after = segments
+            .iter()
+            .rev()
+            .take_while(|segment| segment.first_index() > self.segment.first_index());
+        let after: u64 = after.map(|segment| segment.end().saturating_sub(RECORDS_START)).sum();
+        after + self.segment.end().saturating_sub(self.cursor.offset)
     }
 
     /// The next entry; `None` at the end of the log.

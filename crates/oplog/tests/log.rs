@@ -128,6 +128,23 @@ fn waiting_at_the_tail_ends_when_the_time_is_up() {
 }
 
 #[test]
+fn a_reader_knows_how_much_is_unread() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    let mut reader = log.reader(1).unwrap();
+    assert_eq!(reader.unread_bytes(), 0);
+    append(&mut log, 300);
+    assert!(log.stats().segments > 3, "{:?}", log.stats());
+    let mut unread = reader.unread_bytes();
+    while let Some(entry) = reader.next().unwrap() {
+        let rest = reader.unread_bytes();
+        assert!(rest + entry.payload.len() as u64 <= unread, "{rest} of {unread}");
+        unread = rest;
+    }
+    assert_eq!(reader.unread_bytes(), 0);
+}
+
+#[test]
 fn a_reader_starts_within_the_log_only() {
     let dir = tempfile::tempdir().unwrap();
     let (mut log, _) = open(dir.path());

@@ -15,6 +15,9 @@ use crate::partition::{PartitionStats, Shared, Writer};
 use crate::role::Role;
 use crate::watch::WatchFlag;
 
+/// Bytes of effects that one entry may have; what the log takes, with room for what ends an entry.
+const ENTRY_BYTES_MAX: usize = haypile_oplog::PAYLOAD_BYTES_MAX - (1 << 20);
+
 /// One command to evaluate.
 pub struct Call<'a> {
     /// Which.
@@ -99,8 +102,13 @@ impl<'a> Turn<'a> {
         cx.waits = call.waits;
         cx.reads_only = !writes;
         cx.string_bytes_max = self.shared.string_bytes_max.load(Ordering::Relaxed);
-        let outcome = execute(&mut cx, call.request);
+        let mut outcome = execute(&mut cx, call.request);
         drop(cx);
+        if outcome.is_ok() && self.writer.overlay.entry_bytes() > ENTRY_BYTES_MAX {
+            outcome = Err(CommandError::reply(
+                "ERR too much to write at once: what a command or a transaction changes must fit into 2 GiB",
+            ));
+        }
         if outcome.is_err() {
             call.reply.truncate(start);
             self.take_back(mark);

@@ -229,6 +229,11 @@ impl Overlay {
         self.last_turn().map_or(0, |t| t.ops.len())
     }
 
+    /// Bytes of effects in the open entry.
+    pub fn entry_bytes(&self) -> usize {
+        self.turn_bytes().saturating_sub(self.entry.start)
+    }
+
     /// The entries of the newest turn with their payloads.
     pub fn newest_entries(&self) -> impl Iterator<Item = (u64, &[u8])> {
         self.last_turn()

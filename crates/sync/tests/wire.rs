@@ -229,6 +229,7 @@ fn source_frame() -> impl Strategy<Value = SourceFrame> {
             after: EpochId(after)
         }),
         batch.prop_map(FrameBody::Batch),
+        prop::collection::vec(any::<u8>(), 0..50).prop_map(|part| FrameBody::Part(part.into())),
         any::<u64>().prop_map(|sent| FrameBody::Keepalive { sent }),
         prop::collection::vec(published(), 0..4).prop_map(FrameBody::Published),
         closed.prop_map(FrameBody::Closed),

@@ -218,12 +218,14 @@ settings! {
         repl_copy_attempts: u32 => "repl-copy-attempts", Number::new(1, 1_000_000, "attempts"), "5", RunTime;
         /// How much of the log may be on its way to a replica that has not applied it.
         repl_window_bytes: u64 => "repl-window-bytes", Size::between(64 * KB, 4 * GB), "64mb", RunTime;
+        /// Asks the primary to compress the log that it sends (Zstandard): for slow links. It costs CPU time on both sides.
+        repl_compression: bool => "repl-compression", YesNo, "no", RunTime;
         /// Time between two messages with new entries to a replica, so that under load many entries share one. What is
         /// written after a pause goes at once, and so does everything while a client is in WAIT.
         repl_batch_delay_us: u32 => "repl-batch-delay-us", Number::new(0, 1_000_000, "microseconds"), "1000", RunTime;
         /// How many bytes of messages (PUBLISH, SPUBLISH) may wait for each replica. What a slow replica leaves no room
         /// for is not sent to it.
-        repl_pubsub_buffer_bytes: u64 => "repl-pubsub-buffer-bytes", Size::between(64 * KB, 64 * MB), "16mb", RunTime;
+        repl_pubsub_buffer_bytes: u64 => "repl-pubsub-buffer-bytes", Size::between(64 * KB, 32 * MB), "16mb", RunTime;
     }
     "RocksDB" {
         /// Threads for flushes and compactions.

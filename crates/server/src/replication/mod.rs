@@ -12,6 +12,7 @@
 //!
 //! A runtime of its own carries the network's part. What reads or writes the partition runs on its blocking threads.
 
+mod batches;
 mod dial;
 pub mod failover;
 mod follower;

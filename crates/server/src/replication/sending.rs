@@ -6,20 +6,17 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use haypile_oplog::{OplogError, Reader};
-use haypile_sync::message::{Batch, Closed, Compression, FrameBody, Refusal, SourceEnd, SourceFrame};
+use haypile_sync::message::{Closed, FrameBody, Refusal, SourceEnd, SourceFrame};
 use haypile_sync::source::{Acks, Holder};
 use haypile_sync::stream::{Next, Sender};
 use haypile_sync::wire::v1;
 use haypile_sync::{Failure, NotReady, Time};
-use haypile_types::Position;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::mpsc;
 
+use super::batches::{Packer, cut};
 use super::published::Outlet;
 use crate::node::Node;
-
-/// Bytes of an entry's head in a batch.
-const HEAD_BYTES: usize = 28;
 
 /// What a stream's thread and the others share.
 pub struct Sending {
@@ -83,11 +80,12 @@ impl Sending {
         node: &Arc<Node>,
         holder: Holder,
         reader: Reader,
+        packer: Packer,
         frames: Frames,
     ) -> io::Result<()> {
         let (stream, node) = (self.clone(), Arc::downgrade(node));
         std::thread::Builder::new().name("sync-send".into()).spawn(move || {
-            let end = stream.run(&node, reader, &frames);
+            let end = stream.run(&node, reader, packer, &frames);
             let Some(node) = node.upgrade() else { return };
             let replication = &node.replication;
             replication.source.stream_closed(replication.now(), holder, &stream);
@@ -106,7 +104,7 @@ impl Sending {
     }
 
     /// Sends until the end; `None` if the follower is gone.
-    fn run(&self, node: &Weak<Node>, mut reader: Reader, frames: &Frames) -> Option<Closed> {
+    fn run(&self, node: &Weak<Node>, mut reader: Reader, mut packer: Packer, frames: &Frames) -> Option<Closed> {
         loop {
             if let Some(closed) = self.is_closed() {
                 return Some(closed);
@@ -114,7 +112,7 @@ impl Sending {
             let Some(node) = node.upgrade() else {
                 return Some(Closed::Refused(Refusal::UnknownSession));
             };
-            let step = self.step(&node, &mut reader);
+            let step = self.step(&node, &mut reader, &mut packer);
             // Before the entries: the follower keeps them until theirs is there.
             let through = reader.next_index() - 1;
             if !self.send_published(&node, through, frames) {
@@ -131,8 +129,12 @@ impl Sending {
                 Err(closed) => return Some(closed),
             };
             drop(node);
-            if frames.blocking_send(Ok(frame.into())).is_err() {
-                return None;
+            let SourceFrame { end, ack_wanted, body } = frame;
+            for body in cut(body) {
+                let frame = SourceFrame { end, ack_wanted, body };
+                if frames.blocking_send(Ok(frame.into())).is_err() {
+                    return None;
+                }
             }
         }
     }
@@ -161,7 +163,7 @@ impl Sending {
     }
 
     /// Makes the next frame, or waits for the follower if it has to catch up first.
-    fn step(&self, node: &Node, reader: &mut Reader) -> Result<Step, Closed> {
+    fn step(&self, node: &Node, reader: &mut Reader, packer: &mut Packer) -> Result<Step, Closed> {
         let now = node.replication.now();
         // The end first: a history that is newer does no harm.
         let (last, history) = match &*node.data.load() {
@@ -176,7 +178,7 @@ impl Sending {
                 FrameBody::Epoch { epoch, after }
             }
             Next::Read { from, to, bytes } => {
-                let batch = MutexGuard::unlocked(&mut sender, || read(reader, from, to, bytes));
+                let batch = MutexGuard::unlocked(&mut sender, || packer.read(reader, from, to, bytes));
                 let batch = batch.map_err(|error| closed_by(&error))?;
                 self.bytes_sent.fetch_add(batch.entries_bytes, Ordering::Relaxed);
                 sender.sent(now, batch.last.index, batch.entries_bytes);
@@ -197,9 +199,13 @@ impl Sending {
             }
             Next::End(failure) => return Err(Closed::OutOfOrder(failure.to_string())),
         };
+        let unsent_bytes = reader.unread_bytes() + sender.flying_bytes();
         drop(sender);
         Ok(Step::Send(SourceFrame {
-            end: end_of(node, last),
+            end: SourceEnd {
+                unsent_bytes,
+                ..end_of(node, last)
+            },
             ack_wanted: hurry,
             body,
         }))
@@ -221,35 +227,6 @@ fn end_of(node: &Node, last: u64) -> SourceEnd {
         unsent_bytes: 0,
         clock_ms: node.clock.now_ms(),
     }
-}
-
-/// Entries `from` to `to`, as many as fit into `bytes` and at least one.
-fn read(reader: &mut Reader, from: u64, to: u64, bytes: u64) -> Result<Batch, OplogError> {
-    let (mut first, mut last) = (None, Position::ZERO);
-    let mut buffer = Vec::new();
-    while last.index < to && (buffer.len() as u64) < bytes {
-        let Some(entry) = reader.next_borrowed()? else { break };
-        let position = entry.header.position;
-        buffer.reserve(HEAD_BYTES + entry.payload.len());
-        buffer.extend_from_slice(&position.term.to_le_bytes());
-        buffer.extend_from_slice(&position.index.to_le_bytes());
-        buffer.extend_from_slice(&entry.header.timestamp.to_le_bytes());
-        buffer.extend_from_slice(&(entry.payload.len() as u32).to_le_bytes());
-        buffer.extend_from_slice(entry.payload);
-        first = first.or(Some(position));
-        last = position;
-    }
-    let first = first.filter(|first| first.index == from).ok_or(OplogError::Diverged {
-        wanted: from,
-        last: last.index,
-    })?;
-    Ok(Batch {
-        first,
-        last,
-        compression: Compression::None,
-        entries_bytes: buffer.len() as u64,
-        entries: buffer.into(),
-    })
 }
 
 fn closed_by(error: &OplogError) -> Closed {

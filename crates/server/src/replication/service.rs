@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::batches::Packer;
 use super::published::Outlet;
 use super::sending::{FRAMES_MAX, Sending};
 use super::snapshot::{self, Snapshot};
@@ -273,7 +274,7 @@ impl Service {
         let holder = replication
             .source
             .stream_opened(now, open.session, open.from, &stream)?;
-        if let Err(error) = stream.start(node, holder, reader, frames) {
+        if let Err(error) = stream.start(node, holder, reader, Packer::new(open.compression), frames) {
             replication.source.stream_closed(now, holder, &stream);
             return Err(Refusal::Internal(error.to_string()));
         }

@@ -103,3 +103,19 @@ fn transactions_that_watch_fail_when_a_replicated_write_comes() {
         assert_eq!(watcher.say("EXEC"), "nil", "{change}");
     }
 }
+
+#[test]
+fn a_value_longer_than_any_message_arrives_compressed_or_not() {
+    let primary = primary(&[]);
+    let replicas = ["no", "yes"].map(|value| replica_of(primary.port(), &["--repl-compression", value]));
+    replicas.iter().for_each(wait_for_link);
+    let value: Vec<u8> = (0..70u32 << 20).map(|n| (n ^ (n >> 9)) as u8).collect();
+    let reply = primary.client().cmd(&[b"SET".as_slice(), b"long", &value]);
+    assert_eq!(reply, crate::common::ok());
+    primary.client().say("SET after 1");
+    for replica in &replicas {
+        assert_in_sync(&primary, replica);
+        assert_eq!(replica.client().say("STRLEN long"), (70 << 20).to_string());
+        assert_eq!(full_syncs(replica), 0);
+    }
+}

@@ -72,6 +72,8 @@ pub enum FrameBody {
         /// The one before it.
         after: EpochId,
     },
+    /// A piece of `entries` of the batch that follows, which is too long for one message. All pieces come first, in order.
+    Part(Bytes),
     /// Entries.
     Batch(Batch),
     /// Nothing new.
@@ -107,9 +109,9 @@ pub struct Batch {
     pub last: Position,
     /// How `entries` is compressed.
     pub compression: Compression,
-    /// Length of `entries` when it is not compressed.
+    /// Length of all entries when they are not compressed, with those in parts that came before.
     pub entries_bytes: u64,
-    /// Each: term (8 bytes), index (8), timestamp (8), length of the payload (4), all little-endian, payload.
+    /// The entries, or the end of them if parts came before. Each: term (8 bytes), index (8), timestamp (8), length of the payload (4), all little-endian, payload.
     pub entries: Bytes,
 }
 

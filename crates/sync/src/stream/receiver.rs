@@ -23,7 +23,7 @@ pub enum Verdict {
 pub struct Lag {
     /// Entries that the source has and our readers do not see.
     pub entries: u64,
-    /// Bytes of log that the source has and has not sent.
+    /// Bytes of log that the source has and has not heard of as applied.
     pub bytes: u64,
     /// How long ago the source wrote what our readers see last, if they do not see all; measured with the source's
     /// clock alone.
@@ -136,7 +136,7 @@ impl Receiver {
         Ok(Some(&self.history))
     }
 
-    /// What each message of the source says: where its log ends, how many bytes of it are not sent yet, and its
+    /// What each message of the source says: where its log ends, how many bytes of it are not sent or not acknowledged yet, and its
     /// clock, in milliseconds.
     pub fn source_end(&mut self, now: Time, last: u64, unsent_bytes: u64, clock_ms: u64) {
         self.source = SourceEnd {
@@ -180,15 +180,13 @@ impl Receiver {
     pub fn lag(&self, now: Time, applied_clock_ms: u64) -> Lag {
         let entries = self.source.last.saturating_sub(self.acks.applied);
         let age = Duration::from_millis(self.source.clock_ms.saturating_sub(applied_clock_ms));
-        let time = if entries == 0 {
-            Duration::ZERO
-        } else {
-            age + now.since(self.source.at)
-        };
+        if entries == 0 {
+            return Lag::default();
+        }
         Lag {
             entries,
             bytes: self.source.unsent_bytes,
-            time,
+            time: age + now.since(self.source.at),
         }
     }
 

@@ -139,6 +139,7 @@ impl From<SourceFrame> for v1::SourceFrame {
                 entries_bytes: batch.entries_bytes,
                 entries: batch.entries,
             }),
+            FrameBody::Part(entries) => Frame::Part(v1::Part { entries }),
             FrameBody::Keepalive { sent } => Frame::Keepalive(v1::Keepalive { sent }),
             FrameBody::Published(messages) => Frame::Published(v1::Published {
                 messages: messages.into_iter().map(Into::into).collect(),
@@ -179,6 +180,7 @@ impl TryFrom<v1::SourceFrame> for SourceFrame {
                 entries_bytes: batch.entries_bytes,
                 entries: batch.entries,
             }),
+            Frame::Part(v1::Part { entries }) => FrameBody::Part(entries),
             Frame::Keepalive(v1::Keepalive { sent }) => FrameBody::Keepalive { sent },
             Frame::Published(v1::Published { messages }) => {
                 FrameBody::Published(messages.into_iter().map(Into::into).collect())

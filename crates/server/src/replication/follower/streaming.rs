@@ -1,27 +1,30 @@
 //! The follower's end of a stream: takes frames, appends what they bring, acknowledges.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use bytes::Bytes;
-use haypile_partition::{CommitError, Partition, ReplicatedEntry, ReplicatedError};
+use haypile_partition::{CommitError, Partition, ReplicatedError};
 use haypile_sync::follower::PartitionEvent;
-use haypile_sync::message::{Batch, Closed, Compression, FollowerFrame, FrameBody, Message, Open, SourceFrame};
+use haypile_sync::message::{Closed, Compression, FollowerFrame, FrameBody, Message, Open, SourceFrame};
 use haypile_sync::source::Acks;
 use haypile_sync::stream::{Inbox, Receiver, Verdict};
 use haypile_sync::wire::v1;
 use haypile_sync::{AttemptId, EpochHistory, ErrorKind, Failure, SessionId, Time};
-use haypile_types::Position;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::Shared;
 use super::driver::{Driver, Event};
 use crate::node::Node;
+use crate::replication::batches::{Entries, Unpacker};
 use crate::replication::dial::{self, Client};
 use crate::replication::partition_id;
 
 /// Acknowledgements that may wait for the connection.
 const ACKS_MAX: usize = 16;
+
+/// Time between two signs of life that the partition's machine is told of; it waits for them much longer.
+const HEARD_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A running stream.
 pub(super) struct Streaming {
@@ -68,6 +71,13 @@ impl Streaming {
     }
 }
 
+/// What has come on the stream.
+struct Inbound {
+    receiver: Receiver,
+    inbox: Inbox,
+    unpacker: Unpacker,
+}
+
 struct Task<'a> {
     node: Weak<Node>,
     shared: Arc<Shared>,
@@ -86,7 +96,13 @@ impl Task<'_> {
 
     async fn try_run(&self, start: Start) -> Result<std::convert::Infallible, Failure> {
         let node = self.node()?;
-        let settings = node.replication.stream_settings(&node.config.load());
+        let values = node.config.load();
+        let settings = node.replication.stream_settings(&values);
+        let compression = match values.repl_compression {
+            true => Compression::Zstd,
+            false => Compression::None,
+        };
+        drop(values);
         let (from, history) = (start.from, start.history);
         let epoch = history.current().map(|epoch| epoch.id);
         let epoch = epoch.ok_or_else(|| Failure::new(ErrorKind::Protocol, "a history without an epoch"))?;
@@ -96,8 +112,12 @@ impl Task<'_> {
                 Ok(acks_of(partition))
             })
         })?;
-        let mut receiver = Receiver::new(settings, from, history, acks, node.replication.now());
-        let mut inbox = Inbox::default();
+        let mut inbound = Inbound {
+            receiver: Receiver::new(settings, from, history, acks, node.replication.now()),
+            inbox: Inbox::default(),
+            unpacker: Unpacker::default(),
+        };
+        let mut told = None;
         drop(node);
 
         let (outbox, outgoing) = mpsc::channel(ACKS_MAX);
@@ -107,7 +127,7 @@ impl Task<'_> {
             partition: partition_id(),
             from,
             epoch,
-            compression: Compression::None,
+            compression,
         });
         let _ = outbox.try_send(v1::FollowerFrame::from(open));
         let mut client = start.client;
@@ -116,7 +136,7 @@ impl Task<'_> {
         loop {
             let node = self.node()?;
             let now = node.replication.now();
-            if let Some(acks) = receiver.ack(now) {
+            if let Some(acks) = inbound.receiver.ack(now) {
                 let frame = v1::FollowerFrame::from(FollowerFrame::Acks(acks));
                 drop(node);
                 let sent = outbox.send(frame).await;
@@ -124,7 +144,7 @@ impl Task<'_> {
             } else {
                 drop(node);
             }
-            let sleep = receiver.ack_at().since(now);
+            let sleep = inbound.receiver.ack_at().since(now);
             let frame = tokio::select! {
                 frame = frames.message() => Some(frame),
                 () = tokio::time::sleep(sleep) => None,
@@ -132,16 +152,19 @@ impl Task<'_> {
             let node = self.node()?;
             match frame {
                 Some(Ok(Some(frame))) => {
-                    (self.heard)();
-                    self.take(&node, &mut receiver, &mut inbox, frame.try_into()?)?;
+                    if told.is_none_or(|at| now.since(at) >= HEARD_INTERVAL) {
+                        (self.heard)();
+                        told = Some(now);
+                    }
+                    self.take(&node, &mut inbound, frame.try_into()?)?;
                 }
                 Some(Ok(None)) => return Err(Failure::new(ErrorKind::PeerClosed, "the source has ended the stream")),
                 Some(Err(status)) => return Err(dial::failure(&status)),
                 None => {}
             }
             let acks = with_partition(&node, |partition| Ok(acks_of(partition)))?;
-            receiver.progress(acks.durable, acks.applied);
-            self.show(&node, &receiver);
+            inbound.receiver.progress(acks.durable, acks.applied);
+            self.show(&node, &inbound.receiver);
         }
     }
 
@@ -150,13 +173,22 @@ impl Task<'_> {
         node.ok_or_else(|| Failure::new(ErrorKind::PeerClosed, "this server stops"))
     }
 
-    fn take(&self, node: &Node, receiver: &mut Receiver, inbox: &mut Inbox, frame: SourceFrame) -> Result<(), Failure> {
+    fn take(&self, node: &Node, inbound: &mut Inbound, frame: SourceFrame) -> Result<(), Failure> {
+        let Inbound {
+            receiver,
+            inbox,
+            unpacker,
+        } = inbound;
         let now = node.replication.now();
         receiver.source_end(now, frame.end.last, frame.end.unsent_bytes, frame.end.clock_ms);
         if frame.ack_wanted {
             receiver.ack_wanted();
         }
+        if !matches!(frame.body, FrameBody::Part(_) | FrameBody::Batch(_)) {
+            unpacker.no_part()?;
+        }
         match frame.body {
+            FrameBody::Part(entries) => unpacker.part(&entries),
             FrameBody::Keepalive { sent } => receiver.keepalive(sent),
             FrameBody::Closed(closed) => Err(closed_by(closed)),
             FrameBody::Epoch { epoch, after } => match receiver.epoch(epoch, after)? {
@@ -177,16 +209,16 @@ impl Task<'_> {
                 }
                 inbox.check()
             }
-            FrameBody::Batch(batch) => match receiver.batch(batch.first, batch.last)? {
-                Verdict::Ignore => Ok(()),
-                Verdict::Append { skip } => {
-                    let last = batch.last.index;
-                    let messages = inbox.take(last);
-                    blocking(|| with_partition(node, |partition| append(partition, batch, skip, messages)))?;
-                    receiver.appended(last);
-                    Ok(())
+            FrameBody::Batch(batch) => {
+                let (first, last) = (batch.first, batch.last);
+                let entries = unpacker.batch(batch)?;
+                if let Verdict::Append { skip } = receiver.batch(first, last)? {
+                    let messages = inbox.take(last.index);
+                    blocking(|| with_partition(node, |partition| append(partition, &entries, skip, messages)))?;
+                    receiver.appended(last.index);
                 }
-            },
+                Ok(())
+            }
         }
     }
 
@@ -234,23 +266,8 @@ fn set_history(partition: &Partition, history: EpochHistory) -> Result<(), Failu
 }
 
 /// Appends a batch, and delivers messages that wait for its entries.
-fn append(partition: &Partition, batch: Batch, skip: u64, messages: Vec<Message>) -> Result<(), Failure> {
-    if batch.compression != Compression::None {
-        return Err(Failure::new(
-            ErrorKind::Protocol,
-            "a compression that was not asked for",
-        ));
-    }
-    let entries = Entries { bytes: batch.entries };
-    let count = batch.last.index - batch.first.index + 1;
-    let found = entries.iter().take_while(Option::is_some).count() as u64;
-    if found != count || entries.iter().any(|entry| entry.is_none()) {
-        return Err(Failure::new(
-            ErrorKind::Protocol,
-            format!("a batch of {count} entries holds {found}"),
-        ));
-    }
-    let outcome = partition.append_replicated(entries.iter().flatten().skip(skip as usize), messages);
+fn append(partition: &Partition, entries: &Entries, skip: u64, messages: Vec<Message>) -> Result<(), Failure> {
+    let outcome = partition.append_replicated(entries.iter().skip(skip as usize), messages);
     outcome.map_err(|error| {
         let kind = match &error {
             ReplicatedError::NotFollowing => ErrorKind::PeerClosed,
@@ -260,44 +277,5 @@ fn append(partition: &Partition, batch: Batch, skip: u64, messages: Vec<Message>
             ReplicatedError::Commit(_) => ErrorKind::Io,
         };
         Failure::new(kind, error.to_string())
-    })
-}
-
-/// The entries of a batch.
-struct Entries {
-    bytes: Bytes,
-}
-
-impl Entries {
-    /// The entries; `None` in place of the first that is cut off, and then no more.
-    fn iter(&self) -> impl Iterator<Item = Option<ReplicatedEntry<'_>>> + Clone {
-        let mut rest: &[u8] = &self.bytes;
-        std::iter::from_fn(move || {
-            if rest.is_empty() {
-                return None;
-            }
-            let entry = split(&mut rest);
-            if entry.is_none() {
-                rest = &[];
-            }
-            Some(entry)
-        })
-    }
-}
-
-fn split<'a>(rest: &mut &'a [u8]) -> Option<ReplicatedEntry<'a>> {
-    let mut number = || {
-        let (head, tail) = rest.split_first_chunk::<8>()?;
-        *rest = tail;
-        Some(u64::from_le_bytes(*head))
-    };
-    let (term, index, timestamp) = (number()?, number()?, number()?);
-    let (length, tail) = rest.split_first_chunk::<4>()?;
-    let (payload, tail) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    *rest = tail;
-    Some(ReplicatedEntry {
-        position: Position::new(term, index),
-        timestamp,
-        payload,
     })
 }
