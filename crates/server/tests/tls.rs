@@ -1,0 +1,11 @@
+//! TLS between clients and the server. Certificates and keys are made anew for each test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+
+mod common;
+
+mod tls {
+    mod access;
+    mod config;
+    mod support;
+    mod traffic;
+}
