@@ -1,4 +1,4 @@
-//! TLS between clients and the server. Certificates and keys are made anew for each test.
+//! TLS between clients and the server, and between servers. Certificates and keys are made anew for each test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 mod common;
@@ -6,6 +6,7 @@ mod common;
 mod tls {
     mod access;
     mod config;
+    mod replication;
     mod support;
     mod traffic;
 }

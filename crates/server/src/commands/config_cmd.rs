@@ -54,6 +54,12 @@ fn set(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     for name in &changed {
         apply(cx, &values, name);
     }
+    if changed
+        .iter()
+        .any(|key| matches!(*key, "masterauth" | "masteruser") || tls::depends_on(key))
+    {
+        cx.node.replication.retry();
+    }
     if !changed.is_empty() {
         tracing::info!(keys = changed.join(" "), "the configuration was changed");
     }
