@@ -19,8 +19,9 @@ use tonic::transport::server::Connected;
 use crate::node::Node;
 use crate::tls;
 
-/// Connections that may be in their handshake at once; others wait in the kernel's queue.
-const HANDSHAKES_MAX: usize = 64;
+/// Connections that may be in their handshake at once; others wait in the kernel's queue. Many, so that those who connect
+/// and say nothing do not keep replicas out.
+const HANDSHAKES_MAX: usize = 256;
 /// Pause after a connection that could not be accepted: out of file descriptors, most likely.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// The first byte of a connection that begins with a TLS handshake (RFC 8446, 5.1).

@@ -61,10 +61,12 @@ impl Named<'_> {
     /// A private key; the password is for one that is encrypted.
     pub(super) fn private_key(&self, password: &str) -> Result<PrivateKeyDer<'static>, TlsError> {
         let bytes = self.read()?;
-        match PrivateKeyDer::from_pem_slice(&bytes) {
-            Ok(_) if contains(&bytes, "Proc-Type: 4,ENCRYPTED") => Err(self.wrong(
+        if contains(&bytes, "Proc-Type: 4,ENCRYPTED") {
+            return Err(self.wrong(
                 "it is encrypted in OpenSSL's old way, which is not supported: convert it with openssl pkcs8 -topk8",
-            )),
+            ));
+        }
+        match PrivateKeyDer::from_pem_slice(&bytes) {
             Ok(key) => Ok(key),
             Err(_) if contains(&bytes, &format!("-----BEGIN {ENCRYPTED}-----")) => self.decrypt(&bytes, password),
             Err(PemError::NoItemsFound) => Err(self.wrong("there is no private key in it (PEM is needed)")),
@@ -129,4 +131,42 @@ fn certificates_of_file(path: &Path) -> Vec<CertificateDer<'static>> {
 
 fn contains(bytes: &[u8], text: &str) -> bool {
     memchr::memmem::find(bytes, text.as_bytes()).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(content: &str) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), content).unwrap();
+        let path = file.path().to_str().unwrap();
+        let named = Named {
+            key: "tls-key-file",
+            path,
+        };
+        let error = named.private_key("password").unwrap_err().to_string();
+        error.replacen(path, "FILE", 1)
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_with_a_reason() {
+        let pem = |label: &str, body: &str| format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");
+        assert_eq!(
+            reason(""),
+            "tls-key-file FILE: there is no private key in it (PEM is needed)"
+        );
+        assert_eq!(
+            reason(&pem("CERTIFICATE", "AAAA")),
+            "tls-key-file FILE: there is no private key in it (PEM is needed)"
+        );
+        let old = pem(
+            "RSA PRIVATE KEY",
+            "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA",
+        );
+        assert!(reason(&old).contains("openssl pkcs8 -topk8"), "{}", reason(&old));
+        let damaged = pem("ENCRYPTED PRIVATE KEY", "AAAA");
+        assert!(reason(&damaged).contains("it cannot be read"), "{}", reason(&damaged));
+        assert!(reason(&pem("PRIVATE KEY", "!")).starts_with("tls-key-file FILE: "));
+    }
 }
