@@ -32,3 +32,4 @@ pub mod sampler;
 pub mod session;
 pub mod slowlog;
 pub mod stats;
+pub mod tls;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use haypile_server::cli::{self, Command};
-use haypile_server::config::Config;
+use haypile_server::config::{BindAddress, Config};
 use haypile_server::logging;
 use haypile_server::node::Node;
 
@@ -66,10 +66,13 @@ fn serve(config: Config) -> Result<(), String> {
 
 fn banner(node: &Node) -> String {
     let values = node.config.load();
-    let addresses: Vec<String> = values
-        .bind
+    let addresses: Vec<String> = [("", node.port), ("tls://", node.tls_port)]
         .iter()
-        .map(|b| std::net::SocketAddr::new(b.ip, node.port).to_string())
+        .filter(|(_, port)| *port > 0)
+        .flat_map(|(scheme, port)| {
+            let address = move |b: &BindAddress| format!("{scheme}{}", std::net::SocketAddr::new(b.ip, *port));
+            values.bind.iter().map(address)
+        })
         .collect();
     let http = match values.http_port {
         0 => String::new(),

@@ -241,6 +241,11 @@ fn clients(node: &Node, families: &mut Families) {
         "Connections refused because of maxclients.",
         get(&stats.connections_rejected),
     );
+    families.counter(
+        "haypile_tls_handshakes_failed_total",
+        "Connections on which no TLS came about.",
+        get(&stats.tls_handshakes_failed),
+    );
     families.counters(
         "haypile_clients_closed_total",
         "Clients closed because a buffer of theirs was over its limit.",

@@ -37,6 +37,7 @@ use crate::replication::Replication;
 use crate::sampler::Sampler;
 use crate::slowlog::SlowLog;
 use crate::stats::Stats;
+use crate::tls::{Tls, TlsError};
 
 /// Why a server cannot start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,9 @@ pub enum NodeError {
         /// The operating system's words.
         source: std::io::Error,
     },
+    /// Certificates and keys.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The data.
     #[error(transparent)]
     Partition(#[from] PartitionError),
@@ -82,7 +86,11 @@ fn advice(source: &std::io::Error) -> &'static str {
 /// What to do about an address that cannot be listened on.
 fn listen_advice(source: &std::io::Error, addr: &str) -> String {
     use std::io::ErrorKind;
-    let key = if addr.ends_with("(HTTP)") { "http-port" } else { "port" };
+    let key = match addr {
+        addr if addr.ends_with("(HTTP)") => "http-port",
+        addr if addr.ends_with("(TLS)") => "tls-port",
+        _ => "port",
+    };
     match source.kind() {
         ErrorKind::AddrInUse => format!("; stop what uses it, or give another --{key}"),
         ErrorKind::AddrNotAvailable => "; this machine has no such address: give another --bind".to_owned(),
@@ -119,8 +127,12 @@ pub struct Node {
     pub started_ms: u64,
     /// 40 hexadecimal digits, new at each start.
     pub run_id: String,
-    /// The port that clients connect to.
+    /// The port that clients connect to; 0 if they have to speak TLS.
     pub port: u16,
+    /// The port for those that speak TLS; 0 if there is none.
+    pub tls_port: u16,
+    /// What is needed for that.
+    pub tls: Tls,
     /// The level of the log.
     pub log: LogControl,
     /// Bytes that the block cache and the write buffers may take.
@@ -312,6 +324,8 @@ impl Node {
     pub fn start(config: Config, log: LogControl) -> Result<Arc<Node>, NodeError> {
         let (values, shares) = share_files(&config);
         let lock = lock_dir(&values)?;
+        let tls = Tls::default();
+        tls.load(&values)?;
         let (listeners, port) = io::listen(&values)?;
         let http = http::bind(&values)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -320,7 +334,7 @@ impl Node {
             true => Role::Leader,
             false => Role::Follower,
         };
-        let replication = Replication::prepare(&values, port)?;
+        let replication = Replication::prepare(&values, if port > 0 { port } else { values.tls_port })?;
         let (data, recovery) = Data::open(partition_options(&values, &clock, budget, shares, role))?;
         recovery::report(&recovery);
         let io_error = |source| NodeError::Io {
@@ -346,6 +360,8 @@ impl Node {
             started_ms,
             run_id: random_id(),
             port,
+            tls_port: values.tls_port,
+            tls,
             log,
             memory_budget: budget,
             saves: Saves::new(started_ms / 1000, recovery.position.index),
@@ -441,6 +457,11 @@ impl Node {
         }
         tracing::info!("all data is saved");
         Ok(())
+    }
+
+    /// The port that is shown where there is room for one.
+    pub fn any_port(&self) -> u16 {
+        if self.port > 0 { self.port } else { self.tls_port }
     }
 
     /// Evaluates a reading command on this thread.

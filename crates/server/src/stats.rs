@@ -77,6 +77,8 @@ pub struct Stats {
     pub output_limit_closed: AtomicU64,
     /// Clients closed for their query buffer.
     pub query_limit_closed: AtomicU64,
+    /// Connections on which no TLS came about.
+    pub tls_handshakes_failed: AtomicU64,
     /// Reads that had to wait for the disk.
     pub cold_reads: AtomicU64,
     /// Milliseconds since the epoch at which the log was last told of HTTP on the port of Redis' protocol.
@@ -95,6 +97,7 @@ impl Default for Stats {
             errors_total: AtomicU64::new(0),
             output_limit_closed: AtomicU64::new(0),
             query_limit_closed: AtomicU64::new(0),
+            tls_handshakes_failed: AtomicU64::new(0),
             cold_reads: AtomicU64::new(0),
             http_warned_ms: AtomicU64::new(0),
         }

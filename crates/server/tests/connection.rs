@@ -278,3 +278,31 @@ fn a_move_waits_in_vain_as_in_redis() {
     assert_eq!(client.hear_all(2), ["OK", "QUEUED"]);
     assert_eq!(client.hear(), "[nil]");
 }
+
+#[test]
+fn a_client_that_ends_with_its_last_request_is_answered_and_closed() {
+    let server = Server::start(&[]);
+    // More than are evaluated in a round, and with an end that is no request.
+    let mut client = server.client();
+    client.send_lines(&["INCR n"; 20_000]);
+    client.send_raw(b"*1\r\n$4\r\nPI");
+    client.shut_down_sending();
+    for n in 1..=20_000 {
+        assert_eq!(client.recv(), int(n));
+    }
+    client.assert_closed();
+    // One that waits for what will not come does not wait any longer.
+    let mut client = server.client();
+    client.send_lines(&["PING", "BLPOP none 0"]);
+    client.shut_down_sending();
+    assert_eq!(client.hear(), "PONG");
+    client.assert_closed();
+    // Several times: both have to arrive before the server looks.
+    for n in 0..20 {
+        let mut client = server.client();
+        client.send_lines(&["PING", &format!("SET a {n}"), "GET a"]);
+        client.shut_down_sending();
+        assert_eq!(client.hear_all(3), ["PONG", "OK", &format!("\"{n}\"")]);
+        client.assert_closed();
+    }
+}

@@ -9,6 +9,7 @@ use super::{Execute, ServerCx};
 use crate::config::Values;
 use crate::node::{Node, notify_classes, retention_ms};
 use crate::open_files;
+use crate::tls;
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("config|get", get),
@@ -45,11 +46,19 @@ fn set(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let changed = cx
         .node
         .config
-        .set_if(&pairs, cx.client.is_local(), refuse)
+        .set_if(&pairs, cx.client.is_local(), |values, changed| {
+            refuse(cx.node, values, changed)
+        })
         .map_err(|error| CommandError::reply(error.to_string()))?;
     let values = cx.node.config.get();
     for name in &changed {
         apply(cx, &values, name);
+    }
+    if changed
+        .iter()
+        .any(|key| matches!(*key, "masterauth" | "masteruser") || tls::depends_on(key))
+    {
+        cx.node.replication.retry();
     }
     if !changed.is_empty() {
         tracing::info!(keys = changed.join(" "), "the configuration was changed");
@@ -58,8 +67,8 @@ fn set(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     Ok(())
 }
 
-/// What the system does not allow.
-fn refuse(values: &Values, changed: &[&'static str]) -> Result<(), (&'static str, String)> {
+/// What the system does not allow, and files that cannot be used.
+fn refuse(node: &Node, values: &Values, changed: &[&'static str]) -> Result<(), (&'static str, String)> {
     if changed.contains(&"maxclients") {
         let clients = open_files::share(values).clients;
         if clients < values.maxclients {
@@ -68,6 +77,11 @@ fn refuse(values: &Values, changed: &[&'static str]) -> Result<(), (&'static str
             );
             return Err(("maxclients", reason));
         }
+    }
+    if changed.iter().any(|key| tls::depends_on(key)) {
+        // The last thing that can fail: the new contexts are in force with the new values.
+        let loaded = node.tls.load(values);
+        loaded.map_err(|error| (error.key(), format!("Unable to update TLS configuration. {error}")))?;
     }
     Ok(())
 }

@@ -42,6 +42,11 @@ pub trait Codec {
     fn is_secret(&self) -> bool {
         false
     }
+
+    /// Whether CONFIG SET to the present value counts as a change: what the value names may be another by now.
+    fn is_read_again(&self) -> bool {
+        false
+    }
 }
 
 /// Ties a codec to the type of the field it serves, so that integer literals in its bounds get that type.
@@ -302,6 +307,29 @@ impl Codec for Secret {
     }
 
     fn is_secret(&self) -> bool {
+        true
+    }
+}
+
+/// The path of a file or directory whose content matters, or empty for none. Setting it again reads it again.
+pub struct Content;
+
+impl Codec for Content {
+    type Value = String;
+
+    fn parse(&self, text: &str, _now: Option<&String>) -> Result<String, String> {
+        Ok(text.to_string())
+    }
+
+    fn print(&self, value: &String) -> String {
+        value.clone()
+    }
+
+    fn allowed(&self) -> String {
+        "a path, or empty for none".into()
+    }
+
+    fn is_read_again(&self) -> bool {
         true
     }
 }

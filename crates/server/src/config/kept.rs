@@ -117,6 +117,14 @@ kept! {
         "propagation-error-behavior", Word(&["ignore", "panic", "panic-on-replicas"]), "ignore", RunTime;
         "cluster-enabled", Word(&["no"]), "no", AtStart;
     }
+    /// All cipher suites that TLS has here are secure (forward secrecy, authenticated encryption); sessions end with the cache.
+    "TLS" {
+        "tls-ciphers", Text, "", RunTime;
+        "tls-ciphersuites", Text, "", RunTime;
+        "tls-dh-params-file", Text, "", RunTime;
+        "tls-session-cache-timeout", INT, "300", RunTime;
+        "tls-cluster", Word(&["no"]), "no", RunTime;
+    }
     /// These need nothing of the kind: the server stays in the foreground and leaves its supervision to others.
     "Process" {
         "daemonize", Word(&["no"]), "no", AtStart;

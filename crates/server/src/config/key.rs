@@ -38,6 +38,7 @@ pub struct Key {
     pub(super) takes_words: fn() -> bool,
     pub(super) adds_up: fn() -> bool,
     pub(super) is_secret: fn() -> bool,
+    pub(super) is_read_again: fn() -> bool,
 }
 
 impl Key {
@@ -149,6 +150,7 @@ macro_rules! settings {
                 takes_words: || of_type::<$type, _>($codec).takes_words(),
                 adds_up: || of_type::<$type, _>($codec).adds_up(),
                 is_secret: || of_type::<$type, _>($codec).is_secret(),
+                is_read_again: || of_type::<$type, _>($codec).is_read_again(),
             }, )+ )+
             $( Key {
                 name: $mirror_name,
@@ -169,6 +171,7 @@ macro_rules! settings {
                 takes_words: || $mirror_codec.takes_words(),
                 adds_up: || $mirror_codec.adds_up(),
                 is_secret: || $mirror_codec.is_secret(),
+                is_read_again: || $mirror_codec.is_read_again(),
             }, )*
         ];
     };
@@ -207,6 +210,7 @@ macro_rules! kept {
                 takes_words: || $codec.takes_words(),
                 adds_up: || $codec.adds_up(),
                 is_secret: || $codec.is_secret(),
+                is_read_again: || $codec.is_read_again(),
             }, )+ )+
         ];
 

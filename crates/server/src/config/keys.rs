@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use haypile_oplog::SyncPolicy;
 use haypile_store::Compression;
 
-use super::codec::{Choice, Codec, Number, Path, Secret, Size, Text, YesNo, of_type};
+use super::codec::{Choice, Codec, Content, Number, Path, Secret, Size, Text, YesNo, of_type};
 use super::key::{Change, Key, settings};
 use super::kinds::{
     BindAddress, BindAddresses, BufferLimits, BufferLimitsByClass, HostPort, NotifyFlags, NotifyLetters, Percentiles,
+    TlsProtocols,
 };
 
 /// How much is logged.
@@ -54,7 +55,23 @@ impl Allow {
     }
 }
 
+/// Whether TLS clients must have a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthClients {
+    /// They are asked for none.
+    No,
+    /// They must.
+    Yes,
+    /// If they have one, it must be right.
+    Optional,
+}
+
 const ALLOW: Choice<Allow> = Choice(&[("no", Allow::No), ("yes", Allow::Yes), ("local", Allow::Local)]);
+const AUTH_CLIENTS: Choice<AuthClients> = Choice(&[
+    ("no", AuthClients::No),
+    ("yes", AuthClients::Yes),
+    ("optional", AuthClients::Optional),
+]);
 const SYNC: Choice<SyncPolicy> = Choice(&[
     ("always", SyncPolicy::Always),
     ("everysec", SyncPolicy::EverySec),
@@ -86,7 +103,7 @@ const GB: u64 = 1 << 30;
 
 settings! {
     "Network" {
-        /// The TCP port for clients. 0 takes any free port, which the banner names.
+        /// The TCP port for clients. 0 takes any free port, which the banner names; with a tls-port, 0 turns it off.
         port: u16 => "port", Number::new(0, 65535, ""), "9221", AtStart;
         /// The addresses to listen on.
         bind: Vec<BindAddress> => "bind", BindAddresses, "127.0.0.1", AtStart;
@@ -110,6 +127,43 @@ settings! {
         enable_debug_command: Allow => "enable-debug-command", ALLOW, "local", AtStart;
         /// Who may change protected keys with CONFIG SET; local means clients on the loopback interface.
         enable_protected_configs: Allow => "enable-protected-configs", ALLOW, "no", AtStart;
+    }
+    "TLS" {
+        /// The port for clients that speak TLS. 0 turns it off.
+        tls_port: u16 => "tls-port", Number::new(0, 65535, ""), "0", AtStart;
+        /// The server's certificate and those between it and the CA, as PEM. CONFIG SET reads it again, also if the name
+        /// is the same; a file that cannot be used changes nothing. So it is with all files of TLS.
+        tls_cert_file: String => "tls-cert-file", Content, "", RunTime;
+        /// The private key of tls-cert-file, as PEM.
+        tls_key_file: String => "tls-key-file", Content, "", RunTime;
+        /// The password of tls-key-file, if it is encrypted (PKCS#8).
+        tls_key_file_pass: String => "tls-key-file-pass", Secret, "", RunTime;
+        /// The certificate with which this server connects to others. Empty takes tls-cert-file.
+        tls_client_cert_file: String => "tls-client-cert-file", Content, "", RunTime;
+        /// The private key of tls-client-cert-file.
+        tls_client_key_file: String => "tls-client-key-file", Content, "", RunTime;
+        /// The password of tls-client-key-file.
+        tls_client_key_file_pass: String => "tls-client-key-file-pass", Secret, "", RunTime;
+        /// Certificates of the CAs that clients and other servers are trusted by, as PEM.
+        tls_ca_cert_file: String => "tls-ca-cert-file", Content, "", RunTime;
+        /// A directory of such files, all of which are read.
+        tls_ca_cert_dir: String => "tls-ca-cert-dir", Content, "", RunTime;
+        /// Whether clients must have a certificate from one of the CAs: yes, no (they are not asked), or optional (if
+        /// they have one, it must be right). It is so for replicas too.
+        tls_auth_clients: AuthClients => "tls-auth-clients", AUTH_CLIENTS, "yes", RunTime;
+        /// Whether replication is by TLS: a replica connects to its primary's tls-port and sync port so, and this
+        /// server's own sync port takes nothing else.
+        tls_replication: bool => "tls-replication", YesNo, "no", RunTime;
+        /// Which versions may be used: any of TLSv1.2 and TLSv1.3. Empty is both.
+        tls_protocols: String => "tls-protocols", TlsProtocols, "", RunTime;
+        /// Whether the server's order of preference of cipher suites counts, instead of the client's.
+        tls_prefer_server_ciphers: bool => "tls-prefer-server-ciphers", YesNo, "no", RunTime;
+        /// Whether a client that comes back may go on with the keys that it had, which is faster.
+        tls_session_caching: bool => "tls-session-caching", YesNo, "yes", RunTime;
+        /// How many clients' keys are kept for that.
+        tls_session_cache_size: u32 => "tls-session-cache-size", Number::new(0, 1_000_000, "sessions"), "20480", RunTime;
+        /// How long a TLS handshake may take, before the connection is closed.
+        tls_handshake_timeout: u32 => "tls-handshake-timeout", Number::new(1, 3600, "seconds"), "10", RunTime;
     }
     "Data" {
         /// The directory that holds all data. It is created if missing, and one server at a time may use it.

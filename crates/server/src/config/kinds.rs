@@ -321,6 +321,57 @@ impl Codec for SavePoints {
     }
 }
 
+/// A version of TLS that can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    V12,
+    /// TLS 1.3.
+    V13,
+}
+
+impl TlsVersion {
+    /// The versions that a value of `tls-protocols` names; both if it is empty.
+    pub fn of_text(text: &str) -> Vec<TlsVersion> {
+        let has = |word: &str| text.is_empty() || text.split_whitespace().any(|given| given.eq_ignore_ascii_case(word));
+        [("TLSv1.2", TlsVersion::V12), ("TLSv1.3", TlsVersion::V13)]
+            .into_iter()
+            .filter_map(|(word, version)| has(word).then_some(version))
+            .collect()
+    }
+}
+
+/// Versions of TLS, kept as text.
+pub struct TlsProtocols;
+
+impl Codec for TlsProtocols {
+    type Value = String;
+
+    fn parse(&self, text: &str, _now: Option<&String>) -> Result<String, String> {
+        for word in text.split_whitespace() {
+            if TlsVersion::of_text(word).is_empty() {
+                return Err(match word.to_ascii_lowercase().as_str() {
+                    "tlsv1" | "tlsv1.1" => format!("{word} is not supported: it is not secure any more"),
+                    _ => "Invalid tls-protocols specified. Use a combination of TLSv1.2 and TLSv1.3".into(),
+                });
+            }
+        }
+        Ok(text.trim().to_string())
+    }
+
+    fn print(&self, value: &String) -> String {
+        value.clone()
+    }
+
+    fn allowed(&self) -> String {
+        "any of TLSv1.2 and TLSv1.3; empty for both".into()
+    }
+
+    fn takes_words(&self) -> bool {
+        true
+    }
+}
+
 /// Percentiles from 0 to 100, kept as text.
 pub struct Percentiles(pub &'static str);
 
@@ -500,6 +551,12 @@ mod tests {
         assert_eq!(SizeOrPercent.parse("1kb", None), Ok("1024".into()));
         assert!(SizeOrPercent.parse("101%", None).is_err());
         assert_eq!(OomScores.parse("0 200 800", None), Ok("0 200 800".into()));
+        let versions = |text| TlsProtocols.parse(text, None).map(|text| TlsVersion::of_text(&text));
+        assert_eq!(versions(""), Ok(vec![TlsVersion::V12, TlsVersion::V13]));
+        assert_eq!(versions(" tlsv1.3 "), Ok(vec![TlsVersion::V13]));
+        assert_eq!(versions("TLSv1.3 TLSv1.2"), Ok(vec![TlsVersion::V12, TlsVersion::V13]));
+        assert!(error(&TlsProtocols, "TLSv1.1 TLSv1.2").contains("not supported"));
+        assert!(error(&TlsProtocols, "SSLv3").starts_with("Invalid tls-protocols"));
         assert!(OomScores.parse("0 200", None).is_err());
     }
 }

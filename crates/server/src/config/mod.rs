@@ -27,8 +27,8 @@ use parking_lot::Mutex;
 pub use error::{ConfigError, Place, RewriteError, SetError};
 pub use kept::Kept;
 pub use key::{Change, Key, all as all_keys, find as find_key};
-pub use keys::{Allow, LogFormat, LogLevel, Values};
-pub use kinds::{BindAddress, BufferLimit, BufferLimits, NotifyFlags};
+pub use keys::{Allow, AuthClients, LogFormat, LogLevel, Values};
+pub use kinds::{BindAddress, BufferLimit, BufferLimits, NotifyFlags, TlsVersion};
 pub(crate) use reference::summary;
 pub use reference::{markdown, sample};
 
@@ -141,7 +141,8 @@ impl Config {
     }
 
     /// CONFIG SET: changes all the keys or, when one cannot be changed, none. `local` says that the client came over
-    /// the loopback interface. Returns the names of the keys whose value is now another, for those who must act on it.
+    /// the loopback interface. Returns the names of the keys whose value is now another, or is to be read again, for
+    /// those who must act on it.
     ///
     /// # Errors
     /// The reply for the client.
@@ -203,7 +204,11 @@ impl Config {
         }
 
         let changed: Vec<&'static str> = all_keys()
-            .filter(|key| (key.print)(&new) != (key.print)(&old))
+            .filter(|key| {
+                let (now, before) = ((key.print)(&new), (key.print)(&old));
+                let given = || keys.iter().any(|(_, given)| given.name == key.name);
+                now != before || ((key.is_read_again)() && !now.is_empty() && given())
+            })
             .map(|key| key.name)
             .collect();
         apply(&new, &changed).map_err(|(key, reason)| refused(key, &reason))?;

@@ -77,6 +77,7 @@ pub(super) fn stats(facts: &Facts<'_>, lines: &mut Lines) {
         "client_output_buffer_limit_disconnections",
         get(&stats.output_limit_closed),
     );
+    lines.put("tls_handshakes_failed", get(&stats.tls_handshakes_failed));
     lines.put("cold_reads", get(&stats.cold_reads));
 }
 

@@ -23,7 +23,7 @@ pub(super) fn server(facts: &Facts<'_>, lines: &mut Lines) {
     lines.put("process_id", std::process::id());
     lines.put("process_supervised", "no");
     lines.put("run_id", &node.run_id);
-    lines.put("tcp_port", node.port);
+    lines.put("tcp_port", node.any_port());
     lines.put("server_time_usec", now_us);
     lines.put("uptime_in_seconds", uptime);
     lines.put("uptime_in_days", uptime / 86_400);
@@ -36,10 +36,15 @@ pub(super) fn server(facts: &Facts<'_>, lines: &mut Lines) {
     let file = node.config.file().map(|path| path.display().to_string());
     lines.put("config_file", file.unwrap_or_default());
     lines.put("io_threads_active", u8::from(node.mailboxes().len() > 1));
-    for (n, bind) in facts.values.bind.iter().enumerate() {
+    let ports = [("tcp", node.port), ("tls", node.tls_port)];
+    let listeners = ports
+        .iter()
+        .filter(|(_, port)| *port > 0)
+        .flat_map(|listener| facts.values.bind.iter().map(move |bind| (listener, bind)));
+    for (n, ((name, port), bind)) in listeners.enumerate() {
         lines.put(
             &format!("listener{n}"),
-            format_args!("name=tcp,bind={},port={}", bind.ip, node.port),
+            format_args!("name={name},bind={},port={port}", bind.ip),
         );
     }
 }

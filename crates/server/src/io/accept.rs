@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Interest, Token};
@@ -13,6 +13,7 @@ use socket2::{SockRef, TcpKeepalive};
 use super::conn::Conn;
 use super::event_loop::{EventLoop, LISTENERS};
 use super::mailbox::Message;
+use super::tls::Session;
 use crate::client::Client;
 use crate::job::Job;
 use crate::node::Node;
@@ -24,15 +25,16 @@ impl EventLoop {
     /// Takes what has connected to a listener, and hands it out to the loops in turn.
     pub(super) fn accept(&mut self, node: &Arc<Node>, listener: usize) {
         for _ in 0..ACCEPTS_MAX {
-            match self.listeners[listener].accept() {
+            match self.listeners[listener].socket.accept() {
                 Ok((socket, _)) => {
                     self.accept_failed = false;
                     let to = self.accepted % self.others.len();
                     self.accepted += 1;
+                    let tls = self.listeners[listener].tls;
                     if Arc::ptr_eq(&self.others[to], &self.mailbox) {
-                        self.add(node, socket);
+                        self.add(node, socket, tls);
                     } else {
-                        self.others[to].push(Message::Accepted(socket));
+                        self.others[to].push(Message::Accepted { socket, tls });
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -54,28 +56,42 @@ impl EventLoop {
     /// Has the listener tell of connections that wait, also of those that it has told of before.
     pub(super) fn watch_listener(&mut self, listener: usize) {
         let token = Token(LISTENERS + listener);
-        let registered = self
-            .poll
-            .registry()
-            .reregister(&mut self.listeners[listener], token, Interest::READABLE);
+        let registered =
+            self.poll
+                .registry()
+                .reregister(&mut self.listeners[listener].socket, token, Interest::READABLE);
         if let Err(error) = registered {
             tracing::error!(%error, "a listener cannot be watched");
         }
     }
 
     /// Starts serving a connection here, unless it is refused.
-    pub(super) fn add(&mut self, node: &Arc<Node>, mut socket: TcpStream) {
+    pub(super) fn add(&mut self, node: &Arc<Node>, mut socket: TcpStream, tls: bool) {
         node.stats.connections_total.fetch_add(1, Ordering::Relaxed);
         let values = node.config.load();
         let (Ok(addr), Ok(laddr)) = (socket.peer_addr(), socket.local_addr()) else {
             return;
         };
-        if let Some(refusal) = refusal(node, addr) {
+        let refusal = refusal(node, addr);
+        if let Some(refusal) = &refusal {
             node.stats.connections_rejected.fetch_add(1, Ordering::Relaxed);
-            // The client may be gone already, and then nobody misses the text.
-            let _ = io::Write::write(&mut socket, refusal.as_bytes());
-            return;
+            if !tls {
+                // The client may be gone already, and then nobody misses the text.
+                let _ = io::Write::write(&mut socket, refusal.text().as_bytes());
+                return;
+            }
+            if matches!(refusal, Refusal::TooMany) {
+                // A handshake for everybody who is one too many would cost more than a client.
+                return;
+            }
         }
+        let session = match tls {
+            false => None,
+            true => match session(node) {
+                Some(session) => Some(Box::new(session)),
+                None => return,
+            },
+        };
         let socket_options = SockRef::from(&socket);
         let _ = socket_options.set_tcp_nodelay(true);
         if values.tcp_keepalive > 0 {
@@ -123,24 +139,50 @@ impl EventLoop {
         });
         node.clients.add(client.clone());
         let job = Box::new(Job::new(node.clone(), client.clone()));
-        entry.insert(Conn::new(socket, client, job));
+        let conn = entry.insert(Conn::new(socket, session, client, job));
+        if let Some(refusal) = refusal {
+            // It is told so once it understands.
+            conn.send(refusal.text().as_bytes());
+            conn.closing = true;
+        }
     }
 }
 
-/// Why a client may not connect at all, as it is told.
-fn refusal(node: &Node, addr: std::net::SocketAddr) -> Option<String> {
+/// TLS as it is configured now.
+fn session(node: &Node) -> Option<Session> {
+    // The port for TLS is open only where there is a context.
+    let contexts = node.tls.get()?;
+    let session = Session::new(contexts.clients.clone(), Instant::now());
+    session
+        .inspect_err(|error| tracing::error!(%error, "no TLS for a connection"))
+        .ok()
+}
+
+/// Why a client may not connect at all.
+enum Refusal {
+    TooMany,
+    Protected,
+}
+
+impl Refusal {
+    /// As it is told.
+    fn text(&self) -> &'static str {
+        match self {
+            Refusal::TooMany => "-ERR max number of clients reached\r\n",
+            Refusal::Protected => {
+                "-DENIED Haypile is running in protected mode because protected mode is enabled and no password is set. \
+                 In this mode connections are only accepted from the loopback interface. To connect from other machines, \
+                 set a password with requirepass, or turn the protection off with protected-mode no.\r\n"
+            }
+        }
+    }
+}
+
+fn refusal(node: &Node, addr: std::net::SocketAddr) -> Option<Refusal> {
     let values = node.config.load();
     if node.clients.len() >= values.maxclients as usize {
-        return Some("-ERR max number of clients reached\r\n".into());
+        return Some(Refusal::TooMany);
     }
     let local = addr.ip().to_canonical().is_loopback();
-    if values.protected_mode && values.requirepass.is_empty() && !local {
-        return Some(
-            "-DENIED Haypile is running in protected mode because protected mode is enabled and no password is set. \
-             In this mode connections are only accepted from the loopback interface. To connect from other machines, \
-             set a password with requirepass, or turn the protection off with protected-mode no.\r\n"
-                .into(),
-        );
-    }
-    None
+    (values.protected_mode && values.requirepass.is_empty() && !local).then_some(Refusal::Protected)
 }

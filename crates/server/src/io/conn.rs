@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use haypile_resp::{Limits, Parser};
 use mio::net::TcpStream;
 
+use super::tls::Session;
 use crate::client::Client;
 use crate::config::Values;
 use crate::job::Job;
@@ -14,6 +15,8 @@ use crate::job::Job;
 /// One connection: its socket, what has been read and not been parsed, what has not been written yet.
 pub(super) struct Conn {
     pub(super) socket: TcpStream,
+    /// It speaks TLS.
+    pub(super) tls: Option<Box<Session>>,
     pub(super) client: Arc<Client>,
     /// Away while the partition or the pool has it.
     pub(super) job: Option<Box<Job>>,
@@ -30,6 +33,10 @@ pub(super) struct Conn {
     waits: bool,
     /// The kernel may have more for us.
     pub(super) readable: bool,
+    /// The kernel has told that the client sends nothing more, and does not tell it again.
+    pub(super) end_told: bool,
+    /// All that the client has sent is in the input: when that is done, the connection is closed.
+    pub(super) ended: bool,
     /// The kernel may take more from us.
     writable: bool,
     /// Close once the output is written.
@@ -48,6 +55,8 @@ pub(super) enum ReadState {
     Closed,
     /// The client has sent more than `client-query-buffer-limit` ahead.
     TooMuch,
+    /// What came is not TLS, or not as it must be.
+    Broken(rustls::Error),
 }
 
 /// Requests of one connection that are evaluated before others get their turn.
@@ -62,9 +71,10 @@ const STRANGER_INPUT_BYTES_MAX: usize = 1 << 20;
 const KEEP_BYTES: usize = 64 << 10;
 
 impl Conn {
-    pub(super) fn new(socket: TcpStream, client: Arc<Client>, job: Box<Job>) -> Self {
+    pub(super) fn new(socket: TcpStream, tls: Option<Box<Session>>, client: Arc<Client>, job: Box<Job>) -> Self {
         Conn {
             socket,
+            tls,
             client,
             job: Some(job),
             input: BytesMut::new(),
@@ -75,6 +85,8 @@ impl Conn {
             held: Vec::new(),
             waits: false,
             readable: true,
+            end_told: false,
+            ended: false,
             writable: true,
             closing: false,
             queued: false,
@@ -93,7 +105,7 @@ impl Conn {
         };
         // What MULTI has queued is input that is still to be evaluated.
         let queued = self.client.multi_bytes.load(Ordering::Relaxed);
-        while self.readable {
+        while self.readable && !self.ended {
             if self.input.len() + queued >= limit {
                 return ReadState::TooMuch;
             }
@@ -101,15 +113,24 @@ impl Conn {
                 break;
             }
             match self.socket.read(scratch) {
-                Ok(0) => return ReadState::Closed,
+                Ok(0) => self.ended = true,
                 Ok(n) => {
-                    *total += n as u64;
-                    if self.input.capacity() - self.input.len() < n {
-                        self.input.reserve(self.parser.wants().max(n));
+                    if let Some(tls) = &mut self.tls {
+                        let before = self.input.len();
+                        if let Err(error) = tls.open(&scratch[..n], &mut self.input) {
+                            return ReadState::Broken(error);
+                        }
+                        *total += (self.input.len() - before) as u64;
+                        self.ended = tls.has_ended();
+                    } else {
+                        *total += n as u64;
+                        if self.input.capacity() - self.input.len() < n {
+                            self.input.reserve(self.parser.wants().max(n));
+                        }
+                        self.input.extend_from_slice(&scratch[..n]);
                     }
-                    self.input.extend_from_slice(&scratch[..n]);
-                    // A short read has emptied the socket: the next event will tell of more.
-                    if n < scratch.len() {
+                    // A short read has emptied the socket: the next event will tell of more. After the end there is none.
+                    if n < scratch.len() && !self.end_told {
                         self.readable = false;
                     }
                 }
@@ -158,6 +179,11 @@ impl Conn {
         !self.input.is_empty()
     }
 
+    /// True if the client has ended, and what it sent before remains to be looked through.
+    pub(super) fn has_last_word(&self) -> bool {
+        self.ended && !self.closing && self.job.as_ref().is_some_and(|job| job.requests.is_empty())
+    }
+
     /// Takes the replies of the job, which is at home.
     pub(super) fn output_from_job(&mut self) {
         if let Some(job) = &mut self.job {
@@ -194,7 +220,8 @@ impl Conn {
 
     /// Bytes not written yet.
     pub(super) fn pending_output(&self) -> usize {
-        self.output.len() - self.written + self.held.len()
+        let sealed = self.tls.as_ref().map_or(0, |tls| tls.unsent());
+        self.output.len() - self.written + self.held.len() + sealed
     }
 
     /// True if the client has to read before more is done for it.
@@ -209,7 +236,15 @@ impl Conn {
 
     /// Writes what the kernel takes; false if the connection is broken.
     pub(super) fn write(&mut self, total: &mut u64) -> bool {
-        while self.writable && self.written < self.output.len() {
+        if let Some(tls) = &mut self.tls {
+            let before = self.written;
+            let sealed = tls.seal(&self.output, &mut self.written, &mut self.socket, &mut self.writable);
+            *total += (self.written - before) as u64;
+            if sealed.is_err() {
+                return false;
+            }
+        }
+        while self.tls.is_none() && self.writable && self.written < self.output.len() {
             match self.socket.write(&self.output[self.written..]) {
                 Ok(0) => return false,
                 Ok(n) => {
@@ -233,6 +268,13 @@ impl Conn {
         }
         self.client.output_bytes.store(self.pending_output(), Ordering::Relaxed);
         true
+    }
+
+    /// Says goodbye, as far as the protocol has a word for it and the socket takes it.
+    pub(super) fn say_end(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.end(&mut self.socket);
+        }
     }
 
     /// True if the client has more unsent output than its class may have.

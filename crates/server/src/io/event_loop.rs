@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use haypile_commands::CommandError;
 use haypile_partition::Task;
-use mio::net::TcpListener;
+use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 
 use super::conn::{Conn, ReadState};
+use super::listen::Listener;
 use super::mailbox::{Mailbox, Message};
 use crate::data::LOADING;
 use crate::job::{Job, Next};
@@ -35,7 +36,7 @@ pub struct EventLoop {
     pub(super) poll: Poll,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) others: Vec<Arc<Mailbox>>,
-    pub(super) listeners: Vec<TcpListener>,
+    pub(super) listeners: Vec<Listener>,
     pub(super) accepted: usize,
     /// The last connection could not be accepted.
     pub(super) accept_failed: bool,
@@ -60,7 +61,7 @@ pub struct EventLoop {
 ///
 /// # Errors
 /// The system gives no epoll instance.
-pub fn prepare(count: usize, listeners: Vec<TcpListener>) -> io::Result<(Vec<EventLoop>, Vec<Arc<Mailbox>>)> {
+pub fn prepare(count: usize, listeners: Vec<Listener>) -> io::Result<(Vec<EventLoop>, Vec<Arc<Mailbox>>)> {
     let mut polls = Vec::new();
     let mut mailboxes = Vec::new();
     for _ in 0..count.max(1) {
@@ -74,7 +75,7 @@ pub fn prepare(count: usize, listeners: Vec<TcpListener>) -> io::Result<(Vec<Eve
         let mut mine = listeners.take().unwrap_or_default();
         for (n, listener) in mine.iter_mut().enumerate() {
             poll.registry()
-                .register(listener, Token(LISTENERS + n), Interest::READABLE)?;
+                .register(&mut listener.socket, Token(LISTENERS + n), Interest::READABLE)?;
         }
         loops.push(EventLoop {
             poll,
@@ -113,7 +114,7 @@ impl EventLoop {
                 match event.token() {
                     WAKER => {}
                     Token(t) if t >= LISTENERS => self.accept(node, t - LISTENERS),
-                    Token(t) => self.on_event(t, event.is_readable() || event.is_read_closed(), event.is_writable()),
+                    Token(t) => self.on_event(t, event),
                 }
             }
             self.round(node);
@@ -150,13 +151,14 @@ impl EventLoop {
         self.mailbox.woke();
     }
 
-    fn on_event(&mut self, token: usize, readable: bool, writable: bool) {
+    fn on_event(&mut self, token: usize, event: &Event) {
         let Some(conn) = self.conns.get_mut(token) else { return };
-        if readable {
+        conn.end_told |= event.is_read_closed();
+        if event.is_readable() || conn.end_told {
             conn.readable = true;
             enqueue(&mut self.ready, conn, token);
         }
-        if writable {
+        if event.is_writable() {
             conn.set_writable();
             if conn.pending_output() > 0 {
                 self.dirty.push(token);
@@ -216,6 +218,11 @@ impl EventLoop {
                 tracing::warn!(client = %conn.client.addr, "closing a client that has sent more than client-query-buffer-limit ahead");
                 return self.close(node, token);
             }
+            ReadState::Broken(error) => return self.broken(node, token, &error),
+        }
+        if conn.tls.is_some() && conn.pending_output() > 0 {
+            // The handshake's part of ours, or what waited for its end.
+            self.dirty.push(token);
         }
         if conn.client.subscription_count() > 0 {
             // What was published before the client sent this stands before the reply.
@@ -225,11 +232,20 @@ impl EventLoop {
         if conn.closing || conn.is_congested() {
             return;
         }
-        let Some(mut job) = conn.job.take() else { return };
+        let Some(mut job) = conn.job.take() else {
+            if conn.ended && conn.client.blocked.load(Ordering::Relaxed) {
+                self.close(node, token);
+            }
+            return;
+        };
         // While requests wait, for the end of a pause or for the client to read, no more of them are made.
         let mut more = job.requests.is_empty() && conn.parse_into(&values, &mut job);
         if job.requests.is_empty() {
             conn.job = Some(job);
+            if conn.ended {
+                conn.closing = true;
+                self.dirty.push(token);
+            }
             return self.after_run(node, token, more);
         }
         conn.client.last_active_ms.store(node.clock.now_ms(), Ordering::Relaxed);
@@ -271,7 +287,7 @@ impl EventLoop {
         if job.session.close || conn.client.killed.load(Ordering::Relaxed) {
             conn.closing = true;
             self.dirty.push(token);
-        } else if more || (conn.readable && !conn.is_congested()) {
+        } else if more || ((conn.readable || conn.has_last_word()) && !conn.is_congested()) {
             enqueue(&mut self.ready, conn, token);
         }
         let _ = node;
@@ -282,7 +298,7 @@ impl EventLoop {
         self.mailbox.take(&mut messages);
         for message in messages.drain(..) {
             match message {
-                Message::Accepted(socket) => self.add(node, socket),
+                Message::Accepted { socket, tls } => self.add(node, socket, tls),
                 Message::Job(job) => self.come_home(node, job),
                 Message::Push { client, token, bytes } => {
                     if let Some(conn) = self.conn_of(client, token) {
@@ -298,6 +314,10 @@ impl EventLoop {
                     };
                     conn.blocked_until = until;
                     conn.start_waiting();
+                    if conn.ended {
+                        self.close(node, token);
+                        continue;
+                    }
                     self.dirty.push(token);
                     if let Some(until) = until {
                         self.deadlines.push(Reverse((until, token, client)));
@@ -320,6 +340,20 @@ impl EventLoop {
             conn.write(&mut self.sent);
         }
         self.close(node, token);
+    }
+
+    /// Closes a connection on which TLS does not work.
+    fn broken(&mut self, node: &Arc<Node>, token: usize, error: &rustls::Error) {
+        let Some(conn) = self.conns.get(token) else { return };
+        let (addr, laddr) = (conn.client.addr, conn.client.laddr);
+        if conn.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
+            node.stats.tls_handshakes_failed.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(%addr, %laddr, "Error accepting a client connection: {error}");
+        } else {
+            tracing::debug!(%addr, %laddr, "closing a client whose TLS is broken: {error}");
+        }
+        // What is sent is the alert that says so.
+        self.kill(node, token);
     }
 
     /// A job that was away is back: its replies are committed.
@@ -349,7 +383,7 @@ impl EventLoop {
             Next::Disk => return node.pool.push(job),
             Next::Pause => self.paused = true,
             Next::Idle | Next::Turn | Next::Flush => {
-                if !job.requests.is_empty() || conn.has_input() || conn.readable {
+                if !job.requests.is_empty() || conn.has_input() || conn.readable || conn.ended {
                     enqueue(&mut self.ready, conn, token);
                 }
             }
@@ -378,7 +412,8 @@ impl EventLoop {
                 self.close(node, token);
                 continue;
             }
-            if !conn.is_congested() && conn.job.as_ref().is_some_and(|job| !job.requests.is_empty()) {
+            let waits = conn.job.as_ref().is_some_and(|job| !job.requests.is_empty());
+            if !conn.is_congested() && (waits || conn.has_last_word()) {
                 enqueue(&mut self.ready, conn, token);
             }
         }
@@ -388,6 +423,7 @@ impl EventLoop {
         let Some(mut conn) = self.conns.try_remove(token) else {
             return;
         };
+        conn.say_end();
         // The socket closes with `conn` in any case.
         let _ = self.poll.registry().deregister(&mut conn.socket);
         node.clients.remove(conn.client.id);

@@ -6,29 +6,47 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::Values;
 use crate::node::NodeError;
 
-/// Binds all addresses; gives the listeners and the port, which with `port 0` the first of them got from the system.
-pub fn listen(values: &Values) -> Result<(Vec<TcpListener>, u16), NodeError> {
-    let mut port = values.port;
-    let mut listeners = Vec::new();
+/// Where clients come in.
+pub struct Listener {
+    pub(super) socket: TcpListener,
+    /// They speak TLS there.
+    pub(super) tls: bool,
+}
+
+/// Binds all addresses; gives the listeners and the port, which with `port 0` the first of them got from the system. With
+/// a `tls-port`, `port 0` is no port at all.
+pub fn listen(values: &Values) -> Result<(Vec<Listener>, u16), NodeError> {
+    let (mut listeners, mut port) = (Vec::new(), 0);
+    if values.port > 0 || values.tls_port == 0 {
+        port = bind(values, values.port, false, &mut listeners)?;
+    }
+    if values.tls_port > 0 {
+        bind(values, values.tls_port, true, &mut listeners)?;
+    }
+    Ok((listeners, port))
+}
+
+fn bind(values: &Values, mut port: u16, tls: bool, listeners: &mut Vec<Listener>) -> Result<u16, NodeError> {
     for bind in &values.bind {
         let addr = SocketAddr::new(bind.ip, port);
         match bind_one(addr, values.tcp_backlog) {
-            Ok(listener) => {
-                port = listener.local_addr().map_or(port, |a| a.port());
-                listeners.push(listener);
+            Ok(socket) => {
+                port = socket.local_addr().map_or(port, |a| a.port());
+                listeners.push(Listener { socket, tls });
             }
             Err(error) if bind.optional && error.kind() == std::io::ErrorKind::AddrNotAvailable => {
                 tracing::warn!(%addr, "this address does not exist on the machine: not listening on it");
             }
             Err(source) => {
+                let suffix = if tls { " (TLS)" } else { "" };
                 return Err(NodeError::Listen {
-                    addr: addr.to_string(),
+                    addr: format!("{addr}{suffix}"),
                     source,
                 });
             }
         }
     }
-    Ok((listeners, port))
+    Ok(port)
 }
 
 fn bind_one(addr: SocketAddr, backlog: u32) -> std::io::Result<TcpListener> {

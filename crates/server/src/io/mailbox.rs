@@ -12,7 +12,12 @@ use crate::job::Job;
 /// What other threads, or the thread itself, tell a connection thread.
 pub enum Message {
     /// Serve this connection.
-    Accepted(TcpStream),
+    Accepted {
+        /// It.
+        socket: TcpStream,
+        /// It came to the port for TLS.
+        tls: bool,
+    },
     /// A job comes home.
     Job(Box<Job>),
     /// Send these bytes: a message of pub/sub.

@@ -9,10 +9,11 @@ mod conn;
 mod event_loop;
 mod listen;
 mod mailbox;
+mod tls;
 mod upkeep;
 
 pub use event_loop::{EventLoop, prepare};
-pub use listen::listen;
+pub use listen::{Listener, listen};
 pub use mailbox::{Fence, Mailbox, Message};
 
 use crate::config::Values;

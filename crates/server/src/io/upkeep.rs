@@ -59,12 +59,18 @@ impl EventLoop {
         let values = node.config.load();
         let now_ms = node.clock.now_ms();
         let idle_ms = u64::from(values.timeout) * 1000;
+        let handshake = Duration::from_secs(u64::from(values.tls_handshake_timeout));
         let mut gone = Vec::new();
         for (token, conn) in &mut self.conns {
             let client = &conn.client;
             let exempt = client.is_waiting() || client.subscription_count() > 0;
             let idle = now_ms.saturating_sub(client.last_active_ms.load(Ordering::Relaxed));
             if (idle_ms > 0 && !exempt && idle > idle_ms) || conn.is_over_limit(&values, now) {
+                gone.push(token);
+            } else if conn.tls.as_ref().is_some_and(|tls| tls.is_late(now, handshake)) {
+                node.stats.tls_handshakes_failed.fetch_add(1, Ordering::Relaxed);
+                let (addr, laddr) = (conn.client.addr, conn.client.laddr);
+                tracing::debug!(%addr, %laddr, "Error accepting a client connection: no TLS handshake in time");
                 gone.push(token);
             }
         }

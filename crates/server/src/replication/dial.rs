@@ -1,6 +1,8 @@
 //! From an address to a connection: first the Redis protocol, to log in and to ask for the sync port, then gRPC.
 
+use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -8,16 +10,23 @@ use haypile_resp::client::{Decoder, Value};
 use haypile_sync::wire::MESSAGE_BYTES_MAX;
 use haypile_sync::wire::v1::sync_client::SyncClient;
 use haypile_sync::{ErrorKind, Failure, NotReady};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
+use super::link;
 use super::{CONNECTION_WINDOW_BYTES, PASSWORD_HEADER, STREAM_WINDOW_BYTES, USER_HEADER};
 use crate::config::Values;
+use crate::node::Node;
+use crate::tls::{self, Contexts, Trouble};
+
+/// The first byte of an answer by somebody who speaks TLS to one who does not: an alert (RFC 8446, 5.1).
+const TLS_ALERT: u8 = 21;
 
 /// A connection to a source.
 pub(super) type Client = SyncClient<InterceptedService<Channel, Credentials>>;
@@ -51,6 +60,11 @@ impl Interceptor for Credentials {
 
 /// What a transport's error means.
 pub(super) fn failure(status: &Status) -> Failure {
+    if let Some(error) = io_error(status)
+        && let (Trouble::Certificate, cause) = tls::describe(error)
+    {
+        return Failure::new(ErrorKind::AuthFailed, cause);
+    }
     let kind = match status.code() {
         tonic::Code::Unauthenticated | tonic::Code::PermissionDenied => ErrorKind::AuthFailed,
         tonic::Code::Unimplemented | tonic::Code::InvalidArgument => ErrorKind::Protocol,
@@ -60,95 +74,171 @@ pub(super) fn failure(status: &Status) -> Failure {
     Failure::new(kind, status.to_string())
 }
 
-/// Connects to a server by its address for clients, `host:port`.
-///
-/// # Errors
-/// Why that does not work.
-pub(super) async fn dial(values: &Values, address: &str) -> Result<Client, Failure> {
-    let bad = || Failure::new(ErrorKind::ConnectFailed, format!("{address} is no address"));
-    let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
-    let port: u16 = port.parse().map_err(|_| bad())?;
-    let credentials = Credentials::of(values);
-    let sync_port = ask_for_port(host, port, &credentials).await?;
-    let silence = Duration::from_secs(u64::from(values.repl_timeout));
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    let failed = |error: tonic::transport::Error| {
-        let source = std::error::Error::source(&error).map(ToString::to_string);
-        let cause = source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-        Failure::new(ErrorKind::ConnectFailed, format!("sync port {sync_port}: {cause}"))
-    };
-    let channel = Endpoint::from_shared(format!("http://{host}:{sync_port}"))
-        .map_err(failed)?
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(silence / 2)
-        .keep_alive_timeout(silence / 2)
-        .keep_alive_while_idle(true)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .connect()
-        .await
-        .map_err(failed)?;
-    Ok(SyncClient::with_interceptor(channel, credentials)
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX))
+/// The error of the connection that is behind another.
+fn io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref::<io::Error>() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
 }
 
-/// Tells a replica to take over.
-///
-/// # Errors
-/// Why it does not.
-pub(super) async fn promote(values: &Values, host: &str, port: u16) -> Result<(), Failure> {
-    let credentials = Credentials::of(values);
-    converse(host, port, &credentials, &["REPLICAOF", "NO", "ONE"]).await?;
-    Ok(())
-}
-
-async fn ask_for_port(host: &str, port: u16, credentials: &Credentials) -> Result<u16, Failure> {
-    let reply = converse(host, port, credentials, &["REPLCONF", "sync-port"]).await?;
-    match reply.as_i64().and_then(|port| u16::try_from(port).ok()) {
-        Some(0) => Err(Failure::new(
-            ErrorKind::Refused,
-            "its sync-port is 0: it takes no replicas",
-        )),
-        Some(port) => Ok(port),
-        None => Err(Failure::new(ErrorKind::ProtocolVersion, "it is no Haypile server")),
+/// What an error of the connection means.
+fn connection_failure(error: &io::Error) -> Failure {
+    match tls::describe(error) {
+        (Trouble::Certificate, cause) => Failure::new(ErrorKind::AuthFailed, cause),
+        (Trouble::Connection, cause) => Failure::new(ErrorKind::ConnectFailed, cause),
     }
 }
 
-/// Logs in by the Redis protocol and sends one command; gives its reply.
-async fn converse(host: &str, port: u16, credentials: &Credentials, command: &[&str]) -> Result<Value, Failure> {
-    let failed = |error: io::Error| Failure::new(ErrorKind::ConnectFailed, error.to_string());
-    let mut stream = TcpStream::connect((host, port)).await.map_err(failed)?;
-    let (mut decoder, mut input) = (Decoder::new(), BytesMut::new());
-    let auth = ["AUTH", credentials.user.as_str(), credentials.password.as_str()];
-    let auth: Vec<&str> = auth.into_iter().filter(|word| !word.is_empty()).collect();
-    let mut commands: Vec<&[&str]> = vec![&["PING"], command];
-    if !credentials.password.is_empty() {
-        commands.insert(0, &auth);
-    }
-    let mut last = Value::Null;
-    for command in commands {
-        stream.write_all(&encode(command)).await.map_err(failed)?;
-        last = loop {
-            if let Some(value) = decoder
-                .decode(&mut input)
-                .map_err(|error| Failure::new(ErrorKind::Protocol, error.to_string()))?
-            {
-                break value;
-            }
-            if stream.read_buf(&mut input).await.map_err(failed)? == 0 {
-                return Err(Failure::new(ErrorKind::PeerClosed, "before it had answered"));
-            }
-        };
-        if let Value::Error(text) = &last {
-            return Err(refusal(command, text));
+/// Connects to other servers as the configuration of one moment says.
+pub(super) struct Dialer {
+    values: Arc<Values>,
+    contexts: Option<Arc<Contexts>>,
+}
+
+impl Dialer {
+    pub(super) fn new(node: &Node) -> Self {
+        Dialer {
+            values: node.config.get(),
+            contexts: node.tls.get(),
         }
     }
-    Ok(last)
+
+    /// The configuration of TLS for a port; `None` if `tls-replication` is off.
+    fn tls(&self, of: fn(&tls::Dials) -> &Arc<ClientConfig>) -> Result<Option<Arc<ClientConfig>>, Failure> {
+        if !self.values.tls_replication {
+            return Ok(None);
+        }
+        let dials = self.contexts.as_ref().and_then(|contexts| contexts.dials.as_ref());
+        let config = dials.map(|dials| of(dials).clone());
+        // CONFIG SET has them read before it takes the values.
+        let missing = || Failure::new(ErrorKind::Internal, "there are no certificates for tls-replication");
+        config.map(Some).ok_or_else(missing)
+    }
+
+    /// How long a handshake may take: less than all of it, so that what takes too long has a name.
+    fn patience(&self) -> Duration {
+        let silence = Duration::from_secs(u64::from(self.values.repl_timeout));
+        silence.min(haypile_sync::Settings::default().connect_timeout) / 2
+    }
+
+    /// Connects to a server by its address for clients, `host:port`.
+    ///
+    /// # Errors
+    /// Why that does not work.
+    pub(super) async fn dial(&self, address: &str) -> Result<Client, Failure> {
+        let bad = || Failure::new(ErrorKind::ConnectFailed, format!("{address} is no address"));
+        let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
+        let port: u16 = port.parse().map_err(|_| bad())?;
+        let credentials = Credentials::of(&self.values);
+        let sync_port = self.ask_for_port(host, port, &credentials).await?;
+        let silence = Duration::from_secs(u64::from(self.values.repl_timeout));
+        let failed = |error: tonic::transport::Error| {
+            let failure = match io_error(&error) {
+                Some(error) => connection_failure(error),
+                None => Failure::new(ErrorKind::ConnectFailed, error.to_string()),
+            };
+            Failure::new(failure.kind, format!("sync port {sync_port}: {}", failure.cause))
+        };
+        let (tls, patience) = (self.tls(|dials| &dials.sync_port)?, self.patience());
+        let (host, name) = match host.contains(':') {
+            true => (host.to_owned(), format!("[{host}]")),
+            false => (host.to_owned(), host.to_owned()),
+        };
+        let connect = move |_| {
+            let (host, tls) = (host.clone(), tls.clone());
+            async move { link::connect(&host, sync_port, tls, patience).await.map(TokioIo::new) }
+        };
+        let channel = Endpoint::from_shared(format!("http://{name}:{sync_port}"))
+            .map_err(failed)?
+            .http2_keep_alive_interval(silence / 2)
+            .keep_alive_timeout(silence / 2)
+            .keep_alive_while_idle(true)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .connect_with_connector(tower::service_fn(connect))
+            .await
+            .map_err(failed)?;
+        Ok(SyncClient::with_interceptor(channel, credentials)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX))
+    }
+
+    /// Tells a replica to take over.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(super) async fn promote(&self, host: &str, port: u16) -> Result<(), Failure> {
+        let credentials = Credentials::of(&self.values);
+        self.converse(host, port, &credentials, &["REPLICAOF", "NO", "ONE"])
+            .await?;
+        Ok(())
+    }
+
+    async fn ask_for_port(&self, host: &str, port: u16, credentials: &Credentials) -> Result<u16, Failure> {
+        let reply = self
+            .converse(host, port, credentials, &["REPLCONF", "sync-port"])
+            .await?;
+        match reply.as_i64().and_then(|port| u16::try_from(port).ok()) {
+            Some(0) => Err(Failure::new(
+                ErrorKind::Refused,
+                "its sync-port is 0: it takes no replicas",
+            )),
+            Some(port) => Ok(port),
+            None => Err(Failure::new(ErrorKind::ProtocolVersion, "it is no Haypile server")),
+        }
+    }
+
+    /// Logs in by the Redis protocol and sends one command; gives its reply.
+    async fn converse(
+        &self,
+        host: &str,
+        port: u16,
+        credentials: &Credentials,
+        command: &[&str],
+    ) -> Result<Value, Failure> {
+        let failed = |error: io::Error| connection_failure(&error);
+        let tls = self.tls(|dials| &dials.client_port)?;
+        let mut stream = link::connect(host, port, tls, self.patience()).await.map_err(failed)?;
+        let (mut decoder, mut input) = (Decoder::new(), BytesMut::new());
+        let auth = ["AUTH", credentials.user.as_str(), credentials.password.as_str()];
+        let auth: Vec<&str> = auth.into_iter().filter(|word| !word.is_empty()).collect();
+        let mut commands: Vec<&[&str]> = vec![&["PING"], command];
+        if !credentials.password.is_empty() {
+            commands.insert(0, &auth);
+        }
+        let mut last = Value::Null;
+        for command in commands {
+            if let Err(error) = stream.write_all(&encode(command)).await {
+                // The other side may have said why it has closed the connection.
+                let said = stream.read_buf(&mut input).await.err();
+                return Err(failed(said.unwrap_or(error)));
+            }
+            last = loop {
+                if !self.values.tls_replication && input.first() == Some(&TLS_ALERT) {
+                    let cause = "the other side speaks TLS on this port: tls-replication";
+                    return Err(Failure::new(ErrorKind::ConnectFailed, cause));
+                }
+                if let Some(value) = decoder
+                    .decode(&mut input)
+                    .map_err(|error| Failure::new(ErrorKind::Protocol, error.to_string()))?
+                {
+                    break value;
+                }
+                if stream.read_buf(&mut input).await.map_err(failed)? == 0 {
+                    return Err(Failure::new(ErrorKind::PeerClosed, "before it had answered"));
+                }
+            };
+            if let Value::Error(text) = &last {
+                return Err(refusal(command, text));
+            }
+        }
+        Ok(last)
+    }
 }
 
 fn refusal(command: &[&str], text: &str) -> Failure {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use haypile_partition::Role;
 use parking_lot::Mutex;
 
-use super::dial;
+use super::dial::Dialer;
 use super::source::Replica;
 use crate::node::Node;
 
@@ -102,9 +102,9 @@ fn run(node: &Node, request: &Request, aborted: &AtomicBool) -> Result<Replica, 
         .as_ref()
         .map(|runtime| runtime.handle().clone());
     let runtime = runtime.ok_or("this server stops")?;
-    let values = node.config.get();
+    let dialer = Dialer::new(node);
     let told = runtime.block_on(async {
-        let promote = dial::promote(&values, &replica.host, replica.port);
+        let promote = dialer.promote(&replica.host, replica.port);
         tokio::time::timeout(PROMOTION_TIMEOUT, promote).await
     });
     told.map_err(|_| "the replica does not answer".to_owned())?

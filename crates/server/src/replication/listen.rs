@@ -17,7 +17,7 @@ pub fn listen(values: &Values, port: u16) -> Result<(Vec<TcpListener>, u16), Nod
     match u16::try_from(values.sync_port) {
         Ok(0) => Ok((Vec::new(), 0)),
         Ok(port) => bind(values, port),
-        Err(_) if values.port == 0 => bind(values, 0),
+        Err(_) if values.port == 0 && values.tls_port == 0 => bind(values, 0),
         Err(_) => match port.checked_add(ABOVE).map(|port| bind(values, port)) {
             Some(Ok(bound)) => Ok(bound),
             _ => {

@@ -6,7 +6,7 @@
 //! | `source`, `service`, `sending`, `snapshot` | the source's side: bookkeeping, the gRPC service, a stream's thread, checkpoints |
 //! | `published` | messages of pub/sub on their way to the followers' subscribers |
 //! | `follower` | the follower's side: one task that drives the two machines, a task per stream, the copy |
-//! | `dial` | from an address to a connection |
+//! | `dial`, `link` | from an address to a connection, with TLS or without; those that come to the sync port |
 //! | `waits` | WAIT and WAITAOF |
 //! | `failover` | FAILOVER |
 //!
@@ -17,6 +17,7 @@ mod dial;
 pub mod failover;
 mod follower;
 mod identity;
+mod link;
 mod listen;
 mod published;
 mod sending;
@@ -41,8 +42,6 @@ use haypile_sync::{Incarnation, NodeId, PartitionId, Retry, Settings, Time};
 use haypile_types::Random;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::TcpListenerStream;
 
 pub use follower::{FollowerStatus, StreamStatus, Transitions};
 pub use published::Published;
@@ -157,14 +156,9 @@ impl Replication {
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                 .initial_stream_window_size(STREAM_WINDOW_BYTES)
                 .add_service(service);
-            // What a stream sends must not wait for the acknowledgement of what it sent before.
-            let incoming = TcpListenerStream::new(listener).map(|socket| {
-                let socket = socket?;
-                socket.set_nodelay(true)?;
-                Ok::<_, io::Error>(socket)
-            });
+            let links = link::incoming(Arc::downgrade(node), listener);
             runtime.spawn(async move {
-                if let Err(error) = server.serve_with_incoming(incoming).await {
+                if let Err(error) = server.serve_with_incoming(links).await {
                     tracing::error!(%error, "the sync port has failed");
                 }
             });
@@ -206,6 +200,11 @@ impl Replication {
     /// Follows nobody.
     pub fn unfollow(&self) {
         self.follower.unfollow();
+    }
+
+    /// Tries again at once what has failed, because what the configuration says about it is another.
+    pub fn retry(&self) {
+        self.follower.retry();
     }
 
     /// How the follower's side is.

@@ -18,6 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::batches::Packer;
+use super::link::Peer;
 use super::published::Outlet;
 use super::sending::{FRAMES_MAX, Sending};
 use super::snapshot::{self, Snapshot};
@@ -114,9 +115,15 @@ fn refused(error: &WireError) -> CopyRefusal {
     CopyRefusal::Refused(error.to_string())
 }
 
+fn peer<T>(request: &Request<T>) -> Option<Peer> {
+    request.extensions().get().copied()
+}
+
 fn address<T>(request: &Request<T>) -> IpAddr {
-    let address = request.remote_addr().map(|address| address.ip().to_canonical());
-    address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    let address = peer(request).and_then(|peer| peer.address);
+    address
+        .map(|address| address.ip().to_canonical())
+        .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
 impl Service {
@@ -130,6 +137,9 @@ impl Service {
                 .and_then(|value| value.to_bytes().ok())
         };
         let wrong = |cause: &str| Err(Refusal::Unauthorized(cause.into()));
+        if values.tls_replication && !peer(request).is_some_and(|peer| peer.tls) {
+            return wrong("replicas must speak TLS with this server: tls-replication");
+        }
         if values.requirepass.is_empty() {
             return match values.protected_mode && !address(request).is_loopback() {
                 true => wrong("protected mode: set a password with requirepass, or protected-mode no"),

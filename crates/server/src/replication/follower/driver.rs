@@ -22,7 +22,7 @@ use super::copying::Copying;
 use super::streaming::{self, Streaming};
 use crate::node::Node;
 use crate::random::SplitMix64;
-use crate::replication::dial::{self, Client};
+use crate::replication::dial::{self, Client, Dialer};
 use crate::replication::{layout, partition_id};
 
 /// What happens to the driver.
@@ -218,9 +218,9 @@ impl Driver {
             }
             InstanceAction::RestartPartitions => self.partition_event(PartitionEvent::Restart),
             InstanceAction::Dial { attempt, address } => {
-                let (events, values) = (self.events.clone(), node.config.get());
+                let (events, dialer) = (self.events.clone(), Dialer::new(node));
                 let dialing = tokio::spawn(async move {
-                    let result = dial::dial(&values, &address).await;
+                    let result = dialer.dial(&address).await;
                     let _ = events.send(Event::Dialed(attempt, result));
                 });
                 self.link = Some(Link {
@@ -413,6 +413,7 @@ fn identity(node: &Node) -> Identity {
         purpose: Purpose::Replica,
         announce_host: Some(values.replica_announce_ip.clone()).filter(|host| !host.is_empty()),
         announce_port: match values.replica_announce_port {
+            0 if values.tls_replication && values.tls_port > 0 => values.tls_port,
             0 => replication.port,
             port => port,
         },

@@ -1,0 +1,198 @@
+//! Connections between servers, with TLS or without.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::Connected;
+
+use crate::node::Node;
+use crate::tls;
+
+/// Connections that may be in their handshake at once; others wait in the kernel's queue. Many, so that those who connect
+/// and say nothing do not keep replicas out.
+const HANDSHAKES_MAX: usize = 256;
+/// Pause after a connection that could not be accepted: out of file descriptors, most likely.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// The first byte of a connection that begins with a TLS handshake (RFC 8446, 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+
+/// A connection to another server.
+pub(super) enum Link {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    pub(super) address: Option<SocketAddr>,
+    /// The connection speaks TLS.
+    pub(super) tls: bool,
+}
+
+impl Connected for Link {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        let (socket, tls) = match self {
+            Link::Plain(socket) => (socket, false),
+            Link::Tls(stream) => (stream.get_ref().0, true),
+        };
+        Peer {
+            address: socket.peer_addr().ok(),
+            tls,
+        }
+    }
+}
+
+/// Connects to another server, with TLS if there is a configuration for it, which then may take `patience`.
+///
+/// # Errors
+/// The network, or TLS: [`tls::describe`] tells.
+pub(super) async fn connect(
+    host: &str,
+    port: u16,
+    config: Option<Arc<ClientConfig>>,
+    patience: Duration,
+) -> io::Result<Link> {
+    let socket = TcpStream::connect((host, port)).await?;
+    socket.set_nodelay(true)?;
+    let Some(config) = config else {
+        return Ok(Link::Plain(socket));
+    };
+    // The name is neither sent nor checked.
+    let name = ServerName::from(socket.peer_addr()?.ip());
+    let handshake = TlsConnector::from(config).connect(name, socket);
+    let stream = tokio::time::timeout(patience, handshake).await.map_err(|_| {
+        let text = format!(
+            "no TLS handshake within {} ms: does it speak TLS on this port?",
+            patience.as_millis()
+        );
+        io::Error::new(io::ErrorKind::TimedOut, text)
+    })??;
+    Ok(Link::Tls(Box::new(stream.into())))
+}
+
+/// The connections that come to a listener. Those that begin with a TLS handshake get TLS, if it is configured.
+pub(super) fn incoming(node: Weak<Node>, listener: TcpListener) -> ReceiverStream<io::Result<Link>> {
+    let (ready, links) = mpsc::channel(1);
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    tokio::spawn(async move {
+        // The semaphore is never closed.
+        while let Ok(turn) = handshakes.clone().acquire_owned().await {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = ready.closed() => return,
+            };
+            let (socket, address) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection to the sync port cannot be accepted");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                    continue;
+                }
+            };
+            let (node, ready) = (node.clone(), ready.clone());
+            tokio::spawn(async move {
+                match greet(&node, socket).await {
+                    // It fails only when the server stops.
+                    Ok(Some(link)) => drop(ready.send(Ok(link)).await),
+                    Ok(None) => {}
+                    Err(error) => {
+                        let (_, cause) = tls::describe(&error);
+                        tracing::info!(%address, cause, "a connection to the sync port has failed");
+                    }
+                }
+                drop(turn);
+            });
+        }
+    });
+    ReceiverStream::new(links)
+}
+
+/// Finds out what a connection speaks; `None` if it says nothing and ends.
+async fn greet(node: &Weak<Node>, socket: TcpStream) -> io::Result<Option<Link>> {
+    let stopping = || io::Error::other("the server stops");
+    let (contexts, patience) = {
+        let node = node.upgrade().ok_or_else(stopping)?;
+        let patience = node.config.load().tls_handshake_timeout;
+        (node.tls.get(), Duration::from_secs(u64::from(patience)))
+    };
+    // What a stream sends must not wait for the acknowledgement of what it sent before.
+    socket.set_nodelay(true)?;
+    let handshake = async {
+        let mut first = [0];
+        match (socket.peek(&mut first).await?, first, contexts) {
+            (0, ..) => Ok(None),
+            (_, [TLS_HANDSHAKE], Some(contexts)) => {
+                let stream = TlsAcceptor::from(contexts.replicas.clone()).accept(socket).await?;
+                Ok(Some(Link::Tls(Box::new(stream.into()))))
+            }
+            (_, [TLS_HANDSHAKE], None) => Err(io::Error::other("it speaks TLS, which is not configured here")),
+            _ => Ok(Some(Link::Plain(socket))),
+        }
+    };
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "it says nothing, or no TLS handshake in time");
+    tokio::time::timeout(patience, handshake).await.map_err(late)?
+}
+
+impl AsyncRead for Link {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Link::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Link::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Link {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Link::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Link::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Link::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, bytes),
+            Link::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Link::Plain(socket) => socket.is_write_vectored(),
+            Link::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Link::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Link::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Link::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Link::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
