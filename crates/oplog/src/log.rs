@@ -9,7 +9,7 @@ use crate::error::OplogError;
 use crate::format::{RECORDS_START, SegmentHeader, encode_record, seal_records};
 use crate::helper::Helper;
 use crate::open::{Opened, open};
-use crate::options::{Options, SyncPolicy};
+use crate::options::{Options, Retention, SyncPolicy};
 use crate::reader::Reader;
 use crate::segment::{Segment, segment_path};
 use crate::shared::Shared;
@@ -39,6 +39,8 @@ pub struct Oplog {
     /// Records pushed and not yet written; their checksums are still missing.
     pub(crate) buffer: Vec<u8>,
     spare_wanted: bool,
+    /// Bytes of segments that the last [`Oplog::collect_but`] kept only because somebody needs them.
+    pub(crate) pinned_bytes: u64,
 }
 
 /// Figures about a log.
@@ -56,6 +58,8 @@ pub struct Stats {
     pub spares: usize,
     /// How many files have been reused since the log was opened.
     pub recycled_total: u64,
+    /// Of these, what retention would have let go and is kept because somebody needs it, as of the last collection.
+    pub pinned_bytes: u64,
     /// Number of live readers.
     pub readers: usize,
     /// Lowest index that a live reader wants next.
@@ -89,6 +93,7 @@ impl Oplog {
             pushed: last,
             buffer: Vec::new(),
             spare_wanted: false,
+            pinned_bytes: 0,
         };
         Ok((log, parts.opened))
     }
@@ -256,10 +261,11 @@ impl Oplog {
         self.options.sync
     }
 
-    /// Changes how much is retained; takes effect with the next [`Oplog::collect`].
-    pub fn set_retention(&mut self, bytes_max: u64, ms_max: u64) {
-        self.options.retention_bytes_max = bytes_max;
-        self.options.retention_ms_max = ms_max;
+    /// Changes how much is retained; takes effect with the next [`Oplog::collect_but`].
+    pub fn set_retention(&mut self, retention: Retention) {
+        self.options.retention_bytes_max = retention.bytes_max;
+        self.options.retention_ms_max = retention.ms_max;
+        self.options.pinned_bytes_max = retention.pinned_bytes_max;
     }
 
     /// A reader whose first entry is `from_index`, which may be the one after the last.
@@ -297,6 +303,7 @@ impl Oplog {
             bytes: bytes + spare_bytes,
             spares,
             recycled_total: self.spares.recycled_total(),
+            pinned_bytes: self.pinned_bytes,
             readers,
             reader_min_index,
         }
@@ -329,6 +336,19 @@ impl Readers {
     /// Index of the first entry still in the log, or that the first will have.
     pub fn first_index(&self) -> u64 {
         self.shared.first_index()
+    }
+
+    /// Bytes written from the entry `index` on, rounded to whole segments: what is kept for one who needs it.
+    pub fn bytes_from(&self, index: u64) -> u64 {
+        if index > self.shared.syncer.written_index() {
+            return 0;
+        }
+        let segments = self.shared.segments.lock();
+        let needed = segments
+            .iter()
+            .rev()
+            .take_while(|segment| segment.last_index() >= index);
+        needed.map(|segment| segment.end()).sum()
     }
 
     /// As [`Oplog::reader`].

@@ -129,6 +129,14 @@ impl Shared {
             .count()
     }
 
+    /// Lowest index that a reader wants next or that is `wanted`, of those that the log still has.
+    pub(crate) fn needed_from(&self, wanted: Option<u64>) -> Option<u64> {
+        let first = self.first_index();
+        let pins = self.pins.lock();
+        let next = pins.iter().map(|pin| pin.next.load(Ordering::SeqCst));
+        next.chain(wanted).filter(|index| *index >= first).min()
+    }
+
     /// Number of readers, and the lowest index that one of them wants next.
     pub(crate) fn pins(&self) -> (usize, Option<u64>) {
         let pins = self.pins.lock();

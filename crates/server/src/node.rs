@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use haypile_commands::table::Known;
 use haypile_commands::{Flags, Outcome};
@@ -175,6 +175,7 @@ pub fn oplog_options(values: &Values) -> haypile_oplog::Options {
         sync: values.sync,
         retention_bytes_max: values.oplog_retention_bytes,
         retention_ms_max: retention_ms(values),
+        pinned_bytes_max: values.oplog_pinned_max_bytes,
         ..haypile_oplog::Options::default()
     }
 }
@@ -210,8 +211,17 @@ fn partition_options(
     }
 }
 
+/// How much of the log is kept that could go.
+pub fn retention(values: &Values) -> haypile_oplog::Retention {
+    haypile_oplog::Retention {
+        bytes_max: values.oplog_retention_bytes,
+        ms_max: retention_ms(values),
+        pinned_bytes_max: values.oplog_pinned_max_bytes,
+    }
+}
+
 /// `oplog-retention-hours` in milliseconds; 0 hours is no limit.
-pub fn retention_ms(values: &Values) -> u64 {
+fn retention_ms(values: &Values) -> u64 {
     match values.oplog_retention_hours {
         0 => u64::MAX,
         hours => u64::from(hours) * 3_600_000,
@@ -278,6 +288,13 @@ pub(crate) fn random_id() -> String {
 struct EventHooks(std::sync::Weak<Node>);
 
 impl Hooks for EventHooks {
+    fn log_needed_from(&self, first: u64) -> Option<u64> {
+        let node = self.0.upgrade()?;
+        let keep_for = Duration::from_secs(u64::from(node.config.load().oplog_pinned_away_seconds));
+        let replication = &node.replication;
+        replication.source.log_needed_from(replication.now(), first, keep_for)
+    }
+
     fn events(&self, events: Vec<Event>) {
         let Some(node) = self.0.upgrade() else { return };
         let flags = node.config.load().notify_keyspace_events.0;

@@ -8,6 +8,7 @@ mod replication {
     mod failures;
     mod full_sync;
     mod pubsub;
+    mod retention;
     mod roles;
     mod stream;
     mod support;

@@ -68,7 +68,8 @@ fn get_by_name_alias_and_pattern() {
     assert_eq!(get(&config, "MAXMEMORY-S*"), "maxmemory-samples=5");
     assert_eq!(
         get(&config, "oplog*"),
-        "oplog-segment-bytes=67108864,oplog-retention-bytes=1073741824,oplog-retention-hours=24"
+        "oplog-segment-bytes=67108864,oplog-retention-bytes=1073741824,oplog-retention-hours=24,\
+         oplog-pinned-max-bytes=68719476736,oplog-pinned-away-seconds=3600"
     );
     assert_eq!(get(&config, "zset-max-*-entries"), "");
     assert_eq!(get(&config, "nothing"), "");

@@ -5,6 +5,7 @@
 //! | [`Replication`] | holds it all together; what commands and INFO talk to |
 //! | `source`, `service`, `sending`, `snapshot` | the source's side: bookkeeping, the gRPC service, a stream's thread, checkpoints |
 //! | `published` | messages of pub/sub on their way to the followers' subscribers |
+//! | `pins` | for whom the log is kept |
 //! | `follower` | the follower's side: one task that drives the two machines, a task per stream, the copy |
 //! | `dial` | from an address to a connection |
 //! | `waits` | WAIT and WAITAOF |
@@ -18,6 +19,7 @@ mod follower;
 mod identity;
 mod listen;
 mod published;
+mod pins;
 mod sending;
 mod service;
 mod snapshot;
@@ -45,6 +47,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 
 pub use follower::{FollowerStatus, StreamStatus, Transitions};
 pub use published::Published;
+pub use pins::{Pin, Who};
 pub use source::{Replica, Source};
 pub use waits::{Wait, Waits};
 

@@ -23,7 +23,14 @@ fn a_server_with_other_data_takes_the_primarys() {
 
 #[test]
 fn a_replica_that_was_away_for_too_long_copies() {
-    let primary = primary(&["--oplog-segment-bytes", "1mb", "--oplog-retention-bytes", "16mb"]);
+    let primary = primary(&[
+        "--oplog-segment-bytes",
+        "1mb",
+        "--oplog-retention-bytes",
+        "16mb",
+        "--oplog-pinned-max-bytes",
+        "0",
+    ]);
     let mut replica = replica_of(primary.port(), &[]);
     fill(&primary, "a", 100);
     assert_in_sync(&primary, &replica);
