@@ -12,6 +12,8 @@ pub mod commands;
 pub mod compaction;
 pub mod config;
 pub mod data;
+pub mod digests;
+pub mod diverged;
 pub mod http;
 pub mod info;
 pub mod io;

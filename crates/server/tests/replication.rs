@@ -12,4 +12,5 @@ mod replication {
     mod roles;
     mod stream;
     mod support;
+    mod tools;
 }
