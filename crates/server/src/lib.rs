@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod monitor;
 pub mod node;
 pub mod open_files;
+pub mod pause;
 pub mod pool;
 pub mod process;
 pub mod pubsub;

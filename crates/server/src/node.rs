@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,7 @@ use crate::latency::LatencyMonitor;
 use crate::logging::LogControl;
 use crate::monitor::Monitors;
 use crate::open_files::{self, Shares};
+use crate::pause::{PausePurpose, Pauses};
 use crate::pool::Pool;
 use crate::process;
 use crate::pubsub::{PubSub, Sort};
@@ -136,20 +137,11 @@ pub struct Node {
     /// Rates.
     pub sampler: Sampler,
     http: Mutex<Option<Http>>,
-    pause: Pause,
+    pauses: Pauses,
     stopping: AtomicBool,
     mailboxes: Vec<Arc<Mailbox>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     _lock: File,
-}
-
-/// CLIENT PAUSE.
-#[derive(Default)]
-struct Pause {
-    /// Milliseconds since the epoch; 0 = not paused.
-    until_ms: AtomicU64,
-    /// 0 = all, 1 = only what writes.
-    mode: AtomicU8,
 }
 
 /// The machine's memory or the container's share of it, bytes.
@@ -371,7 +363,7 @@ impl Node {
             latency: LatencyMonitor::default(),
             sampler: Sampler::default(),
             http: Mutex::new(None),
-            pause: Pause::default(),
+            pauses: Pauses::default(),
             stopping: AtomicBool::new(false),
             mailboxes,
             threads: Mutex::new(Vec::new()),
@@ -521,19 +513,17 @@ impl Node {
         }
     }
 
-    /// Pauses clients until a time, for all commands or for those that write. A pause that lasts is neither shortened
-    /// nor made weaker.
-    pub fn pause(&self, until_ms: u64, writes_only: bool) {
-        let writes_only = writes_only && !self.is_paused(false);
-        self.pause.mode.store(u8::from(writes_only), Ordering::Relaxed);
-        let before = self.pause.until_ms.fetch_max(until_ms, Ordering::SeqCst);
-        self.hold_expiry(until_ms.max(before));
+    /// Pauses clients until a time, for all commands or for those that write. A pause of the same purpose that lasts is
+    /// neither shortened nor made weaker; those of other purposes stay as they are.
+    pub fn pause(&self, purpose: PausePurpose, until_ms: u64, writes_only: bool) {
+        self.pauses.begin(purpose, self.clock.now_ms(), until_ms, writes_only);
+        self.hold_expiry(self.pauses.until_ms());
     }
 
-    /// Ends the pause.
-    pub fn unpause(&self) {
-        self.pause.until_ms.store(0, Ordering::SeqCst);
-        self.hold_expiry(0);
+    /// Ends the pause of this purpose.
+    pub fn unpause(&self, purpose: PausePurpose) {
+        self.pauses.end(purpose);
+        self.hold_expiry(self.pauses.until_ms());
         self.mailboxes.iter().for_each(|m| m.wake());
     }
 
@@ -545,18 +535,7 @@ impl Node {
 
     /// True if a command has to wait for the end of a pause.
     pub fn is_paused(&self, writes: bool) -> bool {
-        let until = self.pause.until_ms.load(Ordering::Relaxed);
-        if until == 0 || (!writes && self.pause.mode.load(Ordering::Relaxed) == 1) {
-            return false;
-        }
-        if self.clock.now_ms() < until {
-            return true;
-        }
-        let _ = self
-            .pause
-            .until_ms
-            .compare_exchange(until, 0, Ordering::SeqCst, Ordering::Relaxed);
-        false
+        self.pauses.holds(writes, || self.clock.now_ms())
     }
 
     /// The mailboxes of the connection threads.
