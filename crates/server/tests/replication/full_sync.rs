@@ -101,6 +101,52 @@ fn a_copy_that_was_killed_is_taken_up_again() {
     assert_eq!(full_syncs(&replica), 1);
 }
 
+/// What was copied goes when nobody wants it any more, and stays as long as somebody does.
+#[test]
+fn a_copy_that_is_not_wanted_any_more_leaves_nothing_behind() {
+    let primary = primary(&[]);
+    fill(&primary, "a", 20_000);
+    primary.client().say("SAVE");
+    let mut other = super::support::primary(&["--repl-copy-bytes-per-second", "1kb", "--repl-copy-workers", "1"]);
+    fill(&other, "other", 10);
+    let incoming = other.dir().join("partitions/0/incoming");
+    let follow = format!("REPLICAOF 127.0.0.1 {}", primary.port());
+    let mut client = other.client();
+    client.say(&follow);
+    let copying = |server: &crate::common::Server| {
+        let mut client = server.client();
+        wait_until("the copy", || {
+            field(&mut client, "sync_partition0_copy").contains("stage=fetching")
+        });
+    };
+    copying(&other);
+    assert!(incoming.exists());
+    client.say("REPLICAOF NO ONE");
+    wait_until("its end", || !incoming.exists());
+    assert_ne!(client.say("GET other:1"), "nil");
+    // A start that follows goes on with it, one that does not removes it.
+    client.say(&follow);
+    copying(&other);
+    other.kill();
+    let address = format!("127.0.0.1 {}", primary.port());
+    other.set_args(&[
+        "--replicaof",
+        &address,
+        "--repl-copy-bytes-per-second",
+        "1kb",
+        "--repl-copy-workers",
+        "1",
+    ]);
+    other.start_again();
+    copying(&other);
+    other.kill();
+    assert!(incoming.exists());
+    other.set_args(&[]);
+    other.start_again();
+    assert!(!incoming.exists());
+    assert_ne!(other.client().say("GET other:1"), "nil");
+}
+
 #[test]
 fn clients_that_wait_are_told_when_the_role_changes() {
     let first = primary(&[]);
