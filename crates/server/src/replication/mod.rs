@@ -107,6 +107,11 @@ fn layout(partition: &Partition) -> Layout {
     }
 }
 
+/// The number of databases in a layout, and the version of the encoding.
+fn databases_and_format(layout: &Layout) -> (u32, u32) {
+    (layout.format & 0xffff, layout.format >> 16)
+}
+
 impl Replication {
     /// Binds the sync port and finds out who this server is.
     ///
