@@ -83,6 +83,7 @@ mod segment;
 mod shared;
 mod spares;
 mod syncer;
+mod tail;
 mod trim;
 mod watermark;
 

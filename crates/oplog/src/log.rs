@@ -79,6 +79,7 @@ impl Oplog {
         let last = parts.opened.last;
         let active = parts.active;
         let syncer = Arc::new(Syncer::new(disk.clone(), parts.watermark, parts.mark, last));
+        syncer.hold_until_durable(options.sync == SyncPolicy::Always);
         let spares = Arc::new(parts.spares);
         let helper = Helper::start(syncer.clone(), spares.clone())?;
         let log = Oplog {
@@ -177,9 +178,14 @@ impl Oplog {
         segment.end.store(end + length, Ordering::Release);
         segment.capacity.fetch_max(end + length, Ordering::Relaxed);
         self.syncer.publish(segment, self.pushed);
-        self.shared.tail_moved();
-        if self.options.sync == SyncPolicy::EverySec {
-            self.helper.schedule_sync();
+        match self.options.sync {
+            // The tail moves when this is durable.
+            SyncPolicy::Always => {}
+            SyncPolicy::EverySec => {
+                self.shared.tail_moved();
+                self.helper.schedule_sync();
+            }
+            SyncPolicy::Os => self.shared.tail_moved(),
         }
         if !self.spare_wanted && (end + length) > segment.capacity() / 2 {
             self.spare_wanted = true;
@@ -250,6 +256,9 @@ impl Oplog {
     /// Changes when entries become durable. `Always` is carried out by those who acknowledge; entries written
     /// before under another policy become durable with the next sync.
     pub fn set_sync(&mut self, policy: SyncPolicy) {
+        if self.options.sync != policy {
+            self.syncer.hold_until_durable(policy == SyncPolicy::Always);
+        }
         self.options.sync = policy;
         if policy != SyncPolicy::Os && self.syncer.durable_index() < self.syncer.written_index() {
             self.helper.schedule_sync();

@@ -321,6 +321,45 @@ fn a_disk_that_fills_up_is_not_kept_full_for_those_who_are_away() {
 }
 
 #[test]
+fn with_always_others_are_told_of_an_entry_when_it_is_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let always = Options {
+        sync: SyncPolicy::Always,
+        ..options()
+    };
+    let (mut log, _) = Oplog::open(dir.path(), always).unwrap();
+    let syncer = log.syncer();
+    append(&mut log, 3);
+    assert_eq!((syncer.safe_index(), syncer.written_index()), (0, 3));
+    let reader = log.reader(1).unwrap();
+    assert!(!reader.wait(Duration::from_millis(5)));
+    let waiting = std::thread::spawn(move || (reader.wait(LONG), reader));
+    syncer.sync().unwrap();
+    let (woken, reader) = waiting.join().unwrap();
+    assert!(woken);
+    assert_eq!(syncer.safe_index(), 3);
+    drop(reader);
+
+    // Another policy: at once. And what has been told once stays so.
+    append(&mut log, 1);
+    let reader = log.reader(4).unwrap();
+    let waiting = std::thread::spawn(move || reader.wait(LONG));
+    log.set_sync(SyncPolicy::Os);
+    assert!(waiting.join().unwrap());
+    append(&mut log, 1);
+    assert_eq!(syncer.safe_index(), 5);
+    log.set_sync(SyncPolicy::Always);
+    append(&mut log, 1);
+    assert_eq!(syncer.safe_index(), 5);
+    log.truncate_after(4).unwrap();
+    assert_eq!(syncer.safe_index(), 4);
+    syncer.sync().unwrap();
+    append(&mut log, 1);
+    syncer.sync().unwrap();
+    assert_eq!(syncer.safe_index(), 5);
+}
+
+#[test]
 fn a_log_that_is_collected_all_along_stays_small() {
     let dir = tempfile::tempdir().unwrap();
     let (mut log, _) = open(dir.path());

@@ -18,8 +18,8 @@ pub mod failover;
 mod follower;
 mod identity;
 mod listen;
-mod published;
 mod pins;
+mod published;
 mod sending;
 mod service;
 mod snapshot;
@@ -46,8 +46,8 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
 
 pub use follower::{FollowerStatus, StreamStatus, Transitions};
-pub use published::Published;
 pub use pins::{Pin, Who};
+pub use published::Published;
 pub use source::{Replica, Source};
 pub use waits::{Wait, Waits};
 
