@@ -8,6 +8,7 @@ pub mod args;
 pub mod bitmap;
 mod collection;
 mod cx;
+pub mod describe;
 pub mod error;
 pub mod geo;
 pub mod glob;

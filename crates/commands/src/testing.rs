@@ -153,6 +153,14 @@ impl Bench {
         reply.take()
     }
 
+    /// The payloads of the entries that are not applied yet.
+    pub(crate) fn payloads(&self) -> Vec<Vec<u8>> {
+        self.overlay
+            .newest_entries()
+            .map(|(_, payload)| payload.to_vec())
+            .collect()
+    }
+
     /// Runs code that writes, as one entry: for what no command does, such as expiring keys in the background.
     pub(crate) fn write<T>(&mut self, run: impl FnOnce(&mut Cx<'_>) -> T) -> T {
         let mut reply = Reply::new(self.version);

@@ -83,6 +83,7 @@ mod segment;
 mod shared;
 mod spares;
 mod syncer;
+mod tail;
 mod trim;
 mod watermark;
 
@@ -91,7 +92,7 @@ pub use error::{OplogError, OplogErrorKind};
 pub use format::{Entry, EntryHeader, FORMAT_VERSION, OwnedEntry, PAYLOAD_BYTES_MAX};
 pub use log::{Oplog, Readers, Stats};
 pub use open::{Opened, TornTail};
-pub use options::{Options, SyncPolicy};
+pub use options::{Options, Retention, SyncPolicy};
 pub use reader::Reader;
 pub use syncer::Syncer;
-pub use trim::Collected;
+pub use trim::{Collected, Wanted};

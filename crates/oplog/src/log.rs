@@ -9,7 +9,7 @@ use crate::error::OplogError;
 use crate::format::{RECORDS_START, SegmentHeader, encode_record, seal_records};
 use crate::helper::Helper;
 use crate::open::{Opened, open};
-use crate::options::{Options, SyncPolicy};
+use crate::options::{Options, Retention, SyncPolicy};
 use crate::reader::Reader;
 use crate::segment::{Segment, segment_path};
 use crate::shared::Shared;
@@ -39,6 +39,8 @@ pub struct Oplog {
     /// Records pushed and not yet written; their checksums are still missing.
     pub(crate) buffer: Vec<u8>,
     spare_wanted: bool,
+    /// Bytes of segments that the last [`Oplog::collect_but`] kept only because somebody needs them.
+    pub(crate) pinned_bytes: u64,
 }
 
 /// Figures about a log.
@@ -56,6 +58,8 @@ pub struct Stats {
     pub spares: usize,
     /// How many files have been reused since the log was opened.
     pub recycled_total: u64,
+    /// Of these, what retention would have let go and is kept because somebody needs it, as of the last collection.
+    pub pinned_bytes: u64,
     /// Number of live readers.
     pub readers: usize,
     /// Lowest index that a live reader wants next.
@@ -75,6 +79,7 @@ impl Oplog {
         let last = parts.opened.last;
         let active = parts.active;
         let syncer = Arc::new(Syncer::new(disk.clone(), parts.watermark, parts.mark, last));
+        syncer.hold_until_durable(options.sync == SyncPolicy::Always);
         let spares = Arc::new(parts.spares);
         let helper = Helper::start(syncer.clone(), spares.clone())?;
         let log = Oplog {
@@ -89,6 +94,7 @@ impl Oplog {
             pushed: last,
             buffer: Vec::new(),
             spare_wanted: false,
+            pinned_bytes: 0,
         };
         Ok((log, parts.opened))
     }
@@ -172,9 +178,14 @@ impl Oplog {
         segment.end.store(end + length, Ordering::Release);
         segment.capacity.fetch_max(end + length, Ordering::Relaxed);
         self.syncer.publish(segment, self.pushed);
-        self.shared.tail_moved();
-        if self.options.sync == SyncPolicy::EverySec {
-            self.helper.schedule_sync();
+        match self.options.sync {
+            // The tail moves when this is durable.
+            SyncPolicy::Always => {}
+            SyncPolicy::EverySec => {
+                self.shared.tail_moved();
+                self.helper.schedule_sync();
+            }
+            SyncPolicy::Os => self.shared.tail_moved(),
         }
         if !self.spare_wanted && (end + length) > segment.capacity() / 2 {
             self.spare_wanted = true;
@@ -245,6 +256,9 @@ impl Oplog {
     /// Changes when entries become durable. `Always` is carried out by those who acknowledge; entries written
     /// before under another policy become durable with the next sync.
     pub fn set_sync(&mut self, policy: SyncPolicy) {
+        if self.options.sync != policy {
+            self.syncer.hold_until_durable(policy == SyncPolicy::Always);
+        }
         self.options.sync = policy;
         if policy != SyncPolicy::Os && self.syncer.durable_index() < self.syncer.written_index() {
             self.helper.schedule_sync();
@@ -256,10 +270,11 @@ impl Oplog {
         self.options.sync
     }
 
-    /// Changes how much is retained; takes effect with the next [`Oplog::collect`].
-    pub fn set_retention(&mut self, bytes_max: u64, ms_max: u64) {
-        self.options.retention_bytes_max = bytes_max;
-        self.options.retention_ms_max = ms_max;
+    /// Changes how much is retained; takes effect with the next [`Oplog::collect_but`].
+    pub fn set_retention(&mut self, retention: Retention) {
+        self.options.retention_bytes_max = retention.bytes_max;
+        self.options.retention_ms_max = retention.ms_max;
+        self.options.pinned_bytes_max = retention.pinned_bytes_max;
     }
 
     /// A reader whose first entry is `from_index`, which may be the one after the last.
@@ -297,6 +312,7 @@ impl Oplog {
             bytes: bytes + spare_bytes,
             spares,
             recycled_total: self.spares.recycled_total(),
+            pinned_bytes: self.pinned_bytes,
             readers,
             reader_min_index,
         }
@@ -329,6 +345,19 @@ impl Readers {
     /// Index of the first entry still in the log, or that the first will have.
     pub fn first_index(&self) -> u64 {
         self.shared.first_index()
+    }
+
+    /// Bytes written from the entry `index` on, rounded to whole segments: what is kept for one who needs it.
+    pub fn bytes_from(&self, index: u64) -> u64 {
+        if index > self.shared.syncer.written_index() {
+            return 0;
+        }
+        let segments = self.shared.segments.lock();
+        let needed = segments
+            .iter()
+            .rev()
+            .take_while(|segment| segment.last_index() >= index);
+        needed.map(|segment| segment.end()).sum()
     }
 
     /// As [`Oplog::reader`].

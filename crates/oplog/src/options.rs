@@ -52,11 +52,25 @@ pub struct Options {
     pub retention_bytes_max: u64,
     /// Age in milliseconds past which removable segments go; default 24 hours.
     pub retention_ms_max: u64,
+    /// Bytes of removable segments to keep for consumers that are known to need them, beyond what retention keeps;
+    /// default 64 GiB.
+    pub pinned_bytes_max: u64,
     /// How many collected segment files to keep for reuse; default 2.
     pub recycle_segments_max: usize,
     /// No new segment is allocated that would leave the file system with less than this free, in bytes, and
     /// below it removable segments are not retained; default 16 MiB.
     pub free_bytes_min: u64,
+}
+
+/// How much of a log is kept that could go; see the fields of [`Options`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Bytes for whoever comes back.
+    pub bytes_max: u64,
+    /// Milliseconds for whoever comes back.
+    pub ms_max: u64,
+    /// Bytes for those who are known to need them.
+    pub pinned_bytes_max: u64,
 }
 
 impl Default for Options {
@@ -66,6 +80,7 @@ impl Default for Options {
             sync: SyncPolicy::default(),
             retention_bytes_max: 1 << 30,
             retention_ms_max: 24 * 60 * 60 * 1000,
+            pinned_bytes_max: 64 << 30,
             recycle_segments_max: 2,
             free_bytes_min: 16 << 20,
         }

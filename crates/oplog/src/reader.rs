@@ -94,7 +94,8 @@ impl Reader {
         }))
     }
 
-    /// Waits until [`Reader::next`] has something to say, an error included; false if the time is up before.
+    /// Waits until [`Reader::next`] has something to say that may be passed on ([`crate::Syncer::safe_index`]), an error
+    /// included; false if the time is up before.
     pub fn wait(&self, timeout: Duration) -> bool {
         self.wait_or(timeout, || false)
     }
@@ -102,8 +103,8 @@ impl Reader {
     /// As [`Reader::wait`], or until `other` holds, which is looked at whenever the log grows and when somebody calls
     /// [`crate::Readers::wake`].
     pub fn wait_or(&self, timeout: Duration, other: impl Fn() -> bool) -> bool {
-        self.shared.wait_tail(timeout, || {
-            self.shared.syncer.written_index() >= self.next || self.pin.diverged.load(Ordering::SeqCst) || other()
+        self.shared.syncer.tail.wait(timeout, || {
+            self.shared.syncer.safe_index() >= self.next || self.pin.diverged.load(Ordering::SeqCst) || other()
         })
     }
 

@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::error::OplogError;
 use crate::segment::Segment;
@@ -20,9 +19,6 @@ pub(crate) struct Shared {
     /// Held while entries are being cut off.
     cutting: Mutex<()>,
     pins: Mutex<Vec<Arc<Pin>>>,
-    tail_waiters: AtomicUsize,
-    tail: Mutex<()>,
-    tail_moved: Condvar,
 }
 
 /// A reader's place, visible to the writer.
@@ -56,9 +52,6 @@ impl Shared {
             cuts: AtomicU64::new(0),
             cutting: Mutex::new(()),
             pins: Mutex::new(Vec::new()),
-            tail_waiters: AtomicUsize::new(0),
-            tail: Mutex::new(()),
-            tail_moved: Condvar::new(),
         }
     }
 
@@ -129,6 +122,14 @@ impl Shared {
             .count()
     }
 
+    /// Lowest index that a reader wants next or that is `wanted`, of those that the log still has.
+    pub(crate) fn needed_from(&self, wanted: Option<u64>) -> Option<u64> {
+        let first = self.first_index();
+        let pins = self.pins.lock();
+        let next = pins.iter().map(|pin| pin.next.load(Ordering::SeqCst));
+        next.chain(wanted).filter(|index| *index >= first).min()
+    }
+
     /// Number of readers, and the lowest index that one of them wants next.
     pub(crate) fn pins(&self) -> (usize, Option<u64>) {
         let pins = self.pins.lock();
@@ -137,37 +138,6 @@ impl Shared {
 
     /// Wakes the readers that wait at the tail; costs one load if there is none.
     pub(crate) fn tail_moved(&self) {
-        fence(Ordering::SeqCst);
-        if self.tail_waiters.load(Ordering::SeqCst) > 0 {
-            let _tail = self.tail.lock();
-            self.tail_moved.notify_all();
-        }
-    }
-
-    /// Waits until `ready`, which is looked at after each move of the tail; false if the time is up before.
-    pub(crate) fn wait_tail(&self, timeout: Duration, ready: impl Fn() -> bool) -> bool {
-        if ready() {
-            return true;
-        }
-        // A timeout beyond what the clock can express is a wait without one.
-        let until = Instant::now().checked_add(timeout);
-        let mut tail = self.tail.lock();
-        self.tail_waiters.fetch_add(1, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        let mut timed_out = false;
-        let outcome = loop {
-            if ready() {
-                break true;
-            }
-            if timed_out {
-                break false;
-            }
-            match until {
-                Some(until) => timed_out = self.tail_moved.wait_until(&mut tail, until).timed_out(),
-                None => self.tail_moved.wait(&mut tail),
-            }
-        };
-        self.tail_waiters.fetch_sub(1, Ordering::SeqCst);
-        outcome
+        self.syncer.tail.moved();
     }
 }

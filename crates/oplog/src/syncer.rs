@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::disk::Disk;
 use crate::error::OplogError;
 use crate::segment::Segment;
+use crate::tail::Tail;
 use crate::watermark::{Watermark, WatermarkFile};
 
 /// How often the watermark file is brought up to date, at most.
@@ -25,6 +26,9 @@ pub struct Syncer {
     /// Of `State::written` and `State::durable`, to look at without the lock.
     written_index: AtomicU64,
     durable_index: AtomicU64,
+    /// Entries after this one count for others only once they are durable; `u64::MAX` = all count at once.
+    held_after: AtomicU64,
+    pub(crate) tail: Tail,
     poisoned: AtomicBool,
     state: Mutex<State>,
     finished: Condvar,
@@ -56,6 +60,8 @@ impl Syncer {
             watermark,
             written_index: AtomicU64::new(last.index),
             durable_index: AtomicU64::new(last.index),
+            held_after: AtomicU64::new(u64::MAX),
+            tail: Tail::default(),
             poisoned: AtomicBool::new(false),
             state: Mutex::new(State {
                 written: last,
@@ -136,6 +142,9 @@ impl Syncer {
             Ok(()) => {
                 state.durable = covered;
                 self.durable_index.store(covered.index, Ordering::SeqCst);
+                if self.held_after.load(Ordering::SeqCst) != u64::MAX {
+                    self.tail.moved();
+                }
                 state.mark.index = covered.index;
                 if ended - state.mark_written >= WATERMARK_EVERY {
                     state.mark_written = ended;
@@ -175,6 +184,26 @@ impl Syncer {
     /// Index of [`Syncer::durable`], without a lock.
     pub fn durable_index(&self) -> u64 {
         self.durable_index.load(Ordering::SeqCst)
+    }
+
+    /// Index of the last entry that may be passed on to others, without a lock: with `sync always` the last that is
+    /// durable, so that nobody has what a crash takes from here; else the last that is written.
+    pub fn safe_index(&self) -> u64 {
+        let written = self.written_index();
+        match self.held_after.load(Ordering::SeqCst) {
+            u64::MAX => written,
+            held_after => self.durable_index().max(held_after).min(written),
+        }
+    }
+
+    /// Whether entries have to be durable before they are passed on. What has been written by now stays what it was.
+    pub(crate) fn hold_until_durable(&self, hold: bool) {
+        let held_after = match hold {
+            true => self.safe_index(),
+            false => u64::MAX,
+        };
+        self.held_after.store(held_after, Ordering::SeqCst);
+        self.tail.moved();
     }
 
     /// Why nothing is accepted any more; `None` while all is well.

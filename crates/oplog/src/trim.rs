@@ -23,26 +23,51 @@ pub struct Collected {
     pub readers_left_behind: usize,
 }
 
+/// What [`Oplog::collect_but`] leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Index of the first entry that somebody needs who has no reader at the moment.
+    pub from: Option<u64>,
+    /// Bytes that are to be free on the file system before anything is kept that could go. With less than
+    /// `Options::free_bytes_min`, nothing is kept.
+    pub free_bytes_min: u64,
+}
+
 impl Oplog {
+    /// [`Oplog::collect_but`], with nobody who wants anything but the readers.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn collect(&mut self, flushed_index: u64, now_ms: u64) -> Result<Collected, OplogError> {
+        self.collect_but(flushed_index, now_ms, Wanted::default())
+    }
+
     /// Releases full segments whose entries are all at or before `flushed_index`, the last one that the store has
-    /// on the disk. Of these, the newest are kept for readers that come back, as long as they have no more than
-    /// `retention_bytes_max` and none was filled more than `retention_ms_max` before `now_ms` (milliseconds since
-    /// the epoch); past these caps they go, even if a reader still wants them. When the file system has less than
-    /// `free_bytes_min` free, none is kept, nor are spare files.
+    /// on the disk. Of these, the newest are kept:
+    /// - for readers that come back, as long as they have no more than `retention_bytes_max` and none was filled more
+    ///   than `retention_ms_max` before `now_ms` (milliseconds since the epoch);
+    /// - beyond that, for readers that there are and for those who are `wanted` to find them, as long as they have no
+    ///   more than `pinned_bytes_max`. Past that they go, and the readers are told.
+    ///
+    /// When there is less room on the file system than is wanted, the oldest go until there is; with less than
+    /// `free_bytes_min`, none is kept, nor are spare files.
     ///
     /// # Errors
     /// `Io`; what was released before stays released.
-    pub fn collect(&mut self, flushed_index: u64, now_ms: u64) -> Result<Collected, OplogError> {
-        let short_of_space = self.disk.free_bytes()? < self.options.free_bytes_min;
-        let released = self.release(flushed_index, now_ms, short_of_space);
+    pub fn collect_but(&mut self, flushed_index: u64, now_ms: u64, wanted: Wanted) -> Result<Collected, OplogError> {
+        let free_bytes = self.disk.free_bytes()?;
+        let short_of_space = free_bytes < self.options.free_bytes_min;
+        let (released, pinned_bytes) = self.release(flushed_index, now_ms, wanted, free_bytes);
+        self.pinned_bytes = pinned_bytes;
         let mut collected = Collected::default();
         if !released.is_empty() {
             collected.readers_left_behind = self.shared.pins_before(self.first_index());
         }
+        let keep_files = !short_of_space && free_bytes >= wanted.free_bytes_min;
         for segment in &released {
             // Before its file is written over, so that no reader takes the new content for the old.
             segment.collected.store(true, Ordering::SeqCst);
-            self.spares.give(segment, !short_of_space)?;
+            self.spares.give(segment, keep_files)?;
             collected.segments += 1;
             collected.bytes += segment.capacity();
         }
@@ -52,28 +77,52 @@ impl Oplog {
         Ok(collected)
     }
 
-    /// Takes the segments that are to go off the list.
-    fn release(&self, flushed_index: u64, now_ms: u64, all: bool) -> Vec<Arc<Segment>> {
+    /// Takes the segments that are to go off the list. Gives them, and the bytes of those that only stay because
+    /// somebody needs them.
+    fn release(&self, flushed_index: u64, now_ms: u64, wanted: Wanted, free_bytes: u64) -> (Vec<Arc<Segment>>, u64) {
+        let options = &self.options;
+        let needed_from = self.shared.needed_from(wanted.from);
         let mut segments = self.shared.segments.lock();
         for segment in segments.iter().filter(|s| s.last_index() != u64::MAX) {
             if segment.sealed_ms.load(Ordering::Relaxed) == 0 {
                 segment.sealed_ms.store(now_ms, Ordering::Relaxed);
             }
         }
-        let removable = segments.iter().take_while(|s| s.last_index() <= flushed_index).count();
-        let mut retained: u64 = segments.iter().take(removable).map(|s| s.capacity()).sum();
+        let mut removable = segments.iter().take_while(|s| s.last_index() <= flushed_index).count();
+        let mut kept_bytes: u64 = segments.iter().take(removable).map(|s| s.capacity()).sum();
+        let mut free_bytes = free_bytes;
+        let is_retained = |segment: &Segment, kept_bytes: u64| {
+            let age_ms = now_ms.saturating_sub(segment.sealed_ms.load(Ordering::Relaxed));
+            kept_bytes <= options.retention_bytes_max && age_ms <= options.retention_ms_max
+        };
+        let is_pinned = |segment: &Segment, kept_bytes: u64| {
+            needed_from.is_some_and(|needed| segment.last_index() >= needed) && kept_bytes <= options.pinned_bytes_max
+        };
         let mut released = Vec::new();
-        while released.len() < removable {
-            let Some(front) = segments.front() else { break };
-            let age_ms = now_ms.saturating_sub(front.sealed_ms.load(Ordering::Relaxed));
-            let keep = retained <= self.options.retention_bytes_max && age_ms <= self.options.retention_ms_max && !all;
-            if keep {
+        while removable > 0
+            && let Some(front) = segments.front()
+        {
+            let room = free_bytes >= options.free_bytes_min && free_bytes >= wanted.free_bytes_min;
+            if room && (is_retained(front, kept_bytes) || is_pinned(front, kept_bytes)) {
                 break;
             }
-            retained -= front.capacity();
+            // Below the log's own minimum all of them go, however much room that makes.
+            if free_bytes >= options.free_bytes_min {
+                free_bytes += front.capacity();
+            }
+            kept_bytes -= front.capacity();
+            removable -= 1;
             released.extend(segments.pop_front());
         }
-        released
+        let mut pinned_bytes = 0;
+        for segment in segments.iter().take(removable) {
+            if is_retained(segment, kept_bytes) {
+                break;
+            }
+            pinned_bytes += segment.capacity();
+            kept_bytes -= segment.capacity();
+        }
+        (released, pinned_bytes)
     }
 
     /// Drops the entries after `index`, durably, and those pushed and not written. An `index` at or past the end

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::*;
-use haypile_oplog::{Oplog, OplogErrorKind, Options, SyncPolicy};
+use haypile_oplog::{Oplog, OplogErrorKind, Options, Retention, SyncPolicy, Wanted};
 use haypile_types::Position;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -221,9 +221,9 @@ fn retention_keeps_what_is_not_flushed_and_what_the_caps_allow() {
     assert_eq!(log.collect(0, 5000).unwrap().segments, 0, "nothing is flushed");
 
     // By bytes.
-    log.set_retention(u64::MAX, u64::MAX);
+    log.set_retention(retain(u64::MAX, u64::MAX));
     assert_eq!(log.collect(1000, 5000).unwrap().segments, 0, "everything is retained");
-    log.set_retention(5 * 4096, u64::MAX);
+    log.set_retention(retain(5 * 4096, u64::MAX));
     log.collect(1000, 5000).unwrap();
     assert_eq!(log.stats().segments, 6, "five full ones and the one in use, of {all}");
     let first = log.first_index();
@@ -231,7 +231,7 @@ fn retention_keeps_what_is_not_flushed_and_what_the_caps_allow() {
     assert_eq!(log.reader(first - 1).err().unwrap().kind(), OplogErrorKind::Collected);
 
     // By age: seen full at 5000.
-    log.set_retention(u64::MAX, 1000);
+    log.set_retention(retain(u64::MAX, 1000));
     assert_eq!(log.collect(1000, 6000).unwrap().segments, 0);
     let flushed = first + 100;
     assert!(log.collect(flushed, 6001).unwrap().segments > 0);
@@ -260,6 +260,120 @@ fn a_reader_past_the_caps_is_told() {
     append(&mut log, 1000);
     assert!(log.stats().recycled_total > 0, "{:?}", log.stats());
     assert_holds(&log, log.first_index(), 2000);
+}
+
+#[test]
+fn what_somebody_needs_is_kept_up_to_a_cap_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    let pins = |segments: u64| Retention {
+        pinned_bytes_max: segments * 4096,
+        ..retain(0, u64::MAX)
+    };
+    log.set_retention(pins(u64::MAX / 4096));
+    append(&mut log, 1000);
+    let mut slow = log.reader(1).unwrap();
+    for _ in 0..500 {
+        slow.next().unwrap().unwrap();
+    }
+    // The reader at 501, somebody without a reader at 301.
+    let wanted = |from| Wanted {
+        from,
+        ..Wanted::default()
+    };
+    log.collect_but(1000, 0, wanted(Some(301))).unwrap();
+    assert!(log.first_index() > 1);
+    assert_holds(&log, 301, 1000);
+    let pinned = log.stats().pinned_bytes;
+    assert_eq!(
+        pinned,
+        4096 * (log.stats().segments as u64 - 1),
+        "all but the one in use"
+    );
+    assert!(log.readers().bytes_from(301) > log.readers().bytes_from(501));
+    assert_eq!(log.readers().bytes_from(1001), 0);
+
+    // He is gone: only the reader counts.
+    log.collect_but(1000, 0, wanted(None)).unwrap();
+    assert!(log.first_index() > 301);
+    assert!(log.stats().pinned_bytes < pinned);
+    assert_eq!(slow.next().unwrap().unwrap().payload, payload(501));
+
+    // What retention keeps is not kept for anybody.
+    log.set_retention(Retention {
+        bytes_max: u64::MAX,
+        ..pins(u64::MAX / 4096)
+    });
+    log.collect(1000, 0).unwrap();
+    assert_eq!(log.stats().pinned_bytes, 0);
+
+    // The cap.
+    log.set_retention(pins(2));
+    assert_eq!(log.collect(1000, 0).unwrap().readers_left_behind, 1);
+    assert_eq!(log.stats().segments, 3);
+    assert_eq!(slow.next().unwrap_err().kind(), OplogErrorKind::Collected);
+    log.collect(1000, 0).unwrap();
+    assert_eq!(log.stats().segments, 1, "whom nothing can help pins nothing");
+    assert_eq!(log.stats().pinned_bytes, 0);
+}
+
+#[test]
+fn a_disk_that_fills_up_is_not_kept_full_for_those_who_are_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(dir.path());
+    log.set_retention(Retention {
+        pinned_bytes_max: u64::MAX,
+        ..retain(0, u64::MAX)
+    });
+    append(&mut log, 1000);
+    let full = log.stats().segments;
+    let wanted = |free_bytes_min| Wanted {
+        from: Some(1),
+        free_bytes_min,
+    };
+    assert_eq!(log.collect_but(1000, 0, wanted(0)).unwrap().segments, 0);
+    assert_eq!(log.stats().segments, full);
+    log.collect_but(1000, 0, wanted(u64::MAX)).unwrap();
+    assert_eq!(log.stats().segments, 1, "there is never as much room");
+}
+
+#[test]
+fn with_always_others_are_told_of_an_entry_when_it_is_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let always = Options {
+        sync: SyncPolicy::Always,
+        ..options()
+    };
+    let (mut log, _) = Oplog::open(dir.path(), always).unwrap();
+    let syncer = log.syncer();
+    append(&mut log, 3);
+    assert_eq!((syncer.safe_index(), syncer.written_index()), (0, 3));
+    let reader = log.reader(1).unwrap();
+    assert!(!reader.wait(Duration::from_millis(5)));
+    let waiting = std::thread::spawn(move || (reader.wait(LONG), reader));
+    syncer.sync().unwrap();
+    let (woken, reader) = waiting.join().unwrap();
+    assert!(woken);
+    assert_eq!(syncer.safe_index(), 3);
+    drop(reader);
+
+    // Another policy: at once. And what has been told once stays so.
+    append(&mut log, 1);
+    let reader = log.reader(4).unwrap();
+    let waiting = std::thread::spawn(move || reader.wait(LONG));
+    log.set_sync(SyncPolicy::Os);
+    assert!(waiting.join().unwrap());
+    append(&mut log, 1);
+    assert_eq!(syncer.safe_index(), 5);
+    log.set_sync(SyncPolicy::Always);
+    append(&mut log, 1);
+    assert_eq!(syncer.safe_index(), 5);
+    log.truncate_after(4).unwrap();
+    assert_eq!(syncer.safe_index(), 4);
+    syncer.sync().unwrap();
+    append(&mut log, 1);
+    syncer.sync().unwrap();
+    assert_eq!(syncer.safe_index(), 5);
 }
 
 #[test]

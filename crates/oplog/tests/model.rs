@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{EIO, copy_dir, options, read_from};
+use common::{EIO, copy_dir, options, read_from, retain as keep};
 use haypile_oplog::{Oplog, Options, SyncPolicy};
 use haypile_types::Position;
 use proptest::prelude::*;
@@ -147,7 +147,7 @@ fn run(ops: Vec<Op>) {
                 model.check(&copied, copied.first_index());
             }
             Op::Collect { thousandth, retain } => {
-                log.set_retention(retain * 4096, u64::MAX);
+                log.set_retention(keep(retain * 4096, u64::MAX));
                 let flushed = model.index_at(thousandth);
                 log.collect(flushed, 1).unwrap();
                 assert!(log.first_index() <= flushed + 1);

@@ -42,6 +42,20 @@ pub fn install(
     run(dir, true)
 }
 
+/// Removes what is there of a copy that is not wanted any more. An installation that has begun is not touched.
+///
+/// # Errors
+/// A file or directory.
+pub fn discard_incoming(dir: &Path) -> Result<(), PartitionError> {
+    let incoming = dir.join(INCOMING);
+    if dir.join(MARKER).exists() || !incoming.exists() {
+        return Ok(());
+    }
+    tracing::info!(dir = %incoming.display(), "what is left of a copy that is not wanted any more is removed");
+    remove(&incoming)?;
+    sync(dir)
+}
+
 /// Finishes an installation that a crash has interrupted.
 pub(crate) fn recover(dir: &Path) -> Result<(), PartitionError> {
     run(dir, false)

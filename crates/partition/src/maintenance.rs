@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use haypile_commands::key::expire_due;
+use haypile_oplog::Wanted;
 use haypile_types::Position;
 use parking_lot::{Condvar, Mutex};
 
@@ -25,6 +26,9 @@ const SETTLE_TICKS: u64 = 10;
 /// Ticks between two looks at the disk.
 const SPACE_TICKS: u64 = 10;
 
+/// Segments of log for which there must be room, above what makes writes being refused, before log is kept that could go:
+/// the disk never fills because somebody is away.
+const KEEP_FREE_SEGMENTS: u64 = 2;
 /// Bytes beyond the log's reserve without which it would refuse the next segment at once.
 const LOG_BYTES_MORE: u64 = 2 << 20;
 
@@ -170,10 +174,17 @@ impl State {
 
     /// Releases log segments that the store has saved; has the store flushed when too much log depends on memory.
     fn collect(&mut self) -> Result<(), PartitionError> {
-        let persisted = self.shared.store.persisted()?;
-        let now_ms = self.shared.clock.now_ms();
-        let mut writer = self.shared.visit();
-        writer.oplog.collect(persisted.index, now_ms)?;
+        let shared = &*self.shared;
+        let persisted = shared.store.persisted()?;
+        let now_ms = shared.clock.now_ms();
+        let hooks = shared.hooks.lock().clone();
+        let wanted = Wanted {
+            from: hooks.and_then(|hooks| hooks.log_needed_from(shared.readers.first_index())),
+            free_bytes_min: shared.disk_free_bytes_min.load(Ordering::Relaxed)
+                + KEEP_FREE_SEGMENTS * shared.log_segment_bytes,
+        };
+        let mut writer = shared.visit();
+        writer.oplog.collect_but(persisted.index, now_ms, wanted)?;
         let logged_bytes = writer.logged_bytes;
         drop(writer);
         if persisted != self.persisted {

@@ -68,6 +68,11 @@ pub(crate) fn open(options: &mut Options) -> Result<(Store, Oplog, Epochs, Recov
         source,
     })?;
     install::recover(dir)?;
+    if options.role == Role::Leader
+        && let Err(error) = install::discard_incoming(dir)
+    {
+        tracing::warn!(%error, "what is left of a copy cannot be removed");
+    }
     let saved = identity::load_or_create(dir)?;
     let (mut oplog, opened) = Oplog::open(&dir.join(OPLOG_DIR), options.oplog.clone())?;
     let store = Store::open(&dir.join(STORE_DIR), options.store.clone(), options.shared.clone())?;

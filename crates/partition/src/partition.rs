@@ -27,6 +27,10 @@ use crate::{CommitError, Event, PartitionError};
 pub trait Hooks: Send + Sync {
     /// Keyspace events of entries that are committed and visible, and messages among them, in order.
     fn events(&self, events: Vec<Event>);
+
+    /// Index from which the log is needed by those who follow it, beyond the readers that are open; `None` = by nobody.
+    /// Asked each time before log is let go; it starts at `first` now. Called without a turn.
+    fn log_needed_from(&self, first: u64) -> Option<u64>;
 }
 
 /// A log, a store and their writer. Shared by all threads.
@@ -55,12 +59,13 @@ pub(crate) struct Shared {
     pub(crate) disk_free_bytes_min: AtomicU64,
     pub(crate) unflushed_log_bytes_max: u64,
     pub(crate) log_free_bytes_min: u64,
+    pub(crate) log_segment_bytes: u64,
     queue: Mutex<Vec<Box<dyn Task>>>,
     queued: AtomicUsize,
     /// Why writes are refused, if they are.
     pub(crate) refused: AtomicBool,
     pub(crate) refusal: Mutex<Option<Refusal>>,
-    hooks: Mutex<Option<Arc<dyn Hooks>>>,
+    pub(crate) hooks: Mutex<Option<Arc<dyn Hooks>>>,
     pub(crate) committed: Condvar,
     uncommitted_bytes_max: usize,
 }
@@ -169,6 +174,7 @@ impl Partition {
             disk_free_bytes_min: AtomicU64::new(options.disk_free_bytes_min),
             unflushed_log_bytes_max: options.unflushed_log_bytes_max,
             log_free_bytes_min: options.oplog.free_bytes_min,
+            log_segment_bytes: options.oplog.segment_bytes,
             queue: Mutex::new(Vec::new()),
             queued: AtomicUsize::new(0),
             refused: AtomicBool::new(false),
@@ -363,9 +369,9 @@ impl Partition {
         self.shared.commits.worker.wake();
     }
 
-    /// Changes how much of the log is kept for consumers that come back. Not within a turn: see [`Turn::set_retention`].
-    pub fn set_retention(&self, bytes_max: u64, ms_max: u64) {
-        self.shared.visit().oplog.set_retention(bytes_max, ms_max);
+    /// Changes how much of the log is kept for its consumers. Not within a turn: see [`Turn::set_retention`].
+    pub fn set_retention(&self, retention: haypile_oplog::Retention) {
+        self.shared.visit().oplog.set_retention(retention);
     }
 
     /// Makes a copy of the partition in `dir`, which must not exist: a partition in its own right, without a log, that

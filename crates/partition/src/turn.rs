@@ -170,9 +170,9 @@ impl<'a> Turn<'a> {
         self.shared.commits.worker.wake();
     }
 
-    /// Changes how much of the log is kept for consumers that come back.
-    pub fn set_retention(&mut self, bytes_max: u64, ms_max: u64) {
-        self.writer.oplog.set_retention(bytes_max, ms_max);
+    /// Changes how much of the log is kept for its consumers.
+    pub fn set_retention(&mut self, retention: haypile_oplog::Retention) {
+        self.writer.oplog.set_retention(retention);
     }
 
     /// Ends the wait of a blocked client, as [`crate::Partition::unblock`] does.

@@ -2,12 +2,15 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use haypile_commands::reference;
 
 use crate::config::{self, Config, ConfigError};
+use crate::digests::Asked;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -17,6 +20,15 @@ pub enum Command {
         /// From the file and the flags.
         config: Config,
     },
+    /// Print a file of entries that a full sync took away.
+    Diverged {
+        /// The file.
+        file: PathBuf,
+        /// As JSON.
+        json: bool,
+    },
+    /// Compare the data of servers.
+    Digest(Asked),
     /// Print this text to standard output and exit with 0: help, the version, the sample configuration.
     Print(String),
 }
@@ -63,6 +75,15 @@ where
             let config = Config::read(file.map(PathBuf::as_path), &flags(server))?;
             Ok(Command::Server { config })
         }
+        Some(("diverged", diverged)) => Ok(Command::Diverged {
+            // clap asks for it.
+            file: diverged.get_one::<PathBuf>("file").cloned().unwrap_or_default(),
+            json: diverged.get_flag("json"),
+        }),
+        Some(("debug", debug)) => match debug.subcommand() {
+            Some(("digest", digest)) => Ok(Command::Digest(asked(digest))),
+            _ => Ok(Command::Print(debug_command().render_help().to_string())),
+        },
         Some(("config", config)) if config.get_flag("markdown") => Ok(Command::Print(config::markdown())),
         Some(("config", _)) => Ok(Command::Print(config::sample())),
         Some(("commands", commands)) if commands.get_flag("markdown") => Ok(Command::Print(reference::markdown())),
@@ -98,7 +119,89 @@ fn command() -> clap::Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A database that speaks the Redis protocol and keeps its data on disk")
         .subcommand_required(false)
-        .subcommands([server, sample, commands])
+        .subcommands([server, sample, commands, diverged_command(), debug_command()])
+}
+
+fn json_flag() -> Arg {
+    Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("Print JSON, for programs")
+}
+
+fn diverged_command() -> clap::Command {
+    clap::Command::new("diverged")
+        .about("Print a file of writes that a full sync took away (<dir>/diverged/*.entries)")
+        .after_help("Lines that do not begin with # are commands that do the same again.")
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .required(true)
+                .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(json_flag())
+}
+
+fn debug_command() -> clap::Command {
+    let option = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).num_args(1).help(help)
+    };
+    let digest = clap::Command::new("digest")
+        .about("Print the digests of a server's databases; of several, compare them (exit code 1 if they differ)")
+        .arg(
+            Arg::new("addresses")
+                .value_name("HOST:PORT")
+                .num_args(0..)
+                .help("The servers"),
+        )
+        .arg(option("host", "HOST", "The host of one server").default_value("127.0.0.1"))
+        .arg(
+            option("port", "PORT", "The port of one server, if no other is named")
+                .value_parser(value_parser!(u16))
+                .default_value("9221"),
+        )
+        .arg(option("user", "NAME", "The user").default_value(""))
+        .arg(option(
+            "password",
+            "PASSWORD",
+            "The password; better in the environment as HAYPILE_PASSWORD",
+        ))
+        .arg(
+            option("timeout", "SECONDS", "How long to wait for an answer; 0 = for ever")
+                .value_parser(value_parser!(u32))
+                .default_value("300"),
+        )
+        .arg(json_flag());
+    clap::Command::new("debug")
+        .about("Look into running servers")
+        .arg_required_else_help(true)
+        .subcommand(digest)
+}
+
+fn asked(matches: &ArgMatches) -> Asked {
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    let mut addresses: Vec<String> = matches
+        .get_many::<String>("addresses")
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+    let one_is_named = ["host", "port"]
+        .iter()
+        .any(|name| matches.value_source(name) == Some(ValueSource::CommandLine));
+    if addresses.is_empty() || one_is_named {
+        let port = matches.get_one::<u16>("port").copied().unwrap_or_default();
+        addresses.insert(0, format!("{}:{port}", text("host").unwrap_or_default()));
+    }
+    Asked {
+        addresses,
+        user: text("user").unwrap_or_default(),
+        password: text("password")
+            .or_else(|| std::env::var("HAYPILE_PASSWORD").ok())
+            .unwrap_or_default(),
+        timeout: Duration::from_secs(matches.get_one::<u32>("timeout").copied().unwrap_or_default().into()),
+        json: matches.get_flag("json"),
+    }
 }
 
 /// The flag of one key.
@@ -154,7 +257,7 @@ mod tests {
     fn server(args: &[&str]) -> Result<Config, String> {
         match parse(["haypile", "server"].iter().chain(args)) {
             Ok(Command::Server { config }) => Ok(config),
-            Ok(Command::Print(text)) => panic!("printed {text}"),
+            Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -235,6 +338,18 @@ mod tests {
             assert!(error.starts_with(text) && error.lines().count() == 1, "{error}");
         }
         assert_eq!(parse(["haypile", "serve"]).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn servers_to_compare_are_named_in_two_ways() {
+        let addresses = |args: &[&str]| match parse(["haypile", "debug", "digest"].iter().chain(args)) {
+            Ok(Command::Digest(asked)) => asked.addresses.join(" "),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(addresses(&[]), "127.0.0.1:9221");
+        assert_eq!(addresses(&["--port", "7"]), "127.0.0.1:7");
+        assert_eq!(addresses(&["a:1", "b:2"]), "a:1 b:2");
+        assert_eq!(addresses(&["a:1", "--host", "c"]), "c:9221 a:1");
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use haypile_server::cli::{self, Command};
 use haypile_server::config::{BindAddress, Config};
-use haypile_server::logging;
 use haypile_server::node::Node;
+use haypile_server::{digests, diverged, logging};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -16,6 +16,18 @@ fn main() -> ExitCode {
             print!("{text}");
             ExitCode::SUCCESS
         }
+        Ok(Command::Diverged { file, json }) => {
+            let out = std::io::stdout().lock();
+            match diverged::print(&file, json, &mut std::io::BufWriter::new(out)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error),
+            }
+        }
+        Ok(Command::Digest(asked)) => match digests::compare(&asked, &mut std::io::stdout().lock()) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => failed(&error),
+        },
         Ok(Command::Server { config }) => match serve(config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(text) => {
@@ -28,6 +40,11 @@ fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("haypile: {error}");
+    ExitCode::FAILURE
 }
 
 fn serve(config: Config) -> Result<(), String> {

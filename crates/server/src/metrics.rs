@@ -9,6 +9,7 @@ use crate::info::commands;
 use crate::node::Node;
 use crate::process;
 use crate::pubsub::Sort;
+use crate::replication::Pin;
 use crate::stats::{BUCKETS, CommandStats, bucket_micros};
 
 /// The value of a `Content-Type` header for [`text`].
@@ -325,6 +326,21 @@ fn replication(node: &Node, families: &mut Families) {
         "Messages of PUBLISH and SPUBLISH that replicas were too slow for, once for each replica.",
         replication.source.published.dropped() as f64,
     );
+    let readers = node.data.load().as_ref().map(|data| data.readers());
+    let pins = readers
+        .map(|readers| replication.source.pins(&readers))
+        .unwrap_or_default();
+    let metric = |pin: &Pin| gauge(&[("kind", pin.who.kind()), ("id", &pin.who.id())], pin.bytes as f64);
+    families.gauges(
+        "haypile_replication_needed_log_bytes",
+        "Bytes of the log from the first entry that somebody needs.",
+        pins.iter().map(metric).collect(),
+    );
+    families.counter(
+        "haypile_replication_left_behind_total",
+        "How often the log was collected that a replica or a checkpoint's copy still needed.",
+        replication.source.left_behind() as f64,
+    );
     let following = !node.config.load().replicaof.is_empty();
     families.gauge(
         "haypile_replication_is_replica",
@@ -407,6 +423,11 @@ fn oplog(node: &Node, families: &mut Families) {
         ],
     );
     families.gauge("haypile_oplog_bytes", "Bytes of the log's files.", log.bytes as f64);
+    families.gauge(
+        "haypile_oplog_pinned_bytes",
+        "Bytes of the log that are kept beyond its retention because somebody needs them.",
+        log.pinned_bytes as f64,
+    );
     families.gauge("haypile_oplog_segments", "Segments of the log.", log.segments as f64);
     families.gauge(
         "haypile_oplog_spare_files",

@@ -76,8 +76,8 @@ fn line(request: &Request, client: &Client, now_us: u64) -> String {
     line
 }
 
-/// An argument between quotes, with what is not printable escaped.
-fn quote(arg: &[u8], line: &mut String) {
+/// An argument between quotes, after a space, with what is not printable escaped.
+pub(crate) fn quote(arg: &[u8], line: &mut String) {
     line.push_str(" \"");
     for &byte in arg {
         match byte {

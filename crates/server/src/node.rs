@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use haypile_commands::table::Known;
 use haypile_commands::{Flags, Outcome};
@@ -28,6 +28,7 @@ use crate::latency::LatencyMonitor;
 use crate::logging::LogControl;
 use crate::monitor::Monitors;
 use crate::open_files::{self, Shares};
+use crate::pause::{PausePurpose, Pauses};
 use crate::pool::Pool;
 use crate::process;
 use crate::pubsub::{PubSub, Sort};
@@ -148,20 +149,11 @@ pub struct Node {
     /// Rates.
     pub sampler: Sampler,
     http: Mutex<Option<Http>>,
-    pause: Pause,
+    pauses: Pauses,
     stopping: AtomicBool,
     mailboxes: Vec<Arc<Mailbox>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     _lock: File,
-}
-
-/// CLIENT PAUSE.
-#[derive(Default)]
-struct Pause {
-    /// Milliseconds since the epoch; 0 = not paused.
-    until_ms: AtomicU64,
-    /// 0 = all, 1 = only what writes.
-    mode: AtomicU8,
 }
 
 /// The machine's memory or the container's share of it, bytes.
@@ -187,6 +179,7 @@ pub fn oplog_options(values: &Values) -> haypile_oplog::Options {
         sync: values.sync,
         retention_bytes_max: values.oplog_retention_bytes,
         retention_ms_max: retention_ms(values),
+        pinned_bytes_max: values.oplog_pinned_max_bytes,
         ..haypile_oplog::Options::default()
     }
 }
@@ -222,8 +215,17 @@ fn partition_options(
     }
 }
 
+/// How much of the log is kept that could go.
+pub fn retention(values: &Values) -> haypile_oplog::Retention {
+    haypile_oplog::Retention {
+        bytes_max: values.oplog_retention_bytes,
+        ms_max: retention_ms(values),
+        pinned_bytes_max: values.oplog_pinned_max_bytes,
+    }
+}
+
 /// `oplog-retention-hours` in milliseconds; 0 hours is no limit.
-pub fn retention_ms(values: &Values) -> u64 {
+fn retention_ms(values: &Values) -> u64 {
     match values.oplog_retention_hours {
         0 => u64::MAX,
         hours => u64::from(hours) * 3_600_000,
@@ -290,6 +292,13 @@ pub(crate) fn random_id() -> String {
 struct EventHooks(std::sync::Weak<Node>);
 
 impl Hooks for EventHooks {
+    fn log_needed_from(&self, first: u64) -> Option<u64> {
+        let node = self.0.upgrade()?;
+        let keep_for = Duration::from_secs(u64::from(node.config.load().oplog_pinned_away_seconds));
+        let replication = &node.replication;
+        replication.source.log_needed_from(replication.now(), first, keep_for)
+    }
+
     fn events(&self, events: Vec<Event>) {
         let Some(node) = self.0.upgrade() else { return };
         let flags = node.config.load().notify_keyspace_events.0;
@@ -370,7 +379,7 @@ impl Node {
             latency: LatencyMonitor::default(),
             sampler: Sampler::default(),
             http: Mutex::new(None),
-            pause: Pause::default(),
+            pauses: Pauses::default(),
             stopping: AtomicBool::new(false),
             mailboxes,
             threads: Mutex::new(Vec::new()),
@@ -525,19 +534,17 @@ impl Node {
         }
     }
 
-    /// Pauses clients until a time, for all commands or for those that write. A pause that lasts is neither shortened
-    /// nor made weaker.
-    pub fn pause(&self, until_ms: u64, writes_only: bool) {
-        let writes_only = writes_only && !self.is_paused(false);
-        self.pause.mode.store(u8::from(writes_only), Ordering::Relaxed);
-        let before = self.pause.until_ms.fetch_max(until_ms, Ordering::SeqCst);
-        self.hold_expiry(until_ms.max(before));
+    /// Pauses clients until a time, for all commands or for those that write. A pause of the same purpose that lasts is
+    /// neither shortened nor made weaker; those of other purposes stay as they are.
+    pub fn pause(&self, purpose: PausePurpose, until_ms: u64, writes_only: bool) {
+        self.pauses.begin(purpose, self.clock.now_ms(), until_ms, writes_only);
+        self.hold_expiry(self.pauses.until_ms());
     }
 
-    /// Ends the pause.
-    pub fn unpause(&self) {
-        self.pause.until_ms.store(0, Ordering::SeqCst);
-        self.hold_expiry(0);
+    /// Ends the pause of this purpose.
+    pub fn unpause(&self, purpose: PausePurpose) {
+        self.pauses.end(purpose);
+        self.hold_expiry(self.pauses.until_ms());
         self.mailboxes.iter().for_each(|m| m.wake());
     }
 
@@ -549,18 +556,7 @@ impl Node {
 
     /// True if a command has to wait for the end of a pause.
     pub fn is_paused(&self, writes: bool) -> bool {
-        let until = self.pause.until_ms.load(Ordering::Relaxed);
-        if until == 0 || (!writes && self.pause.mode.load(Ordering::Relaxed) == 1) {
-            return false;
-        }
-        if self.clock.now_ms() < until {
-            return true;
-        }
-        let _ = self
-            .pause
-            .until_ms
-            .compare_exchange(until, 0, Ordering::SeqCst, Ordering::Relaxed);
-        false
+        self.pauses.holds(writes, || self.clock.now_ms())
     }
 
     /// The mailboxes of the connection threads.

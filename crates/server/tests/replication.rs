@@ -8,7 +8,9 @@ mod replication {
     mod failures;
     mod full_sync;
     mod pubsub;
+    mod retention;
     mod roles;
     mod stream;
     mod support;
+    mod tools;
 }

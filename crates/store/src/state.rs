@@ -33,13 +33,30 @@ pub struct StoreState {
     pub counts: BTreeMap<SpaceId, Counts>,
 }
 
+/// The first keyspace that no database begins with: database n begins with keyspace n.
+const NEW_SPACES_FROM: SpaceId = 256;
+
 impl StoreState {
     /// An empty store with `databases` databases.
     pub fn new(databases: u16) -> Self {
-        StoreState {
-            next_space: SpaceId::from(databases),
-            dbs: (0..SpaceId::from(databases)).collect(),
+        let mut state = StoreState {
+            next_space: NEW_SPACES_FROM,
             ..StoreState::default()
+        };
+        state.add_databases(databases);
+        state
+    }
+
+    /// Gives the store as many databases, if it has fewer. No entry of the log says so: the new ones have the same
+    /// keyspaces wherever and whenever that is done, on a replica that is behind and before a replay too.
+    pub(crate) fn add_databases(&mut self, databases: u16) {
+        for db in self.dbs.len()..usize::from(databases) {
+            let space = db as SpaceId;
+            let is_free = self.next_space >= NEW_SPACES_FROM && space < NEW_SPACES_FROM;
+            self.dbs.push(if is_free { space } else { self.next_space });
+            if !is_free {
+                self.next_space += 1;
+            }
         }
     }
 
@@ -145,6 +162,22 @@ mod tests {
         for cut in 0..bytes.len() {
             assert!(StoreState::decode(&bytes[..cut]).is_err(), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn added_databases_have_the_same_keyspaces_everywhere() {
+        let mut state = StoreState::new(2);
+        // FLUSHDB 0.
+        state.dbs[0] = state.next_space;
+        state.next_space += 1;
+        state.add_databases(4);
+        let mut behind = StoreState::new(2);
+        behind.add_databases(4);
+        assert_eq!(state.dbs[1..], [1, 2, 3]);
+        assert_eq!(behind.dbs, [0, 1, 2, 3]);
+        assert_eq!(behind, StoreState::new(4));
+        state.add_databases(3);
+        assert_eq!(state.dbs.len(), 4, "they never get fewer");
     }
 
     #[test]

@@ -94,10 +94,7 @@ impl Store {
             Some(bytes) => StoreState::decode(&bytes)?,
             None => StoreState::new(options.databases),
         };
-        while state.dbs.len() < usize::from(options.databases) {
-            state.dbs.push(state.next_space);
-            state.next_space += 1;
-        }
+        state.add_databases(options.databases);
         let open = existing
             .iter()
             .filter_map(|name| Cf::parse_name(name))

@@ -44,24 +44,38 @@ impl Digest {
 /// The digest of all databases. The view should have a snapshot, or be for writing.
 pub fn everything(view: &mut View<'_>) -> Result<Digest, StoreError> {
     let mut digest = Digest::default();
-    for db in 0..view.databases() {
-        digest.add(database(view, db)?);
+    for (_, _, part) in databases(view)? {
+        digest.add(part);
     }
     Ok(digest)
 }
 
-/// The digest of a database. Reads it once from end to end.
-pub fn database(view: &mut View<'_>, db: u16) -> Result<Digest, StoreError> {
+/// Number, keys and digest of each database that has keys. Reads each once from end to end.
+pub fn databases(view: &mut View<'_>) -> Result<Vec<(u16, u64, Digest)>, StoreError> {
+    let mut digests = Vec::new();
+    for db in 0..view.databases() {
+        let (keys, digest) = database(view, db)?;
+        if keys > 0 {
+            digests.push((db, keys, digest));
+        }
+    }
+    Ok(digests)
+}
+
+/// The keys and the digest of a database.
+fn database(view: &mut View<'_>, db: u16) -> Result<(u64, Digest), StoreError> {
     let mut hasher = Hasher::default();
     let mut digest = Digest::default();
+    let mut keys = 0;
     let mut rows = view.scan(view.space(db), Cf::Meta, &[], None, Direction::Forward)?;
     while let Some((meta, row)) = rows.next()? {
         let row = Row::parse(row)?;
         digest.add(hasher.key(ROW, db, user_key(meta), row.digest()?));
+        keys += 1;
     }
     drop(rows);
     add_elements(view, db, &mut hasher, &mut digest)?;
-    Ok(digest)
+    Ok((keys, digest))
 }
 
 /// The digest of a key's value, the same whatever the key; `None` if there is no such key.

@@ -34,6 +34,11 @@ use crate::{Class, Collection, CommandError, Cx, Outcome, Spec, args};
 
 use element::ElementKey;
 
+/// The index in an element, which is what stands in a data key after the prefix; `None` if it is not one.
+pub(crate) fn index_in(element: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(element.try_into().ok()?))
+}
+
 /// The family's commands.
 pub static COMMANDS: &[Spec] = &[
     push::LPUSH,

@@ -50,6 +50,11 @@ pub static COMMANDS: &[Spec] = &[
 /// Bytes of an element before the member.
 const SPREAD: usize = 2;
 
+/// The member in an element, which is what stands in a data key after the prefix; `None` if it is not one.
+pub(crate) fn member_of(element: &[u8]) -> Option<&[u8]> {
+    element.get(SPREAD..)
+}
+
 /// The data keys of members, one at a time in the same memory.
 struct MemberKey {
     key: Vec<u8>,

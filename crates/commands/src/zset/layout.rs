@@ -61,6 +61,29 @@ pub(super) fn parse_score(value: &[u8]) -> Result<f64, CommandError> {
     Ok(score_from(u64::from_be_bytes(bytes)))
 }
 
+/// What an element says: what stands in a data key after the prefix, with its value if it is not being removed.
+pub(crate) enum Entry<'e> {
+    /// A member has this score, or is removed.
+    Member(&'e [u8], Option<f64>),
+    /// The same in the score index.
+    Index,
+    /// Nothing that a sorted set writes.
+    Damaged,
+}
+
+/// Takes an element apart.
+pub(crate) fn entry_of<'e>(element: &'e [u8], value: Option<&[u8]>) -> Entry<'e> {
+    let score = value.map(parse_score).transpose();
+    match (element.split_first(), score) {
+        (Some((&INDEX, _)), _) => Entry::Index,
+        (Some((&MEMBER, rest)), Ok(score)) => match rest.get(2..) {
+            Some(member) => Entry::Member(member, score),
+            None => Entry::Damaged,
+        },
+        _ => Entry::Damaged,
+    }
+}
+
 /// A live sorted set.
 pub(crate) fn find(cx: &mut Cx<'_>, key: &[u8]) -> Result<Option<Collection>, CommandError> {
     cx.collection(key, Kind::Zset)

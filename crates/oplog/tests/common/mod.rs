@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use haypile_oplog::{Opened, Oplog, OplogError, Options, OwnedEntry, SyncPolicy};
+use haypile_oplog::{Opened, Oplog, OplogError, Options, OwnedEntry, Retention, SyncPolicy};
 use haypile_types::Position;
 
 pub const EIO: i32 = 5;
@@ -19,8 +19,18 @@ pub fn options() -> Options {
         sync: SyncPolicy::Os,
         retention_bytes_max: 0,
         retention_ms_max: u64::MAX,
+        pinned_bytes_max: 0,
         recycle_segments_max: 2,
         free_bytes_min: 0,
+    }
+}
+
+/// Keeps so much, and nothing for readers.
+pub fn retain(bytes_max: u64, ms_max: u64) -> Retention {
+    Retention {
+        bytes_max,
+        ms_max,
+        pinned_bytes_max: 0,
     }
 }
 

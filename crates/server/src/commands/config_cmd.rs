@@ -7,7 +7,7 @@ use haypile_resp::Request;
 
 use super::{Execute, ServerCx};
 use crate::config::Values;
-use crate::node::{Node, notify_classes, retention_ms};
+use crate::node::{Node, notify_classes, retention};
 use crate::open_files;
 use crate::tls;
 
@@ -95,11 +95,11 @@ fn apply(cx: &mut ServerCx<'_, '_>, values: &Values, name: &str) {
             Some(turn) => turn.set_sync(values.sync),
             None => with_data(node, |data| data.set_sync(values.sync)),
         },
-        "oplog-retention-bytes" | "oplog-retention-hours" => {
-            let (bytes, ms) = (values.oplog_retention_bytes, retention_ms(values));
+        "oplog-retention-bytes" | "oplog-retention-hours" | "oplog-pinned-max-bytes" => {
+            let retention = retention(values);
             match cx.turn.as_deref_mut() {
-                Some(turn) => turn.set_retention(bytes, ms),
-                None => with_data(node, |data| data.set_retention(bytes, ms)),
+                Some(turn) => turn.set_retention(retention),
+                None => with_data(node, |data| data.set_retention(retention)),
             }
         }
         "disk-free-min-bytes" => with_data(node, |data| data.set_disk_free_min(values.disk_free_min_bytes)),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::codec::{Codec, Number, Size, Text, Word, YesNo};
 use super::key::{Change, Key, kept};
-use super::kinds::{OomScores, SavePoints, SizeOrPercent};
+use super::kinds::{OnlyYes, OomScores, SavePoints, SizeOrPercent};
 
 /// The values of the keys without effect, as CONFIG GET prints them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -102,7 +102,7 @@ kept! {
     }
     /// Replication is Haypile's own: a replica is always read-only, and what Redis' backlog does the log does.
     "Replication" {
-        "replica-read-only" | "slave-read-only", YesNo, "yes", RunTime;
+        "replica-read-only" | "slave-read-only", OnlyYes("a replica's log is a part of its primary's"), "yes", RunTime;
         "replica-lazy-flush" | "slave-lazy-flush", YesNo, "no", RunTime;
         "replica-ignore-maxmemory" | "slave-ignore-maxmemory", YesNo, "yes", RunTime;
         "replica-ignore-disk-write-errors", YesNo, "no", RunTime;

@@ -181,10 +181,16 @@ settings! {
     "Operation log" {
         /// The size of one segment file. Segments are preallocated and recycled.
         oplog_segment_bytes: u64 => "oplog-segment-bytes", Size::between(MB, 4 * GB), "64mb", AtStart;
-        /// How much log is kept for those who follow it. What the store has not flushed yet is kept regardless.
+        /// How much log is kept for whoever comes and wants to go on. What the store has not flushed yet is kept regardless.
         oplog_retention_bytes: u64 => "oplog-retention-bytes", Size::from(16 * MB), "1gb", RunTime;
-        /// How long log is kept for those who follow it, within oplog-retention-bytes. 0 sets no limit by age.
+        /// How long log is kept for whoever comes, within oplog-retention-bytes. 0 sets no limit by age.
         oplog_retention_hours: u32 => "oplog-retention-hours", Number::new(0, 87600, "hours"), "24", RunTime;
+        /// How much log is kept in all if somebody is known to need it: replicas that are behind, and those that copy a
+        /// checkpoint and go on where it ends. Past this, or when the disk is nearly full, the oldest goes, and they copy
+        /// another checkpoint.
+        oplog_pinned_max_bytes: u64 => "oplog-pinned-max-bytes", Size::from(0), "64gb", RunTime;
+        /// How long a replica that is not connected counts among those.
+        oplog_pinned_away_seconds: u32 => "oplog-pinned-away-seconds", Number::new(0, i32::MAX as u32, "seconds"), "3600", RunTime;
     }
     "Memory" {
         /// Memory for rows, block cache and write buffers, with what the allocator and the process need besides: the

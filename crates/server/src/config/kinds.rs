@@ -33,6 +33,28 @@ impl BindAddress {
     }
 }
 
+/// A switch that cannot be off, and why not.
+pub struct OnlyYes(pub &'static str);
+
+impl Codec for OnlyYes {
+    type Value = bool;
+
+    fn parse(&self, text: &str, _now: Option<&bool>) -> Result<bool, String> {
+        match text.eq_ignore_ascii_case("yes") {
+            true => Ok(true),
+            false => Err(format!("argument must be {}", self.allowed())),
+        }
+    }
+
+    fn print(&self, _: &bool) -> String {
+        "yes".into()
+    }
+
+    fn allowed(&self) -> String {
+        format!("yes: {}", self.0)
+    }
+}
+
 /// A list of addresses to listen on.
 pub struct BindAddresses;
 

@@ -60,6 +60,26 @@ fn names_are_unique_and_defaults_read_back() {
 }
 
 #[test]
+fn a_replica_is_read_only_and_it_is_said_why() {
+    let config = Config::defaults();
+    config.set(&[(b"replica-read-only", b"yes")], false).unwrap();
+    let error = config
+        .set(&[(b"slave-read-only", b"no")], false)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("argument must be yes: a replica's log is a part of its primary's"),
+        "{error}"
+    );
+    let flags = [("replica-read-only".to_string(), vec!["no".to_string()])];
+    let error = Config::read(None, &flags).unwrap_err().to_string();
+    assert!(
+        error.starts_with("command line: replica-read-only is \"no\", but must be yes: a replica's log"),
+        "{error}"
+    );
+}
+
+#[test]
 fn get_by_name_alias_and_pattern() {
     let config = Config::defaults();
     assert_eq!(get(&config, "maxclients"), "maxclients=10000");
@@ -68,7 +88,8 @@ fn get_by_name_alias_and_pattern() {
     assert_eq!(get(&config, "MAXMEMORY-S*"), "maxmemory-samples=5");
     assert_eq!(
         get(&config, "oplog*"),
-        "oplog-segment-bytes=67108864,oplog-retention-bytes=1073741824,oplog-retention-hours=24"
+        "oplog-segment-bytes=67108864,oplog-retention-bytes=1073741824,oplog-retention-hours=24,\
+         oplog-pinned-max-bytes=68719476736,oplog-pinned-away-seconds=3600"
     );
     assert_eq!(get(&config, "zset-max-*-entries"), "");
     assert_eq!(get(&config, "nothing"), "");

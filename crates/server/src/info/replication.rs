@@ -95,6 +95,7 @@ fn own(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus) {
     lines.put("sync_port", replication.sync_port());
     lines.put("node_id", replication.node_id());
     lines.put("sync_pubsub_messages_dropped", replication.source.published.dropped());
+    pins(facts, lines);
     let Some((instance, partition)) = &status.machines else {
         return;
     };
@@ -139,6 +140,23 @@ fn own(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus) {
                 copy.remaining().map_or(-1, |left| left.as_secs() as i64),
                 copy.failures,
             ),
+        );
+    }
+}
+
+/// For whom the log is kept.
+fn pins(facts: &Facts<'_>, lines: &mut Lines) {
+    let source = &facts.node.replication.source;
+    lines.put("oplog_pinned_bytes", facts.partition.oplog.pinned_bytes);
+    lines.put("oplog_pins_left_behind", source.left_behind());
+    let Some(readers) = facts.node.data.load().as_ref().map(|data| data.readers()) else {
+        return;
+    };
+    for (n, pin) in source.pins(&readers).iter().enumerate() {
+        let (kind, id, needs, bytes) = (pin.who.kind(), pin.who.id(), pin.needs, pin.bytes);
+        lines.put(
+            &format!("oplog_pin{n}"),
+            format_args!("kind={kind},id={id},needs={needs},bytes={bytes}"),
         );
     }
 }

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::dial::Dialer;
 use super::source::Replica;
 use crate::node::Node;
+use crate::pause::PausePurpose;
 
 /// Time between two looks at what the replicas have.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -73,12 +74,12 @@ impl Failover {
         let aborted = Arc::new(AtomicBool::new(false));
         let (node, seen) = (node.clone(), aborted.clone());
         std::thread::Builder::new().name("failover".into()).spawn(move || {
-            node.pause(node.clock.now_ms() + PAUSE_MS, true);
+            node.pause(PausePurpose::Failover, node.clock.now_ms() + PAUSE_MS, true);
             match run(&node, &request, &seen) {
                 Ok(replica) => tracing::info!(host = %replica.host, port = replica.port, "the failover is complete"),
                 Err(reason) => tracing::warn!(reason, "the failover has failed: this server is the primary still"),
             }
-            node.unpause();
+            node.unpause(PausePurpose::Failover);
             *node.replication.failover.0.lock() = None;
         })?;
         *running = Some(Running {

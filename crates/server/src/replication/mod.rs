@@ -5,6 +5,7 @@
 //! | [`Replication`] | holds it all together; what commands and INFO talk to |
 //! | `source`, `service`, `sending`, `snapshot` | the source's side: bookkeeping, the gRPC service, a stream's thread, checkpoints |
 //! | `published` | messages of pub/sub on their way to the followers' subscribers |
+//! | `pins` | for whom the log is kept |
 //! | `follower` | the follower's side: one task that drives the two machines, a task per stream, the copy |
 //! | `dial`, `link` | from an address to a connection, with TLS or without; those that come to the sync port |
 //! | `waits` | WAIT and WAITAOF |
@@ -19,6 +20,7 @@ mod follower;
 mod identity;
 mod link;
 mod listen;
+mod pins;
 mod published;
 mod sending;
 mod service;
@@ -44,6 +46,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
 pub use follower::{FollowerStatus, StreamStatus, Transitions};
+pub use pins::{Pin, Who};
 pub use published::Published;
 pub use source::{Replica, Source};
 pub use waits::{Wait, Waits};
@@ -102,6 +105,11 @@ fn layout(partition: &Partition) -> Layout {
         slot_last: haypile_types::SLOTS - 1,
         format: STORE_FORMAT << 16 | u32::from(partition.databases()),
     }
+}
+
+/// The number of databases in a layout, and the version of the encoding.
+fn databases_and_format(layout: &Layout) -> (u32, u32) {
+    (layout.format & 0xffff, layout.format >> 16)
 }
 
 impl Replication {

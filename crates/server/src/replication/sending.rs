@@ -150,7 +150,7 @@ impl Sending {
                 .data
                 .load()
                 .as_ref()
-                .map_or(through, |data| data.syncer().written_index());
+                .map_or(through, |data| data.syncer().safe_index());
             let frame = SourceFrame {
                 end: end_of(node, last),
                 ack_wanted: false,
@@ -167,7 +167,7 @@ impl Sending {
         let now = node.replication.now();
         // The end first: a history that is newer does no harm.
         let (last, history) = match &*node.data.load() {
-            Some(data) => (data.syncer().written_index(), data.history()),
+            Some(data) => (data.syncer().safe_index(), data.history()),
             None => return Err(Closed::Refused(Refusal::NotReady(NotReady::Loading))),
         };
         let mut sender = self.sender.lock();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use haypile_sync::copy::CopyRefusal;
 use haypile_sync::message::{
-    CopyChunkRequest, CopyMetaRequest, FollowerFrame, HoldCheckpoint, MetaSync, Open, Refusal, TrySync, TrySyncReply,
+    CopyChunkRequest, CopyMetaRequest, FollowerFrame, HoldCheckpoint, Layout, MetaSync, Open, Refusal, TrySync,
+    TrySyncReply,
 };
 use haypile_sync::source::{Acquired, Made, answer};
 use haypile_sync::stream::Sender;
@@ -22,7 +23,7 @@ use super::link::Peer;
 use super::published::Outlet;
 use super::sending::{FRAMES_MAX, Sending};
 use super::snapshot::{self, Snapshot};
-use super::{PASSWORD_HEADER, USER_HEADER, layout, partition_id};
+use super::{PASSWORD_HEADER, USER_HEADER, databases_and_format, layout, partition_id};
 use crate::node::Node;
 
 /// Answers followers.
@@ -159,10 +160,12 @@ impl Service {
 
     fn handshake(&self, request: &MetaSync, address: IpAddr) -> Result<haypile_sync::message::Accepted, Refusal> {
         let replication = &self.0.replication;
-        let identity = match &*self.0.data.load() {
-            Some(data) => replication.source_identity(&self.0.config.load(), vec![layout(data)]),
+        let layout = match &*self.0.data.load() {
+            Some(data) => layout(data),
             None => return Err(Refusal::NotReady(NotReady::Loading)),
         };
+        check_databases(&layout, &request.wanted)?;
+        let identity = replication.source_identity(&self.0.config.load(), vec![layout]);
         let now = replication.now();
         let handshake = replication.source.meta_sync(now, request, &identity, address);
         if handshake.reply.is_ok() && !handshake.repeated {
@@ -316,6 +319,22 @@ impl Service {
         });
         Ok(())
     }
+}
+
+/// Says in words of the configuration what [`Layout`] has as a number.
+fn check_databases(ours: &Layout, wanted: &[Layout]) -> Result<(), Refusal> {
+    let (here, format) = databases_and_format(ours);
+    for wanted in wanted.iter().filter(|wanted| wanted.partition == ours.partition) {
+        let (there, other_format) = databases_and_format(wanted);
+        if here != there && format == other_format {
+            let fewer = if here < there { "the primary" } else { "the replica" };
+            return Err(Refusal::LayoutMismatch(format!(
+                "the primary has {here} databases and the replica {there}: restart {fewer} with --databases {} (a data directory never gets fewer than it had)",
+                here.max(there)
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn check_partition(id: &haypile_sync::PartitionId) -> Result<(), Refusal> {

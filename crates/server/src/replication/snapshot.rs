@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use haypile_oplog::Reader;
@@ -22,6 +23,8 @@ pub struct Snapshot {
     manifest: Arc<Manifest>,
     /// Keeps the log from the checkpoint on, within its caps.
     _log: Reader,
+    /// The log from the checkpoint on has been collected all the same, and that has been said.
+    pub(super) log_lost: AtomicBool,
 }
 
 /// The directory of all checkpoints. What is in it at a start was left over.
@@ -62,12 +65,13 @@ impl Snapshot {
         let (position, log, history) = {
             let data = node.data.load();
             let data = data.as_ref().ok_or(CopyRefusal::Busy)?;
-            let position = data
-                .checkpoint(&dir)
-                .map_err(|error| CopyRefusal::Refused(error.to_string()))?;
+            // Before the checkpoint: what comes after it must not be collected meanwhile.
             let log = data
                 .readers()
-                .reader(position.index + 1)
+                .reader(data.log_ends().applied + 1)
+                .map_err(|error| CopyRefusal::Refused(error.to_string()))?;
+            let position = data
+                .checkpoint(&dir)
                 .map_err(|error| CopyRefusal::Refused(error.to_string()))?;
             // After the checkpoint: who wrote what is in it is known by now.
             (position, log, data.history().up_to(position.index))
@@ -80,6 +84,7 @@ impl Snapshot {
             dir,
             manifest: Arc::new(manifest),
             _log: log,
+            log_lost: AtomicBool::new(false),
         })
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use haypile_sync::copy::CopyRefusal;
@@ -25,6 +26,8 @@ pub struct Source {
     state: Mutex<State>,
     /// Messages of pub/sub for those who follow.
     pub published: Published,
+    /// How often somebody's log was collected although it was needed.
+    pub(super) left_behind: AtomicU64,
 }
 
 /// See [`Source`].
@@ -75,6 +78,7 @@ impl Source {
                 random: SplitMix64::from_system(),
             }),
             published: Published::default(),
+            left_behind: AtomicU64::new(0),
         }
     }
 

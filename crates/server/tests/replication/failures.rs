@@ -58,13 +58,70 @@ fn a_primary_with_an_empty_directory_empties_its_replicas() {
 
 #[test]
 fn other_databases_are_other_tables() {
-    let first = primary(&["--databases", "4"]);
+    let mut first = primary(&["--databases", "4"]);
+    first.client().say("SELECT 3");
+    first.client().say("FLUSHALL");
+    fill(&first, "a", 10);
     let replica = replica_of(first.port(), &[]);
     let mut client = replica.client();
     wait_until("the error", || {
-        field(&mut client, "sync_instance_last_error").contains("the tables differ")
+        field(&mut client, "sync_instance_last_error").contains(
+            "the tables differ: the primary has 4 databases and the replica 16: restart the primary with --databases 16",
+        )
     });
     assert_eq!(field(&mut client, "sync_instance_state"), "Error");
+    assert!(first.log().contains("the primary has 4 databases"));
+    // What the error advises helps.
+    first.set_args(&["--databases", "16", "--enable-debug-command", "yes"]);
+    first.restart();
+    client.say(&format!("REPLICAOF 127.0.0.1 {}", first.port()));
+    assert_in_sync(&first, &replica);
+    let mut writer = first.client();
+    writer.say("SELECT 4");
+    writer.say("SET in 4");
+    assert_in_sync(&first, &replica);
+    client.say("SELECT 4");
+    assert_eq!(client.say("GET in"), "\"4\"");
+    let mut other = replica.client();
+    assert_eq!(other.say("GET in"), "nil", "not in database 0");
+}
+
+/// Databases that are added at a start are the same ones on both sides, whatever was flushed before.
+#[test]
+fn databases_are_added_to_both_sides() {
+    let mut first = primary(&["--databases", "4"]);
+    let mut replica = replica_of(first.port(), &["--databases", "4"]);
+    fill(&first, "a", 10);
+    assert_in_sync(&first, &replica);
+    replica.stop();
+    // The replica does not know of this yet when it gets its new databases.
+    let mut writer = first.client();
+    writer.say("FLUSHALL");
+    fill(&first, "b", 10);
+    first.set_args(&["--databases", "16", "--enable-debug-command", "yes"]);
+    first.restart();
+    let mut writer = first.client();
+    for db in 0..16 {
+        writer.say(&format!("SELECT {db}"));
+        writer.say(&format!("SET in {db}"));
+    }
+    let address = format!("127.0.0.1 {}", first.port());
+    replica.set_args(&[
+        "--replicaof",
+        &address,
+        "--databases",
+        "16",
+        "--enable-debug-command",
+        "yes",
+    ]);
+    replica.start_again();
+    assert_in_sync(&first, &replica);
+    assert_eq!(full_syncs(&replica), 0);
+    let mut reader = replica.client();
+    for db in 0..16 {
+        reader.say(&format!("SELECT {db}"));
+        assert_eq!(reader.say("GET in"), format!("\"{db}\""));
+    }
 }
 
 /// Sends a signal to a server.

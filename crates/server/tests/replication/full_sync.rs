@@ -23,7 +23,14 @@ fn a_server_with_other_data_takes_the_primarys() {
 
 #[test]
 fn a_replica_that_was_away_for_too_long_copies() {
-    let primary = primary(&["--oplog-segment-bytes", "1mb", "--oplog-retention-bytes", "16mb"]);
+    let primary = primary(&[
+        "--oplog-segment-bytes",
+        "1mb",
+        "--oplog-retention-bytes",
+        "16mb",
+        "--oplog-pinned-max-bytes",
+        "0",
+    ]);
     let mut replica = replica_of(primary.port(), &[]);
     fill(&primary, "a", 100);
     assert_in_sync(&primary, &replica);
@@ -92,6 +99,52 @@ fn a_copy_that_was_killed_is_taken_up_again() {
     replica.start_again();
     assert_in_sync(&primary, &replica);
     assert_eq!(full_syncs(&replica), 1);
+}
+
+/// What was copied goes when nobody wants it any more, and stays as long as somebody does.
+#[test]
+fn a_copy_that_is_not_wanted_any_more_leaves_nothing_behind() {
+    let primary = primary(&[]);
+    fill(&primary, "a", 20_000);
+    primary.client().say("SAVE");
+    let mut other = super::support::primary(&["--repl-copy-bytes-per-second", "1kb", "--repl-copy-workers", "1"]);
+    fill(&other, "other", 10);
+    let incoming = other.dir().join("partitions/0/incoming");
+    let follow = format!("REPLICAOF 127.0.0.1 {}", primary.port());
+    let mut client = other.client();
+    client.say(&follow);
+    let copying = |server: &crate::common::Server| {
+        let mut client = server.client();
+        wait_until("the copy", || {
+            field(&mut client, "sync_partition0_copy").contains("stage=fetching")
+        });
+    };
+    copying(&other);
+    assert!(incoming.exists());
+    client.say("REPLICAOF NO ONE");
+    wait_until("its end", || !incoming.exists());
+    assert_ne!(client.say("GET other:1"), "nil");
+    // A start that follows goes on with it, one that does not removes it.
+    client.say(&follow);
+    copying(&other);
+    other.kill();
+    let address = format!("127.0.0.1 {}", primary.port());
+    other.set_args(&[
+        "--replicaof",
+        &address,
+        "--repl-copy-bytes-per-second",
+        "1kb",
+        "--repl-copy-workers",
+        "1",
+    ]);
+    other.start_again();
+    copying(&other);
+    other.kill();
+    assert!(incoming.exists());
+    other.set_args(&[]);
+    other.start_again();
+    assert!(!incoming.exists());
+    assert_ne!(other.client().say("GET other:1"), "nil");
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::support::{assert_in_sync, field, fill, full_syncs, primary, replica_of, wait_for_link};
 use crate::common::wait_until;
 
@@ -147,4 +149,32 @@ fn failover_changes_places_under_load_and_loses_nothing() {
         }
     );
     assert_eq!(second.client().say("SET after 1"), "OK");
+}
+
+#[test]
+fn a_pause_by_command_outlasts_a_failover() {
+    let first = primary(&[]);
+    let second = replica_of(first.port(), &[]);
+    fill(&first, "a", 100);
+    assert_in_sync(&first, &second);
+    // A replica that does not get what comes now.
+    let pid = Pid::from_raw(second.pid() as i32).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    let (mut asker, mut writer) = (first.client(), first.client());
+    assert_eq!(asker.say("SET b 1"), "OK");
+    assert_eq!(asker.say("CLIENT PAUSE 1000000 WRITE"), "OK");
+    assert_eq!(asker.say("FAILOVER TIMEOUT 50"), "OK");
+    wait_until("the end of the failover", || {
+        field(&mut asker, "master_failover_state") == "no-failover"
+    });
+    assert!(first.log().contains("the failover has failed"));
+    let id = writer.id();
+    writer.send_lines(&["SET c 1"]);
+    wait_until("the pause", || {
+        asker.say(&format!("CLIENT LIST ID {id}")).contains("flags=b")
+    });
+    assert_eq!(asker.say("CLIENT UNPAUSE"), "OK");
+    assert_eq!(writer.hear(), "OK");
+    kill_process(pid, Signal::CONT).unwrap();
+    assert_in_sync(&first, &second);
 }

@@ -6,6 +6,7 @@ mod stream;
 pub use copy::{CopyChunkRequest, CopyMetaRequest, HoldCheckpoint};
 pub use stream::{Batch, Closed, Compression, FollowerFrame, FrameBody, Message, Open, SourceEnd, SourceFrame};
 
+use std::fmt;
 use std::time::Duration;
 
 use haypile_types::Position;
@@ -195,4 +196,24 @@ pub enum CheckpointReason {
         /// Last entry that will be lost.
         lost_last: Position,
     },
+}
+
+impl fmt::Display for CheckpointReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CheckpointReason::Empty => f.write_str("there is no data yet"),
+            CheckpointReason::ForeignHistory => f.write_str("the histories have nothing in common"),
+            CheckpointReason::LogCollected { wanted, first } => {
+                write!(f, "the source's log starts at {first}, and {wanted} is needed")
+            }
+            CheckpointReason::Diverged {
+                common,
+                lost_first,
+                lost_last,
+            } => write!(
+                f,
+                "the entries {lost_first} to {lost_last} are not the source's, which has {common} in common"
+            ),
+        }
+    }
 }

@@ -9,7 +9,7 @@ mod sessions;
 mod try_sync;
 
 pub use checkpoints::{Acquired, CheckpointSettings, Checkpoints, Made};
-pub use progress::{Acks, Follower, PinSettings, Progress};
+pub use progress::{Acks, Dropped, Follower, PinSettings, Progress};
 pub use sessions::{Handshake, SessionInfo, Sessions, SourceIdentity};
 pub use try_sync::{LogView, answer};
 

@@ -22,15 +22,27 @@ pub struct Follower {
     pub needs: u64,
     /// When it was last heard on its stream; `None` while it has none.
     pub streaming: Option<Time>,
-    /// Until when the log is kept for it without a sign of life.
-    pinned_until: Time,
+    /// When it gave its last sign of life. The log is kept for it from then on for [`PinSettings::keep_for`].
+    pub seen: Time,
+}
+
+/// Why the log is not kept any more for a follower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// Nothing was heard of it for too long.
+    Away,
+    /// What it needs had to go: it will be told to start again from a checkpoint.
+    Collected {
+        /// Index of the first entry that it needs.
+        needs: u64,
+    },
 }
 
 /// How long the log is kept for those who are away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PinSettings {
-    /// How long the log is kept for a follower of which nothing is heard (`repl-log-hours`). The cap in bytes comes
-    /// from outside ([`Progress::retain_from`]).
+    /// How long the log is kept for a follower of which nothing is heard (`oplog-pinned-away-seconds`). The cap in bytes
+    /// comes from outside ([`Progress::retain_from`]).
     pub keep_for: Duration,
 }
 
@@ -59,15 +71,19 @@ impl Progress {
         }
     }
 
+    /// Changes how long the log is kept.
+    pub fn set_settings(&mut self, settings: PinSettings) {
+        self.settings = settings;
+    }
+
     /// A follower will go on at `needs`: TrySync was answered so, or it copies a checkpoint that ends before.
     /// The log is kept from there.
     pub fn pin(&mut self, now: Time, holder: Holder, needs: u64) {
-        let pinned_until = now + self.settings.keep_for;
         let follower = Follower {
             acks: Acks::default(),
             needs,
             streaming: None,
-            pinned_until,
+            seen: now,
         };
         self.followers.insert(holder, follower);
     }
@@ -83,7 +99,6 @@ impl Progress {
     /// A follower confirmed. Positions that are behind what it confirmed before are late, and change nothing. Without an
     /// open stream nothing is taken: its log may not be a beginning of ours.
     pub fn acked(&mut self, now: Time, holder: Holder, acks: Acks) {
-        let pinned_until = now + self.settings.keep_for;
         if let Some(follower) = self.followers.get_mut(&holder)
             && follower.streaming.is_some()
         {
@@ -92,7 +107,7 @@ impl Progress {
             // What is not durable there may have to be sent again.
             follower.needs = follower.needs.max(follower.acks.durable + 1);
             follower.streaming = Some(now);
-            follower.pinned_until = pinned_until;
+            follower.seen = now;
         }
     }
 
@@ -100,7 +115,7 @@ impl Progress {
     pub fn stream_closed(&mut self, now: Time, holder: Holder) {
         if let Some(follower) = self.followers.get_mut(&holder) {
             follower.streaming = None;
-            follower.pinned_until = now + self.settings.keep_for;
+            follower.seen = now;
         }
     }
 
@@ -139,23 +154,25 @@ impl Progress {
             .filter(|follower| follower.streaming.is_some())
     }
 
-    /// Index from which the log must be kept; `None` = nobody needs any. `first_kept` is the first entry that the caps in bytes and
-    /// hours leave: who needs an earlier one is dropped and returned, to be told that its log has been collected.
-    pub fn retain_from(&mut self, now: Time, first_kept: u64) -> (Option<u64>, Vec<Holder>) {
-        let lost = |follower: &Follower| {
-            let away = follower.streaming.is_none() && follower.pinned_until <= now;
-            away || follower.needs < first_kept
-        };
-        let dropped: Vec<_> = self
-            .followers
-            .iter()
-            .filter(|(_, f)| lost(f))
-            .map(|(holder, _)| *holder)
-            .collect();
-        for holder in &dropped {
-            self.followers.remove(holder);
-        }
-        (self.followers.values().map(|follower| follower.needs).min(), dropped)
+    /// Index from which the log must be kept; `None` = nobody needs any. `first_kept` is the first entry that there is, or that
+    /// the caps in bytes and hours leave. A follower without a stream that needs an earlier one is dropped and returned, to be
+    /// told that its log has been collected; so is one that is away for too long. An open stream may have sent already what
+    /// has not been acknowledged: whoever reads the log for it knows whether it can go on.
+    pub fn retain_from(&mut self, now: Time, first_kept: u64) -> (Option<u64>, Vec<(Holder, Dropped)>) {
+        let keep_for = self.settings.keep_for;
+        let mut dropped = Vec::new();
+        self.followers.retain(|holder, follower| {
+            let why = match follower.streaming {
+                Some(_) => None,
+                None if follower.needs < first_kept => Some(Dropped::Collected { needs: follower.needs }),
+                None if now.since(follower.seen) >= keep_for => Some(Dropped::Away),
+                None => None,
+            };
+            dropped.extend(why.map(|why| (*holder, why)));
+            why.is_none()
+        });
+        let needs = self.followers.values().map(|follower| follower.needs).min();
+        (needs.map(|needs| needs.max(first_kept)), dropped)
     }
 
     /// How far one follower is; `None` if it is not known.
@@ -243,7 +260,16 @@ mod tests {
         progress.stream_opened(at(0), slow, 40);
         progress.pin(at(0), away, 20);
         assert_eq!(progress.retain_from(at(59), 1), (Some(20), vec![]));
-        assert_eq!(progress.retain_from(at(60), 1), (Some(40), vec![away]));
-        assert_eq!(progress.retain_from(at(60), 41), (Some(91), vec![slow]));
+        assert_eq!(progress.retain_from(at(60), 1), (Some(40), vec![(away, Dropped::Away)]));
+        assert_eq!(
+            progress.retain_from(at(60), 41),
+            (Some(41), vec![]),
+            "it may have been sent"
+        );
+        progress.stream_closed(at(60), slow);
+        assert_eq!(
+            progress.retain_from(at(60), 41),
+            (Some(91), vec![(slow, Dropped::Collected { needs: 40 })])
+        );
     }
 }

@@ -3,6 +3,7 @@ use haypile_commands::{CommandError, Outcome};
 use haypile_resp::Request;
 
 use crate::commands::ServerCx;
+use crate::pause::PausePurpose;
 
 pub(super) fn pause(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let writes_only = match request.get(3) {
@@ -15,14 +16,15 @@ pub(super) fn pause(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         .ok_or_else(|| CommandError::reply("ERR timeout is not an integer or out of range"))?;
     let ms = u64::try_from(ms).map_err(|_| CommandError::reply("ERR timeout is negative"))?;
     if ms > 0 {
-        cx.node.pause(cx.node.clock.now_ms().saturating_add(ms), writes_only);
+        let until_ms = cx.node.clock.now_ms().saturating_add(ms);
+        cx.node.pause(PausePurpose::ByCommand, until_ms, writes_only);
     }
     cx.reply.ok();
     Ok(())
 }
 
 pub(super) fn unpause(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    cx.node.unpause();
+    cx.node.unpause(PausePurpose::ByCommand);
     cx.reply.ok();
     Ok(())
 }

@@ -17,6 +17,28 @@ pub(super) fn digest(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     Ok(())
 }
 
+/// The index of the last entry shown before and after, the digest of everything, and for each database with keys its
+/// number, its keys, and its digest.
+pub(super) fn digest_databases(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    let data = data_of(cx.node)?;
+    let before = data.log_ends().applied;
+    let digests = cx.inspect(|cx| Ok(digest::databases(&mut cx.view)?))?;
+    let after = data.log_ends().applied;
+    let mut total = digest::Digest::default();
+    digests.iter().for_each(|(_, _, digest)| total.add(*digest));
+    cx.reply.array(3 + digests.len());
+    cx.reply.integer(before as i64);
+    cx.reply.integer(after as i64);
+    cx.reply.simple(&total.to_string());
+    for (db, keys, digest) in digests {
+        cx.reply.array(3);
+        cx.reply.integer(i64::from(db));
+        cx.reply.integer(keys as i64);
+        cx.reply.simple(&digest.to_string());
+    }
+    Ok(())
+}
+
 pub(super) fn digest_value(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     cx.reply.array(request.len() - 2);
     for key in request.iter().skip(2) {

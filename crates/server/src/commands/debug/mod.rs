@@ -65,6 +65,13 @@ const SUBCOMMANDS: &[Subcommand] = &[
         data::digest,
     ),
     subcommand(
+        "DIGEST-DATABASES",
+        0..=0,
+        "",
+        "Output positions, and a hash of the content of each database that has keys.",
+        data::digest_databases,
+    ),
+    subcommand(
         "DIGEST-VALUE",
         0..=MANY,
         "<key> [<key> ...]",

@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 
 use super::Shared;
 use super::copying::Copying;
+use super::installing;
 use super::streaming::{self, Streaming};
 use crate::node::Node;
 use crate::random::SplitMix64;
@@ -157,7 +158,10 @@ impl Driver {
                 self.reject = None;
                 self.queue.push_back(Work::Instance(InstanceEvent::Follow(address)));
             }
-            Event::Unfollow => self.queue.push_back(Work::Instance(InstanceEvent::Unfollow)),
+            Event::Unfollow => {
+                self.queue.push_back(Work::Instance(InstanceEvent::Unfollow));
+                self.discard_copy(node);
+            }
             Event::Dialed(attempt, result) => {
                 let Some(link) = self.link.as_mut().filter(|link| link.attempt == attempt) else {
                     return;
@@ -181,6 +185,20 @@ impl Driver {
             Event::Copy(attempt, event) => self.copy_event(node, attempt, event),
         }
         self.work(node);
+    }
+
+    /// Removes what was copied, once nobody works on it, unless something is followed again by then.
+    fn discard_copy(&self, node: &Arc<Node>) {
+        let (node, hand) = (node.clone(), self.hand.clone());
+        tokio::spawn(async move {
+            let hand = hand.lock_owned().await;
+            tokio::task::spawn_blocking(move || {
+                let _hand = hand;
+                if node.config.load().replicaof.is_empty() {
+                    installing::discard(&node);
+                }
+            });
+        });
     }
 
     pub(super) fn partition_event(&mut self, event: PartitionEvent) {

@@ -46,3 +46,10 @@ pub(super) fn install(node: &Arc<Node>, manifest: &Manifest) -> Result<(), Failu
         .and(opened)
         .map_err(|error| Failure::new(ErrorKind::Io, error.to_string()))
 }
+
+/// Removes what is left of a copy that is not wanted any more. Who calls this has the hand: nothing is installed meanwhile.
+pub(super) fn discard(node: &Node) {
+    if let Err(error) = install::discard_incoming(&partition_dir(&node.config.load())) {
+        tracing::warn!(%error, "what is left of a copy cannot be removed");
+    }
+}

@@ -13,8 +13,8 @@ use haypile_sync::{AttemptId, EpochHistory, ErrorKind, Failure, SessionId, Time}
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::Shared;
 use super::driver::{Driver, Event};
+use super::{Shared, installing};
 use crate::node::Node;
 use crate::replication::batches::{Entries, Unpacker};
 use crate::replication::dial::{self, Client};
@@ -47,6 +47,10 @@ impl Streaming {
         let shared = driver.shared.clone();
         tokio::spawn(async move {
             let _hand = hand.lock_owned().await;
+            if let Some(node) = node.upgrade() {
+                // It goes on without a copy.
+                let _ = tokio::task::spawn_blocking(move || installing::discard(&node)).await;
+            }
             let attempt = start.attempt;
             let task = Task {
                 node,

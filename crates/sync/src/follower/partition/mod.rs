@@ -414,7 +414,13 @@ impl Partition {
             // One checkpoint after another would copy for ever what can never catch up: pause, and show it.
             Cause::CheckpointAgain(reason) => {
                 self.installed = false;
-                let cause = format!("another checkpoint is needed right after one was installed: {reason:?}");
+                let advice = match reason {
+                    CheckpointReason::LogCollected { .. } => {
+                        "; copying took longer than the source keeps its log: raise its oplog-pinned-max-bytes, or see that it has room on its disk"
+                    }
+                    _ => "",
+                };
+                let cause = format!("another checkpoint is needed right after one was installed: {reason}{advice}");
                 Failure::new(ErrorKind::LogCollected, cause)
             }
             // The table led to a state that this cause cannot fill: a fault here, shown as an error.

@@ -1,0 +1,381 @@
+//! What entries of the log do, in words of keys, fields and members: for people who look at a log, or at a piece of one.
+//!
+//! Effects name no types: an element is bytes under a collection's version. What the collection is, is in its row, which
+//! an entry writes when the collection is new or its size changes; else it is remembered from an earlier entry, or it
+//! follows from the command that the entry's tag names.
+
+use std::collections::HashMap;
+
+use haypile_store::effects::{Effect, Effects};
+use haypile_store::keys::{parse_data_key, user_key};
+use haypile_store::row::{Header, Kind};
+use haypile_store::{Cf, SpaceId, StoreError};
+
+use crate::spec::Group;
+use crate::{list, set, table, zset};
+
+/// What one command did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// Its name; `None` for effects that no command is named for.
+    pub command: Option<String>,
+    /// The database that it was given in.
+    pub db: u16,
+    /// Its first key; empty if it has none.
+    pub key: Vec<u8>,
+    /// What has changed.
+    pub changes: Vec<Change>,
+}
+
+/// Something that has changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Where.
+    pub place: Place,
+    /// Which key; empty if it is about a database.
+    pub key: Vec<u8>,
+    /// What it is now.
+    pub what: What,
+}
+
+/// Where a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a database.
+    Database(u16),
+    /// In a keyspace that was some database: which one is not known.
+    Keyspace(SpaceId),
+}
+
+/// What has become of a key or an element of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// The key is gone, with all that belonged to it.
+    Gone,
+    /// The key is this string.
+    String {
+        /// Its bytes.
+        value: Vec<u8>,
+        /// When it expires, milliseconds since the epoch.
+        expire_at: Option<u64>,
+    },
+    /// The key is a collection; its elements are told apart.
+    Collection {
+        /// Its type.
+        kind: Kind,
+        /// Number of elements.
+        size: u64,
+        /// When it expires, milliseconds since the epoch.
+        expire_at: Option<u64>,
+    },
+    /// A hash's field has this value, or is gone.
+    Field(Vec<u8>, Option<Vec<u8>>),
+    /// A set has this member, or has not.
+    Member(Vec<u8>, bool),
+    /// A sorted set's member has this score, or is gone.
+    Score(Vec<u8>, Option<f64>),
+    /// A list's element, at this place from its head if that is known, is this, or is gone.
+    Element(Option<u64>, Option<Vec<u8>>),
+    /// The database is this keyspace from now on: an empty one after FLUSHDB, another's after SWAPDB.
+    Mapped(SpaceId),
+    /// Bytes of a collection whose type is not known.
+    Unknown(Vec<u8>, Option<Vec<u8>>),
+}
+
+/// Describes entries in their order.
+#[derive(Debug, Default)]
+pub struct Describer {
+    /// Type, and for a list its head, of each collection version.
+    collections: HashMap<u64, (Kind, u64)>,
+    databases: HashMap<SpaceId, u16>,
+}
+
+/// Commands whose effects may be in another database than the one they are given in.
+const ELSEWHERE: &[&str] = &["copy", "move", "swapdb", "flushall"];
+
+impl Describer {
+    /// What the entry with this payload did. With an error, what could be read before it.
+    pub fn entry(&mut self, payload: &[u8]) -> (Vec<Done>, Option<StoreError>) {
+        for effect in Effects::new(payload).flatten() {
+            self.learn(&effect);
+        }
+        let mut all: Vec<Done> = Vec::new();
+        for effect in Effects::new(payload) {
+            let effect = match effect {
+                Ok(effect) => effect,
+                Err(error) => return (all, Some(error)),
+            };
+            if let Effect::Tag { command, db, key } = effect {
+                all.push(Done {
+                    command: Some(String::from_utf8_lossy(command).into_owned()),
+                    db,
+                    key: key.to_vec(),
+                    changes: Vec::new(),
+                });
+                continue;
+            }
+            if all.is_empty() {
+                all.push(Done {
+                    command: None,
+                    db: 0,
+                    key: Vec::new(),
+                    changes: Vec::new(),
+                });
+            }
+            if let Some(done) = all.last_mut() {
+                let change = self.change(done, &effect);
+                done.changes.extend(change);
+            }
+        }
+        (all, None)
+    }
+
+    fn learn(&mut self, effect: &Effect<'_>) {
+        match *effect {
+            Effect::Put {
+                cf: Cf::Meta, value, ..
+            } => {
+                if let Some((version, kind, head)) = Row::read(value).and_then(|row| row.collection()) {
+                    self.collections.insert(version, (kind, head));
+                }
+            }
+            Effect::Map { db, space } => {
+                self.databases.insert(space, db);
+            }
+            _ => {}
+        }
+    }
+
+    fn change(&mut self, done: &Done, effect: &Effect<'_>) -> Option<Change> {
+        let (space, cf, key, value) = match *effect {
+            Effect::Put { space, cf, key, value } => (space, cf, key, Some(value)),
+            Effect::Delete { space, cf, key } => (space, cf, key, None),
+            Effect::Map { db, space } => {
+                return Some(Change {
+                    place: Place::Database(db),
+                    key: Vec::new(),
+                    what: What::Mapped(space),
+                });
+            }
+            // They follow from the others.
+            Effect::Count { .. } | Effect::Tag { .. } => return None,
+        };
+        let command = done.command.as_deref();
+        if command.is_some_and(|command| !ELSEWHERE.contains(&command)) {
+            self.databases.insert(space, done.db);
+        }
+        let place = match self.databases.get(&space) {
+            Some(db) => Place::Database(*db),
+            None => Place::Keyspace(space),
+        };
+        let (key, what) = match cf {
+            // It repeats what the row says.
+            Cf::Expiry => return None,
+            Cf::Meta => (user_key(key), row(value)),
+            Cf::Data => match parse_data_key(key) {
+                Some(parsed) => {
+                    let known = self.collections.get(&parsed.version).copied();
+                    let kind = known.map(|(kind, _)| kind).or_else(|| kind_of(command));
+                    let head = known.map(|(_, head)| head);
+                    (parsed.user_key, element(kind, head, parsed.element, value)?)
+                }
+                None => (key, What::Unknown(Vec::new(), value.map(<[u8]>::to_vec))),
+            },
+        };
+        Some(Change {
+            place,
+            key: key.to_vec(),
+            what,
+        })
+    }
+}
+
+/// A row taken apart.
+struct Row<'r> {
+    header: Header,
+    body: &'r [u8],
+}
+
+impl<'r> Row<'r> {
+    fn read(row: &'r [u8]) -> Option<Self> {
+        let (header, length) = Header::read(row)?;
+        let body = &row[length..];
+        Some(Row { header, body })
+    }
+
+    fn number(&self, at: usize) -> Option<u64> {
+        Some(u64::from_be_bytes(*self.body.get(at..)?.first_chunk()?))
+    }
+
+    /// Version, type, and the head if it is a list; `None` for a string.
+    fn collection(&self) -> Option<(u64, Kind, u64)> {
+        match self.header.kind {
+            Kind::String => None,
+            kind => Some((self.number(0)?, kind, self.number(16).unwrap_or(0))),
+        }
+    }
+}
+
+fn row(value: Option<&[u8]>) -> What {
+    let Some(value) = value else { return What::Gone };
+    let Some(row) = Row::read(value) else {
+        return What::Unknown(Vec::new(), Some(value.to_vec()));
+    };
+    let expire_at = row.header.expire_at;
+    match row.header.kind {
+        Kind::String => What::String {
+            value: row.body.to_vec(),
+            expire_at,
+        },
+        kind => What::Collection {
+            kind,
+            size: row.number(8).unwrap_or(0),
+            expire_at,
+        },
+    }
+}
+
+/// The type that a command is about.
+fn kind_of(command: Option<&str>) -> Option<Kind> {
+    match table::find(command?.as_bytes())?.spec.group {
+        Group::List => Some(Kind::List),
+        Group::Set => Some(Kind::Set),
+        Group::SortedSet | Group::Geo => Some(Kind::Zset),
+        Group::Hash => Some(Kind::Hash),
+        _ => None,
+    }
+}
+
+/// `None` if it says nothing that another element does not say.
+fn element(kind: Option<Kind>, head: Option<u64>, element: &[u8], value: Option<&[u8]>) -> Option<What> {
+    let unknown = || What::Unknown(element.to_vec(), value.map(<[u8]>::to_vec));
+    Some(match kind {
+        Some(Kind::Hash) => What::Field(element.to_vec(), value.map(<[u8]>::to_vec)),
+        Some(Kind::Set) => match set::member_of(element) {
+            Some(member) => What::Member(member.to_vec(), value.is_some()),
+            None => unknown(),
+        },
+        Some(Kind::Zset) => match zset::entry_of(element, value) {
+            zset::Entry::Member(member, score) => What::Score(member.to_vec(), score),
+            zset::Entry::Index => return None,
+            zset::Entry::Damaged => unknown(),
+        },
+        Some(Kind::List) => match list::index_in(element) {
+            Some(index) => {
+                let place = head.and_then(|head| index.checked_sub(head));
+                What::Element(place, value.map(<[u8]>::to_vec))
+            }
+            None => unknown(),
+        },
+        Some(Kind::String | Kind::Stream) | None => unknown(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+
+    /// What these commands do, each an entry.
+    fn described(lines: &[&str]) -> Vec<Vec<What>> {
+        let mut bench = Bench::new();
+        bench.apply = false;
+        for line in lines {
+            bench.run(line);
+        }
+        let mut describer = Describer::default();
+        let mut all = Vec::new();
+        for payload in bench.payloads() {
+            let (done, error) = describer.entry(&payload);
+            assert!(error.is_none(), "{error:?}");
+            all.push(
+                done.into_iter()
+                    .flat_map(|done| done.changes)
+                    .map(|change| change.what)
+                    .collect(),
+            );
+        }
+        all
+    }
+
+    fn collection(kind: Kind, size: u64) -> What {
+        What::Collection {
+            kind,
+            size,
+            expire_at: None,
+        }
+    }
+
+    #[test]
+    fn all_types_are_described() {
+        let string = |value: &[u8], expire_at| What::String {
+            value: value.to_vec(),
+            expire_at,
+        };
+        for (lines, expected) in [
+            (&["set k v"][..], vec![string(b"v", None)]),
+            (&["set k v pxat 5000000"], vec![string(b"v", Some(5_000_000))]),
+            (
+                &["hset k f v"],
+                vec![
+                    What::Field(b"f".to_vec(), Some(b"v".to_vec())),
+                    collection(Kind::Hash, 1),
+                ],
+            ),
+            (
+                &["hset k f v", "hset k f w"],
+                vec![What::Field(b"f".to_vec(), Some(b"w".to_vec()))],
+            ),
+            (
+                &["sadd k a b", "srem k a"],
+                vec![What::Member(b"a".to_vec(), false), collection(Kind::Set, 1)],
+            ),
+            (
+                &["zadd k 1 a", "zadd k -2.5 a"],
+                vec![What::Score(b"a".to_vec(), Some(-2.5))],
+            ),
+            (
+                &["rpush k a", "rpush k b"],
+                vec![What::Element(Some(1), Some(b"b".to_vec())), collection(Kind::List, 2)],
+            ),
+            (&["set k v", "del k"], vec![What::Gone]),
+        ] {
+            let mut last = described(lines).pop().unwrap();
+            // In whatever order they are written.
+            last.sort_by_key(|what| format!("{what:?}"));
+            let mut expected = expected;
+            expected.sort_by_key(|what| format!("{what:?}"));
+            assert_eq!(last, expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_type_is_shown_as_bytes() {
+        let mut bench = Bench::new();
+        bench.run("hset k f v");
+        bench.apply = false;
+        bench.run("hset k f w");
+        let (done, _) = Describer::default().entry(&bench.payloads()[0]);
+        assert_eq!(
+            done[0].changes[0].what,
+            What::Unknown(b"f".to_vec(), Some(b"w".to_vec()))
+        );
+        assert_eq!(
+            (done[0].command.as_ref(), &done[0].changes[0].key[..]),
+            (None, &b"k"[..])
+        );
+        assert_eq!(done[0].changes[0].place, Place::Keyspace(0));
+    }
+
+    #[test]
+    fn what_comes_before_damage_is_described() {
+        let mut bench = Bench::new();
+        bench.apply = false;
+        bench.run("set k v");
+        let mut payload = bench.payloads().remove(0);
+        payload.push(0xff);
+        let (done, error) = Describer::default().entry(&payload);
+        assert_eq!(done.len(), 1);
+        assert!(error.is_some());
+    }
+}
