@@ -106,15 +106,11 @@ fn until_in_sync(primary: &mut Client, replica: &mut Client) -> Result<(), Error
         let now = Instant::now();
         history.push_back((now, written(primary)?));
         let shown = shown(replica)?;
-        let mut goal = None;
-        while let Some((_, position)) = history.pop_front_if(|(at, _)| now.duration_since(*at) >= LAG_MAX) {
-            goal = Some(position);
-        }
-        let seen = format!("it shows {shown}, the primary had {goal:?}");
+        let old = history.partition_point(|(at, _)| now.duration_since(*at) >= LAG_MAX);
         // The newest of the old ones is needed until the next is old enough.
-        if let Some(goal) = goal {
-            history.push_front((now - LAG_MAX, goal));
-        }
+        history.drain(..old.saturating_sub(1));
+        let goal = history.front().filter(|_| old > 0).map(|(_, position)| *position);
+        let seen = format!("it shows {shown}, the primary had {goal:?}");
         Ok(if goal.is_some_and(|goal| shown >= goal) {
             Ok(())
         } else {
