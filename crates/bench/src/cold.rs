@@ -105,6 +105,14 @@ pub fn run(args: &Args) -> Result<(), Error> {
     report::publish(&[get, hget], args.markdown.as_deref())
 }
 
+/// Empties the system's page cache, except for what has not been written yet; only root may.
+pub fn drop_caches() -> Result<(), Error> {
+    fs::write(DROP_CACHES, "1").map_err(|source| Error::File {
+        path: DROP_CACHES.into(),
+        source,
+    })
+}
+
 fn measure(
     args: &Args,
     title: &str,
@@ -129,10 +137,7 @@ fn measure(
         // Once for the block cache to hold what it would after a while, once to be counted.
         line.run(server.port)?;
         if args.drop_caches {
-            fs::write(DROP_CACHES, "1").map_err(|source| Error::File {
-                path: DROP_CACHES.into(),
-                source,
-            })?;
+            drop_caches()?;
         }
         rows.push(measure_row(&format!("{name} -P {pipeline}"), &line, server)?);
     }

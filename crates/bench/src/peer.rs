@@ -211,7 +211,8 @@ impl Server {
     }
 }
 
-fn tree_bytes(dir: &Path) -> io::Result<u64> {
+/// Bytes that a directory takes on disk.
+pub fn tree_bytes(dir: &Path) -> io::Result<u64> {
     use std::os::unix::fs::MetadataExt;
     let mut sum = 0;
     for entry in fs::read_dir(dir)? {

@@ -4,9 +4,13 @@
 
 mod catch_up;
 mod cpu;
+mod cut;
+mod full_sync;
 mod lag;
 mod open_loop;
 mod pair;
+mod proxy;
+mod throttle;
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +33,12 @@ enum Part {
     CatchUp,
     /// How long a write takes to show at the replica
     Lag,
+    /// A full sync beside cp -r and sync of the same files
+    FullSync,
+    /// What a throttled full sync does to the latency of others
+    Throttle,
+    /// How soon a replica is in sync after its link was cut
+    Cut,
 }
 
 /// Arguments of `replication`.
@@ -37,18 +47,33 @@ pub struct Args {
     /// What to measure [default: all]
     #[arg(value_enum)]
     parts: Vec<Part>,
-    /// cpu, catch-up: how often each measurement is made
+    /// cpu, catch-up, throttle: how often each measurement is made
     #[arg(long, default_value_t = 3)]
     pairs: usize,
     /// cpu, catch-up: commands in a run at -P 16; without pipelining it is a tenth
     #[arg(long, default_value_t = 2_000_000)]
     requests: u64,
-    /// lag: commands in a second while there is load
+    /// lag, throttle, cut: commands in a second
     #[arg(long, default_value_t = 20_000)]
     rate: u64,
-    /// lag: how long each measurement takes
+    /// lag, throttle: how long each measurement takes
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// full-sync: how much data, MiB
+    #[arg(long, default_value_t = 10 << 10)]
+    full_sync_mib: u64,
+    /// full-sync: empty the system's page cache before each measurement (only root may), instead of filling it
+    #[arg(long)]
+    drop_caches: bool,
+    /// full-sync: measure Redis, too, which needs all of the data in memory twice
+    #[arg(long)]
+    redis_full_sync: bool,
+    /// throttle: repl-copy-bytes-per-second, in MiB
+    #[arg(long, default_value_t = 50)]
+    copy_mib_per_second: u64,
+    /// cut: for how long
+    #[arg(long, default_value_t = 5)]
+    cut_seconds: u64,
     /// Connections
     #[arg(long, default_value_t = 50)]
     clients: u16,
@@ -88,12 +113,13 @@ pub fn run(args: &Args) -> Result<(), Error> {
         args.seconds,
         args.clients.into(),
         args.keyspace,
+        args.full_sync_mib,
+        args.copy_mib_per_second,
+        args.cut_seconds,
     ]
     .contains(&0)
     {
-        return Err(Error::Usage(
-            "--pairs, --requests, --rate, --seconds, --clients and --keyspace must be above 0".into(),
-        ));
+        return Err(Error::Usage("all numbers but --value-bytes must be above 0".into()));
     }
     println!("{}", report::machine());
     let parts = if args.parts.is_empty() {
@@ -107,6 +133,9 @@ pub fn run(args: &Args) -> Result<(), Error> {
             Part::Cpu => cpu::measure(args)?,
             Part::CatchUp => catch_up::measure(args)?,
             Part::Lag => lag::measure(args)?,
+            Part::FullSync => full_sync::measure(args)?,
+            Part::Throttle => throttle::measure(args)?,
+            Part::Cut => cut::measure(args)?,
         });
     }
     report::publish(&tables, args.markdown.as_deref())
