@@ -1,4 +1,5 @@
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -11,6 +12,7 @@ use super::{Client, PATIENCE, wait_until};
 /// A running server of its own process. Killed when it is dropped, and its data removed.
 pub struct Server {
     args: Vec<String>,
+    address: Option<SocketAddr>,
     open_files_max: Option<u32>,
     dir: TempDir,
     process: Option<Process>,
@@ -27,7 +29,7 @@ pub struct Refusal {
 
 struct Process {
     child: Child,
-    port: u16,
+    address: SocketAddr,
     banner: String,
     /// Its standard error. A file and not a pipe: what the server has logged before it does something else is there to
     /// be read when that is seen.
@@ -47,10 +49,16 @@ impl Server {
     pub fn stopped(args: &[&str]) -> Server {
         Server {
             args: args.iter().map(|a| a.to_string()).collect(),
+            address: None,
             open_files_max: None,
             dir: tempfile::tempdir().expect("a temporary directory"),
             process: None,
         }
+    }
+
+    /// Lets it listen at this address from the next start on, instead of on a free port of 127.0.0.1.
+    pub fn set_address(&mut self, address: SocketAddr) {
+        self.address = Some(address);
     }
 
     /// Lets the next start have so many open files at most, as after `ulimit -n`.
@@ -62,7 +70,8 @@ impl Server {
     #[track_caller]
     pub fn start_in_vain(args: &[&str]) -> (Option<i32>, String) {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let child = command(dir.path(), args.iter().copied()).spawn().expect("the binary");
+        let mut command = command(dir.path(), None, args.iter().copied());
+        let child = command.spawn().expect("the binary");
         let output = child.wait_with_output().expect("its end");
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code(), errors)
@@ -98,7 +107,7 @@ impl Server {
     }
 
     fn command(&self) -> Command {
-        let command = command(self.dir.path(), self.args.iter());
+        let command = command(self.dir.path(), self.address, self.args.iter());
         match self.open_files_max {
             None => command,
             Some(files) => limited(&command, files),
@@ -113,7 +122,7 @@ impl Server {
     /// A new connection.
     #[track_caller]
     pub fn client(&self) -> Client {
-        Client::connect(self.port())
+        Client::try_connect_to(self.address()).expect("a connection")
     }
 
     /// A new connection that speaks RESP3.
@@ -127,7 +136,13 @@ impl Server {
     /// The port that it listens on.
     #[track_caller]
     pub fn port(&self) -> u16 {
-        self.process().port
+        self.address().port()
+    }
+
+    /// The address that it listens on.
+    #[track_caller]
+    pub fn address(&self) -> SocketAddr {
+        self.process().address
     }
 
     /// What it has said on standard output when it was ready.
@@ -217,9 +232,15 @@ impl Server {
     }
 }
 
-fn command(dir: &Path, args: impl IntoIterator<Item = impl AsRef<str>>) -> Command {
+fn command(dir: &Path, address: Option<SocketAddr>, args: impl IntoIterator<Item = impl AsRef<str>>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_haypile"));
-    command.args(["server", "--port", "0", "--http-port", "0"]);
+    command.args(["server", "--http-port", "0"]);
+    match address {
+        Some(address) => command.args(["--bind", &address.ip().to_string()]),
+        None => &mut command,
+    };
+    let port = address.map_or(0, |address| address.port());
+    command.args(["--port", &port.to_string()]);
     command.arg("--dir").arg(dir.join("data")).current_dir(dir);
     for arg in args {
         command.arg(arg.as_ref());
@@ -255,7 +276,7 @@ impl Process {
         collect(child.stdout.take().expect("a pipe"), said);
         let mut process = Process {
             child,
-            port: 0,
+            address: ([127, 0, 0, 1], 0).into(),
             banner: String::new(),
             log,
         };
@@ -277,8 +298,8 @@ impl Process {
         };
         let address = process.banner.split("listening on ").nth(1).unwrap_or_default();
         let end = address.find([',', ';']).unwrap_or(address.len());
-        let port = address[..end].rsplit(':').next().and_then(|port| port.parse().ok());
-        process.port = port.unwrap_or_else(|| panic!("no port in the banner: {}", process.banner));
+        process.address =
+            (address[..end].parse().ok()).unwrap_or_else(|| panic!("no address in the banner: {}", process.banner));
         Ok(process)
     }
 
