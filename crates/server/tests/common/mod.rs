@@ -17,6 +17,7 @@
 
 mod client;
 mod proxy;
+mod random;
 mod server;
 mod text;
 
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 
 pub use client::{Client, encode};
 pub use proxy::{Link, Net, Way, Weather};
+pub use random::Rng;
 pub use server::{Refusal, Server};
 pub use text::{array, bulk, error, int, ok, text, words};
 

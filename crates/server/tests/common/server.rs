@@ -16,6 +16,8 @@ pub struct Server {
     open_files_max: Option<u32>,
     dir: TempDir,
     process: Option<Process>,
+    /// What the process logged that ran before.
+    ended: String,
 }
 
 /// How a server refused to start.
@@ -53,6 +55,7 @@ impl Server {
             open_files_max: None,
             dir: tempfile::tempdir().expect("a temporary directory"),
             process: None,
+            ended: String::new(),
         }
     }
 
@@ -151,10 +154,12 @@ impl Server {
         &self.process().banner
     }
 
-    /// What it has logged so far.
-    #[track_caller]
+    /// What it has logged so far; if it has ended, what it had logged by then.
     pub fn log(&self) -> String {
-        self.process().log()
+        match &self.process {
+            Some(process) => process.log(),
+            None => self.ended.clone(),
+        }
     }
 
     /// Its process id.
@@ -166,6 +171,19 @@ impl Server {
     /// Its data directory.
     pub fn dir(&self) -> PathBuf {
         self.dir.path().join("data")
+    }
+
+    /// Removes all data of a server that has ended.
+    pub fn remove_data(&mut self) {
+        assert!(self.process.is_none(), "the server runs");
+        std::fs::remove_dir_all(self.dir()).expect("its directory");
+    }
+
+    /// Sends it a signal.
+    #[track_caller]
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.process().child);
+        rustix::process::kill_process(pid, signal).expect("a signal");
     }
 
     /// Lets the data stay when this is dropped, for whoever looks into a failure; gives the directory.
@@ -184,9 +202,7 @@ impl Server {
     /// Asks it to stop (SIGTERM) and waits for that.
     #[track_caller]
     pub fn stop(&mut self) -> ExitStatus {
-        let process = self.process.as_ref().expect("a running server");
-        let pid = rustix::process::Pid::from_child(&process.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+        self.signal(rustix::process::Signal::TERM);
         self.wait()
     }
 
@@ -199,23 +215,23 @@ impl Server {
             status = process.child.try_wait().expect("its state");
             status.is_some()
         });
+        self.ended = process.log();
         status.unwrap()
     }
 
     /// Ends it as `kill -9` does.
     #[track_caller]
     pub fn kill(&mut self) {
-        // Dropping it kills and awaits it.
-        drop(self.process.take().expect("a running server"));
+        let mut process = self.process.take().expect("a running server");
+        process.kill();
+        self.ended = process.log();
     }
 
     /// Stops it in order, which must succeed, and starts it again.
     #[track_caller]
     pub fn restart(&mut self) {
-        let log = self.process().log.reopen().expect("the log");
         let status = self.stop();
-        let log = std::io::read_to_string(log).expect("the log");
-        assert!(status.success(), "the server stopped with {status}: {log}");
+        assert!(status.success(), "the server stopped with {status}: {}", self.log());
         self.start_again();
     }
 
@@ -303,6 +319,12 @@ impl Process {
         Ok(process)
     }
 
+    fn kill(&mut self) {
+        // It may have ended by itself; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     fn log(&self) -> String {
         let bytes = std::fs::read(self.log.path()).expect("the log");
         String::from_utf8_lossy(&bytes).into_owned()
@@ -325,8 +347,6 @@ fn collect(from: ChildStdout, lines: mpsc::Sender<String>) {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to kill.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
