@@ -207,6 +207,11 @@ impl Replication {
         self.follower.unfollow();
     }
 
+    /// Somebody has changed something: what has failed is tried again at once.
+    pub fn retry(&self) {
+        self.follower.retry();
+    }
+
     /// How the follower's side is.
     pub fn follower_status(&self) -> FollowerStatus {
         self.follower.status()

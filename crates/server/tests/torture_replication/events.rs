@@ -88,9 +88,12 @@ impl Cluster {
         } else if half_close {
             link.half_close(half);
         }
-        self.tell(format!(
-            "the link of {number} is {kind}: {spoiled:?}, reset {reset}, half closed {half_close}"
-        ));
+        let also = match (reset, half_close) {
+            (true, _) => ", and is reset",
+            (_, true) => ", and half closed",
+            _ => "",
+        };
+        self.tell(format!("the link of {number} is {kind}{also}"));
         if for_a_while {
             self.pause(0, 2000);
             let link = self.nodes[number].follows.and_then(|address| self.link(address));
@@ -100,41 +103,33 @@ impl Cluster {
         Ok(())
     }
 
-    fn weather(&mut self) -> (&'static str, Weather) {
-        let clear = Weather::CLEAR;
+    fn weather(&mut self) -> (String, Weather) {
+        let mut weather = Weather::CLEAR;
         let way = *self.rng.pick(&[Way::Forth, Way::Back, Way::Both]);
         let number = self.rng.between(1, 100);
-        match self.rng.below(6) {
-            0 => ("cut", Weather { refuse: true, ..clear }),
-            1 => (
-                "a blackhole",
-                Weather {
-                    blackhole: Some(way),
-                    ..clear
-                },
-            ),
-            2 => (
-                "slow",
-                Weather {
-                    bytes_per_second: Some(number * 5_000),
-                    ..clear
-                },
-            ),
-            3 => (
-                "long",
-                Weather {
-                    delay: Duration::from_millis(number * 4),
-                    ..clear
-                },
-            ),
-            _ => (
-                "damaged",
-                Weather {
-                    damage: Some((way, number * number * 50)),
-                    ..clear
-                },
-            ),
-        }
+        let kind = match self.rng.below(6) {
+            0 => {
+                weather.refuse = true;
+                "cut".into()
+            }
+            1 => {
+                weather.blackhole = Some(way);
+                format!("a blackhole {way:?}")
+            }
+            2 => {
+                weather.bytes_per_second = Some(number * 5_000);
+                format!("slow: {} KB/s", number * 5)
+            }
+            3 => {
+                weather.delay = Duration::from_millis(number * 4);
+                format!("long: {} ms", number * 4)
+            }
+            _ => {
+                weather.damage = Some((way, number * number * 50));
+                format!("damaged {way:?}: one bit in {} bytes", number * number * 50)
+            }
+        };
+        (kind, weather)
     }
 
     fn empty_a_replica(&mut self) -> Result<(), String> {

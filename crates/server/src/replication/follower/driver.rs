@@ -31,6 +31,8 @@ pub(super) enum Event {
     Follow(String),
     /// REPLICAOF NO ONE.
     Unfollow,
+    /// What has failed is tried at once.
+    Retry,
     Dialed(AttemptId, Result<Client, Failure>),
     Instance(InstanceEvent),
     Partition(PartitionEvent),
@@ -158,6 +160,10 @@ impl Driver {
                 self.queue.push_back(Work::Instance(InstanceEvent::Follow(address)));
             }
             Event::Unfollow => self.queue.push_back(Work::Instance(InstanceEvent::Unfollow)),
+            Event::Retry => {
+                self.queue.push_back(Work::Instance(InstanceEvent::Retry));
+                self.queue.push_back(Work::Partition(PartitionEvent::Retry));
+            }
             Event::Dialed(attempt, result) => {
                 let Some(link) = self.link.as_mut().filter(|link| link.attempt == attempt) else {
                     return;

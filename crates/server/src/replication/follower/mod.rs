@@ -88,6 +88,10 @@ impl Handle {
         self.send(Event::Unfollow);
     }
 
+    pub(super) fn retry(&self) {
+        self.send(Event::Retry);
+    }
+
     fn send(&self, event: Event) {
         if let Some(events) = &*self.events.lock() {
             // It fails only when the server stops.
