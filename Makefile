@@ -18,7 +18,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-19s %s\n' "$$name" "$$text"; done
 
 .PHONY: setup
 setup: ## Install what is missing to build: compiler, libclang, ccache, Rust
@@ -82,6 +82,10 @@ compat: build ## Run Redis' own test suite and others; ARGS=--help says which
 .PHONY: torture
 torture: build ## Kill the server again and again under load, check its data; ARGS="--rounds 20"
 	@scripts/torture.sh $(ARGS)
+
+.PHONY: torture-replication
+torture-replication: build ## Let everything go wrong between servers that follow each other; ARGS="--rounds 20"
+	@scripts/torture-replication.sh $(ARGS)
 
 .PHONY: fuzz
 fuzz: setup ## Fuzz the protocol parser with a nightly toolchain; ARGS=300 for five minutes

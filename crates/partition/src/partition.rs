@@ -103,6 +103,8 @@ pub(crate) struct Writer {
 pub struct PartitionStats {
     pub position: Position,
     pub durable: Position,
+    /// Index of the last entry that readers see. The log may be longer: `sync always` waits for the disk.
+    pub applied: u64,
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
@@ -433,6 +435,7 @@ impl Shared {
         PartitionStats {
             position: Position::new(writer.term, writer.next_index - 1),
             durable: syncer.durable(),
+            applied: self.store.applied().index,
             hits: counters.hits.load(Ordering::Relaxed),
             misses: counters.misses.load(Ordering::Relaxed),
             expired: counters.expired.load(Ordering::Relaxed),

@@ -26,7 +26,6 @@ mod torture {
     mod dump;
     mod model;
     mod queue;
-    mod random;
     mod round;
     mod worker;
 

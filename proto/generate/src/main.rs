@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&out)?;
     tonic_prost_build::configure()
         .build_transport(false)
+        .codec_path("crate::wire::CheckedCodec")
         .bytes(".")
         .out_dir(&out)
         .compile_fds(files)?;

@@ -109,6 +109,7 @@ fn apply(cx: &mut ServerCx<'_, '_>, values: &Values, name: &str) {
         "proto-max-bulk-len" => with_data(node, |data| {
             data.set_string_bytes_max(values.proto_max_bulk_len as usize)
         }),
+        "masterauth" | "masteruser" => node.replication.retry(),
         "slowlog-max-len" => node.slowlog.truncate(values.slowlog_max_len as usize),
         _ => {}
     }

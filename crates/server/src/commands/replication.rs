@@ -24,7 +24,7 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
 ];
 
 fn role(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    let offset = cx.partition_stats().position.index as i64;
+    let offset = cx.partition_stats().applied as i64;
     let replication = &cx.node.replication;
     let values = cx.node.config.load();
     if let Some((host, port)) = values.replicaof.split_once(' ') {

@@ -10,7 +10,8 @@ use crate::replication::FollowerStatus;
 pub(super) fn replication(facts: &Facts<'_>, lines: &mut Lines) {
     let (node, values) = (facts.node, &facts.values);
     let replication = &node.replication;
-    let offset = facts.partition.position.index;
+    // What can be read: at the same offset two servers hold the same.
+    let offset = facts.partition.applied;
     let status = replication.follower_status();
     match values.replicaof.split_once(' ') {
         Some((host, port)) => follower(facts, lines, &status, (host, port), offset),
@@ -96,13 +97,19 @@ fn own(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus) {
     lines.put("node_id", replication.node_id());
     lines.put("sync_pubsub_messages_dropped", replication.source.published.dropped());
     pins(facts, lines);
+    let follows = !facts.values.replicaof.is_empty();
     let Some((instance, partition)) = &status.machines else {
+        // The server starts.
+        if follows {
+            lines.put("sync_instance_state", InstanceState::NoConnect);
+            lines.put("sync_partition0", format_args!("state={}", PartitionState::NoConnect));
+        }
         return;
     };
     let since = |at| now.since(at).as_millis();
     let retry = |at: Option<haypile_sync::Time>| at.map_or(-1, |at| at.since(now).as_millis() as i64);
     let error = |error: &Option<SyncError>| error.as_ref().map_or(String::new(), |error| line(&error.to_string()));
-    if instance.address.is_none() && instance.state == InstanceState::NoConnect {
+    if !follows && instance.address.is_none() && instance.state == InstanceState::NoConnect {
         return;
     }
     lines.put("sync_instance_state", instance.state);

@@ -68,6 +68,7 @@ pub(super) fn failure(status: &Status) -> Failure {
     let kind = match status.code() {
         tonic::Code::Unauthenticated | tonic::Code::PermissionDenied => ErrorKind::AuthFailed,
         tonic::Code::Unimplemented | tonic::Code::InvalidArgument => ErrorKind::Protocol,
+        tonic::Code::DataLoss => ErrorKind::Corrupt("a message".into()),
         tonic::Code::DeadlineExceeded => ErrorKind::Timeout("request"),
         _ => ErrorKind::PeerClosed,
     };

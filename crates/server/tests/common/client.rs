@@ -23,7 +23,12 @@ impl Client {
 
     /// As [`Client::connect`], for a server that may be gone.
     pub fn try_connect(port: u16) -> io::Result<Client> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        Client::try_connect_to(([127, 0, 0, 1], port).into())
+    }
+
+    /// Connects to this address, where nobody may listen.
+    pub fn try_connect_to(address: SocketAddr) -> io::Result<Client> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true)?;
         Ok(Client {
             stream,

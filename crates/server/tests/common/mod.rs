@@ -16,12 +16,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod client;
+mod proxy;
+mod random;
 mod server;
 mod text;
 
 use std::time::{Duration, Instant};
 
 pub use client::{Client, encode};
+pub use proxy::{Link, Net, Way, Weather};
+pub use random::Rng;
 pub use server::{Refusal, Server};
 pub use text::{array, bulk, error, int, ok, text, words};
 

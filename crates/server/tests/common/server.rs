@@ -1,4 +1,5 @@
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -11,9 +12,12 @@ use super::{Client, PATIENCE, wait_until};
 /// A running server of its own process. Killed when it is dropped, and its data removed.
 pub struct Server {
     args: Vec<String>,
+    address: Option<SocketAddr>,
     open_files_max: Option<u32>,
     dir: TempDir,
     process: Option<Process>,
+    /// What the process logged that ran before.
+    ended: String,
 }
 
 /// How a server refused to start.
@@ -27,7 +31,7 @@ pub struct Refusal {
 
 struct Process {
     child: Child,
-    port: u16,
+    address: SocketAddr,
     banner: String,
     /// Its standard error. A file and not a pipe: what the server has logged before it does something else is there to
     /// be read when that is seen.
@@ -47,10 +51,17 @@ impl Server {
     pub fn stopped(args: &[&str]) -> Server {
         Server {
             args: args.iter().map(|a| a.to_string()).collect(),
+            address: None,
             open_files_max: None,
             dir: tempfile::tempdir().expect("a temporary directory"),
             process: None,
+            ended: String::new(),
         }
+    }
+
+    /// Lets it listen at this address from the next start on, instead of on a free port of 127.0.0.1.
+    pub fn set_address(&mut self, address: SocketAddr) {
+        self.address = Some(address);
     }
 
     /// Lets the next start have so many open files at most, as after `ulimit -n`.
@@ -62,7 +73,8 @@ impl Server {
     #[track_caller]
     pub fn start_in_vain(args: &[&str]) -> (Option<i32>, String) {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let child = command(dir.path(), args.iter().copied()).spawn().expect("the binary");
+        let mut command = command(dir.path(), None, args.iter().copied());
+        let child = command.spawn().expect("the binary");
         let output = child.wait_with_output().expect("its end");
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code(), errors)
@@ -98,7 +110,7 @@ impl Server {
     }
 
     fn command(&self) -> Command {
-        let command = command(self.dir.path(), self.args.iter());
+        let command = command(self.dir.path(), self.address, self.args.iter());
         match self.open_files_max {
             None => command,
             Some(files) => limited(&command, files),
@@ -113,7 +125,7 @@ impl Server {
     /// A new connection.
     #[track_caller]
     pub fn client(&self) -> Client {
-        Client::connect(self.port())
+        Client::try_connect_to(self.address()).expect("a connection")
     }
 
     /// A new connection that speaks RESP3.
@@ -127,7 +139,13 @@ impl Server {
     /// The port that it listens on.
     #[track_caller]
     pub fn port(&self) -> u16 {
-        self.process().port
+        self.address().port()
+    }
+
+    /// The address that it listens on.
+    #[track_caller]
+    pub fn address(&self) -> SocketAddr {
+        self.process().address
     }
 
     /// What it has said on standard output when it was ready.
@@ -136,10 +154,12 @@ impl Server {
         &self.process().banner
     }
 
-    /// What it has logged so far.
-    #[track_caller]
+    /// What it has logged so far; if it has ended, what it had logged by then.
     pub fn log(&self) -> String {
-        self.process().log()
+        match &self.process {
+            Some(process) => process.log(),
+            None => self.ended.clone(),
+        }
     }
 
     /// Its process id.
@@ -151,6 +171,19 @@ impl Server {
     /// Its data directory.
     pub fn dir(&self) -> PathBuf {
         self.dir.path().join("data")
+    }
+
+    /// Removes all data of a server that has ended.
+    pub fn remove_data(&mut self) {
+        assert!(self.process.is_none(), "the server runs");
+        std::fs::remove_dir_all(self.dir()).expect("its directory");
+    }
+
+    /// Sends it a signal.
+    #[track_caller]
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.process().child);
+        rustix::process::kill_process(pid, signal).expect("a signal");
     }
 
     /// Lets the data stay when this is dropped, for whoever looks into a failure; gives the directory.
@@ -169,9 +202,7 @@ impl Server {
     /// Asks it to stop (SIGTERM) and waits for that.
     #[track_caller]
     pub fn stop(&mut self) -> ExitStatus {
-        let process = self.process.as_ref().expect("a running server");
-        let pid = rustix::process::Pid::from_child(&process.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+        self.signal(rustix::process::Signal::TERM);
         self.wait()
     }
 
@@ -184,23 +215,23 @@ impl Server {
             status = process.child.try_wait().expect("its state");
             status.is_some()
         });
+        self.ended = process.log();
         status.unwrap()
     }
 
     /// Ends it as `kill -9` does.
     #[track_caller]
     pub fn kill(&mut self) {
-        // Dropping it kills and awaits it.
-        drop(self.process.take().expect("a running server"));
+        let mut process = self.process.take().expect("a running server");
+        process.kill();
+        self.ended = process.log();
     }
 
     /// Stops it in order, which must succeed, and starts it again.
     #[track_caller]
     pub fn restart(&mut self) {
-        let log = self.process().log.reopen().expect("the log");
         let status = self.stop();
-        let log = std::io::read_to_string(log).expect("the log");
-        assert!(status.success(), "the server stopped with {status}: {log}");
+        assert!(status.success(), "the server stopped with {status}: {}", self.log());
         self.start_again();
     }
 
@@ -217,9 +248,15 @@ impl Server {
     }
 }
 
-fn command(dir: &Path, args: impl IntoIterator<Item = impl AsRef<str>>) -> Command {
+fn command(dir: &Path, address: Option<SocketAddr>, args: impl IntoIterator<Item = impl AsRef<str>>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_haypile"));
-    command.args(["server", "--port", "0", "--http-port", "0"]);
+    command.args(["server", "--http-port", "0"]);
+    match address {
+        Some(address) => command.args(["--bind", &address.ip().to_string()]),
+        None => &mut command,
+    };
+    let port = address.map_or(0, |address| address.port());
+    command.args(["--port", &port.to_string()]);
     command.arg("--dir").arg(dir.join("data")).current_dir(dir);
     for arg in args {
         command.arg(arg.as_ref());
@@ -255,7 +292,7 @@ impl Process {
         collect(child.stdout.take().expect("a pipe"), said);
         let mut process = Process {
             child,
-            port: 0,
+            address: ([127, 0, 0, 1], 0).into(),
             banner: String::new(),
             log,
         };
@@ -277,9 +314,15 @@ impl Process {
         };
         let address = process.banner.split("listening on ").nth(1).unwrap_or_default();
         let end = address.find([',', ';']).unwrap_or(address.len());
-        let port = address[..end].rsplit(':').next().and_then(|port| port.parse().ok());
-        process.port = port.unwrap_or_else(|| panic!("no port in the banner: {}", process.banner));
+        process.address =
+            (address[..end].parse().ok()).unwrap_or_else(|| panic!("no address in the banner: {}", process.banner));
         Ok(process)
+    }
+
+    fn kill(&mut self) {
+        // It may have ended by itself; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     fn log(&self) -> String {
@@ -304,8 +347,6 @@ fn collect(from: ChildStdout, lines: mpsc::Sender<String>) {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to kill.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }

@@ -111,15 +111,23 @@ fn stale_data_is_not_served_if_so_configured() {
 #[test]
 fn a_wrong_password_is_told_and_a_right_one_ends_it() {
     let primary = primary(&["--requirepass", "secret"]);
-    let replica = replica_of(primary.port(), &["--masterauth", "wrong"]);
+    // By itself it would try again after a minute.
+    let address = format!("127.0.0.1 {}", primary.port());
+    let pause = ["--repl-retry-max-ms", "3600000"];
+    let replica = Server::start(&[&["--replicaof", &address, "--masterauth", "wrong"], &pause[..]].concat());
     let mut client = replica.client();
     wait_until("the error", || {
         field(&mut client, "sync_instance_last_error").contains("authentication failed")
     });
+    let pause: u64 = field(&mut client, "sync_instance_retry_in_ms").parse().unwrap();
+    assert!(pause > 30_000, "{pause}");
     client.say("CONFIG SET masterauth secret");
-    // A person changed something: it is tried at once.
-    client.say(&format!("REPLICAOF 127.0.0.1 {}", primary.port()));
     wait_for_link(&replica);
+    assert!(
+        replica.log().contains("from=Error to=NoConnect reason=\"retry\""),
+        "{}",
+        replica.log()
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{assert_in_sync, field, fill, full_syncs, primary, replica_of, wait_for_link};
-use crate::common::wait_until;
+use crate::common::{Net, Server, Way, Weather, wait_until};
 
 #[test]
 fn a_primary_that_was_killed_comes_back() {
@@ -189,5 +189,34 @@ fn a_full_sync_survives_kills_at_any_moment() {
         assert!(!errors.contains("panicked"), "{errors}");
     }
     replica.start_again();
+    assert_in_sync(&primary, &replica);
+}
+
+/// TCP's checksum is weak: what a stream brings is checked again before it is logged for good.
+#[test]
+fn bits_that_are_flipped_on_the_way_change_nothing() {
+    let net = Net::claim();
+    let mut primary = Server::stopped(&["--enable-debug-command", "yes"]);
+    primary.set_address(net.address(1));
+    primary.start_again();
+    let link = net.link(2, net.address(1));
+    let replica = super::support::primary(&[]);
+    let mut client = replica.client();
+    let address = link.address();
+    client.say(&format!("REPLICAOF {} {}", address.ip(), address.port()));
+    wait_for_link(&replica);
+    link.set(Weather {
+        damage: Some((Way::Back, 20_000)),
+        ..Weather::CLEAR
+    });
+    for n in 0..20 {
+        fill(&primary, &format!("a{n}"), 200);
+    }
+    wait_until("some damage", || link.damaged() >= 3);
+    wait_until("the error", || {
+        !field(&mut client, "sync_partition0_last_error").is_empty()
+            || !field(&mut client, "sync_instance_last_error").is_empty()
+    });
+    link.set(Weather::CLEAR);
     assert_in_sync(&primary, &replica);
 }

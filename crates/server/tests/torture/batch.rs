@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::random::Rng;
+use crate::common::Rng;
 use crate::common::{Client, Value, text};
 
 /// The kinds of keys that a batch writes.

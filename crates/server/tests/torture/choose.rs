@@ -2,7 +2,7 @@
 
 use super::batch;
 use super::model::{Data, Expected, State};
-use super::random::Rng;
+use crate::common::Rng;
 
 /// Keys of each connection in each database.
 const KEYS: u64 = 10;

@@ -1,7 +1,7 @@
 //! A queue: one connection appends numbers, another takes them with commands that wait.
 
 use super::batch::receive;
-use super::random::Rng;
+use crate::common::Rng;
 use crate::common::{Client, Value, text};
 
 const JOBS: &str = "queue:jobs";

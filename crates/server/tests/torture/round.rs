@@ -7,8 +7,8 @@ use super::batch;
 use super::choose::Chooser;
 use super::dump;
 use super::queue::Queue;
-use super::random::Rng;
 use super::worker::Worker;
+use crate::common::Rng;
 use crate::common::Server;
 
 /// Connections that write.

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::batch::receive;
 use super::choose::{Chooser, Step};
 use super::model::State;
-use super::random::Rng;
+use crate::common::Rng;
 use crate::common::{Client, encode, text};
 
 /// Steps sent at once, at most.

@@ -5,9 +5,10 @@
 //! `try_from`, which checks everything that can be checked without knowing more; what goes out through `from`.
 //!
 //! An answer that is missing, a oneof that is not set and an enum's zero value are errors: nothing that nobody has set
-//! can be taken for an answer.
+//! can be taken for an answer. A message that was damaged on its way is an error too: [`CheckedCodec`].
 
 mod basics;
+mod codec;
 mod copy;
 mod session;
 mod stream;
@@ -18,6 +19,8 @@ mod try_sync;
 #[allow(missing_docs, clippy::all, clippy::unwrap_used, clippy::expect_used)]
 #[path = "generated.rs"]
 pub mod v1;
+
+pub use codec::{CheckedCodec, CheckedDecoder, CheckedEncoder};
 
 use crate::copy::ManifestError;
 use crate::message::Refusal;

@@ -32,6 +32,8 @@ pub(super) enum Event {
     Follow(String),
     /// REPLICAOF NO ONE.
     Unfollow,
+    /// What has failed is tried at once.
+    Retry,
     Dialed(AttemptId, Result<Client, Failure>),
     Instance(InstanceEvent),
     Partition(PartitionEvent),
@@ -161,6 +163,10 @@ impl Driver {
             Event::Unfollow => {
                 self.queue.push_back(Work::Instance(InstanceEvent::Unfollow));
                 self.discard_copy(node);
+            }
+            Event::Retry => {
+                self.queue.push_back(Work::Instance(InstanceEvent::Retry));
+                self.queue.push_back(Work::Partition(PartitionEvent::Retry));
             }
             Event::Dialed(attempt, result) => {
                 let Some(link) = self.link.as_mut().filter(|link| link.attempt == attempt) else {

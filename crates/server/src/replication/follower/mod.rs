@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use haypile_sync::follower::{InstanceEvent, InstanceStatus, PartitionStatus};
+use haypile_sync::follower::{InstanceStatus, PartitionStatus};
 use haypile_sync::stream::Lag;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
@@ -89,7 +89,7 @@ impl Handle {
     }
 
     pub(super) fn retry(&self) {
-        self.send(Event::Instance(InstanceEvent::Retry));
+        self.send(Event::Retry);
     }
 
     fn send(&self, event: Event) {

@@ -1,0 +1,70 @@
+//! What a server has logged.
+
+/// Errors that a server may log, and only these.
+const ERRORS_EXPECTED: &[&str] = &[
+    // An old primary that comes back, a primary that has lost its data.
+    "writes that nobody else has are lost here",
+];
+
+/// Full syncs that a server may begin in a round, for each event of the round and in any case.
+const FULL_SYNCS_MAX: u64 = 3;
+/// The same of transitions of the two machines.
+const TRANSITIONS_MAX: u64 = 500;
+
+/// The logs of all processes of a server.
+#[derive(Default)]
+pub struct Logs {
+    /// Of those that have ended.
+    ended: Vec<String>,
+    /// What was counted up to the last round.
+    counted: Counts,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Default)]
+pub struct Counts {
+    pub full_syncs: u64,
+    pub transitions: u64,
+}
+
+impl Logs {
+    /// A process has ended.
+    pub fn ended(&mut self, log: String) {
+        self.ended.push(log);
+    }
+
+    /// All of them.
+    pub fn all(&self, running: &str) -> String {
+        let mut all = self.ended.join("---- the end of a process\n");
+        all += "---- the last\n";
+        all + running
+    }
+
+    /// Looks at all that was logged; gives what came since the last time.
+    pub fn check(&mut self, number: usize, running: &str, events: u64) -> Result<Counts, String> {
+        let all = self.all(running);
+        for line in all.lines() {
+            let expected = ERRORS_EXPECTED.iter().any(|text| line.contains(text));
+            if line.contains("panicked") || (line.contains(" ERROR ") && !expected) {
+                return Err(format!("server {number} has logged: {line}"));
+            }
+        }
+        let counts = Counts {
+            full_syncs: all.matches("a full sync begins").count() as u64,
+            transitions: all.matches(": replication machine=").count() as u64,
+        };
+        let new = Counts {
+            full_syncs: counts.full_syncs - self.counted.full_syncs,
+            transitions: counts.transitions - self.counted.transitions,
+        };
+        self.counted = counts;
+        let times = 1 + events;
+        if new.full_syncs > FULL_SYNCS_MAX * times || new.transitions > TRANSITIONS_MAX * times {
+            return Err(format!(
+                "server {number} finds no end: {} full syncs and {} transitions in a round of {events} events",
+                new.full_syncs, new.transitions
+            ));
+        }
+        Ok(new)
+    }
+}
