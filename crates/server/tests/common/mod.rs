@@ -16,6 +16,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod client;
+mod ports;
 mod proxy;
 mod random;
 mod server;
@@ -24,6 +25,7 @@ mod text;
 use std::time::{Duration, Instant};
 
 pub use client::{Client, encode};
+pub use ports::free_port;
 pub use proxy::{Link, Net, Way, Weather};
 pub use random::Rng;
 pub use server::{Refusal, Server};
