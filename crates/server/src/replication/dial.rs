@@ -8,6 +8,7 @@ use haypile_resp::client::{Decoder, Value};
 use haypile_sync::wire::MESSAGE_BYTES_MAX;
 use haypile_sync::wire::v1::sync_client::SyncClient;
 use haypile_sync::{ErrorKind, Failure, NotReady};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::metadata::MetadataValue;
@@ -16,6 +17,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
+use super::signs::{Counted, Signs};
 use super::{CONNECTION_WINDOW_BYTES, PASSWORD_HEADER, STREAM_WINDOW_BYTES, USER_HEADER};
 use crate::config::Values;
 
@@ -61,36 +63,43 @@ pub(super) fn failure(status: &Status) -> Failure {
     Failure::new(kind, status.to_string())
 }
 
-/// Connects to a server by its address for clients, `host:port`.
+/// Connects to a server by its address for clients, `host:port`. What comes from it then is counted in `signs`.
 ///
 /// # Errors
 /// Why that does not work.
-pub(super) async fn dial(values: &Values, address: &str) -> Result<Client, Failure> {
+pub(super) async fn dial(values: &Values, address: &str, signs: Signs) -> Result<Client, Failure> {
     let bad = || Failure::new(ErrorKind::ConnectFailed, format!("{address} is no address"));
     let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
     let port: u16 = port.parse().map_err(|_| bad())?;
     let credentials = Credentials::of(values);
     let sync_port = ask_for_port(host, port, &credentials).await?;
     let silence = Duration::from_secs(u64::from(values.repl_timeout));
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
+    let name = match host.contains(':') {
+        true => format!("[{host}]"),
+        false => host.to_owned(),
+    };
+    let host = host.to_owned();
+    let connect = move |_| {
+        let (host, signs) = (host.clone(), signs.clone());
+        async move {
+            let stream = TcpStream::connect((host.as_str(), sync_port)).await?;
+            stream.set_nodelay(true)?;
+            Ok::<_, io::Error>(TokioIo::new(Counted::new(stream, signs)))
+        }
     };
     let failed = |error: tonic::transport::Error| {
         let source = std::error::Error::source(&error).map(ToString::to_string);
         let cause = source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
         Failure::new(ErrorKind::ConnectFailed, format!("sync port {sync_port}: {cause}"))
     };
-    let channel = Endpoint::from_shared(format!("http://{host}:{sync_port}"))
+    let channel = Endpoint::from_shared(format!("http://{name}:{sync_port}"))
         .map_err(failed)?
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(silence / 2)
         .keep_alive_timeout(silence / 2)
         .keep_alive_while_idle(true)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .connect()
+        .connect_with_connector(tower::service_fn(connect))
         .await
         .map_err(failed)?;
     Ok(SyncClient::with_interceptor(channel, credentials)

@@ -6,7 +6,7 @@
 //! | `source`, `service`, `sending`, `snapshot` | the source's side: bookkeeping, the gRPC service, a stream's thread, checkpoints |
 //! | `published` | messages of pub/sub on their way to the followers' subscribers |
 //! | `follower` | the follower's side: one task that drives the two machines, a task per stream, the copy |
-//! | `dial` | from an address to a connection |
+//! | `dial`, `signs` | from an address to a connection, whose bytes are signs of life |
 //! | `waits` | WAIT and WAITAOF |
 //! | `failover` | FAILOVER |
 //!
@@ -20,6 +20,7 @@ mod listen;
 mod published;
 mod sending;
 mod service;
+mod signs;
 mod snapshot;
 mod source;
 mod waits;
