@@ -4,9 +4,12 @@
 mod common;
 
 mod replication {
+    mod cables;
     mod commands;
     mod failures;
+    mod freezes;
     mod full_sync;
+    mod kills;
     mod pubsub;
     mod roles;
     mod stream;

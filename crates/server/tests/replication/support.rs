@@ -1,8 +1,7 @@
-use rustix::process::{Pid, Signal, kill_process};
-
-use crate::common::{Client, Server, wait_until};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::{Client, PATIENCE, Server, wait_until};
 
