@@ -83,7 +83,7 @@ impl Settings {
     pub fn retry_for(&self, kind: &ErrorKind) -> Retry {
         match (kind, kind.class()) {
             // The source says that it is alive and that waiting is all there is to do: no need to grow the pause.
-            (ErrorKind::PeerNotReady(NotReady::Busy | NotReady::Behind), _) => Retry {
+            (ErrorKind::PeerNotReady(NotReady::Busy | NotReady::Behind | NotReady::Circle), _) => Retry {
                 min: self.retry.max.min(self.retry.min * 4),
                 max: self.retry.max,
             },

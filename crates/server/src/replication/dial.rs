@@ -166,7 +166,11 @@ fn refusal(command: &[&str], text: &str) -> Failure {
         "NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" => ErrorKind::AuthFailed,
         "LOADING" | "MASTERDOWN" | "BUSY" => ErrorKind::PeerNotReady(NotReady::Loading),
         _ if command.first() == Some(&"AUTH") => ErrorKind::AuthFailed,
-        _ if command.first() == Some(&"REPLCONF") => ErrorKind::ProtocolVersion,
+        // Redis, or a program that is too old.
+        _ if command.first() == Some(&"REPLCONF") => {
+            let cause = format!("it is no Haypile server: it answers REPLCONF sync-port with {text:?}");
+            return Failure::new(ErrorKind::ProtocolVersion, cause);
+        }
         _ => ErrorKind::Refused,
     };
     Failure::new(kind, text)

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use haypile_oplog::Reader;
+use haypile_partition::PartitionError;
+use haypile_store::StoreError;
 use haypile_sync::SnapshotId;
 use haypile_sync::copy::{CHUNK_BYTES_DEFAULT, ChunkRef, CopyRefusal, Digest, FileEntry, Manifest};
 
@@ -62,9 +64,7 @@ impl Snapshot {
         let (position, log, history) = {
             let data = node.data.load();
             let data = data.as_ref().ok_or(CopyRefusal::Busy)?;
-            let position = data
-                .checkpoint(&dir)
-                .map_err(|error| CopyRefusal::Refused(error.to_string()))?;
+            let position = data.checkpoint(&dir).map_err(|error| not_made(&error))?;
             let log = data
                 .readers()
                 .reader(position.index + 1)
@@ -108,6 +108,18 @@ impl Snapshot {
             return Err(CopyRefusal::Corrupt(name.clone()));
         }
         Ok(bytes.into())
+    }
+}
+
+fn not_made(error: &PartitionError) -> CopyRefusal {
+    match error {
+        PartitionError::Store(StoreError::NoSpace(_)) => CopyRefusal::NoSpace(error.to_string()),
+        PartitionError::Store(StoreError::Io { source, .. }) | PartitionError::Io { source, .. }
+            if source.kind() == io::ErrorKind::StorageFull =>
+        {
+            CopyRefusal::NoSpace(error.to_string())
+        }
+        _ => CopyRefusal::Refused(error.to_string()),
     }
 }
 
