@@ -16,6 +16,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod client;
+mod disk;
 mod ports;
 mod proxy;
 mod random;
@@ -25,8 +26,9 @@ mod text;
 use std::time::{Duration, Instant};
 
 pub use client::{Client, encode};
+pub use disk::SmallDisk;
 pub use ports::free_port;
-pub use proxy::{Link, Net, Way, Weather};
+pub use proxy::{Link, Net, SYNC_PORT_ABOVE, Way, Weather};
 pub use random::Rng;
 pub use server::{Refusal, Server};
 pub use text::{array, bulk, error, int, ok, text, words};
