@@ -87,6 +87,10 @@ torture: build ## Kill the server again and again under load, check its data; AR
 torture-replication: build ## Let everything go wrong between servers that follow each other; ARGS="--rounds 20"
 	@scripts/torture-replication.sh $(ARGS)
 
+.PHONY: sentinel
+sentinel: build ## Let Redis Sentinel replace a primary that is killed; ARGS="--kills 20"
+	@scripts/sentinel.sh $(ARGS)
+
 .PHONY: fuzz
 fuzz: setup ## Fuzz the protocol parser with a nightly toolchain; ARGS=300 for five minutes
 	@scripts/fuzz.sh $(ARGS)

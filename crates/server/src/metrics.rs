@@ -354,6 +354,11 @@ fn replication(node: &Node, families: &mut Families) {
             "1 while entries come from the server that is followed.",
             f64::from(replication.is_link_up()),
         );
+        families.gauge(
+            "haypile_replication_gave_up",
+            "1 while replication waits for a person: repl-max-attempts is used up. REPLICAOF starts anew.",
+            f64::from(status.gave_up()),
+        );
         let lag = &status.stream.lag;
         families.gauge(
             "haypile_replication_lag_entries",

@@ -4,9 +4,17 @@
 mod common;
 
 mod replication {
+    mod cables;
     mod commands;
+    mod copies;
+    mod disks;
     mod failures;
+    mod freezes;
     mod full_sync;
+    mod giving_up;
+    mod kills;
+    mod netns;
+    mod peers;
     mod pubsub;
     mod retention;
     mod roles;

@@ -22,6 +22,8 @@ pub enum NotReady {
     Loading,
     /// It is itself a follower, and has not got as far as we have. It cannot say whether our last entries are lost.
     Behind,
+    /// It follows us itself: neither would ever get anything from the other.
+    Circle,
 }
 
 /// What went wrong.
@@ -110,6 +112,7 @@ impl ErrorKind {
             PeerNotReady(NotReady::Busy) => "peer-busy",
             PeerNotReady(NotReady::Loading) => "peer-loading",
             PeerNotReady(NotReady::Behind) => "peer-behind",
+            PeerNotReady(NotReady::Circle) => "peer-follows-us",
             CheckpointGone => "checkpoint-gone",
             Refused => "refused",
             Corrupt(_) => "corrupt",

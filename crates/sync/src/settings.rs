@@ -46,7 +46,7 @@ pub struct Settings {
     pub silence_timeout: Duration,
     /// Pause between two heartbeats of a session; well below `silence_timeout`.
     pub heartbeat_interval: Duration,
-    /// A copy that has made no progress for this long has failed. The copy has finer deadlines of its own.
+    /// A copy that has made no progress for this long has failed. The copy has finer deadlines of its own, which come first.
     pub copy_stall_timeout: Duration,
     /// Attempts count from 1 again once a connection has held this long.
     pub stable_after: Duration,
@@ -68,7 +68,7 @@ impl Default for Settings {
             local_timeout: Duration::from_secs(60),
             silence_timeout: Duration::from_secs(10),
             heartbeat_interval: Duration::from_secs(1),
-            copy_stall_timeout: Duration::from_secs(60),
+            copy_stall_timeout: Duration::from_secs(900),
             stable_after: Duration::from_secs(5),
             retry: Retry::from_millis(100, 1_000),
             retry_later: Retry::from_millis(1_000, 30_000),
@@ -83,7 +83,7 @@ impl Settings {
     pub fn retry_for(&self, kind: &ErrorKind) -> Retry {
         match (kind, kind.class()) {
             // The source says that it is alive and that waiting is all there is to do: no need to grow the pause.
-            (ErrorKind::PeerNotReady(NotReady::Busy | NotReady::Behind), _) => Retry {
+            (ErrorKind::PeerNotReady(NotReady::Busy | NotReady::Behind | NotReady::Circle), _) => Retry {
                 min: self.retry.max.min(self.retry.min * 4),
                 max: self.retry.max,
             },

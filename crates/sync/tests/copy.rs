@@ -286,6 +286,37 @@ fn every_stage_has_a_deadline() {
     assert_eq!(to_the_end(installing), ErrorKind::Timeout("installing"));
 }
 
+/// A link that brings one chunk in a minute.
+#[test]
+fn a_slow_link_gets_fewer_chunks_at_a_time_and_more_time() {
+    let minute = Duration::from_secs(60);
+    let slow = CopySettings {
+        workers: 4,
+        ..settings()
+    };
+    let mut run = Run::fetching(slow, &[4, 4]);
+    let mut since = run.now;
+    while run.copy.progress().stage == CopyStage::Fetching {
+        let oldest = run.fetches.first().copied();
+        match run.copy.deadline().unwrap() {
+            // They share the link: the first is there when all have had their part of it.
+            _ if oldest.is_some() && run.copy.deadline().unwrap() >= since + minute * run.fetches.len() as u32 => {
+                run.now = since + minute * run.fetches.len() as u32;
+                run.end(Ok(()));
+                since = run.now;
+            }
+            _ => {
+                run.wait();
+                if run.fetches.first().copied() != oldest {
+                    since = run.now;
+                }
+            }
+        }
+        assert!(run.failure().is_none(), "{:?}", run.failure());
+    }
+    assert_eq!(run.copy.progress().bytes_done, 8 * CHUNK);
+}
+
 #[test]
 fn the_lease_is_renewed_while_chunks_are_slow() {
     let slow = CopySettings {

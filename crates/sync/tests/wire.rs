@@ -72,7 +72,12 @@ fn history() -> impl Strategy<Value = EpochHistory> {
 }
 
 fn refusal() -> impl Strategy<Value = Refusal> {
-    let not_ready = prop_oneof![Just(NotReady::Busy), Just(NotReady::Loading), Just(NotReady::Behind)];
+    let not_ready = prop_oneof![
+        Just(NotReady::Busy),
+        Just(NotReady::Loading),
+        Just(NotReady::Behind),
+        Just(NotReady::Circle)
+    ];
     prop_oneof![
         (any::<u32>(), any::<u32>()).prop_map(|(min, max)| Refusal::ProtocolVersion { min, max }),
         ".*".prop_map(Refusal::Unauthorized),

@@ -60,6 +60,21 @@ pub(super) const COMMANDS: &[Spec] = &[
         ..SERVER
     },
     Spec {
+        name: "psync",
+        summary: "An internal command of Redis' replicas, who are told that this is no server for them.",
+        since: "2.8.0",
+        arity: -3,
+        flags: Flags::ADMIN.or(Flags::NOSCRIPT),
+        syntax: "replicationid offset",
+        ..SERVER
+    },
+    Spec {
+        name: "sync",
+        summary: "PSYNC under its old name.",
+        flags: Flags::ADMIN.or(Flags::NOSCRIPT),
+        ..SERVER
+    },
+    Spec {
         name: "failover",
         summary: "Starts a coordinated failover from a server to one of its replicas.",
         since: "6.2.0",

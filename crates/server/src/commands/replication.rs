@@ -18,6 +18,8 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("replicaof", replicaof),
     ("slaveof", replicaof),
     ("replconf", replconf),
+    ("psync", no_psync),
+    ("sync", no_psync),
     ("failover", failover),
     ("wait", wait),
     ("waitaof", waitaof),
@@ -114,6 +116,10 @@ fn replconf(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         cx.reply.integer(i64::from(cx.node.replication.sync_port()));
         return Ok(());
     }
+    no_psync(cx, request)
+}
+
+fn no_psync(_: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     Err(CommandError::reply(
         "ERR this server replicates by Haypile's own protocol, not by Redis'",
     ))

@@ -20,6 +20,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use super::link;
+use super::signs::{Counted, Signs};
 use super::{CONNECTION_WINDOW_BYTES, PASSWORD_HEADER, STREAM_WINDOW_BYTES, USER_HEADER};
 use crate::config::Values;
 use crate::node::Node;
@@ -127,11 +128,11 @@ impl Dialer {
         silence.min(haypile_sync::Settings::default().connect_timeout) / 2
     }
 
-    /// Connects to a server by its address for clients, `host:port`.
+    /// Connects to a server by its address for clients, `host:port`. What comes from it then is counted in `signs`.
     ///
     /// # Errors
     /// Why that does not work.
-    pub(super) async fn dial(&self, address: &str) -> Result<Client, Failure> {
+    pub(super) async fn dial(&self, address: &str, signs: Signs) -> Result<Client, Failure> {
         let bad = || Failure::new(ErrorKind::ConnectFailed, format!("{address} is no address"));
         let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
         let port: u16 = port.parse().map_err(|_| bad())?;
@@ -151,8 +152,11 @@ impl Dialer {
             false => (host.to_owned(), host.to_owned()),
         };
         let connect = move |_| {
-            let (host, tls) = (host.clone(), tls.clone());
-            async move { link::connect(&host, sync_port, tls, patience).await.map(TokioIo::new) }
+            let (host, tls, signs) = (host.clone(), tls.clone(), signs.clone());
+            async move {
+                let link = link::connect(&host, sync_port, tls, patience).await?;
+                Ok::<_, io::Error>(TokioIo::new(Counted::new(link, signs)))
+            }
         };
         let channel = Endpoint::from_shared(format!("http://{name}:{sync_port}"))
             .map_err(failed)?
@@ -247,7 +251,11 @@ fn refusal(command: &[&str], text: &str) -> Failure {
         "NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" => ErrorKind::AuthFailed,
         "LOADING" | "MASTERDOWN" | "BUSY" => ErrorKind::PeerNotReady(NotReady::Loading),
         _ if command.first() == Some(&"AUTH") => ErrorKind::AuthFailed,
-        _ if command.first() == Some(&"REPLCONF") => ErrorKind::ProtocolVersion,
+        // Redis, or a program that is too old.
+        _ if command.first() == Some(&"REPLCONF") => {
+            let cause = format!("it is no Haypile server: it answers REPLCONF sync-port with {text:?}");
+            return Failure::new(ErrorKind::ProtocolVersion, cause);
+        }
         _ => ErrorKind::Refused,
     };
     Failure::new(kind, text)

@@ -7,7 +7,7 @@
 //! | `published` | messages of pub/sub on their way to the followers' subscribers |
 //! | `pins` | for whom the log is kept |
 //! | `follower` | the follower's side: one task that drives the two machines, a task per stream, the copy |
-//! | `dial`, `link` | from an address to a connection, with TLS or without; those that come to the sync port |
+//! | `dial`, `link`, `signs` | from an address to a connection, with TLS or without, whose bytes are signs of life; those that come to the sync port |
 //! | `waits` | WAIT and WAITAOF |
 //! | `failover` | FAILOVER |
 //!
@@ -24,6 +24,7 @@ mod pins;
 mod published;
 mod sending;
 mod service;
+mod signs;
 mod snapshot;
 mod source;
 mod waits;
@@ -96,6 +97,11 @@ fn partition_id() -> PartitionId {
     }
 }
 
+/// A replica that is silent for so long is gone.
+fn session_timeout(values: &Values) -> Duration {
+    Duration::from_secs(u64::from(values.repl_timeout))
+}
+
 /// What both sides must have alike: the number of databases is a part of it, for keyspaces are named by numbers that
 /// come after it.
 fn layout(partition: &Partition) -> Layout {
@@ -121,7 +127,7 @@ impl Replication {
         let node = identity::node_id(&values.dir)?;
         let (listeners, sync_port) = listen::listen(values, port)?;
         Ok(Replication {
-            source: Source::new(),
+            source: Source::new(session_timeout(values)),
             waits: Waits::default(),
             changing: Mutex::new(()),
             node,
@@ -177,7 +183,7 @@ impl Replication {
                 tokio::time::sleep(EXPIRE_INTERVAL).await;
                 let Some(node) = expiring.upgrade() else { return };
                 let replication = &node.replication;
-                let timeout = replication.session_timeout(&node.config.load());
+                let timeout = session_timeout(&node.config.load());
                 let gone = replication.source.expire(replication.now(), timeout);
                 if !gone.is_empty() {
                     tokio::task::spawn_blocking(move || snapshot::remove(&gone));
@@ -250,12 +256,8 @@ impl Replication {
             node: self.node,
             incarnation: self.incarnation,
             partitions,
-            session_timeout: self.session_timeout(values),
+            session_timeout: session_timeout(values),
         }
-    }
-
-    fn session_timeout(&self, values: &Values) -> Duration {
-        Duration::from_secs(u64::from(values.repl_timeout))
     }
 
     fn stream_settings(&self, values: &Values) -> StreamSettings {
@@ -292,6 +294,8 @@ impl Replication {
             bytes_per_second: Some(values.repl_copy_bytes_per_second).filter(|rate| *rate > 0),
             attempts_max: values.repl_copy_attempts,
             space_reserve_bytes: values.disk_free_min_bytes,
+            // Well below the lease that the source gives, which is a multiple of its timeout.
+            renew_interval: Duration::from_secs(u64::from(values.repl_timeout)),
             ..CopySettings::default()
         }
     }

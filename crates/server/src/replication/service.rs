@@ -13,7 +13,7 @@ use haypile_sync::source::{Acquired, Made, answer};
 use haypile_sync::stream::Sender;
 use haypile_sync::wire::WireError;
 use haypile_sync::wire::v1::{self, sync_server};
-use haypile_sync::{NotReady, SessionId, SnapshotId};
+use haypile_sync::{NodeId, NotReady, SessionId, SnapshotId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -164,6 +164,7 @@ impl Service {
             Some(data) => layout(data),
             None => return Err(Refusal::NotReady(NotReady::Loading)),
         };
+        self.check_circle(request.node)?;
         check_databases(&layout, &request.wanted)?;
         let identity = replication.source_identity(&self.0.config.load(), vec![layout]);
         let now = replication.now();
@@ -174,11 +175,26 @@ impl Service {
         handshake.reply
     }
 
+    /// Two servers that follow each other would get nothing, and might copy each other's data for ever.
+    fn check_circle(&self, follower: NodeId) -> Result<(), Refusal> {
+        let followed = match self.0.config.load().replicaof.is_empty() {
+            true => None,
+            false => self.0.replication.follower_status().machines,
+        };
+        let session = followed.and_then(|(instance, _)| instance.session);
+        match session.is_some_and(|session| session.source == follower) {
+            true => Err(Refusal::NotReady(NotReady::Circle)),
+            false => Ok(()),
+        }
+    }
+
     fn answer(&self, request: &TrySync) -> Result<TrySyncReply, Refusal> {
         let replication = &self.0.replication;
         let now = replication.now();
         let holder = replication.source.heard(now, request.session)?;
         check_partition(&request.partition)?;
+        // Each may have connected before the other was.
+        self.check_circle(holder.node)?;
         let data = self.0.data.load();
         let data = data.as_ref().ok_or(Refusal::NotReady(NotReady::Loading))?;
         let reply = answer(&data.log_view(), &request.position);

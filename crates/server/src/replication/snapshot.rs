@@ -9,6 +9,8 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use haypile_oplog::Reader;
+use haypile_partition::PartitionError;
+use haypile_store::StoreError;
 use haypile_sync::SnapshotId;
 use haypile_sync::copy::{CHUNK_BYTES_DEFAULT, ChunkRef, CopyRefusal, Digest, FileEntry, Manifest};
 
@@ -70,9 +72,7 @@ impl Snapshot {
                 .readers()
                 .reader(data.log_ends().applied + 1)
                 .map_err(|error| CopyRefusal::Refused(error.to_string()))?;
-            let position = data
-                .checkpoint(&dir)
-                .map_err(|error| CopyRefusal::Refused(error.to_string()))?;
+            let position = data.checkpoint(&dir).map_err(|error| not_made(&error))?;
             // After the checkpoint: who wrote what is in it is known by now.
             (position, log, data.history().up_to(position.index))
         };
@@ -113,6 +113,18 @@ impl Snapshot {
             return Err(CopyRefusal::Corrupt(name.clone()));
         }
         Ok(bytes.into())
+    }
+}
+
+fn not_made(error: &PartitionError) -> CopyRefusal {
+    match error {
+        PartitionError::Store(StoreError::NoSpace(_)) => CopyRefusal::NoSpace(error.to_string()),
+        PartitionError::Store(StoreError::Io { source, .. }) | PartitionError::Io { source, .. }
+            if source.kind() == io::ErrorKind::StorageFull =>
+        {
+            CopyRefusal::NoSpace(error.to_string())
+        }
+        _ => CopyRefusal::Refused(error.to_string()),
     }
 }
 

@@ -21,6 +21,9 @@ use super::sending::Sending;
 use super::snapshot::Snapshot;
 use crate::random::SplitMix64;
 
+/// A replica that is gone holds its checkpoint for so many times repl-timeout: longer than a restart takes.
+const LEASE_TIMEOUTS: u32 = 12;
+
 /// The source's bookkeeping. One lock: everything under it is short and does no I/O.
 pub struct Source {
     state: Mutex<State>,
@@ -65,11 +68,11 @@ pub struct Replica {
 
 impl Source {
     /// Nobody follows.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(session_timeout: Duration) -> Self {
         Source {
             state: Mutex::new(State {
                 sessions: Sessions::new(),
-                checkpoints: Checkpoints::new(CheckpointSettings::default()),
+                checkpoints: Checkpoints::new(checkpoint_settings(session_timeout)),
                 snapshots: HashMap::new(),
                 not_made: None,
                 progress: Progress::new(PinSettings::default()),
@@ -164,6 +167,7 @@ impl Source {
     /// Ends what has run out; gives the directories of checkpoints that nobody holds any more.
     pub(super) fn expire(&self, now: Time, session_timeout: Duration) -> Vec<PathBuf> {
         let state = &mut *self.lock();
+        state.checkpoints.set_settings(checkpoint_settings(session_timeout));
         for session in state.sessions.expire(now, session_timeout) {
             tracing::info!(follower = %session.holder.node, "nothing is heard of a replica any more");
             state.end_session(now, &session);
@@ -207,6 +211,13 @@ impl Source {
     /// Replicas that were heard within `max_lag`.
     pub fn good_replicas(&self, now: Time, max_lag: Duration) -> usize {
         self.lock().progress.good_replicas(now, max_lag)
+    }
+}
+
+fn checkpoint_settings(session_timeout: Duration) -> CheckpointSettings {
+    CheckpointSettings {
+        lease: session_timeout * LEASE_TIMEOUTS,
+        ..CheckpointSettings::default()
     }
 }
 

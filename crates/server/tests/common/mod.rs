@@ -16,6 +16,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod client;
+mod disk;
+mod ports;
 mod proxy;
 mod random;
 mod server;
@@ -24,7 +26,9 @@ mod text;
 use std::time::{Duration, Instant};
 
 pub use client::{Client, encode};
-pub use proxy::{Link, Net, Way, Weather};
+pub use disk::SmallDisk;
+pub use ports::free_port;
+pub use proxy::{Link, Net, SYNC_PORT_ABOVE, Way, Weather};
 pub use random::Rng;
 pub use server::{Refusal, Server};
 pub use text::{array, bulk, error, int, ok, text, words};

@@ -14,6 +14,7 @@ pub struct Server {
     args: Vec<String>,
     address: Option<SocketAddr>,
     open_files_max: Option<u32>,
+    namespace: Option<String>,
     dir: TempDir,
     process: Option<Process>,
     /// What the process logged that ran before.
@@ -53,6 +54,7 @@ impl Server {
             args: args.iter().map(|a| a.to_string()).collect(),
             address: None,
             open_files_max: None,
+            namespace: None,
             dir: tempfile::tempdir().expect("a temporary directory"),
             process: None,
             ended: String::new(),
@@ -67,6 +69,11 @@ impl Server {
     /// Lets the next start have so many open files at most, as after `ulimit -n`.
     pub fn set_open_files_max(&mut self, files: u32) {
         self.open_files_max = Some(files);
+    }
+
+    /// Lets it run in this network namespace from the next start on.
+    pub fn set_namespace(&mut self, name: &str) {
+        self.namespace = Some(name.to_owned());
     }
 
     /// Tries to start a server that is expected to refuse: gives its exit code and what it wrote to standard error.
@@ -110,11 +117,18 @@ impl Server {
     }
 
     fn command(&self) -> Command {
-        let command = command(self.dir.path(), self.address, self.args.iter());
-        match self.open_files_max {
-            None => command,
-            Some(files) => limited(&command, files),
+        let mut command = command(self.dir.path(), self.address, self.args.iter());
+        if let Some(files) = self.open_files_max {
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\""));
+            command = by_way_of(shell, &command);
         }
+        if let Some(namespace) = &self.namespace {
+            let mut ip = Command::new("ip");
+            ip.args(["netns", "exec", namespace]);
+            command = by_way_of(ip, &command);
+        }
+        command
     }
 
     /// Changes the arguments for the next start.
@@ -268,18 +282,14 @@ fn command(dir: &Path, address: Option<SocketAddr>, args: impl IntoIterator<Item
     command
 }
 
-/// The same command by way of a shell that limits its open files.
-fn limited(command: &Command, open_files_max: u32) -> Command {
-    let mut shell = Command::new("sh");
-    shell
-        .arg("-c")
-        .arg(format!("ulimit -n {open_files_max}; exec \"$0\" \"$@\""));
-    shell.arg(command.get_program()).args(command.get_args());
+/// The same command by way of another, which runs it in its own place.
+fn by_way_of(mut way: Command, command: &Command) -> Command {
+    way.arg(command.get_program()).args(command.get_args());
     if let Some(dir) = command.get_current_dir() {
-        shell.current_dir(dir);
+        way.current_dir(dir);
     }
-    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    shell
+    way.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    way
 }
 
 impl Process {

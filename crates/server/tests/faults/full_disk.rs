@@ -1,17 +1,10 @@
-//! A disk that gets full and empty again. It is a small tmpfs, which only root may mount; elsewhere these tests say so and
-//! do nothing.
-
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-
-use tempfile::TempDir;
+//! A disk that gets full and empty again. It needs root ([`SmallDisk`]); elsewhere these tests say so and do nothing.
 
 use super::support::{assert_no_panic, noise};
-use crate::common::{Client, Server, Value, text, wait_until, words};
+use crate::common::{Client, Server, SmallDisk, Value, text, wait_until, words};
 
-/// Size of the file system.
-const DISK: &str = "size=96m";
+/// Size of the disk.
+const DISK_MEGABYTES: u32 = 96;
 /// Bytes of a file that is in the way.
 const BALLAST_BYTES: usize = 40 << 20;
 /// Bytes of each value.
@@ -19,72 +12,26 @@ const VALUE_BYTES: usize = 20_000;
 /// Refusals after which the server has had the time to notice all that is wrong.
 const REFUSALS: usize = 300;
 
-/// A file system of its own, unmounted in the end.
-struct SmallDisk {
-    dir: TempDir,
-}
-
-impl SmallDisk {
-    /// `None` where that is not permitted.
-    fn mount() -> Option<SmallDisk> {
-        let dir = tempfile::tempdir().unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", DISK, "haypile-test"]).arg(dir.path());
-        match mount.output() {
-            Ok(output) if output.status.success() => Some(SmallDisk { dir }),
-            Ok(output) => {
-                println!(
-                    "skipped: no file system can be mounted: {}",
-                    String::from_utf8_lossy(&output.stderr)
-                );
-                None
-            }
-            Err(error) => {
-                println!("skipped: there is no mount: {error}");
-                None
-            }
-        }
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    fn ballast(&self) {
-        fs::write(self.path().join("ballast"), vec![1; BALLAST_BYTES]).expect("room for the ballast");
-    }
-
-    fn make_room(&self) {
-        fs::remove_file(self.path().join("ballast")).unwrap();
-    }
-
-    fn server(&self, more: &[&str]) -> Server {
-        let dir = self.path().join("data");
-        let small = [
-            "--oplog-segment-bytes",
-            "1mb",
-            "--oplog-retention-bytes",
-            "16mb",
-            "--memory-budget",
-            "64mb",
-        ];
-        let args = [
-            "--dir",
-            dir.to_str().unwrap(),
-            "--rocksdb-write-buffer-size",
-            "2mb",
-            "--sync",
-            "always",
-        ];
-        Server::start(&[&small[..], &args, more].concat())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a server that is still being killed may have files open.
-        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
-    }
+/// A server with its data on this disk.
+fn server(disk: &SmallDisk, more: &[&str]) -> Server {
+    let dir = disk.path().join("data");
+    let small = [
+        "--oplog-segment-bytes",
+        "1mb",
+        "--oplog-retention-bytes",
+        "16mb",
+        "--memory-budget",
+        "64mb",
+    ];
+    let args = [
+        "--dir",
+        dir.to_str().unwrap(),
+        "--rocksdb-write-buffer-size",
+        "2mb",
+        "--sync",
+        "always",
+    ];
+    Server::start(&[&small[..], &args, more].concat())
 }
 
 /// What was acknowledged.
@@ -202,9 +149,11 @@ const RESERVES: [&str; 3] = ["0", "4mb", "24mb"];
 #[test]
 fn writes_are_refused_while_the_disk_is_full_and_resume_by_themselves() {
     for reserve in RESERVES {
-        let Some(disk) = SmallDisk::mount() else { return };
-        disk.ballast();
-        let mut server = disk.server(&["--disk-free-min-bytes", reserve]);
+        let Some(disk) = SmallDisk::mount(DISK_MEGABYTES) else {
+            return;
+        };
+        disk.ballast(BALLAST_BYTES);
+        let mut server = server(&disk, &["--disk-free-min-bytes", reserve]);
         let mut client = server.client();
         let mut written = Written::default();
         fill_up(&mut written, &mut client);
@@ -226,9 +175,11 @@ fn writes_are_refused_while_the_disk_is_full_and_resume_by_themselves() {
 #[test]
 fn a_server_that_is_killed_on_a_full_disk_starts_on_it() {
     for reserve in RESERVES {
-        let Some(disk) = SmallDisk::mount() else { return };
-        disk.ballast();
-        let mut server = disk.server(&["--disk-free-min-bytes", reserve]);
+        let Some(disk) = SmallDisk::mount(DISK_MEGABYTES) else {
+            return;
+        };
+        disk.ballast(BALLAST_BYTES);
+        let mut server = server(&disk, &["--disk-free-min-bytes", reserve]);
         let mut written = Written::default();
         fill_up(&mut written, &mut server.client());
         server.kill_and_restart();
@@ -251,8 +202,10 @@ fn a_server_that_is_killed_on_a_full_disk_starts_on_it() {
 
 #[test]
 fn who_wants_no_replies_hears_of_no_failed_write() {
-    let Some(disk) = SmallDisk::mount() else { return };
-    let server = disk.server(&["--disk-free-min-bytes", "0"]);
+    let Some(disk) = SmallDisk::mount(DISK_MEGABYTES) else {
+        return;
+    };
+    let server = server(&disk, &["--disk-free-min-bytes", "0"]);
     let mut client = server.client();
     client.send(&["CLIENT", "REPLY", "OFF"]);
     let (values, more) = (5000, noise(0, VALUE_BYTES));

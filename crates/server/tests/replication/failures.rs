@@ -44,19 +44,6 @@ fn a_replica_that_is_killed_under_load_loses_nothing() {
 }
 
 #[test]
-fn a_primary_with_an_empty_directory_empties_its_replicas() {
-    let first = primary(&[]);
-    let replica = replica_of(first.port(), &[]);
-    fill(&first, "a", 200);
-    assert_in_sync(&first, &replica);
-    let fresh = primary(&[]);
-    fill(&fresh, "b", 20);
-    replica.client().say(&format!("REPLICAOF 127.0.0.1 {}", fresh.port()));
-    assert_in_sync(&fresh, &replica);
-    assert_eq!(replica.client().say("DBSIZE"), "20");
-}
-
-#[test]
 fn other_databases_are_other_tables() {
     let mut first = primary(&["--databases", "4"]);
     first.client().say("SELECT 3");

@@ -1,6 +1,9 @@
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::{Client, Server, wait_until};
+use crate::common::{Client, PATIENCE, Server, wait_until};
 
 /// A server with arguments for quick tests.
 pub fn primary(args: &[&str]) -> Server {
@@ -78,4 +81,85 @@ pub fn stop_and_go<R>(server: &Server, body: impl FnOnce() -> R) -> R {
     let outcome = body();
     drop(stopped);
     outcome
+}
+
+/// Pauses so short that a test need not wait for what is tried again seldom: wrong passwords, full disks.
+pub const QUICK: [&str; 4] = ["--repl-retry-min-ms", "10", "--repl-retry-max-ms", "20"];
+
+/// A server that listens at this address, also when it is started again.
+pub fn primary_at(address: SocketAddr, args: &[&str]) -> Server {
+    let mut all = vec!["--enable-debug-command", "yes"];
+    all.extend(QUICK);
+    all.extend(args);
+    let mut server = Server::stopped(&all);
+    server.set_address(address);
+    server.start_again();
+    server
+}
+
+/// A server with data that has nothing to do with any other's, so that it needs a copy of whatever it follows.
+pub fn stranger(args: &[&str]) -> Server {
+    let mut all = QUICK.to_vec();
+    all.extend(args);
+    let server = primary(&all);
+    fill(&server, "other", 10);
+    server
+}
+
+/// `REPLICAOF`.
+#[track_caller]
+pub fn follow(replica: &Server, source: SocketAddr) {
+    let command = format!("REPLICAOF {} {}", source.ip(), source.port());
+    assert_eq!(replica.client().say(&command), "OK");
+}
+
+/// Data whose copy takes several chunks and, with [`SLOW_COPY`], a few seconds.
+pub const PLAIN: [&str; 2] = ["--rocksdb-compression", "none"];
+const CHUNKS_KEYS: usize = 20_000;
+const CHUNKS_VALUE_BYTES: usize = 1000;
+/// How a replica is told to take its time.
+pub const SLOW_COPY: [&str; 2] = ["--repl-copy-bytes-per-second", "3mb"];
+
+/// Writes about 20 MB; the server is to have [`PLAIN`], or they would be compressed.
+pub fn fill_chunks(server: &Server) {
+    fill_with(server, "chunk", CHUNKS_KEYS, CHUNKS_VALUE_BYTES);
+    assert_eq!(server.client().say("SAVE"), "OK");
+}
+
+/// Lets the replica copy as fast as it can from now on.
+pub fn hurry(replica: &Server) {
+    let reply = replica.client().say("CONFIG SET repl-copy-bytes-per-second 0");
+    assert_eq!(reply, "OK");
+}
+
+/// Waits until the replica has a part of what it copies.
+#[track_caller]
+pub fn await_copy(replica: &Server) {
+    let mut client = replica.client();
+    wait_until("some bytes", || {
+        let copy = field(&mut client, "sync_partition0_copy");
+        copy.contains("stage=fetching") && !copy.contains("bytes_done=0,")
+    });
+}
+
+/// Waits until INFO shows that the link is down for a reason, of the connection or of the data, that contains these words.
+#[track_caller]
+pub fn await_error(replica: &Server, words: &str) {
+    let mut client = replica.client();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let errors = [
+            field(&mut client, "sync_instance_last_error"),
+            field(&mut client, "sync_partition0_last_error"),
+        ];
+        let down = field(&mut client, "master_link_status") == "down";
+        if down && errors.iter().any(|error| error.contains(words)) {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "no {words:?}; down: {down}, errors: {errors:?}"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }

@@ -10,6 +10,7 @@
 //! [`Copy`] schedules; [`Throttle`] slows down; [`install`] puts the result in place of the old data.
 
 mod digest;
+mod fetching;
 pub mod install;
 mod manifest;
 mod outcome;

@@ -1,10 +1,11 @@
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use haypile_types::Random;
 
+use super::fetching::{Fetching, ends_the_copy, used_up};
 use super::{ChunkRef, CopyProgress, CopySettings, CopyStage, Manifest, Throttle};
-use crate::{AttemptId, Class, ErrorKind, Failure, NotReady, SnapshotId, Time};
+use crate::{AttemptId, ErrorKind, Failure, NotReady, SnapshotId, Time};
 
 /// What happens to a [`Copy`].
 #[derive(Clone, Debug)]
@@ -124,19 +125,6 @@ enum Stage {
     Ended,
 }
 
-#[derive(Clone, Debug)]
-struct Fetching {
-    manifest: Arc<Manifest>,
-    waiting: VecDeque<ChunkRef>,
-    /// Chunks that failed, and when to fetch them again.
-    again: BTreeSet<(Time, ChunkRef)>,
-    under_way: BTreeMap<AttemptId, (ChunkRef, Time)>,
-    /// Causes of failed attempts, by file.
-    causes: BTreeMap<u32, Vec<Failure>>,
-    throttled_until: Option<Time>,
-    fetched_bytes: u64,
-}
-
 impl Copy {
     /// A copy that has not begun: give it a `Tick`. `reject` is from the copy before, if that failed with one.
     pub fn new(settings: CopySettings, reject: Option<SnapshotId>, now: Time) -> Self {
@@ -176,7 +164,7 @@ impl Copy {
             Stage::Inspecting(_) => Some(self.renew_at.min(self.since + self.settings.local_timeout)),
             Stage::Syncing(_) | Stage::Installing => Some(self.since + self.settings.local_timeout),
             Stage::Fetching(fetching) => {
-                let own = fetching.deadline(self.settings.workers);
+                let own = fetching.deadline(fetching.workers(&self.settings));
                 Some(own.map_or(self.renew_at, |at| at.min(self.renew_at)))
             }
             Stage::Ended => None,
@@ -236,14 +224,7 @@ impl Copy {
             Stage::Asking { deadline, .. } if *deadline <= now => {
                 self.fail(now, Failure::timeout("asking", now.since(self.since)), actions);
             }
-            Stage::Fetching(fetching) => {
-                let late = fetching.under_way.iter().filter(|(_, (_, deadline))| *deadline <= now);
-                for fetch in late.map(|(fetch, _)| *fetch).collect::<Vec<_>>() {
-                    actions.push(CopyAction::Cancel { fetch });
-                    let failure = Failure::timeout("fetching", self.settings.chunk_timeout);
-                    self.fetched(now, fetch, Err(failure), rng, actions);
-                }
-            }
+            Stage::Fetching(_) => self.give_up_late(now, rng, actions),
             Stage::Inspecting(_) | Stage::Syncing(_) | Stage::Installing
                 if self.since + self.settings.local_timeout <= now =>
             {
@@ -251,6 +232,31 @@ impl Copy {
                 self.fail(now, failure, actions);
             }
             _ => {}
+        }
+    }
+
+    /// Chunks that take too long. The link may just be slow: from now on fewer are under way at the same time, and have
+    /// more time. Those of a file that are late together are one failed attempt at it.
+    fn give_up_late(&mut self, now: Time, rng: &mut dyn Random, actions: &mut Vec<CopyAction>) {
+        let Stage::Fetching(fetching) = &mut self.stage else {
+            return;
+        };
+        let late = fetching.under_way.iter().filter(|(_, (_, deadline))| *deadline <= now);
+        let late: Vec<_> = late.map(|(fetch, (chunk, _))| (*fetch, *chunk)).collect();
+        if late.is_empty() {
+            return;
+        }
+        let failure = Failure::timeout("fetching", fetching.chunk_timeout(&self.settings));
+        fetching.slow += 1;
+        let mut files = BTreeSet::new();
+        for (fetch, chunk) in late {
+            actions.push(CopyAction::Cancel { fetch });
+            if files.insert(chunk.file) {
+                self.fetched(now, fetch, Err(failure.clone()), rng, actions);
+            } else if let Stage::Fetching(fetching) = &mut self.stage {
+                fetching.under_way.remove(&fetch);
+                fetching.waiting.push_front(chunk);
+            }
         }
     }
 
@@ -338,6 +344,7 @@ impl Copy {
             causes: BTreeMap::new(),
             throttled_until: None,
             fetched_bytes: 0,
+            slow: 0,
         };
         self.enter(now, Stage::Fetching(fetching), actions);
     }
@@ -387,7 +394,9 @@ impl Copy {
             return;
         };
         fetching.throttled_until = None;
-        while fetching.under_way.len() < self.settings.workers.max(1) as usize {
+        let workers = fetching.workers(&self.settings);
+        let chunk_timeout = fetching.chunk_timeout(&self.settings);
+        while fetching.under_way.len() < workers {
             let Some(chunk) = fetching.next(now) else {
                 break;
             };
@@ -402,9 +411,7 @@ impl Copy {
             }
             self.ids += 1;
             let fetch = AttemptId(self.ids);
-            fetching
-                .under_way
-                .insert(fetch, (chunk, now + self.settings.chunk_timeout));
+            fetching.under_way.insert(fetch, (chunk, now + chunk_timeout));
             actions.push(CopyAction::Fetch { fetch, chunk });
         }
         if fetching.under_way.is_empty() && fetching.waiting.is_empty() && fetching.again.is_empty() {
@@ -447,47 +454,4 @@ impl Copy {
             actions.push(CopyAction::Progress(self.progress.clone()));
         }
     }
-}
-
-impl Fetching {
-    /// The chunk to fetch next: those that failed before and whose pause is over first.
-    fn next(&mut self, now: Time) -> Option<ChunkRef> {
-        match self.again.first() {
-            Some(&(at, chunk)) if at <= now => {
-                self.again.pop_first();
-                Some(chunk)
-            }
-            _ => self.waiting.pop_front(),
-        }
-    }
-
-    fn deadline(&self, workers: u32) -> Option<Time> {
-        let room = self.under_way.len() < workers.max(1) as usize;
-        let under_way = self.under_way.values().map(|(_, deadline)| *deadline).min();
-        let again = self.again.first().map(|(at, _)| *at).filter(|_| room);
-        under_way.into_iter().chain(again).chain(self.throttled_until).min()
-    }
-}
-
-/// What fetching again cannot cure.
-fn ends_the_copy(kind: &ErrorKind) -> bool {
-    let gone = matches!(kind, ErrorKind::CheckpointGone | ErrorKind::SessionLost);
-    let disk = matches!(kind, ErrorKind::NoSpace | ErrorKind::Io);
-    gone || disk || kind.class() == Class::FatalUntilChanged
-}
-
-/// The failure that ends a copy when a file's attempts are used up: the last kind, all causes.
-fn used_up(manifest: &Manifest, chunk: ChunkRef, causes: &[Failure]) -> Failure {
-    let name = manifest
-        .files()
-        .get(chunk.file as usize)
-        .map_or("", |file| file.name.as_str());
-    let list: Vec<_> = (1..)
-        .zip(causes)
-        .map(|(n, cause)| format!("attempt {n}: {cause}"))
-        .collect();
-    let kind = causes
-        .last()
-        .map_or(ErrorKind::Internal, |failure| failure.kind.clone());
-    Failure::new(kind, format!("{name}: {}", list.join("; ")))
 }

@@ -17,7 +17,8 @@ pub struct CopySettings {
     pub busy_pause: Duration,
     /// How long a source may be making a checkpoint.
     pub busy_timeout: Duration,
-    /// How long fetching one chunk may take.
+    /// How long fetching one chunk may take at first. After some were late it is twice as long, with half the workers, and so
+    /// on: on a slow link.
     pub chunk_timeout: Duration,
     /// Pause after which the source is told that its checkpoint is still needed; well below the source's lease.
     pub renew_interval: Duration,

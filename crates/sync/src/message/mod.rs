@@ -124,6 +124,10 @@ impl From<Refusal> for Failure {
             Refusal::FollowsItself => Failure::new(ErrorKind::FollowsItself, ""),
             Refusal::Stale => Failure::new(ErrorKind::SessionLost, "the source has seen a newer handshake of ours"),
             Refusal::UnknownSession => Failure::new(ErrorKind::SessionLost, ""),
+            Refusal::NotReady(NotReady::Circle) => Failure::new(
+                ErrorKind::PeerNotReady(NotReady::Circle),
+                "it follows this server itself: one of the two must be told REPLICAOF NO ONE",
+            ),
             Refusal::NotReady(why) => Failure::new(ErrorKind::PeerNotReady(why), ""),
             Refusal::Invalid(cause) => Failure::new(ErrorKind::Refused, cause),
             Refusal::Internal(cause) => Failure::new(ErrorKind::Refused, format!("the source failed: {cause}")),

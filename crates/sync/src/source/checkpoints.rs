@@ -79,6 +79,11 @@ impl Checkpoints {
         }
     }
 
+    /// Takes other limits. Leases that have been given stay as they are until they are renewed.
+    pub fn set_settings(&mut self, settings: CheckpointSettings) {
+        self.settings = settings;
+    }
+
     /// A follower wants a checkpoint; not `reject`, which turned out to be damaged. The one it holds already is given
     /// to it again, whatever its age: its log is kept. It never holds two.
     pub fn acquire(&mut self, now: Time, holder: Holder, reject: Option<SnapshotId>, rng: &mut dyn Random) -> Acquired {

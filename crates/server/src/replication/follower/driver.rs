@@ -24,6 +24,7 @@ use super::streaming::{self, Streaming};
 use crate::node::Node;
 use crate::random::SplitMix64;
 use crate::replication::dial::{self, Client, Dialer};
+use crate::replication::signs::Signs;
 use crate::replication::{layout, partition_id};
 
 /// What happens to the driver.
@@ -63,6 +64,9 @@ struct Link {
     attempt: AttemptId,
     client: Option<Client>,
     dialing: AbortHandle,
+    signs: Signs,
+    /// Bytes that had come when it was last looked at.
+    seen: u64,
 }
 
 /// What is to be given to a machine.
@@ -145,11 +149,27 @@ impl Driver {
         self.instance.set_settings(settings.clone());
         self.partition.set_settings(settings);
         self.instance.set_identity(identity(node));
+        self.look_for_signs();
         self.queue.push_back(Work::Instance(InstanceEvent::Tick));
         self.queue.push_back(Work::Partition(PartitionEvent::Tick));
         self.work(node);
         self.copy_tick(node);
         self.work(node);
+    }
+
+    /// Before a deadline counts: has anything come?
+    fn look_for_signs(&mut self) {
+        let Some(link) = &mut self.link else { return };
+        let bytes = link.signs.bytes();
+        if bytes == link.seen {
+            return;
+        }
+        link.seen = bytes;
+        let attempt = link.attempt;
+        self.queue.push_back(Work::Instance(InstanceEvent::Heard { attempt }));
+        if let Some((attempt, _)) = self.stream {
+            self.queue.push_back(Work::Partition(PartitionEvent::Heard { attempt }));
+        }
     }
 
     fn take(&mut self, node: &Arc<Node>, event: Event) {
@@ -243,14 +263,18 @@ impl Driver {
             InstanceAction::RestartPartitions => self.partition_event(PartitionEvent::Restart),
             InstanceAction::Dial { attempt, address } => {
                 let (events, dialer) = (self.events.clone(), Dialer::new(node));
+                let signs = Signs::default();
+                let counted = signs.clone();
                 let dialing = tokio::spawn(async move {
-                    let result = dialer.dial(&address).await;
+                    let result = dialer.dial(&address, counted).await;
                     let _ = events.send(Event::Dialed(attempt, result));
                 });
                 self.link = Some(Link {
                     attempt,
                     client: None,
                     dialing: dialing.abort_handle(),
+                    signs,
+                    seen: 0,
                 });
             }
             InstanceAction::SendMetaSync { attempt, message } => {

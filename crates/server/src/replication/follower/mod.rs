@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use haypile_sync::follower::{InstanceStatus, PartitionStatus};
+use haypile_sync::follower::{InstanceState, InstanceStatus, PartitionState, PartitionStatus};
 use haypile_sync::stream::Lag;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
@@ -64,6 +64,16 @@ pub struct FollowerStatus {
     pub machines: Option<(InstanceStatus, PartitionStatus)>,
     /// The stream, or the last there was.
     pub stream: StreamStatus,
+}
+
+impl FollowerStatus {
+    /// The attempts are used up, and a person has to act.
+    pub fn gave_up(&self) -> bool {
+        self.machines.as_ref().is_some_and(|(instance, partition)| {
+            let instance = instance.state == InstanceState::Error && instance.retry_at.is_none();
+            instance || (partition.state == PartitionState::Error && partition.retry_at.is_none())
+        })
+    }
 }
 
 impl Handle {
