@@ -4,7 +4,10 @@
 mod common;
 
 mod replication {
+    mod clients;
     mod commands;
+    mod events;
+    mod expiry;
     mod failures;
     mod full_sync;
     mod pubsub;
