@@ -5,7 +5,7 @@ use haypile_store::{Cf, Counts, Direction, Scan, SpaceId, StoreError, Value, Vie
 use haypile_types::Random;
 
 use crate::error::WRONG_TYPE;
-use crate::{Class, Collection, CommandError, Observer};
+use crate::{Collection, CommandError, KeyEvent, Observer};
 
 /// All that a command may see and do.
 ///
@@ -257,7 +257,7 @@ impl<'a> Cx<'a> {
             self.view.count(self.space, keys, expires)?;
         }
         if old.is_none() {
-            self.observer.event(Class::New, "new", self.db, key);
+            self.event(KeyEvent::New, key);
         }
         Ok(())
     }
@@ -293,14 +293,14 @@ impl<'a> Cx<'a> {
     pub fn expire(&mut self, key: &[u8], old: Header) -> Result<(), CommandError> {
         self.delete(key, old)?;
         self.observer.expired();
-        self.modified(Class::Expired, "expired", key);
+        self.modified(KeyEvent::Expired, key);
         Ok(())
     }
 
     /// Tells of a change: fails transactions that watch the key, and sends the keyspace event.
-    pub fn modified(&mut self, class: Class, event: &'static str, key: &[u8]) {
+    pub fn modified(&mut self, event: KeyEvent, key: &[u8]) {
         self.observer.modified(self.db, key);
-        self.observer.event(class, event, self.db, key);
+        self.event(event, key);
     }
 
     /// Marks a key as changed without a keyspace event.
@@ -309,15 +309,16 @@ impl<'a> Cx<'a> {
     }
 
     /// Sends a keyspace event without marking the key as changed.
-    pub fn event(&mut self, class: Class, event: &'static str, key: &[u8]) {
-        self.observer.event(class, event, self.db, key);
+    pub fn event(&mut self, event: KeyEvent, key: &[u8]) {
+        self.view.event(event as u8, self.db, key);
+        self.observer.event(event, self.db, key);
     }
 
     fn looked_up(&mut self, key: &[u8], hit: bool) {
         if self.reads_only {
             self.observer.looked_up(hit);
             if !hit {
-                self.observer.event(Class::KeyMiss, "keymiss", self.db, key);
+                self.observer.event(KeyEvent::KeyMiss, self.db, key);
             }
         }
     }

@@ -105,7 +105,7 @@ impl Describer {
                 Ok(effect) => effect,
                 Err(error) => return (all, Some(error)),
             };
-            if let Effect::Tag { command, db, key } = effect {
+            if let Effect::Tag { command, db, key, .. } = effect {
                 all.push(Done {
                     command: Some(String::from_utf8_lossy(command).into_owned()),
                     db,
@@ -158,7 +158,9 @@ impl Describer {
                 });
             }
             // They follow from the others.
-            Effect::Count { .. } | Effect::Tag { .. } => return None,
+            Effect::Count { .. } | Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {
+                return None;
+            }
         };
         let command = done.command.as_deref();
         if command.is_some_and(|command| !ELSEWHERE.contains(&command)) {

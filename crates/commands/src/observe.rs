@@ -1,5 +1,7 @@
 //! What a command tells the rest of the server while it runs: which keys it changed, and how.
 
+use crate::KeyEvent;
+
 /// A class of keyspace events; the letters are those of `notify-keyspace-events`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
@@ -34,7 +36,7 @@ pub trait Observer {
     /// A key has changed: transactions that watch it fail.
     fn modified(&mut self, db: u16, key: &[u8]);
     /// A keyspace event.
-    fn event(&mut self, class: Class, event: &'static str, db: u16, key: &[u8]);
+    fn event(&mut self, event: KeyEvent, db: u16, key: &[u8]);
     /// A list, sorted set or stream has got elements: clients that are blocked on it are looked at.
     fn ready(&mut self, db: u16, key: &[u8]);
     /// A reading command looked a key up.
@@ -53,7 +55,7 @@ pub struct Deaf;
 
 impl Observer for Deaf {
     fn modified(&mut self, _: u16, _: &[u8]) {}
-    fn event(&mut self, _: Class, _: &'static str, _: u16, _: &[u8]) {}
+    fn event(&mut self, _: KeyEvent, _: u16, _: &[u8]) {}
     fn ready(&mut self, _: u16, _: &[u8]) {}
     fn looked_up(&mut self, _: bool) {}
     fn expired(&mut self) {}

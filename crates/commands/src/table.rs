@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use haypile_resp::Request;
 
-use crate::{CommandError, Spec};
+use crate::{CommandError, KeyEvent, Spec};
 
 /// All commands by family.
 pub static COMMANDS: &[&[Spec]] = &[
@@ -35,6 +35,8 @@ pub struct Known {
     pub id: usize,
     /// `get`, or for a subcommand `config|get`.
     pub full_name: String,
+    /// See [`KeyEvent::of_command`].
+    pub event: Option<KeyEvent>,
     /// Its subcommands.
     pub subcommands: Vec<Known>,
 }
@@ -65,6 +67,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
             spec,
             id,
             full_name,
+            event: KeyEvent::of_command(spec.name),
             subcommands: Vec::new(),
         };
         let mut parent = known(spec, spec.name.to_owned(), number());

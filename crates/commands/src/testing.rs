@@ -4,7 +4,7 @@ use haypile_resp::{Reply, Request, Version};
 use haypile_store::{Overlay, SharedResources, Store, StoreOptions, Tier, View};
 use haypile_types::{Position, Random};
 
-use crate::{Class, CommandError, Cx, Flags, Handler, Observer, table};
+use crate::{CommandError, Cx, Flags, Handler, KeyEvent, Observer, table};
 
 pub(crate) struct Bench {
     store: Store,
@@ -29,8 +29,8 @@ struct Recorder<'a>(&'a mut Vec<String>);
 
 impl Observer for Recorder<'_> {
     fn modified(&mut self, _: u16, _: &[u8]) {}
-    fn event(&mut self, _: Class, event: &'static str, db: u16, key: &[u8]) {
-        self.0.push(heard(event, db, key));
+    fn event(&mut self, event: KeyEvent, db: u16, key: &[u8]) {
+        self.0.push(heard(event.name(), db, key));
     }
     fn ready(&mut self, db: u16, key: &[u8]) {
         self.0.push(heard("ready", db, key));

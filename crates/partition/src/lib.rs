@@ -18,6 +18,7 @@
 mod blocked;
 mod commit;
 mod error;
+mod events;
 mod identity;
 pub mod install;
 mod maintenance;
@@ -27,6 +28,7 @@ mod partition;
 mod replicated;
 mod role;
 mod task;
+mod touched;
 mod turn;
 mod visit;
 mod watch;
@@ -34,7 +36,7 @@ mod worker;
 
 pub use error::{CommitError, PartitionError};
 pub use maintenance::Maintenance;
-pub use observer::{Event, KeyEvent};
+pub use observer::Event;
 pub use open::{Options, Recovery};
 pub use partition::{Hooks, Partition, PartitionStats};
 pub use replicated::{ReplicatedEntry, ReplicatedError};

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use haypile_commands::{Class, Observer};
+use haypile_commands::{Class, KeyEvent, Observer};
 use haypile_sync::message::Message;
 
 use crate::blocked::BlockedTable;
@@ -10,27 +10,16 @@ use crate::watch::WatchTable;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A keyspace event.
-    Key(KeyEvent),
-    /// A message of PUBLISH or SPUBLISH.
-    Message {
-        /// The message.
-        message: Message,
-        /// It is for the subscribers of followers, too.
-        relay: bool,
+    Key {
+        /// What has happened
+        event: KeyEvent,
+        /// in this database
+        db: u16,
+        /// to this key.
+        key: Vec<u8>,
     },
-}
-
-/// A keyspace event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyEvent {
-    /// The class, for `notify-keyspace-events`.
-    pub class: Class,
-    /// The event's name.
-    pub name: &'static str,
-    /// The database of the key.
-    pub db: u16,
-    /// The key.
-    pub key: Vec<u8>,
+    /// A message of PUBLISH or SPUBLISH.
+    Message(Message),
 }
 
 /// Counters that all threads add to.
@@ -49,7 +38,11 @@ impl Counters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn wants(&self, class: Class) -> bool {
+    pub(crate) fn wants_any(&self) -> bool {
+        self.notify.load(Ordering::Relaxed) != 0
+    }
+
+    pub(crate) fn wants(&self, class: Class) -> bool {
         self.notify.load(Ordering::Relaxed) & class as u32 != 0
     }
 }
@@ -91,14 +84,10 @@ impl<'a> ReadObserver<'a> {
 impl Observer for ReadObserver<'_> {
     fn modified(&mut self, _: u16, _: &[u8]) {}
 
-    fn event(&mut self, class: Class, name: &'static str, db: u16, key: &[u8]) {
-        if self.counters.wants(class) {
-            self.events.push(Event::Key(KeyEvent {
-                class,
-                name,
-                db,
-                key: key.to_vec(),
-            }));
+    fn event(&mut self, event: KeyEvent, db: u16, key: &[u8]) {
+        if self.counters.wants(event.class()) {
+            let key = key.to_vec();
+            self.events.push(Event::Key { event, db, key });
         }
     }
 
@@ -139,14 +128,10 @@ impl Observer for TurnObserver<'_> {
         self.watch.touch(db, key);
     }
 
-    fn event(&mut self, class: Class, name: &'static str, db: u16, key: &[u8]) {
-        if self.counters.wants(class) {
-            self.heard.events.push(Event::Key(KeyEvent {
-                class,
-                name,
-                db,
-                key: key.to_vec(),
-            }));
+    fn event(&mut self, event: KeyEvent, db: u16, key: &[u8]) {
+        if self.counters.wants(event.class()) {
+            let key = key.to_vec();
+            self.heard.events.push(Event::Key { event, db, key });
         }
     }
 

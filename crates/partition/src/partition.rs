@@ -8,6 +8,7 @@ use haypile_oplog::{Oplog, Readers, Syncer};
 use haypile_resp::{Reply, Version};
 use haypile_store::{Counts, Overlay, Store, StoreError, Tier, View, WriterKnowledge};
 use haypile_sync::EpochHistory;
+use haypile_sync::message::Message;
 use haypile_types::{Clock, Position, Random};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -31,6 +32,11 @@ pub trait Hooks: Send + Sync {
     /// Index from which the log is needed by those who follow it, beyond the readers that are open; `None` = by nobody.
     /// Asked each time before log is let go; it starts at `first` now. Called without a turn.
     fn log_needed_from(&self, first: u64) -> Option<u64>;
+    /// Messages of this partition's clients, for those who follow it: before the entries that come after them are
+    /// logged, so that no follower can be sent these first.
+    fn relay(&self, messages: &mut dyn Iterator<Item = &Message>);
+    /// Entries from this index on could not be logged after all: messages that come after them are not to be sent.
+    fn take_back(&self, from: u64);
 }
 
 /// A log, a store and their writer. Shared by all threads.
@@ -544,11 +550,7 @@ impl Shared {
             last = Some(position);
         }
         let end = oplog.last().index;
-        for event in &mut events {
-            if let Event::Message { message, .. } = event {
-                message.after = message.after.min(end);
-            }
-        }
+        let relayed = self.relay(&mut events, end);
         let Some(last) = last else {
             writer.overlay.drop_empty_newest();
             if let Some(pending) = writer.pending.back_mut() {
@@ -568,6 +570,9 @@ impl Shared {
             tracing::error!(%error, "the log cannot be written");
             writer.overlay.abandon_newest();
             writer.next_index = first;
+            if let Some(hooks) = relayed {
+                hooks.take_back(first);
+            }
             self.refuse(&error);
             return Finished {
                 tasks: done,
@@ -590,6 +595,31 @@ impl Shared {
             return Finished::nothing();
         }
         self.apply_through(writer, last.index)
+    }
+
+    /// Hands the messages of a turn, whose last entry is the one at `end`, to those who pass them on; gives these if there
+    /// is anything that they would have to take back.
+    fn relay(&self, events: &mut [Event], end: u64) -> Option<Arc<dyn Hooks>> {
+        let mut messages = events.iter_mut().filter_map(|event| match event {
+            Event::Message(message) => Some(message),
+            Event::Key { .. } => None,
+        });
+        let mut any = false;
+        for message in &mut messages {
+            any = true;
+            if message.after > end {
+                (message.after, message.within) = (end, None);
+            }
+        }
+        if !any || self.role() == Role::Follower {
+            return None;
+        }
+        let hooks = self.hooks.lock().clone()?;
+        hooks.relay(&mut events.iter().filter_map(|event| match event {
+            Event::Message(message) => Some(message),
+            Event::Key { .. } => None,
+        }));
+        Some(hooks)
     }
 
     /// Publishes the pending turns up to an index that is committed.

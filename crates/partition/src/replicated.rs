@@ -3,15 +3,14 @@
 use std::sync::atomic::Ordering;
 
 use haypile_oplog::SyncPolicy;
-use haypile_store::effects::{Effect, Effects};
-use haypile_store::{Cf, Store, keys};
+use haypile_store::effects::Effects;
 use haypile_sync::message::Message;
 use haypile_types::Position;
 
 use crate::partition::{Partition, Shared, Writer};
 use crate::role::Role;
-use crate::watch::WatchTable;
-use crate::{CommitError, Event};
+use crate::touched::Touched;
+use crate::{CommitError, Event, events};
 
 /// An entry of another's log.
 #[derive(Clone, Copy, Debug)]
@@ -67,8 +66,8 @@ impl Partition {
         let last = loop {
             let mut writer = shared.visit();
             if writer.pending.is_empty() {
-                let index = shared.append_replicated(&mut writer, entries)?;
-                shared.publish(events(messages));
+                let index = shared.append_replicated(&mut writer, entries.clone())?;
+                shared.publish(shared.told(entries, messages));
                 break index;
             }
             // Own entries, from before it was a follower, that wait for their sync: first they, then these.
@@ -87,16 +86,8 @@ impl Partition {
 
     /// Delivers messages that came between entries, all of which are visible.
     pub fn publish_replicated(&self, messages: Vec<Message>) {
-        self.shared.publish(events(messages));
+        self.shared.publish(self.shared.told(std::iter::empty(), messages));
     }
-}
-
-fn events(messages: Vec<Message>) -> Vec<Event> {
-    let relay = true;
-    messages
-        .into_iter()
-        .map(|message| Event::Message { message, relay })
-        .collect()
 }
 
 impl Shared {
@@ -112,7 +103,6 @@ impl Shared {
         if let Some(text) = self.disk_refusal() {
             return Err(CommitError::NotLogged(text).into());
         }
-        let watched = !writer.watch.is_empty();
         let mut payloads = std::mem::take(&mut writer.replicated);
         payloads.clear();
         let mut end = writer.oplog.last();
@@ -140,6 +130,7 @@ impl Shared {
         writer.logged_bytes += payloads.len() as u64;
         // What the writer remembered of collections may have changed behind its back.
         writer.overlay.forget_knowledge();
+        let touched = (!writer.watch.is_empty()).then(|| Touched::before(&self.store, &writer.watch, &payloads));
         match self.store.replay(&payloads, end, clock) {
             Ok(applied) => {
                 if applied.remapped {
@@ -154,12 +145,34 @@ impl Shared {
                 return Err(error.into());
             }
         }
-        if watched {
-            touch(&self.store, &writer.watch, &payloads);
+        if let Some(touched) = touched {
+            touched.touch(&self.store, &writer.watch, &payloads);
         }
         writer.replicated = payloads;
         let always = writer.oplog.sync_policy() == SyncPolicy::Always;
         Ok(always.then_some(end.index))
+    }
+
+    /// What subscribers hear of entries, and the messages among them.
+    fn told<'a>(&self, entries: impl Iterator<Item = ReplicatedEntry<'a>>, messages: Vec<Message>) -> Vec<Event> {
+        let mut messages = messages.into_iter().peekable();
+        let mut told = Vec::new();
+        if self.counters.wants_any() {
+            for entry in entries {
+                let index = entry.position.index;
+                events::of_entry(entry.payload, &self.counters, &mut told, |offset, told| {
+                    let comes_before = |message: &Message| match message.within {
+                        Some(bytes) if message.after == index => bytes <= offset as u64,
+                        _ => message.after < index,
+                    };
+                    while let Some(message) = messages.next_if(comes_before) {
+                        told.push(Event::Message(message));
+                    }
+                });
+            }
+        }
+        told.extend(messages.map(Event::Message));
+        told
     }
 
     /// Why nothing can be written, apart from the role.
@@ -182,30 +195,4 @@ fn check<'a>(entries: impl Iterator<Item = ReplicatedEntry<'a>>) -> Result<(), R
         }
     }
     Ok(())
-}
-
-/// Fails the transactions that watch a key which has changed.
-fn touch(store: &Store, watch: &WatchTable, payloads: &[u8]) {
-    let dbs = store.mapping();
-    for effect in Effects::new(payloads).flatten() {
-        let (space, cf, key) = match effect {
-            Effect::Put { space, cf, key, .. } | Effect::Delete { space, cf, key } => (space, cf, key),
-            Effect::Map { db, .. } => {
-                for key in watch.keys_of(db) {
-                    watch.touch(db, &key);
-                }
-                continue;
-            }
-            Effect::Count { .. } | Effect::Tag { .. } => continue,
-        };
-        let user_key = match cf {
-            Cf::Meta => Some(keys::user_key(key)),
-            Cf::Data => keys::parse_data_key(key).map(|parsed| parsed.user_key),
-            Cf::Expiry => None,
-        };
-        let db = dbs.iter().position(|mapped| *mapped == space);
-        if let (Some(user_key), Some(db)) = (user_key, db) {
-            watch.touch(db as u16, user_key);
-        }
-    }
 }

@@ -12,7 +12,6 @@ use haypile_types::Random;
 use crate::Event;
 use crate::observer::TurnObserver;
 use crate::partition::{PartitionStats, Shared, Writer};
-use crate::role::Role;
 use crate::watch::WatchFlag;
 
 /// Bytes of effects that one entry may have; what the log takes, with room for what ends an entry.
@@ -78,7 +77,9 @@ impl<'a> Turn<'a> {
         let mark = self.mark();
         if writes || flags.has(Flags::MAY_REPLICATE) {
             let key = call.command.spec.keys.first_of(call.request).unwrap_or_default();
-            self.writer.overlay.tag(call.command.spec.name.as_bytes(), call.db, key);
+            let event = call.command.event.map(|event| event as u8);
+            let name = call.command.spec.name.as_bytes();
+            self.writer.overlay.tag(name, call.db, key, event);
         }
         let Writer {
             overlay,
@@ -146,17 +147,18 @@ impl<'a> Turn<'a> {
 
     /// Publishes a message when what this turn has written so far is committed and visible.
     pub fn publish(&mut self, sharded: bool, channel: Bytes, payload: Bytes) {
-        // Within a transaction it comes after that; if that has no effects there is no such entry, see
+        // Within a transaction it belongs to that; if that has no effects there is no such entry, see
         // `Shared::end_turn`.
         let after = self.writer.next_index - u64::from(!self.in_transaction);
+        let within = self.in_transaction.then(|| self.writer.overlay.entry_bytes() as u64);
         let message = Message {
             after,
             sharded,
             channel,
             payload,
+            within,
         };
-        let relay = self.shared.role() == Role::Leader;
-        self.writer.heard.events.push(Event::Message { message, relay });
+        self.writer.heard.events.push(Event::Message(message));
     }
 
     /// The partition's figures; what this turn has written counts.
@@ -222,7 +224,7 @@ impl<'a> Turn<'a> {
             self.begin_entry();
         }
         let mark = self.mark();
-        self.writer.overlay.tag(name.as_bytes(), db, b"");
+        self.writer.overlay.tag(name.as_bytes(), db, b"", None);
         let mut reply = Reply::new(haypile_resp::Version::Resp2);
         let Writer {
             overlay,

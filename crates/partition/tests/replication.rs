@@ -2,14 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use haypile_commands::table;
 use haypile_oplog::{OwnedEntry, SyncPolicy};
-use haypile_partition::{Call, Options, Partition, ReplicatedEntry, ReplicatedError, Role, Turn, install};
+use haypile_partition::{
+    Call, Event, Hooks, Options, Partition, ReplicatedEntry, ReplicatedError, Role, Turn, install,
+};
 use haypile_resp::{Reply, Request, Version};
+use haypile_store::effects::{Effect, Effects};
 use haypile_store::{SharedResources, StoreOptions, Tier};
 use haypile_sync::common_point;
+use haypile_sync::message::Message;
 use haypile_types::{Position, Random, SystemClock};
 
 struct Counting(u64);
@@ -214,4 +218,146 @@ fn data_without_a_history_gets_one() {
         let position = partition.local_position();
         assert_eq!(position.history.position_of(1), Some(position.end));
     }
+}
+
+#[derive(Default)]
+struct Hearing(Mutex<Vec<Event>>, Mutex<Vec<Message>>);
+
+impl Hooks for Hearing {
+    fn log_needed_from(&self, _first: u64) -> Option<u64> {
+        None
+    }
+
+    fn events(&self, events: Vec<Event>) {
+        self.0.lock().unwrap().extend(events);
+    }
+
+    fn relay(&self, messages: &mut dyn Iterator<Item = &Message>) {
+        self.1.lock().unwrap().extend(messages.cloned());
+    }
+
+    fn take_back(&self, _: u64) {}
+}
+
+fn text(event: &Event) -> String {
+    match event {
+        Event::Key { event, db, key } => format!("{} {} @{db}", event.name(), String::from_utf8_lossy(key)),
+        Event::Message(message) => format!("{} after {}", String::from_utf8_lossy(&message.payload), message.after),
+    }
+}
+
+fn listen(partition: &Partition) -> Arc<Hearing> {
+    let hearing = Arc::new(Hearing::default());
+    partition.set_hooks(hearing.clone());
+    partition.set_notify(u32::MAX);
+    hearing
+}
+
+#[test]
+fn what_commands_raise_as_a_rule_costs_nothing_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let partition = open(dir.path(), Role::Leader, 1);
+    let mut next = 1;
+    for (line, events) in [
+        ("SET a 1", 0),
+        ("SET a 2", 0),
+        ("INCR n", 0),
+        ("APPEND a x", 0),
+        ("SETBIT b 1 1", 0),
+        ("LPUSH l a b c", 0),
+        ("RPUSH l d", 0),
+        ("LPOP l", 0),
+        ("RPOP l 2", 0),
+        ("HSET h f v", 0),
+        ("HDEL h f", 1),
+        ("SADD s a b", 0),
+        ("SPOP s", 0),
+        ("ZADD z 1 a 2 b", 0),
+        ("ZINCRBY z 1 a", 0),
+        ("ZPOPMIN z", 0),
+        ("EXPIRE a 1000", 0),
+        ("PERSIST a", 0),
+        ("PFADD p a", 0),
+        ("SET a 1 EX 1000", 1),
+        ("MSET a 1 b 2 c 3", 3),
+        ("DEL a b c", 2),
+    ] {
+        say(&partition, line);
+        let logged = entries(&partition, next);
+        next += logged.len() as u64;
+        let effects = logged.iter().flat_map(|entry| Effects::new(&entry.payload));
+        let told: Vec<_> = effects
+            .map(Result::unwrap)
+            .filter(|effect| match effect {
+                Effect::EventOfRow { .. } => true,
+                Effect::Event { .. } => panic!("{line}: {effect:?} repeats a key"),
+                _ => false,
+            })
+            .collect();
+        assert_eq!(told.len(), events, "{line}: {told:?}");
+    }
+}
+
+#[test]
+fn events_and_messages_keep_their_order() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let source = open(dirs[0].path(), Role::Leader, 1);
+    let follower = open(dirs[1].path(), Role::Follower, 2);
+    let hearing = listen(&source);
+    let heard = listen(&follower);
+    let publish = |turn: &mut Turn<'_>, text: &'static str| turn.publish(false, "c".into(), text.into());
+    // Two entries of one turn, then one of a transaction; a transaction without effects is none.
+    let run = |turn: &mut Turn<'_>| {
+        publish(turn, "first");
+        run(turn, "SET a 1");
+        publish(turn, "second");
+        run(turn, "SET b 1");
+        let outcome = turn.transaction(|turn| {
+            run(turn, "SET c 1");
+            publish(turn, "third");
+            run(turn, "DEL c");
+            publish(turn, "fourth");
+            Ok::<(), ()>(())
+        });
+        outcome.unwrap();
+        let outcome = turn.transaction(|turn| {
+            publish(turn, "fifth");
+            Ok::<(), ()>(())
+        });
+        outcome.unwrap();
+    };
+    source.run_internal(run).unwrap();
+    let expected = [
+        "first after 0",
+        "new a @0",
+        "set a @0",
+        "second after 1",
+        "new b @0",
+        "set b @0",
+        "new c @0",
+        "set c @0",
+        "third after 3",
+        "del c @0",
+        "fourth after 3",
+        "fifth after 3",
+    ];
+    let told = std::mem::take(&mut *hearing.0.lock().unwrap());
+    assert_eq!(told.iter().map(text).collect::<Vec<_>>(), expected);
+    // They travel apart from the entries.
+    let messages = std::mem::take(&mut *hearing.1.lock().unwrap());
+    follower.set_history(source.history()).unwrap();
+    let logged = entries(&source, 1);
+    follower
+        .append_replicated(logged.iter().map(replicated), messages)
+        .unwrap();
+    let told = std::mem::take(&mut *heard.0.lock().unwrap());
+    assert_eq!(told.iter().map(text).collect::<Vec<_>>(), expected);
+    assert!(
+        heard.1.lock().unwrap().is_empty(),
+        "a follower passes on what it gets, nothing of its own"
+    );
+    follower.run_internal(|turn| publish(turn, "local")).unwrap();
+    let told = std::mem::take(&mut *heard.0.lock().unwrap());
+    assert_eq!(told.len(), 1);
+    assert!(heard.1.lock().unwrap().is_empty());
 }

@@ -303,24 +303,32 @@ impl Hooks for EventHooks {
         let Some(node) = self.0.upgrade() else { return };
         let flags = node.config.load().notify_keyspace_events.0;
         for event in events {
-            let event = match event {
-                Event::Key(event) => event,
-                Event::Message { message, relay } => {
+            let (event, db, key) = match event {
+                Event::Key { event, db, key } => (event.name(), db, key),
+                Event::Message(message) => {
                     node.pubsub.deliver(&message);
-                    if relay {
-                        node.relay(&message, || message.after);
-                    }
                     continue;
                 }
             };
             if flags & NotifyFlags::KEYSPACE != 0 {
-                let channel = [format!("__keyspace@{}__:", event.db).as_bytes(), &event.key].concat();
-                node.pubsub.publish(Sort::Channel, &channel, event.name.as_bytes());
+                let channel = [format!("__keyspace@{db}__:").as_bytes(), &key].concat();
+                node.pubsub.publish(Sort::Channel, &channel, event.as_bytes());
             }
             if flags & NotifyFlags::KEYEVENT != 0 {
-                let channel = format!("__keyevent@{}__:{}", event.db, event.name);
-                node.pubsub.publish(Sort::Channel, channel.as_bytes(), &event.key);
+                let channel = format!("__keyevent@{db}__:{event}");
+                node.pubsub.publish(Sort::Channel, channel.as_bytes(), &key);
             }
+        }
+    }
+
+    fn relay(&self, messages: &mut dyn Iterator<Item = &Message>) {
+        let Some(node) = self.0.upgrade() else { return };
+        messages.for_each(|message| node.relay(message, || message.after));
+    }
+
+    fn take_back(&self, from: u64) {
+        if let Some(node) = self.0.upgrade() {
+            node.replication.source.published.take_back(from);
         }
     }
 }

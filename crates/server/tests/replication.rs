@@ -5,9 +5,12 @@ mod common;
 
 mod replication {
     mod cables;
+    mod clients;
     mod commands;
     mod copies;
     mod disks;
+    mod events;
+    mod expiry;
     mod failures;
     mod freezes;
     mod full_sync;

@@ -252,7 +252,7 @@ impl Changes<'_> {
                 state.next_space = state.next_space.max(space + 1);
                 self.remapped = true;
             }
-            Effect::Tag { .. } => {}
+            Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {}
         }
     }
 }

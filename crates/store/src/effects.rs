@@ -9,9 +9,19 @@
 //! count   0x03 | keyspace varint | keys varint | expires varint        both zigzag: what the counters change by
 //! map     0x04 | database varint | keyspace varint                     the database is this keyspace from now on
 //! tag     0x05 | name length varint | command | database varint | key length varint | user key
+//! tag     0x06 | as 0x05               and then the key was created: keyspace event "new"
+//! tag     0x07 | as 0x05               and then the command's own keyspace event about the key
+//! tag     0x08 | as 0x05               first the one, then the other
+//! event   0x09 | event u8              about the key of the last row put or deleted, in the tag's database
+//! event   0x0a | event u8 | database varint | key length varint | user key
 //! ```
 //!
 //! A tag stands before the effects of the command it names. Numbers are LEB128.
+//!
+//! Keyspace events are those that the command raised, in order: what the tag says comes first. They are for the
+//! subscribers of replicas and change nothing in the store. What most writes raise is in the tag's first byte, so that they
+//! cost nothing; others cost two bytes, unless they are about a key that stands nowhere near. The log of an older version
+//! has none.
 
 use std::ops::Range;
 
@@ -23,6 +33,17 @@ const DELETE: u8 = 2;
 const COUNT: u8 = 3;
 const MAP: u8 = 4;
 const TAG: u8 = 5;
+const TAG_LAST: u8 = TAG + (TAG_NEW | TAG_OWN);
+const EVENT_OF_ROW: u8 = 9;
+const EVENT: u8 = 10;
+
+/// Added to a tag's first byte: the key was created.
+pub(crate) const TAG_NEW: u8 = 1;
+/// Added to a tag's first byte: the command's own event.
+pub(crate) const TAG_OWN: u8 = 2;
+
+/// The number of the keyspace event "new"; the others are the business of those who raise them.
+pub const NEW: u8 = 1;
 
 /// One effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +71,18 @@ pub enum Effect<'a> {
     },
     Tag {
         command: &'a [u8],
+        db: u16,
+        key: &'a [u8],
+        /// The event "new" about this key.
+        new: bool,
+        /// The command's own event about this key.
+        own: bool,
+    },
+    EventOfRow {
+        event: u8,
+    },
+    Event {
+        event: u8,
         db: u16,
         key: &'a [u8],
     },
@@ -83,9 +116,36 @@ pub(crate) fn write_map(out: &mut Vec<u8>, db: u16, space: SpaceId) {
     write_varint(out, u64::from(space));
 }
 
-pub(crate) fn write_tag(out: &mut Vec<u8>, command: &[u8], db: u16, key: &[u8]) {
+/// Where a tag's first byte and its key ended up.
+pub(crate) struct WrittenTag {
+    pub(crate) at: usize,
+    pub(crate) key: Range<usize>,
+}
+
+pub(crate) fn write_tag(out: &mut Vec<u8>, command: &[u8], db: u16, key: &[u8]) -> WrittenTag {
+    let at = out.len();
     out.push(TAG);
     write_bytes(out, command);
+    write_varint(out, u64::from(db));
+    let key = write_bytes(out, key);
+    WrittenTag { at, key }
+}
+
+/// Adds [`TAG_NEW`] or [`TAG_OWN`] to the tag at this place.
+pub(crate) fn mark_tag(out: &mut [u8], at: usize, bit: u8) {
+    out[at] += bit;
+    assert!(
+        (TAG..=TAG_LAST).contains(&out[at]),
+        "an event is marked where there is no tag"
+    );
+}
+
+pub(crate) fn write_event_of_row(out: &mut Vec<u8>, event: u8) {
+    out.extend_from_slice(&[EVENT_OF_ROW, event]);
+}
+
+pub(crate) fn write_event(out: &mut Vec<u8>, event: u8, db: u16, key: &[u8]) {
+    out.extend_from_slice(&[EVENT, event]);
     write_varint(out, u64::from(db));
     write_bytes(out, key);
 }
@@ -115,6 +175,11 @@ impl<'a> Effects<'a> {
     /// The effects in `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Effects { bytes, at: 0 }
+    }
+
+    /// How many bytes have been read.
+    pub fn offset(&self) -> usize {
+        self.at
     }
 
     fn byte(&mut self) -> Option<u8> {
@@ -167,8 +232,16 @@ impl<'a> Effects<'a> {
                 db: self.db()?,
                 space: self.space()?,
             },
-            TAG => Effect::Tag {
+            tag @ TAG..=TAG_LAST => Effect::Tag {
                 command: self.blob()?,
+                db: self.db()?,
+                key: self.blob()?,
+                new: (tag - TAG) & TAG_NEW != 0,
+                own: (tag - TAG) & TAG_OWN != 0,
+            },
+            EVENT_OF_ROW => Effect::EventOfRow { event: self.byte()? },
+            EVENT => Effect::Event {
+                event: self.byte()?,
                 db: self.db()?,
                 key: self.blob()?,
             },
@@ -200,11 +273,14 @@ mod tests {
     #[test]
     fn effects_read_back_in_order() {
         let mut out = Vec::new();
-        write_tag(&mut out, b"set", 3, b"k");
+        let tag = write_tag(&mut out, b"set", 3, b"k");
+        mark_tag(&mut out, tag.at, TAG_OWN);
         let put = write_put(&mut out, 300, Cf::Meta, b"key", Some(b"value"));
         write_put(&mut out, 0, Cf::Data, b"gone", None);
         write_count(&mut out, 1, -2, i64::MAX);
         write_map(&mut out, 15, 70_000);
+        write_event_of_row(&mut out, 7);
+        write_event(&mut out, 255, 300, b"other");
         assert_eq!(&out[put.key], b"key");
         assert_eq!(&out[put.value.unwrap()], b"value");
         let read: Vec<_> = Effects::new(&out).map(Result::unwrap).collect();
@@ -214,7 +290,9 @@ mod tests {
                 Effect::Tag {
                     command: b"set",
                     db: 3,
-                    key: b"k"
+                    key: b"k",
+                    new: false,
+                    own: true,
                 },
                 Effect::Put {
                     space: 300,
@@ -233,6 +311,12 @@ mod tests {
                     expires: i64::MAX
                 },
                 Effect::Map { db: 15, space: 70_000 },
+                Effect::EventOfRow { event: 7 },
+                Effect::Event {
+                    event: 255,
+                    db: 300,
+                    key: b"other"
+                },
             ]
         );
     }
@@ -262,6 +346,34 @@ mod tests {
                 },
             ]
         );
+    }
+
+    #[test]
+    fn tags_and_events_of_format_2_still_read() {
+        let frozen = [
+            5, 1, b'c', 3, 1, b'k', 6, 0, 0, 0, 7, 0, 0, 0, 8, 0, 0, 0, 9, 20, 10, 2, 1, 1, b'k',
+        ];
+        let read: Vec<_> = Effects::new(&frozen).map(Result::unwrap).collect();
+        let tag = |command, db, key, (new, own)| Effect::Tag {
+            command,
+            db,
+            key,
+            new,
+            own,
+        };
+        let expected = [
+            tag(b"c", 3, b"k", (false, false)),
+            tag(b"", 0, b"", (true, false)),
+            tag(b"", 0, b"", (false, true)),
+            tag(b"", 0, b"", (true, true)),
+            Effect::EventOfRow { event: 20 },
+            Effect::Event {
+                event: 2,
+                db: 1,
+                key: b"k",
+            },
+        ];
+        assert_eq!(read, expected);
     }
 
     proptest! {

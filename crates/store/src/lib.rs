@@ -36,6 +36,7 @@ mod scan;
 mod spaces;
 pub mod state;
 mod store;
+mod telling;
 mod unsettled;
 mod value;
 mod view;

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use crate::effects;
 use crate::known::{Known, UnsettledWrite};
 use crate::rows::{Key, hash_of};
+use crate::telling::Telling;
 use crate::{Cf, Counts, SpaceId, StoreError};
 
 /// What has been evaluated but not applied to the store yet.
@@ -32,6 +33,8 @@ pub struct Overlay {
     /// Databases and keyspaces as the pending entries leave them; `None` while they change nothing.
     mapping: Option<Mapping>,
     counts: CountDeltas,
+    /// The events of the command that is being evaluated.
+    telling: Option<Telling>,
     /// What the writer knows of collections.
     known: WriterKnowledge,
     /// It is another overlay's: to be used, not changed.
@@ -166,12 +169,21 @@ impl Overlay {
         };
         self.entry.counts.clear();
         self.undo.clear();
+        self.telling = None;
     }
 
-    /// Names the command whose effects follow.
-    pub fn tag(&mut self, command: &[u8], db: u16, key: &[u8]) {
+    /// Names the command whose effects follow, and the keyspace event that it raises about the key as a rule.
+    pub fn tag(&mut self, command: &[u8], db: u16, key: &[u8], own_event: Option<u8>) {
         if let Some(turn) = self.turns.back_mut() {
-            effects::write_tag(&mut turn.ops, command, db, key);
+            let written = effects::write_tag(&mut turn.ops, command, db, key);
+            self.telling = Some(Telling::new(written, db, own_event));
+        }
+    }
+
+    /// Adds a keyspace event to the command that was named last.
+    pub(crate) fn event(&mut self, event: u8, db: u16, key: &[u8]) {
+        if let (Some(telling), Some(turn)) = (&mut self.telling, self.turns.back_mut()) {
+            telling.event(&mut turn.ops, event, db, key);
         }
     }
 
@@ -219,6 +231,7 @@ impl Overlay {
         if let Some(turn) = self.turns.back_mut() {
             turn.ops.truncate(savepoint.ops);
         }
+        self.telling = None;
         self.entry.versions = savepoint.versions;
         self.entry.counts = savepoint.counts;
         self.mapping = savepoint.mapping;
@@ -365,6 +378,11 @@ impl Overlay {
         let seq = self.newest_seq();
         let Some(turn) = self.turns.back_mut() else { return };
         let written = effects::write_put(&mut turn.ops, space, cf, key, value);
+        if cf == Cf::Meta
+            && let Some(telling) = &mut self.telling
+        {
+            telling.row(written.key.clone());
+        }
         let place = Place {
             turn: seq,
             key: written.key.clone(),

@@ -230,6 +230,14 @@ impl<'a> View<'a> {
         Ok(())
     }
 
+    /// Logs a keyspace event of the command that is being evaluated: see [`crate::effects`]. Where nothing is logged,
+    /// it does nothing.
+    pub fn event(&mut self, event: u8, db: u16, key: &[u8]) {
+        if let Mode::Write { overlay } = &mut self.mode {
+            overlay.event(event, db, key);
+        }
+    }
+
     /// Changes a keyspace's counters.
     pub fn count(&mut self, space: SpaceId, keys: i64, expires: i64) -> Result<(), StoreError> {
         self.overlay()?.count(space, keys, expires);

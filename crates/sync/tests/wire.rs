@@ -205,11 +205,13 @@ fn compression() -> impl Strategy<Value = Compression> {
 
 fn published() -> impl Strategy<Value = Published> {
     let bytes = || prop::collection::vec(any::<u8>(), 0..20);
-    (any::<(u64, bool)>(), bytes(), bytes()).prop_map(|((after, sharded), channel, payload)| Published {
+    let numbers = any::<(u64, bool, Option<u64>)>();
+    (numbers, bytes(), bytes()).prop_map(|((after, sharded, within), channel, payload)| Published {
         after,
         sharded,
         channel: channel.into(),
         payload: payload.into(),
+        within,
     })
 }
 

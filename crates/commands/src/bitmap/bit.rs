@@ -4,7 +4,7 @@ use haypile_resp::{Request, parse_i64};
 
 use super::bit_offset;
 use crate::spec::{READ_FAST, WRITE};
-use crate::{Class, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const SETBIT: Spec = Spec {
     name: "setbit",
@@ -45,7 +45,7 @@ fn setbit(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         }
         let header = row.as_ref().map(|row| row.header);
         cx.put_string(key, header, &changed, header.and_then(|header| header.expire_at))?;
-        cx.modified(Class::String, "setbit", key);
+        cx.modified(KeyEvent::SetBit, key);
     }
     cx.reply.integer(i64::from(old));
     Ok(())

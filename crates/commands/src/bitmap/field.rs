@@ -7,7 +7,7 @@ use super::{bit_offset, checked_offset};
 use crate::args::{integer, is};
 use crate::error::SYNTAX;
 use crate::spec::{READ_FAST, WRITE};
-use crate::{Class, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const BITFIELD: Spec = Spec {
     name: "bitfield",
@@ -171,7 +171,7 @@ fn change_all(cx: &mut Cx<'_>, key: &[u8], operations: &[Operation], len: usize)
         cx.put_string(key, header, &value, header.and_then(|header| header.expire_at))?;
     }
     if changed {
-        cx.modified(Class::String, "setbit", key);
+        cx.modified(KeyEvent::SetBit, key);
     }
     Ok(())
 }

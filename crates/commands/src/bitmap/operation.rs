@@ -5,7 +5,7 @@ use haypile_resp::Request;
 use crate::args::is;
 use crate::error::SYNTAX;
 use crate::spec::WRITE;
-use crate::{Class, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const BITOP: Spec = Spec {
     name: "bitop",
@@ -62,10 +62,10 @@ fn bitop(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let old = cx.row(destination)?.map(|row| row.header);
     if !result.is_empty() {
         cx.put_string(destination, old, &result, None)?;
-        cx.modified(Class::String, "set", destination);
+        cx.modified(KeyEvent::Set, destination);
     } else if let Some(old) = old {
         cx.delete(destination, old)?;
-        cx.modified(Class::Generic, "del", destination);
+        cx.modified(KeyEvent::Del, destination);
     }
     cx.reply.integer(result.len() as i64);
     Ok(())

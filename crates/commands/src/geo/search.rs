@@ -7,7 +7,7 @@ use super::query::{Form, Query, Sort};
 use super::shape::Search;
 use crate::spec::{READ, WRITE};
 use crate::zset::{ScoreRange, Span, find, replace, walk};
-use crate::{Collection, CommandError, Cx, Flags, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Collection, CommandError, Cx, Flags, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 const COMPLEXITY: &str = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the \
      shape provided as the filter and M is the number of items inside the shape";
@@ -110,9 +110,9 @@ fn search(cx: &mut Cx<'_>, request: &Request, source: usize, form: Form) -> Outc
             })
             .collect();
         let event = if form == Form::SearchStore {
-            "geosearchstore"
+            KeyEvent::GeoSearchStore
         } else {
-            "georadiusstore"
+            KeyEvent::GeoRadiusStore
         };
         replace(cx, key, &items, event)?;
         cx.reply.integer(items.len() as i64);

@@ -4,7 +4,7 @@ use haypile_store::row::Kind;
 use crate::args::integer;
 use crate::error::NOT_FLOAT;
 use crate::spec::WRITE_FAST;
-use crate::{Class, Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const HINCRBY: Spec = Spec {
     name: "hincrby",
@@ -50,7 +50,7 @@ fn hincrby(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         sum.to_string().as_bytes(),
     )?;
     cx.reply.integer(sum);
-    cx.modified(Class::Hash, "hincrby", &request[1]);
+    cx.modified(KeyEvent::HIncrBy, &request[1]);
     Ok(())
 }
 
@@ -76,7 +76,7 @@ fn hincrbyfloat(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         .to_string();
     store(cx, request, &mut hash, &data_key, old.is_none(), sum.as_bytes())?;
     cx.reply.bulk_str(&sum);
-    cx.modified(Class::Hash, "hincrbyfloat", &request[1]);
+    cx.modified(KeyEvent::HIncrByFloat, &request[1]);
     Ok(())
 }
 

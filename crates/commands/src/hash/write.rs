@@ -3,7 +3,7 @@ use haypile_store::row::Kind;
 
 use super::FieldKey;
 use crate::spec::{REMOVE_FAST, WRITE_FAST};
-use crate::{Class, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const HSET: Spec = Spec {
     name: "hset",
@@ -87,7 +87,7 @@ fn set_all(cx: &mut Cx<'_>, request: &Request, name: &str) -> Result<u64, Comman
         hash.size += created;
         cx.put_collection(key, &mut hash)?;
     }
-    cx.modified(Class::Hash, "hset", key);
+    cx.modified(KeyEvent::HSet, key);
     Ok(created)
 }
 
@@ -103,7 +103,7 @@ fn hsetnx(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     hash.size += 1;
     cx.put_collection(key, &mut hash)?;
     cx.reply.integer(1);
-    cx.modified(Class::Hash, "hset", key);
+    cx.modified(KeyEvent::HSet, key);
     Ok(())
 }
 
@@ -128,9 +128,9 @@ fn hdel(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     }
     if deleted > 0 {
         cx.put_collection(key, &mut hash)?;
-        cx.modified(Class::Hash, "hdel", key);
+        cx.modified(KeyEvent::HDel, key);
         if hash.size == 0 {
-            cx.event(Class::Generic, "del", key);
+            cx.event(KeyEvent::Del, key);
         }
     }
     cx.reply.integer(deleted);

@@ -4,7 +4,7 @@ use haypile_resp::Request;
 
 use super::sketch::Sketch;
 use crate::spec::WRITE_FAST;
-use crate::{Class, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const PFADD: Spec = Spec {
     name: "pfadd",
@@ -36,7 +36,7 @@ fn pfadd(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         let header = row.as_ref().map(|row| row.header);
         let expire_at = header.and_then(|header| header.expire_at);
         cx.put_string(key, header, sketch.bytes(), expire_at)?;
-        cx.modified(Class::String, "pfadd", key);
+        cx.modified(KeyEvent::PfAdd, key);
     }
     cx.reply.integer(i64::from(changed));
     Ok(())

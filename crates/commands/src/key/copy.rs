@@ -8,7 +8,7 @@ use crate::args::int32;
 use crate::args::is;
 use crate::error::SYNTAX;
 use crate::spec::{REMOVE_FAST, WRITE};
-use crate::{Class, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const COPY: Spec = Spec {
     name: "copy",
@@ -66,7 +66,7 @@ fn copy(cx: &mut Cx<'_>, request: &Request) -> Outcome {
             return Ok(false);
         }
         transfer(cx, from, &row, to, old)?;
-        cx.modified(Class::Generic, "copy_to", to.key);
+        cx.modified(KeyEvent::CopyTo, to.key);
         Ok(true)
     })?;
     cx.reply.integer(i64::from(copied));
@@ -92,9 +92,9 @@ fn move_key(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         transfer(cx, from, &row, to, None)?;
         cx.select(from.db);
         cx.delete(key, row.header)?;
-        cx.modified(Class::Generic, "move_from", key);
+        cx.modified(KeyEvent::MoveFrom, key);
         cx.select(to.db);
-        cx.modified(Class::Generic, "move_to", key);
+        cx.modified(KeyEvent::MoveTo, key);
         Ok(true)
     })?;
     cx.reply.integer(i64::from(moved));

@@ -3,7 +3,7 @@
 use haypile_resp::Request;
 
 use crate::spec::{REMOVE, REMOVE_FAST};
-use crate::{Class, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const DEL: Spec = Spec {
     name: "del",
@@ -32,7 +32,7 @@ fn delete(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     for key in request.iter().skip(1) {
         if let Some(row) = cx.row(key)? {
             cx.delete(key, row.header)?;
-            cx.modified(Class::Generic, "del", key);
+            cx.modified(KeyEvent::Del, key);
             deleted += 1;
         }
     }

@@ -4,7 +4,7 @@ use haypile_resp::Request;
 
 use crate::args::{integer, is};
 use crate::spec::REMOVE_FAST;
-use crate::{Class, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const EXPIRE: Spec = Spec {
     name: "expire",
@@ -129,12 +129,12 @@ fn expire(cx: &mut Cx<'_>, request: &Request, name: &str, base: u64, unit: i64) 
     match u64::try_from(when) {
         Ok(at) if at > cx.now => {
             cx.set_expiry(key, &row, Some(at))?;
-            cx.modified(Class::Generic, "expire", key);
+            cx.modified(KeyEvent::Expire, key);
         }
         // That time is over.
         _ => {
             cx.delete(key, row.header)?;
-            cx.modified(Class::Generic, "del", key);
+            cx.modified(KeyEvent::Del, key);
         }
     }
     cx.reply.integer(1);
@@ -146,7 +146,7 @@ fn persist(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let expiring = cx.row(key)?.filter(|row| row.header.expire_at.is_some());
     if let Some(row) = &expiring {
         cx.set_expiry(key, row, None)?;
-        cx.modified(Class::Generic, "persist", key);
+        cx.modified(KeyEvent::Persist, key);
     }
     cx.reply.integer(i64::from(expiring.is_some()));
     Ok(())

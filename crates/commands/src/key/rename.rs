@@ -3,7 +3,7 @@
 use super::transfer::{At, transfer};
 use crate::error::NO_SUCH_KEY;
 use crate::spec::{REMOVE, REMOVE_FAST};
-use crate::{Class, CommandError, Cx, Group, Handler, Keys, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, SPEC, Spec};
 
 pub(super) const RENAME: Spec = Spec {
     name: "rename",
@@ -49,8 +49,8 @@ fn rename(cx: &mut Cx<'_>, from: &[u8], to: &[u8], replace: bool) -> Result<bool
     }
     transfer(cx, At { db, key: from }, &row, At { db, key: to }, old)?;
     cx.delete(from, row.header)?;
-    cx.modified(Class::Generic, "rename_from", from);
-    cx.modified(Class::Generic, "rename_to", to);
+    cx.modified(KeyEvent::RenameFrom, from);
+    cx.modified(KeyEvent::RenameTo, to);
     Ok(true)
 }
 

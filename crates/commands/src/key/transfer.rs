@@ -6,7 +6,7 @@ use haypile_store::keys::{data_prefix, prefix_end};
 use haypile_store::row::{Header, Kind};
 
 use crate::cx::Row;
-use crate::{Class, CommandError, Cx};
+use crate::{CommandError, Cx, KeyEvent};
 
 /// Elements, and bytes of them, that are held in memory at a time while a collection is copied. The effects of the
 /// command grow with the collection all the same.
@@ -49,7 +49,7 @@ pub(super) fn transfer(
     }
     if old.is_some() {
         // Redis deletes the old value silently and adds a new key.
-        cx.event(Class::New, "new", to.key);
+        cx.event(KeyEvent::New, to.key);
     }
     cx.ready(header.kind, to.key);
     Ok(())

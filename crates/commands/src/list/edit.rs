@@ -6,7 +6,7 @@ use super::element::{self, ElementKey, index_of};
 use super::{shift, store_taken, tail};
 use crate::error::SYNTAX;
 use crate::spec::{REMOVE, WRITE};
-use crate::{Class, Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec, args};
+use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec, args};
 
 pub(super) const LREM: Spec = Spec {
     name: "lrem",
@@ -62,7 +62,7 @@ fn lrem(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         found.reverse();
     }
     shift::remove(cx, &mut list, &found)?;
-    store_taken(cx, key, &mut list, "lrem")
+    store_taken(cx, key, &mut list, KeyEvent::LRem)
 }
 
 fn linsert(cx: &mut Cx<'_>, request: &Request) -> Outcome {
@@ -82,7 +82,7 @@ fn linsert(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let gap = shift::open_gap(cx, &mut list, pivot + u64::from(after))?;
     cx.put_element(ElementKey::of(&list).at(gap), &request[4])?;
     cx.put_collection(key, &mut list)?;
-    cx.modified(Class::List, "linsert", key);
+    cx.modified(KeyEvent::LInsert, key);
     cx.reply.integer(list.size as i64);
     Ok(())
 }

@@ -4,7 +4,7 @@ use haypile_store::row::Kind;
 use super::element::{self, ElementKey};
 use crate::error::{NO_SUCH_KEY, OUT_OF_RANGE};
 use crate::spec::{READ, READ_FAST, WRITE};
-use crate::{Class, Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec, args};
+use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec, args};
 
 pub(super) const LLEN: Spec = Spec {
     name: "llen",
@@ -75,7 +75,7 @@ fn lset(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let list = cx.collection(key, Kind::List)?.ok_or(NO_SUCH_KEY)?;
     let index = resolve(&list, &request[2])?.ok_or(OUT_OF_RANGE)?;
     cx.put_element(ElementKey::of(&list).at(index), &request[3])?;
-    cx.modified(Class::List, "lset", key);
+    cx.modified(KeyEvent::LSet, key);
     cx.reply.ok();
     Ok(())
 }

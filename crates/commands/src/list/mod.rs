@@ -30,7 +30,7 @@ mod transfer;
 use haypile_store::{StoreError, Value};
 
 use crate::error::SYNTAX;
-use crate::{Class, Collection, CommandError, Cx, Outcome, Spec, args};
+use crate::{Collection, CommandError, Cx, KeyEvent, Outcome, Spec, args};
 
 use element::ElementKey;
 
@@ -85,18 +85,18 @@ impl End {
     }
 
     /// The event of a push at this end.
-    fn push_event(self) -> &'static str {
+    fn push_event(self) -> KeyEvent {
         match self {
-            End::Left => "lpush",
-            End::Right => "rpush",
+            End::Left => KeyEvent::LPush,
+            End::Right => KeyEvent::RPush,
         }
     }
 
     /// The event of a pop at this end.
-    fn pop_event(self) -> &'static str {
+    fn pop_event(self) -> KeyEvent {
         match self {
-            End::Left => "lpop",
-            End::Right => "rpop",
+            End::Left => KeyEvent::LPop,
+            End::Right => KeyEvent::RPop,
         }
     }
 }
@@ -159,12 +159,12 @@ fn pop<'a>(cx: &mut Cx<'a>, list: &mut Collection, end: End) -> Result<Value<'a>
 }
 
 /// Stores a list from which elements were taken, and tells of it.
-fn store_taken(cx: &mut Cx<'_>, key: &[u8], list: &mut Collection, event: &'static str) -> Outcome {
+fn store_taken(cx: &mut Cx<'_>, key: &[u8], list: &mut Collection, event: KeyEvent) -> Outcome {
     let empty = list.size == 0;
     cx.put_collection(key, list)?;
-    cx.modified(Class::List, event, key);
+    cx.modified(event, key);
     if empty {
-        cx.event(Class::Generic, "del", key);
+        cx.event(KeyEvent::Del, key);
     }
     Ok(())
 }

@@ -53,7 +53,7 @@ pub(super) const LMPOP: Spec = Spec {
 
 fn pop_command(cx: &mut Cx<'_>, request: &Request, end: End) -> Outcome {
     if request.len() > 3 {
-        let name = end.pop_event();
+        let name = end.pop_event().name();
         return Err(CommandError::reply(format!(
             "ERR wrong number of arguments for '{name}' command"
         )));

@@ -3,7 +3,7 @@ use haypile_store::row::Kind;
 
 use super::{End, push};
 use crate::spec::WRITE_FAST;
-use crate::{Class, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
 
 const COMPLEXITY: &str = "O(1) for each element added, so O(N) to add N elements when the command is called with \
     multiple arguments.";
@@ -57,7 +57,7 @@ fn push_elements(cx: &mut Cx<'_>, request: &Request, end: End, create: bool) -> 
     };
     push(cx, &mut list, end, request.iter().skip(2))?;
     cx.put_collection(key, &mut list)?;
-    cx.modified(Class::List, end.push_event(), key);
+    cx.modified(end.push_event(), key);
     cx.reply.integer(list.size as i64);
     Ok(())
 }

@@ -7,7 +7,9 @@ use haypile_store::row::Kind;
 use super::element::{self, ElementKey};
 use super::{damaged, store_taken, tail};
 use crate::spec::{READ, REMOVE};
-use crate::{Class, Collection, CommandError, Cx, Flags, Group, Handler, Keys, LIST_MIDDLE, Outcome, SPEC, Spec, args};
+use crate::{
+    Collection, CommandError, Cx, Flags, Group, Handler, KeyEvent, Keys, LIST_MIDDLE, Outcome, SPEC, Spec, args,
+};
 
 pub(super) const LRANGE: Spec = Spec {
     name: "lrange",
@@ -59,13 +61,13 @@ fn ltrim(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     match kept.end - kept.start {
         kept if kept == list.size => {
             // Redis tells of it although nothing is different.
-            cx.modified(Class::List, "ltrim", key);
+            cx.modified(KeyEvent::LTrim, key);
             return Ok(());
         }
         0 => list.size = 0,
         _ => trim(cx, key, &mut list, kept)?,
     }
-    store_taken(cx, key, &mut list, "ltrim")
+    store_taken(cx, key, &mut list, KeyEvent::LTrim)
 }
 
 /// The indexes of a range of positions; empty if it selects nothing.

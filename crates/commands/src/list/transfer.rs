@@ -4,7 +4,7 @@ use haypile_store::row::Kind;
 use super::element::{self, ElementKey};
 use super::{End, FULL, damaged, pop, push, store_taken, tail};
 use crate::spec::WRITE;
-use crate::{Class, Collection, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Collection, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
 
 pub(super) const LMOVE: Spec = Spec {
     name: "lmove",
@@ -65,7 +65,7 @@ pub(super) fn transfer(cx: &mut Cx<'_>, mut list: Collection, request: &Request,
     let value = pop(cx, &mut list, from)?;
     push(cx, &mut target, to, [&value[..]])?;
     cx.put_collection(destination, &mut target)?;
-    cx.modified(Class::List, to.push_event(), destination);
+    cx.modified(to.push_event(), destination);
     cx.reply.bulk(&value);
     store_taken(cx, source, &mut list, from.pop_event())
 }
@@ -94,10 +94,11 @@ fn rotate(cx: &mut Cx<'_>, mut list: Collection, key: &[u8], from: End, to: End)
         cx.delete_element(element_key.at(index))?;
         cx.put_element(element_key.at(place), &value)?;
         list.head = new_head;
-        cx.put_collection(key, &mut list)?;
     }
-    cx.modified(Class::List, to.push_event(), key);
-    cx.event(Class::List, from.pop_event(), key);
+    // Also if nothing has moved: that it was a write has to stand in the log.
+    cx.put_collection(key, &mut list)?;
+    cx.modified(to.push_event(), key);
+    cx.event(from.pop_event(), key);
     cx.reply.bulk(&value);
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::member;
 use crate::args::is;
 use crate::error::SYNTAX;
 use crate::spec::{READ, WRITE};
-use crate::{Class, Collection, CommandError, Cx, Flags, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Collection, CommandError, Cx, Flags, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const SINTER: Spec = Spec {
     name: "sinter",
@@ -30,7 +30,7 @@ pub(super) const SINTERSTORE: Spec = Spec {
     arity: -3,
     flags: WRITE,
     syntax: "destination key [key ...]",
-    handler: Handler::Data(|cx, request| store(cx, request, Operation::Intersect, "sinterstore")),
+    handler: Handler::Data(|cx, request| store(cx, request, Operation::Intersect, KeyEvent::SInterStore)),
     ..SINTER
 };
 
@@ -61,7 +61,7 @@ pub(super) const SUNIONSTORE: Spec = Spec {
     name: "sunionstore",
     summary: "Stores the members that are in any of several sets in a key.",
     complexity: SUNION.complexity,
-    handler: Handler::Data(|cx, request| store(cx, request, Operation::Unite, "sunionstore")),
+    handler: Handler::Data(|cx, request| store(cx, request, Operation::Unite, KeyEvent::SUnionStore)),
     ..SINTERSTORE
 };
 
@@ -77,7 +77,7 @@ pub(super) const SDIFFSTORE: Spec = Spec {
     name: "sdiffstore",
     summary: "Stores the members of the first set that are in none of the others in a key.",
     complexity: SUNION.complexity,
-    handler: Handler::Data(|cx, request| store(cx, request, Operation::Subtract, "sdiffstore")),
+    handler: Handler::Data(|cx, request| store(cx, request, Operation::Subtract, KeyEvent::SDiffStore)),
     ..SINTERSTORE
 };
 
@@ -128,7 +128,7 @@ fn reply(cx: &mut Cx<'_>, request: &Request, operation: Operation) -> Outcome {
     Ok(())
 }
 
-fn store(cx: &mut Cx<'_>, request: &Request, operation: Operation, event: &'static str) -> Outcome {
+fn store(cx: &mut Cx<'_>, request: &Request, operation: Operation, event: KeyEvent) -> Outcome {
     let key = &request[1];
     // The result is written while the sources are read: it is another incarnation, even where it replaces one of them.
     let mut result = cx.new_collection(key, Kind::Set, None)?;
@@ -143,9 +143,9 @@ fn store(cx: &mut Cx<'_>, request: &Request, operation: Operation, event: &'stat
     cx.put_collection(key, &mut result)?;
     cx.reply.integer(size as i64);
     if size > 0 {
-        cx.modified(Class::Set, event, key);
+        cx.modified(event, key);
     } else if existed {
-        cx.modified(Class::Generic, "del", key);
+        cx.modified(KeyEvent::Del, key);
     }
     Ok(())
 }

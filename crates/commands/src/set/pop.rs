@@ -8,7 +8,7 @@ use crate::args::non_negative;
 use crate::error::SYNTAX;
 use crate::sample::{self, EXACT_MAX};
 use crate::spec::REMOVE_FAST;
-use crate::{Class, Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const SPOP: Spec = Spec {
     name: "spop",
@@ -45,7 +45,7 @@ fn spop(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     set.size -= 1;
     cx.put_collection(key, &mut set)?;
     cx.reply.bulk(member(set.strip(&data_key)));
-    tell(cx, key, &set);
+    tell(cx, key, &set, KeyEvent::SPop);
     Ok(())
 }
 
@@ -58,6 +58,11 @@ fn pop_many(cx: &mut Cx<'_>, request: &Request) -> Outcome {
             cx.reply.set(0);
             return Ok(());
         }
+    };
+    let event = if count >= set.size {
+        KeyEvent::SPopAll
+    } else {
+        KeyEvent::SPop
     };
     let count = count.min(set.size);
     cx.reply.set(count as usize);
@@ -78,14 +83,14 @@ fn pop_many(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         }
     }
     cx.put_collection(key, &mut set)?;
-    tell(cx, key, &set);
+    tell(cx, key, &set, event);
     Ok(())
 }
 
-fn tell(cx: &mut Cx<'_>, key: &[u8], set: &Collection) {
-    cx.modified(Class::Set, "spop", key);
+fn tell(cx: &mut Cx<'_>, key: &[u8], set: &Collection, event: KeyEvent) {
+    cx.modified(event, key);
     if set.size == 0 {
-        cx.event(Class::Generic, "del", key);
+        cx.event(KeyEvent::Del, key);
     }
 }
 

@@ -3,7 +3,7 @@ use haypile_store::row::Kind;
 
 use super::MemberKey;
 use crate::spec::{REMOVE_FAST, WRITE_FAST};
-use crate::{Class, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const SADD: Spec = Spec {
     name: "sadd",
@@ -57,7 +57,7 @@ fn sadd(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     if added > 0 {
         set.size += added;
         cx.put_collection(key, &mut set)?;
-        cx.modified(Class::Set, "sadd", key);
+        cx.modified(KeyEvent::SAdd, key);
     }
     cx.reply.integer(added as i64);
     Ok(())
@@ -84,9 +84,9 @@ fn srem(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     }
     if removed > 0 {
         cx.put_collection(key, &mut set)?;
-        cx.modified(Class::Set, "srem", key);
+        cx.modified(KeyEvent::SRem, key);
         if set.size == 0 {
-            cx.event(Class::Generic, "del", key);
+            cx.event(KeyEvent::Del, key);
         }
     }
     cx.reply.integer(removed);
@@ -116,9 +116,9 @@ fn smove(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     cx.delete_element(&data_key)?;
     source.size -= 1;
     cx.put_collection(from, &mut source)?;
-    cx.modified(Class::Set, "srem", from);
+    cx.modified(KeyEvent::SRem, from);
     if source.size == 0 {
-        cx.event(Class::Generic, "del", from);
+        cx.event(KeyEvent::Del, from);
     }
     let mut destination = match destination {
         Some(destination) => destination,
@@ -130,7 +130,7 @@ fn smove(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         cx.put_element(data_key, &[])?;
         destination.size += 1;
         cx.put_collection(to, &mut destination)?;
-        cx.modified(Class::Set, "sadd", to);
+        cx.modified(KeyEvent::SAdd, to);
     }
     cx.reply.integer(1);
     Ok(())

@@ -5,7 +5,7 @@ use haypile_resp::Request;
 use super::check_length;
 use crate::args::integer;
 use crate::spec::{WRITE, WRITE_FAST};
-use crate::{Class, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const APPEND: Spec = Spec {
     name: "append",
@@ -36,7 +36,7 @@ fn append(cx: &mut Cx<'_>, request: &Request) -> Outcome {
             whole.len()
         }
     };
-    cx.modified(Class::String, "append", key);
+    cx.modified(KeyEvent::Append, key);
     cx.reply.integer(len as i64);
     Ok(())
 }
@@ -75,7 +75,7 @@ fn setrange(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     value[start..end].copy_from_slice(part);
     let header = row.as_ref().map(|row| row.header);
     cx.put_string(key, header, &value, header.and_then(|header| header.expire_at))?;
-    cx.modified(Class::String, "setrange", key);
+    cx.modified(KeyEvent::SetRange, key);
     cx.reply.integer(value.len() as i64);
     Ok(())
 }

@@ -4,7 +4,7 @@ use haypile_resp::Request;
 
 use super::options::{Of, Options, Ttl};
 use crate::spec::{READ_FAST, REMOVE_FAST};
-use crate::{Class, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const GET: Spec = Spec {
     name: "get",
@@ -70,7 +70,7 @@ fn getdel(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     };
     cx.reply.bulk(row.body());
     cx.delete(key, row.header)?;
-    cx.modified(Class::Generic, "del", key);
+    cx.modified(KeyEvent::Del, key);
     Ok(())
 }
 
@@ -101,15 +101,15 @@ fn getex(cx: &mut Cx<'_>, request: &Request) -> Outcome {
             let at = expire.at(cx, "getex")?;
             if expire.absolute && at <= cx.now {
                 cx.delete(key, row.header)?;
-                cx.modified(Class::Generic, "del", key);
+                cx.modified(KeyEvent::Del, key);
             } else {
                 cx.set_expiry(key, &row, Some(at))?;
-                cx.modified(Class::Generic, "expire", key);
+                cx.modified(KeyEvent::Expire, key);
             }
         }
         Some(Ttl::Persist) if row.header.expire_at.is_some() => {
             cx.set_expiry(key, &row, None)?;
-            cx.modified(Class::Generic, "persist", key);
+            cx.modified(KeyEvent::Persist, key);
         }
         _ => {}
     }

@@ -4,7 +4,7 @@ use haypile_resp::Request;
 use haypile_store::row::Kind;
 
 use crate::spec::{READ_FAST, WRITE};
-use crate::{Class, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const MGET: Spec = Spec {
     name: "mget",
@@ -100,7 +100,7 @@ fn set_all(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         // The same key may come twice, so each is looked up when its turn comes.
         let old = cx.row(key)?.map(|row| row.header);
         cx.put_string(key, old, &request[at + 1], None)?;
-        cx.modified(Class::String, "set", key);
+        cx.modified(KeyEvent::Set, key);
     }
     Ok(())
 }

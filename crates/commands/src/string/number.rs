@@ -5,7 +5,7 @@ use haypile_resp::{LongDouble, Request};
 use crate::args::integer;
 use crate::error::NOT_FLOAT;
 use crate::spec::WRITE_FAST;
-use crate::{Class, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const INCR: Spec = Spec {
     name: "incr",
@@ -65,7 +65,7 @@ fn add(cx: &mut Cx<'_>, key: &[u8], by: i64) -> Outcome {
         .ok_or_else(|| CommandError::reply("ERR increment or decrement would overflow"))?;
     let expire_at = old.and_then(|old| old.expire_at);
     cx.put_string(key, old, itoa::Buffer::new().format(sum).as_bytes(), expire_at)?;
-    cx.modified(Class::String, "incrby", key);
+    cx.modified(KeyEvent::IncrBy, key);
     cx.reply.integer(sum);
     Ok(())
 }
@@ -92,7 +92,7 @@ fn incrbyfloat(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         .to_string();
     let old = row.map(|row| row.header);
     cx.put_string(key, old, sum.as_bytes(), old.and_then(|old| old.expire_at))?;
-    cx.modified(Class::String, "incrbyfloat", key);
+    cx.modified(KeyEvent::IncrByFloat, key);
     cx.reply.bulk_str(&sum);
     Ok(())
 }

@@ -6,7 +6,7 @@ use haypile_store::row::Kind;
 use super::options::{Condition, Expire, Of, Options, Ttl};
 use crate::error::WRONG_TYPE;
 use crate::spec::{WRITE, WRITE_FAST};
-use crate::{Class, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const SET: Spec = Spec {
     name: "set",
@@ -156,9 +156,9 @@ fn store(
         _ => expire_at,
     };
     cx.put_string(key, old, value, kept)?;
-    cx.modified(Class::String, "set", key);
+    cx.modified(KeyEvent::Set, key);
     if expire_at.is_some() {
-        cx.event(Class::Generic, "expire", key);
+        cx.event(KeyEvent::Expire, key);
     }
     Ok(true)
 }

@@ -4,7 +4,7 @@ use haypile_store::row::Kind;
 use super::layout::{change, find, member_key, parse_score, write};
 use crate::error::SYNTAX;
 use crate::spec::WRITE_FAST;
-use crate::{Class, Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec, args};
+use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec, args};
 
 pub(super) const ZADD: Spec = Spec {
     name: "zadd",
@@ -158,7 +158,14 @@ pub(crate) fn add(cx: &mut Cx<'_>, key: &[u8], items: &[(f64, &[u8])], options: 
         cx.put_collection(key, &mut zset)?;
     }
     if added + changed > 0 {
-        cx.modified(Class::Zset, if options.increment { "zincr" } else { "zadd" }, key);
+        cx.modified(
+            if options.increment {
+                KeyEvent::ZIncr
+            } else {
+                KeyEvent::ZAdd
+            },
+            key,
+        );
     }
     match (options.increment, last) {
         (true, Some(score)) => cx.reply.double(score),

@@ -4,7 +4,7 @@ use super::combine::{Combination, Form, Operation};
 use super::store::replace;
 use super::walk::Shape;
 use crate::spec::{READ, WRITE};
-use crate::{Cx, Flags, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Cx, Flags, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 const DIFF_COMPLEXITY: &str = "O(L + (N-K)log(N)) worst case where L is the total number of elements in all the sets, N \
      is the size of the first set, and K is the size of the result set.";
@@ -79,7 +79,7 @@ pub(super) const ZUNIONSTORE: Spec = Spec {
     summary: "Stores the union of sorted sets.",
     complexity: UNION_COMPLEXITY,
     syntax: "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM|MIN|MAX]",
-    handler: Handler::Data(|cx, request| store(cx, request, Operation::Union, "zunionstore")),
+    handler: Handler::Data(|cx, request| store(cx, request, Operation::Union, KeyEvent::ZUnionStore)),
     ..STORING
 };
 
@@ -88,7 +88,7 @@ pub(super) const ZINTERSTORE: Spec = Spec {
     summary: "Stores the intersection of sorted sets.",
     complexity: INTER_COMPLEXITY,
     syntax: "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM|MIN|MAX]",
-    handler: Handler::Data(|cx, request| store(cx, request, Operation::Intersection, "zinterstore")),
+    handler: Handler::Data(|cx, request| store(cx, request, Operation::Intersection, KeyEvent::ZInterStore)),
     ..STORING
 };
 
@@ -98,7 +98,7 @@ pub(super) const ZDIFFSTORE: Spec = Spec {
     since: "6.2.0",
     complexity: DIFF_COMPLEXITY,
     syntax: "destination numkeys key [key ...]",
-    handler: Handler::Data(|cx, request| store(cx, request, Operation::Difference, "zdiffstore")),
+    handler: Handler::Data(|cx, request| store(cx, request, Operation::Difference, KeyEvent::ZDiffStore)),
     ..STORING
 };
 
@@ -113,7 +113,7 @@ fn reply(cx: &mut Cx<'_>, request: &Request, operation: Operation) -> Outcome {
     Ok(())
 }
 
-fn store(cx: &mut Cx<'_>, request: &Request, operation: Operation, event: &'static str) -> Outcome {
+fn store(cx: &mut Cx<'_>, request: &Request, operation: Operation, event: KeyEvent) -> Outcome {
     let members = Combination::parse(cx, request, 2, operation, Form::Store)?.members(cx)?;
     replace(cx, &request[1], &members, event)?;
     cx.reply.integer(members.len() as i64);

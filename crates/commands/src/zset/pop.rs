@@ -8,7 +8,7 @@ use super::walk::walk;
 use crate::error::SYNTAX;
 use crate::spec::{REMOVE, REMOVE_FAST};
 use crate::{
-    Block, Class, Collection, CommandError, Cx, Flags, Group, Handler, Keys, OnTimeout, Outcome, SPEC, Spec, args,
+    Block, Collection, CommandError, Cx, Flags, Group, Handler, KeyEvent, Keys, OnTimeout, Outcome, SPEC, Spec, args,
 };
 
 const COMPLEXITY: &str = "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of \
@@ -119,8 +119,8 @@ fn pop(
 ) -> Result<Vec<Scored>, CommandError> {
     let popped = edge(cx, zset, side, count)?;
     let event = match side {
-        Direction::Forward => "zpopmin",
-        Direction::Reverse => "zpopmax",
+        Direction::Forward => KeyEvent::ZPopMin,
+        Direction::Reverse => KeyEvent::ZPopMax,
     };
     remove_all(cx, key, zset, &popped, event)?;
     Ok(popped)
@@ -132,7 +132,7 @@ pub(super) fn remove_all(
     key: &[u8],
     zset: &mut Collection,
     members: &[Scored],
-    event: &'static str,
+    event: KeyEvent,
 ) -> Result<(), CommandError> {
     if members.is_empty() {
         return Ok(());
@@ -146,9 +146,9 @@ pub(super) fn remove_all(
         }
     }
     cx.put_collection(key, zset)?;
-    cx.modified(Class::Zset, event, key);
+    cx.modified(event, key);
     if zset.size == 0 {
-        cx.modified(Class::Generic, "del", key);
+        cx.modified(KeyEvent::Del, key);
     }
     Ok(())
 }

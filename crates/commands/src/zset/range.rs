@@ -6,7 +6,7 @@ use super::store::replace;
 use super::walk::{Shape, Window, for_each};
 use crate::error::SYNTAX;
 use crate::spec::{READ, WRITE};
-use crate::{CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec, args};
+use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec, args};
 
 const COMPLEXITY: &str = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of \
      elements being returned. A range by index takes as many steps more as its nearer end is away from an end of the set.";
@@ -183,7 +183,7 @@ fn zrangestore(cx: &mut Cx<'_>, request: &Request) -> Outcome {
             items.push((member.to_vec(), score));
         })?;
     }
-    replace(cx, &request[1], &items, "zrangestore")?;
+    replace(cx, &request[1], &items, KeyEvent::ZRangeStore)?;
     cx.reply.integer(items.len() as i64);
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::layout::{Scored, find, remove, score_of};
 use super::pop::remove_all;
 use super::walk::{Window, for_each};
 use crate::spec::{REMOVE, REMOVE_FAST};
-use crate::{Class, Cx, Group, Handler, Keys, Outcome, SPEC, Spec, args};
+use crate::{Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec, args};
 
 const COMPLEXITY: &str = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of \
      elements removed by the operation.";
@@ -68,9 +68,9 @@ fn zrem(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         }
         if removed > 0 {
             cx.put_collection(key, &mut zset)?;
-            cx.modified(Class::Zset, "zrem", key);
+            cx.modified(KeyEvent::ZRem, key);
             if zset.size == 0 {
-                cx.modified(Class::Generic, "del", key);
+                cx.modified(KeyEvent::Del, key);
             }
         }
     }
@@ -80,20 +80,20 @@ fn zrem(cx: &mut Cx<'_>, request: &Request) -> Outcome {
 
 fn zremrangebyrank(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let select = Select::Rank(args::integer(&request[2])?, args::integer(&request[3])?);
-    remove_range(cx, &request[1], &select, "zremrangebyrank")
+    remove_range(cx, &request[1], &select, KeyEvent::ZRemRangeByRank)
 }
 
 fn zremrangebyscore(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let select = Select::Score(ScoreRange::parse(&request[2], &request[3])?);
-    remove_range(cx, &request[1], &select, "zremrangebyscore")
+    remove_range(cx, &request[1], &select, KeyEvent::ZRemRangeByScore)
 }
 
 fn zremrangebylex(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let select = Select::Lex(LexRange::parse(&request[2], &request[3])?);
-    remove_range(cx, &request[1], &select, "zremrangebylex")
+    remove_range(cx, &request[1], &select, KeyEvent::ZRemRangeByLex)
 }
 
-fn remove_range(cx: &mut Cx<'_>, key: &[u8], select: &Select, event: &'static str) -> Outcome {
+fn remove_range(cx: &mut Cx<'_>, key: &[u8], select: &Select, event: KeyEvent) -> Outcome {
     let Some(mut zset) = find(cx, key)? else {
         cx.reply.integer(0);
         return Ok(());
@@ -107,8 +107,8 @@ fn remove_range(cx: &mut Cx<'_>, key: &[u8], select: &Select, event: &'static st
         cx.reply.integer(zset.size as i64);
         zset.size = 0;
         cx.put_collection(key, &mut zset)?;
-        cx.modified(Class::Zset, event, key);
-        cx.modified(Class::Generic, "del", key);
+        cx.modified(event, key);
+        cx.modified(KeyEvent::Del, key);
         return Ok(());
     }
     let mut found: Vec<Scored> = Vec::new();

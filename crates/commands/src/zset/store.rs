@@ -3,15 +3,15 @@
 use haypile_store::row::Kind;
 
 use super::layout::{Scored, insert};
-use crate::{Class, CommandError, Cx};
+use crate::{CommandError, Cx, KeyEvent};
 
 /// Puts these members, each of which occurs once, in place of whatever is under the key; no members remove it.
-pub(crate) fn replace(cx: &mut Cx<'_>, key: &[u8], items: &[Scored], event: &'static str) -> Result<(), CommandError> {
+pub(crate) fn replace(cx: &mut Cx<'_>, key: &[u8], items: &[Scored], event: KeyEvent) -> Result<(), CommandError> {
     let old = cx.row(key)?.map(|row| row.header);
     if items.is_empty() {
         if let Some(old) = old {
             cx.delete(key, old)?;
-            cx.modified(Class::Generic, "del", key);
+            cx.modified(KeyEvent::Del, key);
         }
         return Ok(());
     }
@@ -20,6 +20,6 @@ pub(crate) fn replace(cx: &mut Cx<'_>, key: &[u8], items: &[Scored], event: &'st
         insert(cx, &mut zset, member, *score)?;
     }
     cx.put_collection(key, &mut zset)?;
-    cx.modified(Class::Zset, event, key);
+    cx.modified(event, key);
     Ok(())
 }

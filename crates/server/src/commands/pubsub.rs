@@ -145,6 +145,7 @@ fn publish(cx: &mut ServerCx<'_, '_>, request: &Request, sort: Sort) -> Outcome 
                     sharded,
                     channel: copied(channel),
                     payload: copied(payload),
+                    within: None,
                 };
                 // Whatever was acknowledged before is written.
                 let syncer = data.syncer();

@@ -225,8 +225,9 @@ fn refuse_on_replica(cx: &ServerCx<'_, '_>, name: &str) -> Result<(), CommandErr
     match role {
         Some(Role::Leader) => Ok(()),
         Some(Role::Follower) => Err(CommandError::reply(format!(
-            "ERR {name} cannot be used with replica instances. Please also note that writes to replicas are just local \
-             and are not propagated."
+            "ERR {name} cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is \
+             configured to be writable (which is not the default) writes to replicas are just local and are not \
+             propagated."
         ))),
         None => Err(LOADING),
     }

@@ -87,6 +87,13 @@ impl Published {
         }
     }
 
+    /// Forgets messages that come after entries from this index on.
+    pub fn take_back(&self, from: u64) {
+        for outlet in self.outlets.load().iter() {
+            outlet.outbox.lock().take_back(from);
+        }
+    }
+
     pub(super) fn add(&self, outlet: &Arc<Outlet>) {
         self.outlets.rcu(|outlets| {
             let mut outlets = Vec::clone(outlets);

@@ -5,7 +5,7 @@ use crate::common::{Client, Server, wait_until};
 
 /// Waits until the primary sends what it has to this many replicas.
 #[track_caller]
-fn wait_for_streams(primary: &Server, replicas: usize) {
+pub fn wait_for_streams(primary: &Server, replicas: usize) {
     let mut client = primary.client();
     wait_until("the replicas' streams", || {
         let online = |n: usize| field(&mut client, &format!("slave{n}")).contains("state=online");

@@ -98,6 +98,9 @@ pub struct Message {
     pub channel: Bytes,
     /// What was published.
     pub payload: Bytes,
+    /// Published within a transaction, which is that entry: among its keyspace events, after those in so many bytes of
+    /// its payload. `None`: after all of them.
+    pub within: Option<u64>,
 }
 
 /// Entries, one after the other.

@@ -22,6 +22,11 @@ fn size(message: &Message) -> u64 {
     (message.channel.len() + message.payload.len()) as u64 + OVERHEAD_BYTES
 }
 
+/// Where a message stands among the events.
+fn place(message: &Message) -> (u64, u64) {
+    (message.after, message.within.unwrap_or(u64::MAX))
+}
+
 /// The source's queue: messages that wait for their turn on a stream.
 #[derive(Clone, Debug, Default)]
 pub struct Outbox {
@@ -37,8 +42,10 @@ impl Outbox {
         if self.bytes + size > bytes_max || size > MESSAGE_BYTES_MAX {
             return false;
         }
-        if let Some(last) = self.queue.back() {
-            message.after = message.after.max(last.after);
+        if let Some(last) = self.queue.back()
+            && place(&message) < place(last)
+        {
+            (message.after, message.within) = (last.after, last.within);
         }
         self.bytes += size;
         self.queue.push_back(message);
@@ -62,6 +69,12 @@ impl Outbox {
         taken
     }
 
+    /// Forgets messages that are to be delivered after the entry `from` or a later one: there is no such entry after all.
+    pub fn take_back(&mut self, from: u64) {
+        let kept = self.queue.partition_point(|message| message.after < from);
+        self.bytes -= self.queue.drain(kept..).map(|message| size(&message)).sum::<u64>();
+    }
+
     /// True if [`Outbox::take`] would give something.
     pub fn has(&self, through: u64) -> bool {
         self.queue.front().is_some_and(|message| message.after <= through)
@@ -83,7 +96,7 @@ impl Inbox {
     pub fn put(&mut self, messages: Vec<Message>) -> Result<(), Failure> {
         for message in messages {
             if let Some(last) = self.queue.back()
-                && message.after < last.after
+                && place(&message) < place(last)
             {
                 let cause = format!(
                     "a message after entry {} follows one after {}",
@@ -128,6 +141,7 @@ mod tests {
             sharded: false,
             channel: "c".into(),
             payload: payload.into(),
+            within: None,
         }
     }
 
@@ -145,7 +159,14 @@ mod tests {
         let taken = outbox.take(4, 1000);
         assert_eq!(payloads(&taken), [b"a", b"b"]);
         assert_eq!(taken[1].after, 3, "not before the one that came earlier");
-        assert_eq!(payloads(&outbox.take(9, 1000)), [b"c"]);
+        let within = |bytes| Message {
+            within: Some(bytes),
+            ..message(5, "a")
+        };
+        assert!(outbox.push(within(7), 1000));
+        let taken_later = outbox.take(9, 1000);
+        assert_eq!(payloads(&taken_later), [b"c", b"a"]);
+        assert_eq!(taken_later[1].within, None, "not before the one that came earlier");
         assert!(!outbox.has(u64::MAX));
 
         let mut inbox = Inbox::default();
@@ -164,6 +185,10 @@ mod tests {
         assert!(outbox.push(message(1, "a"), room));
         assert!(outbox.push(message(1, "b"), room));
         assert!(!outbox.push(message(1, "c"), room));
+        outbox.take_back(2);
+        assert!(!outbox.push(message(1, "c"), room));
+        outbox.take_back(1);
+        assert!(outbox.push(message(1, "a"), room) && outbox.push(message(1, "b"), room));
         assert_eq!(payloads(&outbox.take(1, 1)), [b"a"], "one at least");
         assert!(outbox.push(message(1, "c"), room));
         assert_eq!(payloads(&outbox.take(1, room)), [b"b", b"c"]);

@@ -92,12 +92,14 @@ impl From<Message> for v1::published::Message {
             sharded,
             channel,
             payload,
+            within,
         } = message;
         v1::published::Message {
             after,
             sharded,
             channel,
             payload,
+            within,
         }
     }
 }
@@ -109,12 +111,14 @@ impl From<v1::published::Message> for Message {
             sharded,
             channel,
             payload,
+            within,
         } = message;
         Message {
             after,
             sharded,
             channel,
             payload,
+            within,
         }
     }
 }

@@ -203,6 +203,10 @@ impl Task<'_> {
                 }
             },
             FrameBody::Published(messages) => {
+                // Who follows us gets them before their entries, too.
+                messages
+                    .iter()
+                    .for_each(|message| node.relay(message, || message.after));
                 inbox.put(messages)?;
                 let ready = inbox.take(receiver.last());
                 if !ready.is_empty() {

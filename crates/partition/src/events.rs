@@ -1,0 +1,63 @@
+//! The keyspace events of entries that somebody else wrote, as the subscribers of a replica get them.
+
+use haypile_commands::{KeyEvent, table};
+use haypile_store::effects::{Effect, Effects};
+use haypile_store::{Cf, keys};
+
+use crate::Event;
+use crate::observer::Counters;
+
+/// Tells the events of an entry that somebody wants, in order. `before` is called before each effect with its place in the
+/// payload, and may tell more.
+pub(crate) fn of_entry(
+    payload: &[u8],
+    counters: &Counters,
+    out: &mut Vec<Event>,
+    mut before: impl FnMut(usize, &mut Vec<Event>),
+) {
+    let (mut db_of_tag, mut row) = (0, None);
+    let mut effects = Effects::new(payload);
+    loop {
+        before(effects.offset(), out);
+        let Some(Ok(effect)) = effects.next() else { return };
+        let mut tell = |event: Option<KeyEvent>, db: u16, key: &[u8]| {
+            if let Some(event) = event.and_then(KeyEvent::on_replica)
+                && counters.wants(event.class())
+            {
+                let key = key.to_vec();
+                out.push(Event::Key { event, db, key });
+            }
+        };
+        match effect {
+            Effect::Tag {
+                command,
+                db,
+                key,
+                new,
+                own,
+            } => {
+                (db_of_tag, row) = (db, None);
+                if new {
+                    tell(Some(KeyEvent::New), db, key);
+                }
+                if own {
+                    tell(own_event(command), db, key);
+                }
+            }
+            Effect::Put { cf: Cf::Meta, key, .. } | Effect::Delete { cf: Cf::Meta, key, .. } => {
+                row = Some(keys::user_key(key))
+            }
+            Effect::EventOfRow { event } => {
+                if let Some(row) = row {
+                    tell(KeyEvent::from_code(event), db_of_tag, row);
+                }
+            }
+            Effect::Event { event, db, key } => tell(KeyEvent::from_code(event), db, key),
+            Effect::Put { .. } | Effect::Delete { .. } | Effect::Count { .. } | Effect::Map { .. } => {}
+        }
+    }
+}
+
+fn own_event(command: &[u8]) -> Option<KeyEvent> {
+    table::find(command)?.event
+}
