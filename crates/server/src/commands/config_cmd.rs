@@ -54,12 +54,6 @@ fn set(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     for name in &changed {
         apply(cx, &values, name);
     }
-    if changed
-        .iter()
-        .any(|key| matches!(*key, "masterauth" | "masteruser") || tls::depends_on(key))
-    {
-        cx.node.replication.retry();
-    }
     if !changed.is_empty() {
         tracing::info!(keys = changed.join(" "), "the configuration was changed");
     }
@@ -110,6 +104,7 @@ fn apply(cx: &mut ServerCx<'_, '_>, values: &Values, name: &str) {
             data.set_string_bytes_max(values.proto_max_bulk_len as usize)
         }),
         "masterauth" | "masteruser" => node.replication.retry(),
+        key if tls::depends_on(key) => node.replication.retry(),
         "slowlog-max-len" => node.slowlog.truncate(values.slowlog_max_len as usize),
         _ => {}
     }
