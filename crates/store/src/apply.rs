@@ -118,9 +118,12 @@ impl Store {
         state.clock = state.clock.max(clock);
         if remapped {
             state.counts.retain(|space, _| state.dbs.contains(space));
-            let mut spaces = Spaces::clone(&self.spaces.load());
-            spaces.dbs.clone_from(&state.dbs);
-            self.spaces.store(Arc::new(spaces));
+            // Keyspaces may be freed meanwhile, by another thread.
+            self.spaces.rcu(|spaces| {
+                let mut spaces = Spaces::clone(spaces);
+                spaces.dbs.clone_from(&state.dbs);
+                spaces
+            });
             self.set_next_space(state.next_space);
         }
         self.epoch.fetch_add(1, Ordering::SeqCst);

@@ -92,4 +92,10 @@ impl Spaces {
     pub(crate) fn get(&self, id: SpaceId) -> Option<&Arc<Space>> {
         self.open.get(&id)
     }
+
+    /// Keyspaces that no database is any more.
+    pub(crate) fn unmapped(&self) -> Vec<SpaceId> {
+        let ids = self.open.keys();
+        ids.filter(|id| !self.dbs.contains(id)).copied().collect()
+    }
 }

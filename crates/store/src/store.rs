@@ -238,20 +238,16 @@ impl Store {
         // What RocksDB has must not name a keyspace that is gone.
         self.settle()?;
         let settler = self.settler.lock();
-        let mut spaces = Spaces::clone(&self.spaces.load());
-        let unmapped: Vec<SpaceId> = spaces
-            .open
-            .keys()
-            .filter(|id| !spaces.dbs.contains(id))
-            .copied()
-            .collect();
+        let unmapped = self.spaces.load().unmapped();
         if unmapped.is_empty() {
             return Ok(());
         }
-        for id in &unmapped {
-            spaces.open.remove(id);
-        }
-        self.spaces.store(Arc::new(spaces));
+        // Databases may become others meanwhile: that must not be lost. What is unmapped stays so.
+        self.spaces.rcu(|spaces| {
+            let mut spaces = Spaces::clone(spaces);
+            spaces.open.retain(|id, _| !unmapped.contains(id));
+            spaces
+        });
         for id in unmapped {
             for cf in Cf::ALL {
                 self.db

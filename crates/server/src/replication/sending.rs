@@ -115,7 +115,7 @@ impl Sending {
             let step = self.step(&node, &mut reader, &mut packer);
             // Before the entries: the follower keeps them until theirs is there.
             let through = reader.next_index() - 1;
-            if !self.send_published(&node, through, frames) {
+            if !self.send_published(&node, &reader, frames) {
                 return None;
             }
             let frame = match step {
@@ -139,8 +139,9 @@ impl Sending {
         }
     }
 
-    /// Sends the messages that belong to entries up to `through`; false if the follower is gone.
-    fn send_published(&self, node: &Node, through: u64, frames: &Frames) -> bool {
+    /// Sends the messages that belong to entries which have been read; false if the follower is gone.
+    fn send_published(&self, node: &Node, reader: &Reader, frames: &Frames) -> bool {
+        let through = reader.next_index() - 1;
         loop {
             let messages = self.outlet.take(through);
             if messages.is_empty() {
@@ -151,8 +152,12 @@ impl Sending {
                 .load()
                 .as_ref()
                 .map_or(through, |data| data.syncer().safe_index());
+            let unsent_bytes = reader.unread_bytes() + self.sender.lock().flying_bytes();
             let frame = SourceFrame {
-                end: end_of(node, last),
+                end: SourceEnd {
+                    unsent_bytes,
+                    ..end_of(node, last)
+                },
                 ack_wanted: false,
                 body: FrameBody::Published(messages),
             };
