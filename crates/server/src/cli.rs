@@ -174,7 +174,6 @@ fn debug_command() -> clap::Command {
         .arg(json_flag());
     clap::Command::new("debug")
         .about("Look into running servers")
-        .arg_required_else_help(true)
         .subcommand(digest)
 }
 
@@ -359,6 +358,7 @@ mod tests {
             format!("haypile {}\n", env!("CARGO_PKG_VERSION"))
         );
         assert!(printed(&[]).contains("Usage: haypile"));
+        assert!(printed(&["debug"]).contains("digest"));
         assert!(printed(&["server", "--help"]).contains("--memory-budget <VALUE>"));
         assert_eq!(printed(&["config"]), config::sample());
         assert_eq!(printed(&["config", "--markdown"]), config::markdown());

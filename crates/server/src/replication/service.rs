@@ -204,7 +204,7 @@ impl Service {
                 tracing::info!(replica = %holder.node, from, "a replica goes on");
             }
             TrySyncReply::Checkpoint(reason) => {
-                tracing::info!(replica = %holder.node, ?reason, "a replica needs a checkpoint");
+                tracing::info!(replica = %holder.node, %reason, "a replica needs a checkpoint");
             }
             TrySyncReply::Refused(refusal) => {
                 tracing::info!(replica = %holder.node, ?refusal, "a replica cannot go on yet");

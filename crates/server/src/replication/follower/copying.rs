@@ -52,7 +52,7 @@ impl Driver {
         reason: CheckpointReason,
         client: Client,
     ) {
-        tracing::info!(?reason, "a full sync begins");
+        tracing::info!(%reason, "a full sync begins");
         if let CheckpointReason::Diverged {
             lost_first, lost_last, ..
         } = reason
