@@ -69,8 +69,9 @@ pub(super) fn failure(status: &Status) -> Failure {
     let kind = match status.code() {
         tonic::Code::Unauthenticated | tonic::Code::PermissionDenied => ErrorKind::AuthFailed,
         tonic::Code::Unimplemented | tonic::Code::InvalidArgument => ErrorKind::Protocol,
-        tonic::Code::DataLoss => ErrorKind::Corrupt("a message".into()),
         tonic::Code::DeadlineExceeded => ErrorKind::Timeout("request"),
+        // A damaged message is among these: what it came from is not damaged, so it is asked for again, soon, and a
+        // checkpoint is not condemned for it.
         _ => ErrorKind::PeerClosed,
     };
     Failure::new(kind, status.to_string())
