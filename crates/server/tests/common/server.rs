@@ -323,6 +323,7 @@ impl Process {
             }
         };
         let address = process.banner.split("listening on ").nth(1).unwrap_or_default();
+        let address = address.trim_start_matches("tls://");
         let end = address.find([',', ';']).unwrap_or(address.len());
         process.address =
             (address[..end].parse().ok()).unwrap_or_else(|| panic!("no address in the banner: {}", process.banner));
