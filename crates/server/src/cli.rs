@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use haypile_commands::reference;
 
 use crate::config::{self, Config, ConfigError};
-use crate::digests::Asked;
+use crate::digests::{Asked, TlsFiles};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -167,6 +167,20 @@ fn debug_command() -> clap::Command {
             "The password; better in the environment as HAYPILE_PASSWORD",
         ))
         .arg(
+            Arg::new("tls")
+                .long("tls")
+                .action(ArgAction::SetTrue)
+                .requires("cacert")
+                .help("Connect by TLS"),
+        )
+        .arg(option("cacert", "FILE", "The CAs that certify the servers").requires("tls"))
+        .arg(
+            option("cert", "FILE", "The certificate to show")
+                .requires("tls")
+                .requires("key"),
+        )
+        .arg(option("key", "FILE", "The private key of the certificate").requires("cert"))
+        .arg(
             option("timeout", "SECONDS", "How long to wait for an answer; 0 = for ever")
                 .value_parser(value_parser!(u32))
                 .default_value("300"),
@@ -198,6 +212,11 @@ fn asked(matches: &ArgMatches) -> Asked {
         password: text("password")
             .or_else(|| std::env::var("HAYPILE_PASSWORD").ok())
             .unwrap_or_default(),
+        tls: matches.get_flag("tls").then(|| TlsFiles {
+            cacert: text("cacert").unwrap_or_default(),
+            cert: text("cert").unwrap_or_default(),
+            key: text("key").unwrap_or_default(),
+        }),
         timeout: Duration::from_secs(matches.get_one::<u32>("timeout").copied().unwrap_or_default().into()),
         json: matches.get_flag("json"),
     }

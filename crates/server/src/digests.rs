@@ -3,11 +3,17 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use haypile_resp::client::{Decoder, Value};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::json;
+
+use crate::config::Values;
+use crate::tls::{self, TlsError};
 
 /// Longest time to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,10 +29,23 @@ pub struct Asked {
     pub user: String,
     /// The password; empty for none.
     pub password: String,
+    /// TLS, by these files; `None` = plain TCP.
+    pub tls: Option<TlsFiles>,
     /// Longest time to wait for a digest, which takes as long as reading all data.
     pub timeout: Duration,
     /// Print JSON.
     pub json: bool,
+}
+
+/// What TLS needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The CAs that servers' certificates are checked by.
+    pub cacert: String,
+    /// The certificate to show; empty for none.
+    pub cert: String,
+    /// Its private key.
+    pub key: String,
 }
 
 /// Why there is no comparison.
@@ -48,6 +67,9 @@ pub enum DigestError {
         /// Its words.
         answer: String,
     },
+    /// TLS as it is asked for.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Where it is printed to.
     #[error("cannot write: {0}")]
     Output(io::Error),
@@ -75,10 +97,11 @@ struct Database {
 /// # Errors
 /// A server does not answer as it should.
 pub fn compare(asked: &Asked, out: &mut impl Write) -> Result<bool, DigestError> {
+    let tls = asked.tls.as_ref().map(client_config).transpose()?;
     let all = asked
         .addresses
         .iter()
-        .map(|address| ask(asked, address))
+        .map(|address| ask(asked, tls.as_ref(), address))
         .collect::<Result<Vec<_>, _>>()?;
     let differing = differing(&all);
     let same = all.iter().all(|one| one.total == all[0].total) && differing.is_empty();
@@ -157,7 +180,16 @@ fn print_json(all: &[Digests], same: bool, out: &mut impl Write) -> io::Result<(
     )
 }
 
-fn ask(asked: &Asked, address: &str) -> Result<Digests, DigestError> {
+fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, TlsError> {
+    tls::for_tools(&Values {
+        tls_ca_cert_file: files.cacert.clone(),
+        tls_client_cert_file: files.cert.clone(),
+        tls_client_key_file: files.key.clone(),
+        ..Values::default()
+    })
+}
+
+fn ask(asked: &Asked, tls: Option<&Arc<ClientConfig>>, address: &str) -> Result<Digests, DigestError> {
     let io = |source| DigestError::Io {
         address: address.to_owned(),
         source,
@@ -166,7 +198,7 @@ fn ask(asked: &Asked, address: &str) -> Result<Digests, DigestError> {
         address: address.to_owned(),
         answer: answer.to_owned(),
     };
-    let mut connection = Connection::open(address, asked.timeout).map_err(io)?;
+    let mut connection = Connection::open(address, tls, asked.timeout).map_err(io)?;
     if !asked.password.is_empty() {
         let mut auth = vec!["AUTH"];
         auth.extend((!asked.user.is_empty()).then_some(asked.user.as_str()));
@@ -207,13 +239,18 @@ fn digests(address: &str, answer: &Value) -> Option<Digests> {
 
 /// A connection that waits for each answer.
 struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Transport>,
     buffer: BytesMut,
     decoder: Decoder,
 }
 
+/// TCP, or TLS over it.
+trait Transport: Read + Write {}
+
+impl<T: Read + Write> Transport for T {}
+
 impl Connection {
-    fn open(address: &str, timeout: Duration) -> io::Result<Self> {
+    fn open(address: &str, tls: Option<&Arc<ClientConfig>>, timeout: Duration) -> io::Result<Self> {
         let mut outcome = Err(io::Error::other("the name has no address"));
         for address in address.to_socket_addrs()? {
             outcome = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT);
@@ -223,6 +260,14 @@ impl Connection {
         }
         let stream = outcome?;
         stream.set_read_timeout(Some(timeout).filter(|timeout| !timeout.is_zero()))?;
+        let stream: Box<dyn Transport> = match tls {
+            None => Box::new(stream),
+            Some(config) => {
+                let name = ServerName::from(stream.peer_addr()?.ip());
+                let tls = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+                Box::new(StreamOwned::new(tls, stream))
+            }
+        };
         Ok(Connection {
             stream,
             buffer: BytesMut::new(),
@@ -236,6 +281,7 @@ impl Connection {
             request.push_str(&format!("${}\r\n{arg}\r\n", arg.len()));
         }
         self.stream.write_all(request.as_bytes())?;
+        self.stream.flush()?;
         let mut bytes = [0; READ_BYTES];
         loop {
             let decoded = self.decoder.decode(&mut self.buffer);

@@ -75,20 +75,7 @@ impl Dials {
         provider: &Arc<CryptoProvider>,
     ) -> Result<Dials, TlsError> {
         let key = client_key(values, provider)?.unwrap_or(own);
-        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(ChainVerifier {
-            roots,
-            provider: provider.clone(),
-        });
-        let mut config = ClientConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&versions(values))
-            .map_err(failed)?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
-        // Names are not checked, and most are addresses.
-        config.enable_sni = false;
-        // Certificates are checked each time.
-        config.resumption = Resumption::disabled();
+        let config = client(values, roots, Some(key), provider)?;
         let mut sync_port = config.clone();
         sync_port.alpn_protocols.push(SYNC_PROTOCOL.to_vec());
         Ok(Dials {
@@ -96,6 +83,47 @@ impl Dials {
             sync_port: Arc::new(sync_port),
         })
     }
+}
+
+/// For the program's own connections to a server, when it is run as a tool: by the CAs of `tls-ca-cert-file` or `-dir`, and
+/// with the certificate of `tls-client-cert-file` if there is one.
+///
+/// # Errors
+/// What is missing or wrong.
+pub fn for_tools(values: &Values) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let roots = roots(values)?.ok_or(TlsError::Missing {
+        key: "tls-ca-cert-file",
+        text: "the CAs of the servers are missing: --cacert",
+    })?;
+    let key = client_key(values, &provider)?;
+    client(values, roots, key, &provider).map(Arc::new)
+}
+
+fn client(
+    values: &Values,
+    roots: Arc<RootCertStore>,
+    key: Option<Arc<CertifiedKey>>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<ClientConfig, TlsError> {
+    let verifier: Arc<dyn ServerCertVerifier> = Arc::new(ChainVerifier {
+        roots,
+        provider: provider.clone(),
+    });
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&versions(values))
+        .map_err(failed)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match key {
+        Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))),
+        None => builder.with_no_client_auth(),
+    };
+    // Names are not checked, and most are addresses.
+    config.enable_sni = false;
+    // Certificates are checked each time.
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }
 
 fn server(

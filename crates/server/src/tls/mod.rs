@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-pub use context::{Contexts, Dials};
+pub use context::{Contexts, Dials, for_tools};
 pub use trouble::{Trouble, describe};
 
 use crate::config::Values;

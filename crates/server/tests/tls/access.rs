@@ -212,3 +212,32 @@ fn a_server_that_cannot_have_tls_does_not_start_and_says_why() {
         );
     }
 }
+
+/// `haypile debug digest`: with the right CA and a certificate, and not without.
+#[test]
+fn digests_are_compared_over_tls() {
+    let (ca, other) = (Authority::new(), Authority::new());
+    let identity = ca.issue("server");
+    let server = start(&ca.args(&identity), &["--enable-debug-command", "yes"]);
+    let address = format!("localhost:{}", server.port());
+    let digest = |cacert: &str, with_cert: bool| {
+        let mut args = vec!["debug", "digest", &address, "--tls", "--cacert", cacert];
+        if with_cert {
+            args.extend(["--cert", &identity.cert, "--key", &identity.key]);
+        }
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_haypile"))
+            .args(args)
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (code, text) = digest(&ca.cert(), true);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("total"), "{text}");
+    for (cacert, with_cert) in [(other.cert(), true), (ca.cert(), false)] {
+        let (code, text) = digest(&cacert, with_cert);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.starts_with(&format!("haypile: {address}: ")), "{text}");
+    }
+}
