@@ -395,6 +395,8 @@ impl Node {
             _lock: lock,
         });
         node.equip();
+        // Before the first client is served: its REPLICAOF would find nobody to take it, and be lost.
+        node.replication.start(&node).map_err(io_error)?;
         for (n, mut one) in loops.into_iter().enumerate() {
             let served = node.clone();
             let thread = std::thread::Builder::new()
@@ -410,7 +412,6 @@ impl Node {
         if let Some(listener) = http {
             *node.http.lock() = Some(Http::start(listener, &node).map_err(io_error)?);
         }
-        node.replication.start(&node).map_err(io_error)?;
         Ok(node)
     }
 
