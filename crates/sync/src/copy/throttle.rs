@@ -61,9 +61,10 @@ impl Throttle {
         if paid >= u128::from(self.debt) {
             (self.debt, self.paid_at) = (0, self.paid_at.max(now));
         } else if paid > 0 {
-            // Parts of a byte stay unpaid, whatever the rate and however often this is called.
+            // Parts of a byte stay unpaid, whatever the rate and however often this is called. Rounded up, because time that
+            // counted twice would add up to more than the rate.
             self.debt -= paid as u64;
-            self.paid_at = self.paid_at + Duration::from_nanos((paid * NANOS_PER_SECOND / u128::from(rate)) as u64);
+            self.paid_at = self.paid_at + nanos(paid, rate);
         }
     }
 }
@@ -110,6 +111,13 @@ mod tests {
         assert_eq!(throttle.take(Time::default(), 1), Err(Time::from_millis(950)));
         throttle.set_rate(Time::from_millis(0), None);
         throttle.take(Time::default(), u64::MAX).unwrap();
+    }
+
+    #[test]
+    fn fractions_of_a_nanosecond_do_not_add_up() {
+        let (rate, piece, start) = (582_512_346, 585_655, Time::from_millis(10));
+        let taken = drain(&mut Throttle::new(Some(rate), start), start, Time::from_millis(2_010), piece);
+        assert!(taken <= 2 * rate + rate / 20 + piece + 1, "{taken}");
     }
 
     proptest! {
