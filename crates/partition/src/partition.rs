@@ -24,6 +24,9 @@ use crate::watch::WatchTable;
 use crate::worker::Worker;
 use crate::{CommitError, Event, PartitionError};
 
+/// How often a clean stop tries to write down what is in memory when the disk is full or nearly so.
+const CLOSING_FLUSHES_MAX: u32 = 3;
+
 /// What the partition tells its server.
 pub trait Hooks: Send + Sync {
     /// Keyspace events of entries that are committed and visible, and messages among them, in order.
@@ -411,18 +414,22 @@ impl Partition {
         self.shared.commits.worker.stop();
         self.shared.syncer.sync()?;
         self.shared.publish_durable();
-        if self
-            .shared
-            .store
-            .health()
-            .failure()
-            .is_some_and(|(_, no_space)| no_space)
-        {
+        let store = &self.shared.store;
+        let lacks_space = || store.health().failure().is_some_and(|(_, no_space)| no_space);
+        if lacks_space() {
             // There may be room again by now; if not, flushing says so.
-            let _ = self.shared.store.resume();
+            let _ = store.resume();
         }
         self.shared.settling.stop();
-        self.shared.store.flush()?;
+        let mut flushed = store.flush();
+        for _ in 1..CLOSING_FLUSHES_MAX {
+            if flushed.is_ok() || !lacks_space() {
+                break;
+            }
+            // A compaction has filled the disk for a moment, and that stops flushes, too.
+            flushed = store.resume().and_then(|()| store.flush());
+        }
+        flushed?;
         Ok(())
     }
 }

@@ -116,7 +116,12 @@ mod tests {
     #[test]
     fn fractions_of_a_nanosecond_do_not_add_up() {
         let (rate, piece, start) = (582_512_346, 585_655, Time::from_millis(10));
-        let taken = drain(&mut Throttle::new(Some(rate), start), start, Time::from_millis(2_010), piece);
+        let taken = drain(
+            &mut Throttle::new(Some(rate), start),
+            start,
+            Time::from_millis(2_010),
+            piece,
+        );
         assert!(taken <= 2 * rate + rate / 20 + piece + 1, "{taken}");
     }
 
