@@ -216,6 +216,10 @@ impl Service {
     fn manifest(&self, request: &CopyMetaRequest) -> Result<Arc<Snapshot>, CopyRefusal> {
         let replication = &self.0.replication;
         let now = replication.now();
+        let log_first = match &*self.0.data.load() {
+            Some(data) => data.log_view().first,
+            None => return Err(CopyRefusal::Busy),
+        };
         let state = &mut *replication.source.lock();
         let holder = state
             .sessions
@@ -227,7 +231,7 @@ impl Service {
         }
         match state
             .checkpoints
-            .acquire(now, holder, request.reject, &mut state.random)
+            .acquire(now, holder, request.reject, log_first, &mut state.random)
         {
             Acquired::Ready(id) => state.snapshots.get(&id).cloned().ok_or(CopyRefusal::Gone),
             Acquired::Busy => Err(CopyRefusal::Busy),

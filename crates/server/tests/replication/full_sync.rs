@@ -55,6 +55,36 @@ fn a_replica_that_was_away_for_too_long_copies() {
     assert_eq!(full_syncs(&replica), 0, "after the restart it goes on");
 }
 
+/// A replica could not go on from a checkpoint that others copy still, when the log after it has been collected.
+#[test]
+fn a_checkpoint_that_the_log_has_left_behind_is_not_handed_out() {
+    let primary = primary(&["--oplog-segment-bytes", "1mb", "--oplog-retention-bytes", "16mb"]);
+    let address = format!("127.0.0.1 {}", primary.port());
+    fill_with(&primary, "a", 1000, 4000);
+    let slow = super::support::primary(&["--repl-copy-bytes-per-second", "1kb"]);
+    fill(&slow, "other", 10);
+    slow.client().say(&format!("REPLICAOF {address}"));
+    let mut copying = slow.client();
+    wait_until("the beginning of a copy", || {
+        field(&mut copying, "sync_partition0_copy").contains("stage=fetching")
+    });
+    let mut client = primary.client();
+    let offset: u64 = field(&mut client, "master_repl_offset").parse().unwrap();
+    for n in 0..8 {
+        fill_with(&primary, &format!("b{n}"), 1500, 4000);
+    }
+    wait_until("the collection of the log", || {
+        client.say("SAVE");
+        let first = field(&mut client, "repl_backlog_first_byte_offset");
+        first.parse::<u64>().unwrap() > offset + 1
+    });
+    let replica = super::support::primary(&[]);
+    fill(&replica, "other", 10);
+    replica.client().say(&format!("REPLICAOF {address}"));
+    assert_in_sync(&primary, &replica);
+    assert_eq!(full_syncs(&replica), 1);
+}
+
 #[test]
 fn several_replicas_copy_at_once_while_clients_write() {
     let primary = primary(&["--oplog-segment-bytes", "1mb"]);

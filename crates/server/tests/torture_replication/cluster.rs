@@ -32,6 +32,8 @@ pub struct Cluster {
     load: Option<Load>,
     /// Who may lack, in this round, what WAIT has confirmed: they have lost their data, or have had other data.
     pub unsure: BTreeSet<usize>,
+    /// How much has happened in this round.
+    pub events: u64,
     /// What happened in this round.
     pub story: Vec<String>,
     pub board: Board,
@@ -59,6 +61,7 @@ impl Cluster {
             parents: vec![None; count],
             load: None,
             unsure: BTreeSet::new(),
+            events: 0,
             story: Vec::new(),
         };
         cluster.plant();

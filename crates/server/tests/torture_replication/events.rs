@@ -13,6 +13,7 @@ const BIG_VALUE_BYTES: usize = 256 << 10;
 impl Cluster {
     /// Something happens.
     pub fn happen(&mut self) -> Result<(), String> {
+        self.events += 1;
         match self.rng.below(26) {
             0..=2 => self.kill(),
             3 => self.restart(),
@@ -40,6 +41,7 @@ impl Cluster {
         self.tell(format!("{number} is killed"));
         while self.rng.one_in(3) {
             let after = self.rng.below(200);
+            self.events += 1;
             self.nodes[number].start_and_kill(Duration::from_millis(after));
             self.tell(format!("{number} is killed {after} ms into its start"));
         }

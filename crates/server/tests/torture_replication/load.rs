@@ -161,6 +161,7 @@ fn check(reply: &Value) -> Result<(), String> {
         "NOREPLICAS",
         "MASTERDOWN",
         "UNBLOCKED",
+        "EXECABORT",
         "ERR no such key",
     ];
     match reply {

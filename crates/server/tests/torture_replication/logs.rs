@@ -6,10 +6,10 @@ const ERRORS_EXPECTED: &[&str] = &[
     "writes that nobody else has are lost here",
 ];
 
-/// Full syncs that a server may begin in a round, for each event of the round and in any case.
-const FULL_SYNCS_MAX: u64 = 3;
-/// The same of transitions of the two machines.
-const TRANSITIONS_MAX: u64 = 500;
+/// Full syncs that a server may begin in a round, besides one for each event.
+const FULL_SYNCS_MAX: u64 = 2;
+/// Transitions of the two machines for each event, and as many besides.
+const TRANSITIONS_MAX: u64 = 300;
 
 /// The logs of all processes of a server.
 #[derive(Default)]
@@ -58,8 +58,7 @@ impl Logs {
             transitions: counts.transitions - self.counted.transitions,
         };
         self.counted = counts;
-        let times = 1 + events;
-        if new.full_syncs > FULL_SYNCS_MAX * times || new.transitions > TRANSITIONS_MAX * times {
+        if new.full_syncs > FULL_SYNCS_MAX + events || new.transitions > TRANSITIONS_MAX * (1 + events) {
             return Err(format!(
                 "server {number} finds no end: {} full syncs and {} transitions in a round of {events} events",
                 new.full_syncs, new.transitions

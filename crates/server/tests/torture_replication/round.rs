@@ -67,8 +67,8 @@ fn one_round(cluster: &mut Cluster) -> Result<String, String> {
     let watcher = Watcher::start(cluster.board.clone());
     cluster.start_load();
     cluster.pause(50, 400);
-    let events = cluster.rng.between(1, 4);
-    for _ in 0..events {
+    cluster.events = 0;
+    for _ in 0..cluster.rng.between(1, 4) {
         cluster.happen()?;
         cluster.pause(0, 600);
     }
@@ -89,7 +89,7 @@ fn one_round(cluster: &mut Cluster) -> Result<String, String> {
     let mut full_syncs = 0;
     for node in &mut cluster.nodes {
         let log = node.log();
-        full_syncs += node.logs.check(node.number, &log, events)?.full_syncs;
+        full_syncs += node.logs.check(node.number, &log, cluster.events)?.full_syncs;
     }
     Ok(format!(
         "in sync after {} ms, {full_syncs} full syncs, {counts} transactions so far, {looks} looks, {} ms in all: {}",

@@ -81,7 +81,7 @@ impl SourceSide {
                 );
             }
             Message::AskManifest { copy, request, reject } => {
-                let reply = self.manifest(cx, copy, reject);
+                let reply = self.manifest(disk, cx, copy, reject);
                 cx.send(from, Message::Manifest { copy, request, reply });
             }
             Message::FetchChunk {
@@ -164,6 +164,7 @@ impl SourceSide {
 
     fn manifest(
         &mut self,
+        disk: &Disk,
         cx: &mut Context<'_>,
         copy: CopyId,
         reject: Option<SnapshotId>,
@@ -171,7 +172,10 @@ impl SourceSide {
         let holder = self
             .heard(cx.now, copy.session)
             .map_err(|_| CopyRefusal::UnknownSession)?;
-        match self.checkpoints.acquire(cx.now, holder, reject, cx.rng) {
+        match self
+            .checkpoints
+            .acquire(cx.now, holder, reject, disk.view().first, cx.rng)
+        {
             Acquired::Ready(id) => Ok(self.snapshots[&id].manifest.clone()),
             Acquired::Busy => Err(CopyRefusal::Busy),
             Acquired::Make(id) => {

@@ -85,10 +85,23 @@ impl Checkpoints {
     }
 
     /// A follower wants a checkpoint; not `reject`, which turned out to be damaged. The one it holds already is given
-    /// to it again, whatever its age: its log is kept. It never holds two.
-    pub fn acquire(&mut self, now: Time, holder: Holder, reject: Option<SnapshotId>, rng: &mut dyn Random) -> Acquired {
+    /// to it again, whatever its age. It never holds two.
+    ///
+    /// The log begins at index `log_first`: with a checkpoint that ends before, a follower could not go on, and would
+    /// want another as soon as it had this one.
+    pub fn acquire(
+        &mut self,
+        now: Time,
+        holder: Holder,
+        reject: Option<SnapshotId>,
+        log_first: u64,
+        rng: &mut dyn Random,
+    ) -> Acquired {
         if let Some(checkpoint) = reject.and_then(|id| self.alive.get_mut(&id)) {
             checkpoint.damaged = true;
+        }
+        let useful = |checkpoint: &Checkpoint| !checkpoint.damaged && checkpoint.made.index + 1 >= log_first;
+        for checkpoint in self.alive.values_mut().filter(|checkpoint| !useful(checkpoint)) {
             if let Some(lease) = checkpoint.leases.get_mut(&holder) {
                 *lease = now; // ends with the next `expire`
             }
@@ -99,7 +112,7 @@ impl Checkpoints {
         let fresh = |checkpoint: &Checkpoint| now.since(checkpoint.at) < share_for;
         let find = |wanted: &dyn Fn(&Checkpoint) -> bool| {
             let mut all = self.alive.iter();
-            all.find(|(_, checkpoint)| !checkpoint.damaged && wanted(checkpoint))
+            all.find(|(_, checkpoint)| useful(checkpoint) && wanted(checkpoint))
                 .map(|(id, _)| *id)
         };
         if let Some(id) = find(&held).or_else(|| find(&fresh)) {
@@ -240,7 +253,7 @@ mod tests {
 
         fn ask(&mut self, at_s: u64, node: u128) -> Acquired {
             self.0
-                .acquire(Time::from_millis(at_s * 1000), holder(node), None, &mut self.1)
+                .acquire(Time::from_millis(at_s * 1000), holder(node), None, 0, &mut self.1)
         }
 
         fn make(&mut self, at_s: u64, node: u128) -> SnapshotId {
@@ -309,9 +322,26 @@ mod tests {
         let mut side = Side::new();
         let bad = side.make(0, 1);
         let now = Time::from_millis(1000);
-        let answer = side.0.acquire(now, holder(1), Some(bad), &mut side.1);
+        let answer = side.0.acquire(now, holder(1), Some(bad), 0, &mut side.1);
         assert!(matches!(answer, Acquired::Make(id) if id != bad));
         assert_eq!(side.0.expire(now), [bad]);
+    }
+
+    #[test]
+    fn one_that_the_log_does_not_reach_back_to_is_not_handed_out_again() {
+        let mut side = Side::new();
+        let old = side.make(10, 1);
+        side.ask(10, 2);
+        let now = Time::from_millis(11_000);
+        let mut ask = |node, log_first| {
+            let Side(checkpoints, random) = &mut side;
+            checkpoints.acquire(now, holder(node), None, log_first, random)
+        };
+        assert_eq!(ask(1, 11), Acquired::Ready(old), "the next entry is the log's first");
+        assert!(matches!(ask(1, 12), Acquired::Make(id) if id != old));
+        assert_eq!(ask(3, 12), Acquired::Busy);
+        assert_eq!(side.0.expire(now), [], "the second may know nothing of it yet");
+        assert_eq!(side.0.release(holder(2), old), [old]);
     }
 
     #[test]
