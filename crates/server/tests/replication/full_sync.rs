@@ -58,7 +58,14 @@ fn a_replica_that_was_away_for_too_long_copies() {
 /// A replica could not go on from a checkpoint that others copy still, when the log after it has been collected.
 #[test]
 fn a_checkpoint_that_the_log_has_left_behind_is_not_handed_out() {
-    let primary = primary(&["--oplog-segment-bytes", "1mb", "--oplog-retention-bytes", "16mb"]);
+    let primary = primary(&[
+        "--oplog-segment-bytes",
+        "1mb",
+        "--oplog-retention-bytes",
+        "16mb",
+        "--oplog-pinned-max-bytes",
+        "0",
+    ]);
     let address = format!("127.0.0.1 {}", primary.port());
     fill_with(&primary, "a", 1000, 4000);
     let slow = super::support::primary(&["--repl-copy-bytes-per-second", "1kb"]);

@@ -32,6 +32,8 @@ pub struct Cluster {
     load: Option<Load>,
     /// Who may lack, in this round, what WAIT has confirmed: they have lost their data, or have had other data.
     pub unsure: BTreeSet<usize>,
+    /// In this round somebody may have written, or kept, what the others do not have.
+    pub may_diverge: bool,
     /// How much has happened in this round.
     pub events: u64,
     /// What happened in this round.
@@ -61,6 +63,7 @@ impl Cluster {
             parents: vec![None; count],
             load: None,
             unsure: BTreeSet::new(),
+            may_diverge: false,
             events: 0,
             story: Vec::new(),
         };

@@ -150,6 +150,7 @@ impl Cluster {
         self.nodes[root].kill()?;
         self.nodes[root].remove_data();
         self.unsure.extend(self.replicas());
+        self.may_diverge = true;
         self.writers()
             .iter_mut()
             .for_each(|writer| writer.start_from(Default::default()));
@@ -255,6 +256,8 @@ impl Cluster {
                 "repl-window-bytes 64kb",
                 "repl-window-bytes 1mb",
                 "oplog-retention-bytes 24mb",
+                "oplog-pinned-max-bytes 64gb",
+                "repl-compression yes",
                 "min-replicas-to-write 1",
                 "replica-serve-stale-data no",
             ]);

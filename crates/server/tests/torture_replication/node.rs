@@ -35,10 +35,12 @@ const ARGS: &[&str] = &[
 /// Configuration that events change, and that is set again at the end of each round.
 pub const CONFIG: &[(&str, &str)] = &[
     ("oplog-retention-bytes", "16mb"),
+    ("oplog-pinned-max-bytes", "0"),
     ("repl-timeout", "1"),
     ("repl-copy-bytes-per-second", "0"),
     ("repl-copy-workers", "4"),
     ("repl-window-bytes", "64mb"),
+    ("repl-compression", "no"),
     ("min-replicas-to-write", "0"),
     ("replica-serve-stale-data", "yes"),
     ("masterauth", PASSWORD),

@@ -67,6 +67,7 @@ impl Cluster {
             self.stop_load()?;
         }
         self.check_promotion(new, absent)?;
+        self.may_diverge = true;
         // Until it has followed the new one it has data of its own.
         self.unsure.insert(old);
         self.root = new;
@@ -136,6 +137,7 @@ impl Cluster {
             if promoted {
                 self.nodes[new].follows = None;
                 self.unsure.insert(new);
+                self.may_diverge = true;
             }
             return Ok(());
         }

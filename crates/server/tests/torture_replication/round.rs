@@ -64,6 +64,7 @@ fn one_round(cluster: &mut Cluster) -> Result<String, String> {
     let began = Instant::now();
     cluster.story.clear();
     cluster.unsure.clear();
+    cluster.may_diverge = false;
     let watcher = Watcher::start(cluster.board.clone());
     cluster.start_load();
     cluster.pause(50, 400);
@@ -89,7 +90,10 @@ fn one_round(cluster: &mut Cluster) -> Result<String, String> {
     let mut full_syncs = 0;
     for node in &mut cluster.nodes {
         let log = node.log();
-        full_syncs += node.logs.check(node.number, &log, cluster.events)?.full_syncs;
+        full_syncs += node
+            .logs
+            .check(node.number, &log, cluster.events, cluster.may_diverge)?
+            .full_syncs;
     }
     Ok(format!(
         "in sync after {} ms, {full_syncs} full syncs, {counts} transactions so far, {looks} looks, {} ms in all: {}",
