@@ -23,7 +23,10 @@ pub(super) fn stats(facts: &Facts<'_>, lines: &mut Lines) {
     lines.put("instantaneous_input_repl_kbps", "0.00");
     lines.put("instantaneous_output_repl_kbps", "0.00");
     lines.put("rejected_connections", get(&stats.connections_rejected));
-    lines.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    let syncs = &node.replication.source.syncs;
+    lines.put("sync_full", get(&syncs.full));
+    lines.put("sync_partial_ok", get(&syncs.continued));
+    lines.put("sync_partial_err", get(&syncs.not_continued));
     lines.put("expired_keys", partition.expired);
     lines.put("expired_stale_perc", "0.00");
     lines.zeros(&[

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use haypile_sync::copy::CopyRefusal;
@@ -198,12 +199,19 @@ impl Service {
         let data = self.0.data.load();
         let data = data.as_ref().ok_or(Refusal::NotReady(NotReady::Loading))?;
         let reply = answer(&data.log_view(), &request.position);
+        let syncs = &replication.source.syncs;
+        let count = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
         match &reply {
             TrySyncReply::Continue { from, .. } => {
+                count(&syncs.continued);
                 replication.source.lock().progress.pin(now, holder, *from);
                 tracing::info!(replica = %holder.node, from, "a replica goes on");
             }
             TrySyncReply::Checkpoint(reason) => {
+                count(&syncs.full);
+                if request.position.end.index > 0 {
+                    count(&syncs.not_continued);
+                }
                 tracing::info!(replica = %holder.node, %reason, "a replica needs a checkpoint");
             }
             TrySyncReply::Refused(refusal) => {

@@ -27,10 +27,23 @@ const LEASE_TIMEOUTS: u32 = 12;
 /// The source's bookkeeping. One lock: everything under it is short and does no I/O.
 pub struct Source {
     state: Mutex<State>,
+    /// How replicas have begun.
+    pub syncs: Syncs,
     /// Messages of pub/sub for those who follow.
     pub published: Published,
     /// How often somebody's log was collected although it was needed.
     pub(super) left_behind: AtomicU64,
+}
+
+/// How often replicas have asked how to begin, by the answer.
+#[derive(Default)]
+pub struct Syncs {
+    /// With a checkpoint.
+    pub full: AtomicU64,
+    /// Where they were.
+    pub continued: AtomicU64,
+    /// With a checkpoint, although they had data.
+    pub not_continued: AtomicU64,
 }
 
 /// See [`Source`].
@@ -80,6 +93,7 @@ impl Source {
                 addresses: HashMap::new(),
                 random: SplitMix64::from_system(),
             }),
+            syncs: Syncs::default(),
             published: Published::default(),
             left_behind: AtomicU64::new(0),
         }

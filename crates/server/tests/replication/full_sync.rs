@@ -13,6 +13,11 @@ fn a_server_with_other_data_takes_the_primarys() {
     assert_eq!(client.say(&format!("REPLICAOF 127.0.0.1 {}", first.port())), "OK");
     assert_in_sync(&first, &other);
     assert_eq!(full_syncs(&other), 1);
+    let stats = first.client().say("INFO stats");
+    assert!(
+        stats.contains("sync_full:1") && stats.contains("sync_partial_err:1"),
+        "{stats}"
+    );
     assert_eq!(client.say("GET theirs:1"), "nil");
     watcher.say("MULTI");
     watcher.say("GET mine:1");

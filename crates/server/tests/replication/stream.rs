@@ -80,6 +80,12 @@ fn a_restarted_replica_goes_on_where_it_was() {
     fill(&primary, "c", 500);
     assert_in_sync(&primary, &replica);
     assert_eq!(full_syncs(&replica), 0);
+    let stats = primary.client().say("INFO stats");
+    assert!(
+        stats.contains("sync_full:0") && stats.contains("sync_partial_err:0"),
+        "{stats}"
+    );
+    assert!(!stats.contains("sync_partial_ok:0"), "{stats}");
 }
 
 #[test]
