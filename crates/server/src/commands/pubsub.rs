@@ -147,9 +147,9 @@ fn publish(cx: &mut ServerCx<'_, '_>, request: &Request, sort: Sort) -> Outcome 
                     payload: copied(payload),
                     within: None,
                 };
-                // Whatever was acknowledged before is written.
+                // Whatever was acknowledged before is that far.
                 let syncer = data.syncer();
-                cx.node.relay(&message, || syncer.written_index());
+                cx.node.relay(&message, || syncer.safe_index());
             }
             receivers
         }
