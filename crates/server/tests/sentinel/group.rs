@@ -1,8 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::process::Sentinel;
-use crate::common::{Server, free_port};
-use crate::support::field;
+use crate::common::{Client, Server, free_port};
 
 /// How long a step may take: sentinels that were held up go into "tilt" for 30 s, and try a failover again after twice its
 /// timeout.
@@ -55,19 +54,17 @@ impl Group {
             let Some(named) = named else { return false };
             found = self.at(named[0]);
             let agreed = named.iter().all(|port| *port == named[0]);
-            agreed && Some(found) != not && field(&mut self.servers[found].client(), "role") == "master"
+            agreed && Some(found) != not && says(&self.servers[found], &["role:master"])
         });
         found
     }
 
     /// Waits until the other servers follow this one, and all sentinels know that and are well.
     pub fn await_order(&self, primary: usize) {
-        let port = self.ports[primary].to_string();
+        let port = format!("master_port:{}", self.ports[primary]);
         for (n, server) in self.servers.iter().enumerate() {
             self.wait_until("the replicas follow", || {
-                let mut client = server.client();
-                n == primary
-                    || (field(&mut client, "master_port") == port && field(&mut client, "master_link_status") == "up")
+                n == primary || says(server, &[&port, "master_link_status:up"])
             });
         }
         for sentinel in &self.sentinels {
@@ -101,4 +98,17 @@ impl Group {
             std::thread::sleep(LOOK_AGAIN);
         }
     }
+}
+
+/// Whether INFO replication has these lines. A connection that ends says no: a sentinel that gives a server another role
+/// ends all its clients' connections.
+fn says(server: &Server, wanted: &[&str]) -> bool {
+    let ask = || {
+        let mut client = Client::try_connect(server.port()).ok()?;
+        client.try_send_lines(&["INFO replication"]).ok()?;
+        let info = client.recv_within(PATIENCE).ok()??;
+        let info = String::from_utf8_lossy(info.as_bytes()?).into_owned();
+        Some(wanted.iter().all(|line| info.lines().any(|found| found == *line)))
+    };
+    ask().unwrap_or(false)
 }
