@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Replication`] | holds it all together; what commands and INFO talk to |
 //! | `source`, `service`, `sending`, `snapshot` | the source's side: bookkeeping, the gRPC service, a stream's thread, checkpoints |
+//! | `batches` | the entries of a message: put together, compressed, cut into parts, and taken apart again |
 //! | `published` | messages of pub/sub on their way to the followers' subscribers |
 //! | `pins` | for whom the log is kept |
 //! | `follower` | the follower's side: one task that drives the two machines, a task per stream, the copy |

@@ -1,7 +1,6 @@
 //! The source's end of a stream: a thread that reads the log and sends what [`Sender`] says.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -24,8 +23,6 @@ pub struct Sending {
     /// An ack has come, or the stream is to end.
     moved: Condvar,
     closed: Mutex<Option<Closed>>,
-    /// Bytes sent, for INFO.
-    pub(super) bytes_sent: AtomicU64,
     /// Messages of pub/sub that go between the entries.
     pub(super) outlet: Arc<Outlet>,
 }
@@ -43,7 +40,6 @@ impl Sending {
             sender: Mutex::new(sender),
             moved: Condvar::new(),
             closed: Mutex::new(None),
-            bytes_sent: AtomicU64::new(0),
             outlet,
         })
     }
@@ -185,7 +181,6 @@ impl Sending {
             Next::Read { from, to, bytes } => {
                 let batch = MutexGuard::unlocked(&mut sender, || packer.read(reader, from, to, bytes));
                 let batch = batch.map_err(|error| closed_by(&error))?;
-                self.bytes_sent.fetch_add(batch.entries_bytes, Ordering::Relaxed);
                 sender.sent(now, batch.last.index, batch.entries_bytes);
                 FrameBody::Batch(batch)
             }

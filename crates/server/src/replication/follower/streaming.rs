@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use haypile_partition::{CommitError, Partition, ReplicatedError};
 use haypile_sync::follower::PartitionEvent;
-use haypile_sync::message::{Closed, Compression, FollowerFrame, FrameBody, Message, Open, SourceFrame};
+use haypile_sync::message::{Compression, FollowerFrame, FrameBody, Message, Open, SourceFrame};
 use haypile_sync::source::Acks;
 use haypile_sync::stream::{Inbox, Receiver, Verdict};
 use haypile_sync::wire::v1;
@@ -194,7 +194,7 @@ impl Task<'_> {
         match frame.body {
             FrameBody::Part(entries) => unpacker.part(&entries),
             FrameBody::Keepalive { sent } => receiver.keepalive(sent),
-            FrameBody::Closed(closed) => Err(closed_by(closed)),
+            FrameBody::Closed(closed) => Err(closed.into()),
             FrameBody::Epoch { epoch, after } => match receiver.epoch(epoch, after)? {
                 None => Ok(()),
                 Some(history) => {
@@ -241,10 +241,6 @@ impl Task<'_> {
         status.lag = receiver.lag(now, clock_ms);
         status.heard = now.since(Time::default());
     }
-}
-
-fn closed_by(closed: Closed) -> Failure {
-    closed.into()
 }
 
 /// Does what may take a while without holding up the runtime.
