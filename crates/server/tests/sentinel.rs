@@ -32,28 +32,15 @@ mod sentinel {
 #[allow(dead_code)]
 mod support;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use common::{number, seed};
 use sentinel::{Plan, run};
-
-/// The value of an environment variable, which must be a number if it is set.
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name} is {text:?} and must be a number")),
-    )
-}
-
-/// Another one each time, unless it is given.
-fn seed() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
-    number("HAYPILE_SENTINEL_SEED").unwrap_or(now.as_millis() as u64 % 1_000_000_007)
-}
 
 #[test]
 fn a_primary_that_dies_is_replaced_and_comes_back_as_a_replica() {
-    run(&Plan { kills: 1, seed: seed() });
+    run(&Plan {
+        kills: 1,
+        seed: seed("HAYPILE_SENTINEL_SEED"),
+    });
 }
 
 /// `scripts/sentinel.sh` runs it.
@@ -62,6 +49,6 @@ fn a_primary_that_dies_is_replaced_and_comes_back_as_a_replica() {
 fn long_run() {
     run(&Plan {
         kills: number("HAYPILE_SENTINEL_KILLS").unwrap_or(10),
-        seed: seed(),
+        seed: seed("HAYPILE_SENTINEL_SEED"),
     });
 }

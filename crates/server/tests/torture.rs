@@ -32,31 +32,14 @@ mod torture {
     pub use round::{Plan, run};
 }
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use common::{number, seed};
 use torture::{Plan, run};
-
-/// The value of an environment variable, which must be a number if it is set.
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name} is {text:?} and must be a number")),
-    )
-}
-
-/// Another one each time, unless it is given.
-#[allow(clippy::disallowed_methods)] // the one place that wants the time itself
-fn seed() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
-    number("HAYPILE_TORTURE_SEED").unwrap_or(now.as_millis() as u64 % 1_000_000_007)
-}
 
 #[test]
 fn nothing_acknowledged_is_lost() {
     run(&Plan {
         rounds: 5,
-        seed: seed(),
+        seed: seed("HAYPILE_TORTURE_SEED"),
         sync: "always".into(),
     });
 }
@@ -67,7 +50,7 @@ fn nothing_acknowledged_is_lost() {
 fn long_run() {
     run(&Plan {
         rounds: number("HAYPILE_TORTURE_ROUNDS").unwrap_or(100),
-        seed: seed(),
+        seed: seed("HAYPILE_TORTURE_SEED"),
         sync: std::env::var("HAYPILE_TORTURE_SYNC").unwrap_or_else(|_| "always".into()),
     });
 }

@@ -35,30 +35,14 @@ mod torture_replication {
     pub use round::{Plan, run};
 }
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use common::{number, seed};
 use torture_replication::{Plan, run};
-
-/// The value of an environment variable, which must be a number if it is set.
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name} is {text:?} and must be a number")),
-    )
-}
-
-/// Another one each time, unless it is given.
-fn seed() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
-    number("HAYPILE_TORTURE_SEED").unwrap_or(now.as_millis() as u64 % 1_000_000_007)
-}
 
 #[test]
 fn servers_that_follow_each_other_end_alike() {
     run(&Plan {
         rounds: 6,
-        seed: seed(),
+        seed: seed("HAYPILE_TORTURE_SEED"),
         rounds_of_a_cluster: 2,
     });
 }
@@ -69,7 +53,7 @@ fn servers_that_follow_each_other_end_alike() {
 fn long_run() {
     run(&Plan {
         rounds: number("HAYPILE_TORTURE_ROUNDS").unwrap_or(100),
-        seed: seed(),
+        seed: seed("HAYPILE_TORTURE_SEED"),
         rounds_of_a_cluster: 10,
     });
 }

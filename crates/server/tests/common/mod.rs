@@ -17,6 +17,7 @@
 
 mod client;
 mod disk;
+mod environment;
 mod ports;
 mod proxy;
 mod random;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 
 pub use client::{Client, encode};
 pub use disk::SmallDisk;
+pub use environment::{number, seed};
 pub use ports::free_port;
 pub use proxy::{Link, Net, SYNC_PORT_ABOVE, Way, Weather};
 pub use random::Rng;

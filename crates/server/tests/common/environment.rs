@@ -1,0 +1,17 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The value of an environment variable, which must be a number if it is set.
+pub fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is {text:?} and must be a number")),
+    )
+}
+
+/// The seed of a run: another one each time, unless this environment variable gives it.
+#[allow(clippy::disallowed_methods)] // the one place that wants the time itself
+pub fn seed(name: &str) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+    number(name).unwrap_or(now.as_millis() as u64 % 1_000_000_007)
+}
