@@ -1,7 +1,6 @@
 //! Keyspace events at replicas.
 
-use super::pubsub::wait_for_streams;
-use super::support::{primary, replica_of, wait_for_link};
+use super::support::{primary, replica_and_its_replica, replica_of, wait_for_link, wait_for_streams};
 use crate::common::{Client, Value, wait_until};
 
 /// What a subscriber hears until a message says that this is all: `event key`, `event key @db` or `message payload`.
@@ -37,12 +36,7 @@ fn listen(client: &mut Client) {
 #[test]
 fn replicas_show_the_events_that_replicas_of_redis_show() {
     let primary = primary(&[]);
-    let replica = replica_of(primary.port(), &[]);
-    wait_for_link(&replica);
-    let second = replica_of(replica.port(), &[]);
-    wait_for_link(&second);
-    wait_for_streams(&primary, 1);
-    wait_for_streams(&replica, 1);
+    let (replica, second) = replica_and_its_replica(&primary);
     let (mut client, mut end) = (primary.client(), primary.client());
     let mut subscribers = [replica.client(), second.client()];
     subscribers.iter_mut().for_each(listen);

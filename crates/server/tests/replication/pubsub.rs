@@ -1,17 +1,9 @@
 //! Messages of pub/sub reach the subscribers of replicas, in order with the writes.
 
-use super::support::{field, primary, replica_of, stop_and_go, wait_for_link};
+use super::support::{
+    field, primary, replica_and_its_replica, replica_of, stop_and_go, wait_for_link, wait_for_streams,
+};
 use crate::common::{Client, Server, wait_until};
-
-/// Waits until the primary sends what it has to this many replicas.
-#[track_caller]
-pub fn wait_for_streams(primary: &Server, replicas: usize) {
-    let mut client = primary.client();
-    wait_until("the replicas' streams", || {
-        let online = |n: usize| field(&mut client, &format!("slave{n}")).contains("state=online");
-        (0..replicas).map(online).filter(|online| *online).count() == replicas
-    });
-}
 
 fn subscriber(server: &Server, command: &str) -> Client {
     let mut client = server.client();
@@ -22,12 +14,7 @@ fn subscriber(server: &Server, command: &str) -> Client {
 #[test]
 fn messages_reach_replicas_and_their_replicas() {
     let primary = primary(&[]);
-    let replica = replica_of(primary.port(), &[]);
-    wait_for_link(&replica);
-    let second = replica_of(replica.port(), &[]);
-    wait_for_link(&second);
-    wait_for_streams(&primary, 1);
-    wait_for_streams(&replica, 1);
+    let (replica, second) = replica_and_its_replica(&primary);
     let servers = [&primary, &replica, &second];
     let mut plain = servers.map(|server| subscriber(server, "SUBSCRIBE news"));
     let mut pattern = servers.map(|server| subscriber(server, "PSUBSCRIBE n*"));

@@ -37,6 +37,28 @@ pub fn wait_for_link(replica: &Server) {
     });
 }
 
+/// Waits until the primary sends what it has to this many replicas.
+#[track_caller]
+pub fn wait_for_streams(primary: &Server, replicas: usize) {
+    let mut client = primary.client();
+    wait_until("the replicas' streams", || {
+        let online = |n: usize| field(&mut client, &format!("slave{n}")).contains("state=online");
+        (0..replicas).map(online).filter(|online| *online).count() == replicas
+    });
+}
+
+/// A replica of this server and a replica of that, both with open streams.
+#[track_caller]
+pub fn replica_and_its_replica(primary: &Server) -> (Server, Server) {
+    let replica = replica_of(primary.port(), &[]);
+    wait_for_link(&replica);
+    let second = replica_of(replica.port(), &[]);
+    wait_for_link(&second);
+    wait_for_streams(primary, 1);
+    wait_for_streams(&replica, 1);
+    (replica, second)
+}
+
 /// Waits until the replica has all that the primary has, and checks that it is the same.
 #[track_caller]
 pub fn assert_in_sync(primary: &Server, replica: &Server) {
