@@ -25,6 +25,7 @@ mod maintenance;
 mod observer;
 mod open;
 mod partition;
+mod refusal;
 mod replicated;
 mod role;
 mod task;
@@ -33,6 +34,7 @@ mod turn;
 mod visit;
 mod watch;
 mod worker;
+mod writing;
 
 pub use error::{CommitError, PartitionError};
 pub use maintenance::Maintenance;

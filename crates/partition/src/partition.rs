@@ -10,15 +10,16 @@ use haypile_store::{Counts, Overlay, Store, StoreError, Tier, View, WriterKnowle
 use haypile_sync::EpochHistory;
 use haypile_sync::message::Message;
 use haypile_types::{Clock, Position, Random};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 
 use crate::blocked::BlockedTable;
 use crate::commit::{self, Commits, PendingTurn};
 use crate::identity;
 use crate::observer::{Counters, Heard, ReadObserver};
 use crate::open::{Options, Recovery, STORE_DIR, open};
-use crate::role::{Epochs, READ_ONLY, Role};
-use crate::task::{Step, Task};
+use crate::refusal::Refusal;
+use crate::role::{Epochs, Role};
+use crate::task::Task;
 use crate::turn::{Call, Turn};
 use crate::watch::WatchTable;
 use crate::worker::Worker;
@@ -63,27 +64,20 @@ pub(crate) struct Shared {
     pub(crate) epochs: Mutex<Epochs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) commits: Commits,
-    settling: Worker,
+    pub(crate) settling: Worker,
     pub(crate) stopping: AtomicBool,
     pub(crate) disk_free_bytes_min: AtomicU64,
     pub(crate) unflushed_log_bytes_max: u64,
     pub(crate) log_free_bytes_min: u64,
     pub(crate) log_segment_bytes: u64,
-    queue: Mutex<Vec<Box<dyn Task>>>,
-    queued: AtomicUsize,
+    pub(crate) queue: Mutex<Vec<Box<dyn Task>>>,
+    pub(crate) queued: AtomicUsize,
     /// Why writes are refused, if they are.
     pub(crate) refused: AtomicBool,
     pub(crate) refusal: Mutex<Option<Refusal>>,
     pub(crate) hooks: Mutex<Option<Arc<dyn Hooks>>>,
     pub(crate) committed: Condvar,
-    uncommitted_bytes_max: usize,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Refusal {
-    pub(crate) text: String,
-    /// It may end by itself.
-    pub(crate) no_space: bool,
+    pub(crate) uncommitted_bytes_max: usize,
 }
 
 /// What only the thread that has the turn may touch.
@@ -123,20 +117,6 @@ pub struct PartitionStats {
     pub fsync_us_total: u64,
     pub fsync_us_last: u64,
 }
-
-/// Effects of one turn after which it is closed even if more tasks wait, bytes.
-const TURN_BYTES_MAX: usize = 16 << 20;
-/// Tasks of one turn after which it is closed even if more wait.
-const TURN_TASKS_MAX: usize = 4096;
-
-/// Published rows after which the settling thread is woken: enough of them that neighbours are close to each other.
-const DIRTY_ROWS_SOON: usize = 96 << 10;
-/// The same in bytes.
-const DIRTY_BYTES_SOON: usize = 24 << 20;
-/// Published rows after which the writer settles itself, which makes it wait for RocksDB.
-const DIRTY_ROWS_MAX: usize = 512 << 10;
-/// The same in bytes.
-const DIRTY_BYTES_MAX: usize = 128 << 20;
 
 impl Partition {
     /// Opens a partition and brings the store up to the end of the log.
@@ -457,341 +437,6 @@ impl Shared {
             fsyncs: syncer.fsyncs(),
             fsync_us_total: syncer.fsync_us_total(),
             fsync_us_last: syncer.fsync_us_last(),
-        }
-    }
-
-    /// Takes the turn for tasks that have queued up, if nobody else has it. Who pushes while the writer is taken relies
-    /// on its holder to look again after letting go; both sides look, so one of them sees the task.
-    pub(crate) fn run_queued(&self, may_wait: bool) {
-        while self.queued.load(Ordering::SeqCst) > 0 {
-            let Some(writer) = self.writer.try_lock() else { return };
-            if !self.run(writer, &mut Vec::new(), may_wait) {
-                return;
-            }
-        }
-    }
-
-    /// Takes the turn: evaluates `own` and what is queued, commits, and finishes them. When too much waits to be
-    /// committed it waits for that, or, if it may not, leaves the rest in the queue to the committing thread, which has
-    /// something to do then, and gives false.
-    fn run(&self, mut writer: MutexGuard<'_, Writer>, own: &mut Vec<Box<dyn Task>>, may_wait: bool) -> bool {
-        let mut tasks = std::mem::take(own);
-        {
-            let mut queue = self.queue.lock();
-            tasks.append(&mut queue);
-            self.queued.store(0, Ordering::SeqCst);
-        }
-        let mut rest = tasks.into_iter();
-        loop {
-            while writer.uncommitted_bytes > self.uncommitted_bytes_max && self.refusal().is_none() {
-                if !may_wait {
-                    let mut queue = self.queue.lock();
-                    queue.splice(..0, rest);
-                    self.queued.store(queue.len(), Ordering::SeqCst);
-                    return false;
-                }
-                self.committed.wait(&mut writer);
-            }
-            let done = self.evaluate(&mut writer, &mut rest);
-            let more = rest.len() > 0;
-            let finished = self.end_turn(&mut writer, done);
-            if more {
-                finished.finish();
-                continue;
-            }
-            drop(writer);
-            finished.finish();
-            return true;
-        }
-    }
-
-    /// Evaluates tasks until they or the turn's limits are used up; gives those that are done.
-    fn evaluate(&self, writer: &mut Writer, tasks: &mut std::vec::IntoIter<Box<dyn Task>>) -> Vec<Box<dyn Task>> {
-        writer.overlay.begin_turn();
-        writer.now_ms = self.clock.now_ms().max(writer.now_ms);
-        let mut done = Vec::with_capacity(tasks.len());
-        while done.len() < TURN_TASKS_MAX && writer.overlay.turn_bytes() < TURN_BYTES_MAX {
-            let Some(mut task) = tasks.next() else { break };
-            match task.evaluate(&mut Turn::new(self, writer)) {
-                Step::Done => done.push(task),
-                Step::Blocked { db, keys } => writer.blocked.insert(task, db, keys),
-            }
-            if !writer.heard.ready.is_empty() {
-                self.serve_ready(writer, &mut done);
-            }
-        }
-        done
-    }
-
-    /// Evaluates those again who wait for keys that have become ready, first come first, until none is left.
-    fn serve_ready(&self, writer: &mut Writer, done: &mut Vec<Box<dyn Task>>) {
-        while !writer.heard.ready.is_empty() {
-            let ready = std::mem::take(&mut writer.heard.ready);
-            for (db, key) in ready {
-                for client in writer.blocked.waiters(db, &key) {
-                    let Some(mut task) = writer.blocked.lend(client) else {
-                        continue;
-                    };
-                    match task.evaluate(&mut Turn::new(self, writer)) {
-                        Step::Done => {
-                            writer.blocked.remove(client);
-                            done.push(task);
-                        }
-                        Step::Blocked { .. } => writer.blocked.give_back(client, task),
-                    }
-                }
-            }
-        }
-    }
-
-    /// Appends the turn's entries. With `sync always` it then waits in line for the sync; else it is committed.
-    fn end_turn(&self, writer: &mut Writer, done: Vec<Box<dyn Task>>) -> Finished {
-        let mut events = std::mem::take(&mut writer.heard.events);
-        let (overlay, oplog) = (&writer.overlay, &mut writer.oplog);
-        let first = oplog.last().index + 1;
-        let clock = self.clock.now_us().max(writer.last_clock + 1);
-        let mut last = None;
-        for (index, payload) in overlay.newest_entries() {
-            let position = Position::new(writer.term, index);
-            oplog.push(position, clock, payload);
-            last = Some(position);
-        }
-        let end = oplog.last().index;
-        let relayed = self.relay(&mut events, end);
-        let Some(last) = last else {
-            writer.overlay.drop_empty_newest();
-            if let Some(pending) = writer.pending.back_mut() {
-                // It may have read what is not committed yet: it finishes with that.
-                pending.tasks.extend(done);
-                pending.events.extend(events);
-                return Finished::nothing();
-            }
-            self.publish(events);
-            return Finished {
-                tasks: done,
-                error: None,
-            };
-        };
-        if let Err(error) = oplog.write() {
-            let error = CommitError::from_log(&error);
-            tracing::error!(%error, "the log cannot be written");
-            writer.overlay.abandon_newest();
-            writer.next_index = first;
-            if let Some(hooks) = relayed {
-                hooks.take_back(first);
-            }
-            self.refuse(&error);
-            return Finished {
-                tasks: done,
-                error: Some(error),
-            };
-        }
-        writer.last_clock = clock;
-        let bytes = writer.overlay.turn_bytes();
-        writer.uncommitted_bytes += bytes;
-        writer.logged_bytes += bytes as u64;
-        writer.pending.push_back(PendingTurn {
-            position: last,
-            clock,
-            bytes,
-            tasks: done,
-            events,
-        });
-        if writer.oplog.sync_policy() == haypile_oplog::SyncPolicy::Always {
-            self.commits.worker.wake();
-            return Finished::nothing();
-        }
-        self.apply_through(writer, last.index)
-    }
-
-    /// Hands the messages of a turn, whose last entry is the one at `end`, to those who pass them on; gives these if there
-    /// is anything that they would have to take back.
-    fn relay(&self, events: &mut [Event], end: u64) -> Option<Arc<dyn Hooks>> {
-        let mut messages = events.iter_mut().filter_map(|event| match event {
-            Event::Message(message) => Some(message),
-            Event::Key { .. } => None,
-        });
-        let mut any = false;
-        for message in &mut messages {
-            any = true;
-            if message.after > end {
-                (message.after, message.within) = (end, None);
-            }
-        }
-        if !any || self.role() == Role::Follower {
-            return None;
-        }
-        let hooks = self.hooks.lock().clone()?;
-        hooks.relay(&mut events.iter().filter_map(|event| match event {
-            Event::Message(message) => Some(message),
-            Event::Key { .. } => None,
-        }));
-        Some(hooks)
-    }
-
-    /// Publishes the pending turns up to an index that is committed.
-    pub(crate) fn apply_through(&self, writer: &mut Writer, index: u64) -> Finished {
-        let mut finished = Finished::nothing();
-        while writer.pending.front().is_some_and(|turn| turn.position.index <= index) {
-            let Some(turn) = writer.pending.pop_front() else { break };
-            match self.store.apply_oldest(&mut writer.overlay, turn.position, turn.clock) {
-                Ok(applied) => {
-                    writer.uncommitted_bytes -= turn.bytes;
-                    if applied.remapped {
-                        self.commits.unmapped();
-                    }
-                    self.settle_soon(applied);
-                    self.publish(turn.events);
-                    finished.tasks.extend(turn.tasks);
-                }
-                Err(error) => {
-                    // It is logged and will be applied at the next start; until then nothing may be built upon it.
-                    let error = CommitError::Poisoned(error.to_string());
-                    tracing::error!(%error, "a committed entry cannot be applied");
-                    self.refuse(&error);
-                    finished.tasks.extend(turn.tasks);
-                    finished.tasks.extend(writer.pending.drain(..).flat_map(|t| t.tasks));
-                    finished.error = Some(error);
-                    break;
-                }
-            }
-        }
-        self.committed.notify_all();
-        finished
-    }
-
-    /// Has published rows written to RocksDB before they get too many.
-    pub(crate) fn settle_soon(&self, applied: haypile_store::Applied) {
-        if applied.dirty_rows >= DIRTY_ROWS_MAX || applied.dirty_bytes >= DIRTY_BYTES_MAX {
-            commit::settle(self);
-        } else if applied.dirty_rows >= DIRTY_ROWS_SOON || applied.dirty_bytes >= DIRTY_BYTES_SOON {
-            self.settling.wake();
-        }
-    }
-
-    /// Fails everything that waits for a sync which will not come.
-    pub(crate) fn fail_pending(&self, error: CommitError) {
-        self.refuse(&error);
-        let tasks = self.visit().pending.drain(..).flat_map(|t| t.tasks).collect();
-        self.committed.notify_all();
-        Finished {
-            tasks,
-            error: Some(error),
-        }
-        .finish();
-    }
-
-    /// Publishes all that is durable.
-    pub(crate) fn publish_durable(&self) {
-        let mut writer = self.writer.lock();
-        let durable = self.syncer.durable_index();
-        let finished = self.apply_through(&mut writer, durable);
-        drop(writer);
-        finished.finish();
-        // The committing thread must not wait for itself.
-        self.run_queued(false);
-    }
-
-    pub(crate) fn run_internal<R: Send>(&self, body: impl FnOnce(&mut Turn<'_>) -> R + Send) -> Result<R, CommitError> {
-        let result = self.run_internal_turn(body);
-        // Who queued up behind this turn has nobody else to take theirs.
-        self.run_queued(true);
-        result
-    }
-
-    fn run_internal_turn<R: Send>(&self, body: impl FnOnce(&mut Turn<'_>) -> R + Send) -> Result<R, CommitError> {
-        let mut writer = self.writer.lock();
-        writer.overlay.begin_turn();
-        writer.now_ms = self.clock.now_ms().max(writer.now_ms);
-        let result = body(&mut Turn::new(self, &mut writer));
-        let mut done = Vec::new();
-        self.serve_ready(&mut writer, &mut done);
-        let finished = self.end_turn(&mut writer, done);
-        let position = writer.oplog.last();
-        let always = !writer.pending.is_empty();
-        drop(writer);
-        let error = finished.error.clone();
-        finished.finish();
-        if let Some(error) = error {
-            return Err(error);
-        }
-        if always {
-            self.syncer
-                .sync_to(position.index)
-                .map_err(|e| CommitError::from_log(&e))?;
-            self.publish_durable();
-        }
-        Ok(result)
-    }
-
-    pub(crate) fn publish(&self, events: Vec<Event>) {
-        if !events.is_empty()
-            && let Some(hooks) = self.hooks.lock().clone()
-        {
-            hooks.events(events);
-        }
-    }
-
-    /// The error for a write while writes are refused.
-    pub(crate) fn refusal(&self) -> Option<CommandError> {
-        if self.following.load(Ordering::Acquire) {
-            return Some(READ_ONLY);
-        }
-        if !self.refused.load(Ordering::Acquire) {
-            return None;
-        }
-        self.refusal
-            .lock()
-            .as_ref()
-            .map(|r| CommandError::reply(r.text.clone()))
-    }
-
-    pub(crate) fn refusal_is_no_space(&self) -> Option<bool> {
-        self.refusal.lock().as_ref().map(|r| r.no_space)
-    }
-
-    pub(crate) fn refuse(&self, error: &CommitError) {
-        let no_space = matches!(error, CommitError::NoSpace(_));
-        let mut refusal = self.refusal.lock();
-        if !no_space && refusal.as_ref().is_none_or(|r| r.no_space) {
-            tracing::error!(%error, "writes are refused until a restart: check the disk first, then restart the server");
-        }
-        if refusal.as_ref().is_none_or(|r| r.no_space || !no_space) {
-            *refusal = Some(Refusal {
-                text: error.to_string(),
-                no_space,
-            });
-        }
-        self.refused.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn accept_again(&self) {
-        let mut refusal = self.refusal.lock();
-        *refusal = None;
-        self.refused.store(false, Ordering::Release);
-    }
-}
-
-/// Tasks to finish once the turn is let go.
-pub(crate) struct Finished {
-    tasks: Vec<Box<dyn Task>>,
-    error: Option<CommitError>,
-}
-
-impl Finished {
-    fn nothing() -> Self {
-        Finished {
-            tasks: Vec::new(),
-            error: None,
-        }
-    }
-
-    pub(crate) fn finish(self) {
-        for task in self.tasks {
-            task.finish(match &self.error {
-                None => Ok(()),
-                Some(error) => Err(error),
-            });
         }
     }
 }

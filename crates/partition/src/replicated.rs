@@ -1,7 +1,5 @@
 //! Entries that somebody else wrote: logged under the positions that they have, and published.
 
-use std::sync::atomic::Ordering;
-
 use haypile_oplog::SyncPolicy;
 use haypile_store::effects::Effects;
 use haypile_sync::message::Message;
@@ -173,14 +171,6 @@ impl Shared {
         }
         told.extend(messages.map(Event::Message));
         told
-    }
-
-    /// Why nothing can be written, apart from the role.
-    pub(crate) fn disk_refusal(&self) -> Option<String> {
-        match self.refused.load(Ordering::Acquire) {
-            true => self.refusal.lock().as_ref().map(|refusal| refusal.text.clone()),
-            false => None,
-        }
     }
 }
 

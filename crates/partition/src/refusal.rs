@@ -1,0 +1,60 @@
+//! Why writes are refused: the role, a full disk, a log or store that has failed.
+
+use std::sync::atomic::Ordering;
+
+use haypile_commands::CommandError;
+
+use crate::CommitError;
+use crate::partition::Shared;
+use crate::role::READ_ONLY;
+
+/// What is wrong with the disk, the log or the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) text: String,
+    /// It may end by itself.
+    pub(crate) no_space: bool,
+}
+
+impl Shared {
+    /// The error for a write while writes are refused.
+    pub(crate) fn refusal(&self) -> Option<CommandError> {
+        if self.following.load(Ordering::Acquire) {
+            return Some(READ_ONLY);
+        }
+        self.disk_refusal().map(CommandError::reply)
+    }
+
+    pub(crate) fn refusal_is_no_space(&self) -> Option<bool> {
+        self.refusal.lock().as_ref().map(|r| r.no_space)
+    }
+
+    pub(crate) fn refuse(&self, error: &CommitError) {
+        let no_space = matches!(error, CommitError::NoSpace(_));
+        let mut refusal = self.refusal.lock();
+        if !no_space && refusal.as_ref().is_none_or(|r| r.no_space) {
+            tracing::error!(%error, "writes are refused until a restart: check the disk first, then restart the server");
+        }
+        if refusal.as_ref().is_none_or(|r| r.no_space || !no_space) {
+            *refusal = Some(Refusal {
+                text: error.to_string(),
+                no_space,
+            });
+        }
+        self.refused.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn accept_again(&self) {
+        let mut refusal = self.refusal.lock();
+        *refusal = None;
+        self.refused.store(false, Ordering::Release);
+    }
+
+    /// Why nothing can be written, apart from the role.
+    pub(crate) fn disk_refusal(&self) -> Option<String> {
+        match self.refused.load(Ordering::Acquire) {
+            true => self.refusal.lock().as_ref().map(|refusal| refusal.text.clone()),
+            false => None,
+        }
+    }
+}
