@@ -141,9 +141,6 @@ flags! {
     /// Reads, but keeps what it computed with the value where it can (PFCOUNT): where writes are possible it is
     /// evaluated by the partition's writer, elsewhere as any reading command. COMMAND does not show it.
     MAY_REPLICATE = 17, "";
-    /// Tries without a snapshot first: it says [`haypile_store::StoreError::NeedsSnapshot`] when it would have to read
-    /// more than a few things that are not in memory. COMMAND does not show it.
-    POINTWISE = 18, "";
 }
 
 impl Flags {

@@ -123,7 +123,8 @@ impl Bench {
         let mut observer = Recorder(&mut self.heard);
         let writes = spec.flags.has(Flags::WRITE) || spec.flags.has(Flags::MAY_REPLICATE);
         if !writes && self.overlay.is_empty() {
-            let view = View::reading(&self.store, Tier::Disk, true);
+            let reading = self.store.read();
+            let view = View::reading(&reading, Tier::Disk);
             let mut cx = Cx::new(view, &mut reply, &mut observer, &mut self.random, self.db, self.now);
             let outcome = execute(&mut cx, request);
             drop(cx);
@@ -135,7 +136,8 @@ impl Bench {
         }
         self.overlay.begin_entry(self.index + 1);
         let savepoint = self.overlay.savepoint();
-        let view = View::writing(&self.store, &mut self.overlay, Tier::Disk);
+        let reading = self.store.read();
+        let view = View::writing(&reading, &mut self.overlay, Tier::Disk);
         let mut cx = Cx::new(view, &mut reply, &mut observer, &mut self.random, self.db, self.now);
         cx.may_block = self.may_block;
         let outcome = execute(&mut cx, request);
@@ -169,7 +171,8 @@ impl Bench {
             self.overlay.begin_turn();
         }
         self.overlay.begin_entry(self.index + 1);
-        let view = View::writing(&self.store, &mut self.overlay, Tier::Disk);
+        let reading = self.store.read();
+        let view = View::writing(&reading, &mut self.overlay, Tier::Disk);
         let mut observer = Recorder(&mut self.heard);
         let done = run(&mut Cx::new(
             view,
@@ -197,8 +200,7 @@ impl Bench {
     pub(crate) fn flush(&mut self) {
         if !self.overlay.is_empty() {
             self.store
-                .apply_oldest(&mut self.overlay, Position::new(1, self.index), 0)
-                .unwrap();
+                .apply_oldest(&mut self.overlay, Position::new(1, self.index), 0);
         }
     }
 }

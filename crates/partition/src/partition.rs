@@ -211,28 +211,25 @@ impl Partition {
             ));
         };
         let shared = &*self.shared;
-        let flags = call.command.spec.flags;
-        let fast = flags.has(Flags::FAST) || flags.has(Flags::POINTWISE);
-        // One look-up needs no snapshot: whatever it sees is a state of the key. A few look-ups need none if nothing
-        // was published meanwhile.
-        let single = flags.has(Flags::FAST) && call.command.spec.keys.is_one() && call.command.spec.arity > 0;
-        let start = call.reply.len();
+        // What reads for long, from the disk, keeps a state of its own. A few look-ups are soon over.
+        let for_long = call.tier == Tier::Disk && !call.command.spec.flags.has(Flags::FAST);
+        let (start, tier) = (call.reply.len(), call.tier);
         let mut observer = ReadObserver::new(&shared.counters);
-        let mut attempt = |call: &mut Call<'_>, snapshot: bool| -> Outcome {
+        let mut attempt = |call: &mut Call<'_>, view: View<'_>| -> Outcome {
             observer.begin_again();
-            let view = View::reading(&shared.store, call.tier, snapshot);
             let now = shared.clock.now_ms();
             let mut cx = Cx::new(view, call.reply, &mut observer, random, call.db, now);
             cx.may_block = false;
             cx.string_bytes_max = shared.string_bytes_max.load(Ordering::Relaxed);
             execute(&mut cx, call.request)
         };
-        let epoch = shared.store.epoch();
-        let mut outcome = attempt(&mut call, !fast);
-        let moved = !single && (epoch % 2 == 1 || shared.store.epoch() != epoch);
-        if fast && (moved || matches!(outcome, Err(CommandError::Store(StoreError::NeedsSnapshot)))) {
+        let mut outcome = match for_long {
+            true => Err(CommandError::Store(StoreError::GivenUp)),
+            false => attempt(&mut call, View::reading(&shared.store.read(), tier)),
+        };
+        if matches!(outcome, Err(CommandError::Store(StoreError::GivenUp))) {
             call.reply.truncate(start);
-            outcome = attempt(&mut call, true);
+            outcome = attempt(&mut call, View::pinned(&shared.store.pin(), tier));
         }
         if !matches!(outcome, Err(CommandError::Store(StoreError::Cold))) {
             observer.count();
@@ -261,7 +258,8 @@ impl Partition {
             let Handler::Data(execute) = command.spec.handler else {
                 continue;
             };
-            let view = View::writing(&self.shared.store, &mut overlay, Tier::Disk);
+            let reading = self.shared.store.read();
+            let view = View::writing(&reading, &mut overlay, Tier::Disk);
             let mut deaf = Deaf;
             let mut cx = Cx::new(view, &mut reply, &mut deaf, random, db, self.shared.clock.now_ms());
             // Whatever it says: it is evaluated again in its turn.
@@ -329,7 +327,8 @@ impl Partition {
         random: &mut dyn Random,
         body: impl FnOnce(&mut Cx<'_>) -> Result<R, CommandError>,
     ) -> Result<R, CommandError> {
-        let view = View::reading(&self.shared.store, Tier::Disk, true);
+        let pinned = self.shared.store.pin();
+        let view = View::pinned(&pinned, Tier::Disk);
         let mut reply = Reply::new(Version::Resp2);
         let mut deaf = Deaf;
         let now = self.shared.clock.now_ms();

@@ -55,7 +55,8 @@ impl Touched {
 
 /// True if the key is there, or if that cannot be found out.
 fn exists(store: &Store, db: u16, key: &[u8]) -> bool {
-    let view = View::reading(store, Tier::Disk, false);
+    let reading = store.read();
+    let view = View::reading(&reading, Tier::Disk);
     let row = view.get(view.space(db), Cf::Meta, &keys::meta_key(key));
     !matches!(row, Ok(None))
 }

@@ -96,7 +96,8 @@ impl<'a> Turn<'a> {
             blocked,
             heard,
         };
-        let view = View::writing(&self.shared.store, overlay, call.tier);
+        let reading = self.shared.store.read();
+        let view = View::writing(&reading, overlay, call.tier);
         let random = call.random.unwrap_or(&mut **random);
         let mut cx = Cx::new(view, call.reply, &mut observer, random, call.db, *now_ms);
         cx.may_block = call.may_block && !self.in_transaction;
@@ -189,7 +190,8 @@ impl<'a> Turn<'a> {
 
     /// True if a database has keys that expire.
     pub fn has_expires(&mut self, db: u16) -> bool {
-        let view = View::writing(&self.shared.store, &mut self.writer.overlay, Tier::Disk);
+        let reading = self.shared.store.read();
+        let view = View::writing(&reading, &mut self.writer.overlay, Tier::Disk);
         view.counts(view.space(db)).expires > 0
     }
 
@@ -201,7 +203,8 @@ impl<'a> Turn<'a> {
             now_ms,
             ..
         } = &mut *self.writer;
-        let view = View::writing(&self.shared.store, overlay, Tier::Disk);
+        let reading = self.shared.store.read();
+        let view = View::writing(&reading, overlay, Tier::Disk);
         let mut reply = Reply::new(haypile_resp::Version::Resp2);
         let mut deaf = haypile_commands::Deaf;
         let cx = Cx::new(view, &mut reply, &mut deaf, &mut **random, db, *now_ms);
@@ -241,7 +244,8 @@ impl<'a> Turn<'a> {
             blocked,
             heard,
         };
-        let view = View::writing(&self.shared.store, overlay, Tier::Disk);
+        let reading = self.shared.store.read();
+        let view = View::writing(&reading, overlay, Tier::Disk);
         let mut cx = Cx::new(view, &mut reply, &mut observer, &mut **random, db, *now_ms);
         let outcome = body(&mut cx);
         drop(cx);
@@ -267,7 +271,8 @@ impl<'a> Turn<'a> {
             now_ms,
             ..
         } = &mut *self.writer;
-        let view = View::writing(&self.shared.store, overlay, Tier::Disk);
+        let reading = self.shared.store.read();
+        let view = View::writing(&reading, overlay, Tier::Disk);
         let mut reply = Reply::new(haypile_resp::Version::Resp2);
         let mut deaf = haypile_commands::Deaf;
         let mut cx = Cx::new(view, &mut reply, &mut deaf, &mut **random, db, *now_ms);

@@ -202,27 +202,14 @@ impl Shared {
         let mut finished = Finished::nothing();
         while writer.pending.front().is_some_and(|turn| turn.position.index <= index) {
             let Some(turn) = writer.pending.pop_front() else { break };
-            match self.store.apply_oldest(&mut writer.overlay, turn.position, turn.clock) {
-                Ok(applied) => {
-                    writer.uncommitted_bytes -= turn.bytes;
-                    if applied.remapped {
-                        self.commits.unmapped();
-                    }
-                    self.settle_soon(applied);
-                    self.publish(turn.events);
-                    finished.tasks.extend(turn.tasks);
-                }
-                Err(error) => {
-                    // It is logged and will be applied at the next start; until then nothing may be built upon it.
-                    let error = CommitError::Poisoned(error.to_string());
-                    tracing::error!(%error, "a committed entry cannot be applied");
-                    self.refuse(&error);
-                    finished.tasks.extend(turn.tasks);
-                    finished.tasks.extend(writer.pending.drain(..).flat_map(|t| t.tasks));
-                    finished.error = Some(error);
-                    break;
-                }
+            let applied = self.store.apply_oldest(&mut writer.overlay, turn.position, turn.clock);
+            writer.uncommitted_bytes -= turn.bytes;
+            if applied.remapped {
+                self.commits.unmapped();
             }
+            self.settle_soon(applied);
+            self.publish(turn.events);
+            finished.tasks.extend(turn.tasks);
         }
         self.committed.notify_all();
         finished

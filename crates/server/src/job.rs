@@ -237,6 +237,11 @@ impl Job {
                 self.reply.truncate(start);
                 return Err(Stop::Disk);
             }
+            // Within a turn there is only one state.
+            Err(CommandError::Store(StoreError::GivenUp)) => {
+                self.reply.truncate(start);
+                return Err(Stop::Turn);
+            }
             Err(CommandError::Block(block)) => return Err(Stop::Block(block)),
             Err(error) => {
                 let text = error_text(&error);

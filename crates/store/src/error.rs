@@ -6,9 +6,9 @@ pub enum StoreError {
     /// The read needs a block that is not in memory, and the view may not wait for the disk.
     #[error("the block is not cached")]
     Cold,
-    /// The view has no snapshot, and the command reads a range: evaluate it with one.
-    #[error("the read needs a snapshot")]
-    NeedsSnapshot,
+    /// The state that was read keeps too much in memory: evaluate the command again, in a newer one.
+    #[error("the read has taken too long while much was written; try again")]
+    GivenUp,
     /// The disk is full.
     #[error("no space left for the store: {0}")]
     NoSpace(rocksdb::Error),

@@ -6,9 +6,6 @@
 //! that it has read, with what lives in them, which may be nothing; the next scan takes from there what it can, and
 //! jumps over what is empty.
 //!
-//! It also remembers what has been written to such a collection and may not be in RocksDB yet, so that it can be scanned
-//! on without being settled each time.
-//!
 //! This is about what the writer sees, pending writes included, and lives with the overlay: only the holder of the turn
 //! learns and changes it. (Who fetches cold blocks for the writer looks into it too, to begin where the writer will.) A put into a known range adds to it; a deletion next to one extends it, which keeps the
 //! head of a queue quick although elements are added in front of it. What is taken back makes its key unknown: a known
@@ -18,12 +15,12 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use hashbrown::HashTable;
+use haypile_rows::hash_of;
 
 use crate::keys::parse_data_key;
-use crate::rows::hash_of;
-use crate::{Cf, Direction, SpaceId};
+use crate::{Cf, SpaceId};
 
-/// Memory that an element, a range or an unsettled write takes beyond its bytes.
+/// Memory that an element or a range takes beyond its bytes.
 const ENTRY_BYTES: usize = 96;
 /// Live elements that a range has at most.
 const RANGE_MAX: usize = 256;
@@ -46,18 +43,12 @@ struct Collection {
     hash: u64,
     space: SpaceId,
     prefix: Box<[u8]>,
-    /// Bytes of ranges, elements and unsettled writes.
+    /// Bytes of ranges and elements.
     bytes: usize,
     /// By where they start; disjoint.
     ranges: BTreeMap<Vec<u8>, Range>,
     /// Within the range that was read last.
     hot: Vec<u8>,
-    /// The newest write to each element in a range that RocksDB may not have yet; `None` if not all are known.
-    unsettled: Option<BTreeMap<Vec<u8>, Unsettled>>,
-    /// That range: from, until.
-    tracked: (Vec<u8>, Vec<u8>),
-    /// What was settled when `unsettled` was last rid of the rest.
-    settled: u64,
 }
 
 impl Range {
@@ -68,29 +59,6 @@ impl Range {
 
 fn bytes_of(key: &[u8], value: &[u8]) -> usize {
     ENTRY_BYTES + key.len() + value.len()
-}
-
-struct Unsettled {
-    /// Log index of its entry.
-    index: u64,
-    /// `None`: deleted.
-    value: Option<Vec<u8>>,
-}
-
-impl Unsettled {
-    fn bytes((key, write): (impl AsRef<[u8]>, &Unsettled)) -> usize {
-        bytes_of(key.as_ref(), write.value.as_deref().unwrap_or_default())
-    }
-}
-
-/// A write that RocksDB may not have yet: key, and value or `None` for a deletion.
-pub(crate) type UnsettledWrite = (Vec<u8>, Option<Vec<u8>>);
-
-/// Unsettled writes of the first part of a range.
-pub(crate) struct UnsettledPart {
-    pub(crate) writes: Vec<UnsettledWrite>,
-    /// The key at which the part ends, if there are more: exclusive upwards, inclusive downwards.
-    pub(crate) end: Option<Vec<u8>>,
 }
 
 /// All that lives from its start (inclusive) until its end (exclusive).
@@ -144,7 +112,7 @@ impl Known {
 
     /// Notes that a collection is scanned; true if it was lately, so that reading along is worth it.
     pub(crate) fn is_scanned_again(&mut self, space: SpaceId, prefix: &[u8]) -> bool {
-        let hash = hash_of(space, Cf::Data, prefix);
+        let hash = hash_of(space, Cf::Data as u8, prefix);
         let slot = &mut self.recent[hash as usize % RECENT];
         std::mem::replace(slot, hash) == hash
     }
@@ -196,7 +164,7 @@ impl Known {
         if from >= until {
             return;
         }
-        let hash = hash_of(space, Cf::Data, prefix);
+        let hash = hash_of(space, Cf::Data as u8, prefix);
         let is_it = |c: &Collection| c.is(hash, space, prefix);
         let entry = self.collections.entry(hash, is_it, |c| c.hash);
         let mut entry = entry.or_insert_with(|| Collection {
@@ -206,9 +174,6 @@ impl Known {
             bytes: 0,
             ranges: BTreeMap::new(),
             hot: Vec::new(),
-            unsettled: None,
-            tracked: Default::default(),
-            settled: 0,
         });
         let collection = entry.get_mut();
         let before = collection.bytes;
@@ -233,75 +198,9 @@ impl Known {
         self.bytes = self.bytes + collection.bytes - before;
     }
 
-    /// Remembers from now on what is written to a range of a collection of which something has been learned, so that it
-    /// can be scanned without settling. `pending` gives the writes to a range that are not settled, with `index` or an
-    /// earlier one.
-    pub(crate) fn track<I: Iterator<Item = UnsettledWrite>>(
-        &mut self,
-        space: SpaceId,
-        prefix: &[u8],
-        (from, until): (&[u8], &[u8]),
-        index: u64,
-        pending: impl FnOnce(&[u8], &[u8]) -> I,
-    ) {
-        self.change(space, prefix, |collection| {
-            let (mut from, mut until) = (from.to_vec(), until.to_vec());
-            if collection.unsettled.is_some() {
-                // Who scans here and there alternately is served too.
-                from = from.min(std::mem::take(&mut collection.tracked.0));
-                until = until.max(std::mem::take(&mut collection.tracked.1));
-            }
-            collection.untrack();
-            let pending = pending(&from, &until).map(|(key, value)| (key, Unsettled { index, value }));
-            let unsettled: BTreeMap<_, _> = pending.collect();
-            collection.tracked = (from, until);
-            collection.bytes += unsettled.iter().map(Unsettled::bytes).sum::<usize>();
-            collection.unsettled = Some(unsettled);
-        });
-    }
-
-    /// The writes to the elements in a range that RocksDB may not have although everything up to the log index
-    /// `settled` is settled, in the given direction and not many at a time; `None` if they are not known.
-    pub(crate) fn unsettled(
-        &mut self,
-        space: SpaceId,
-        prefix: &[u8],
-        (lower, upper): (&[u8], &[u8]),
-        direction: Direction,
-        settled: u64,
-    ) -> Option<UnsettledPart> {
-        self.change(space, prefix, |collection| collection.forget_settled(settled));
-        let collection = self.of(space, prefix)?;
-        if *lower < collection.tracked.0[..] || *upper > collection.tracked.1[..] {
-            return None;
-        }
-        let unsettled = collection.unsettled.as_ref()?;
-        let mut range = unsettled.range::<[u8], _>((Bound::Included(lower), Bound::Excluded(upper)));
-        let mut next = || match direction {
-            Direction::Forward => range.next(),
-            Direction::Reverse => range.next_back(),
-        };
-        let mut part = UnsettledPart {
-            writes: Vec::new(),
-            end: None,
-        };
-        while let Some((key, write)) = next() {
-            if part.writes.len() == RANGE_MAX {
-                part.end = Some(match direction {
-                    Direction::Forward => key.clone(),
-                    Direction::Reverse => after(key),
-                });
-                break;
-            }
-            part.writes.push((key.clone(), write.value.clone()));
-        }
-        Some(part)
-    }
-
-    /// A key is written by the entry with this log index.
-    pub(crate) fn put(&mut self, space: SpaceId, key: &[u8], value: &[u8], index: u64) {
+    /// A key is written.
+    pub(crate) fn put(&mut self, space: SpaceId, key: &[u8], value: &[u8]) {
         self.change(space, key, |collection| {
-            collection.note(key, Some(value), index);
             let Some(range) = collection.containing_mut(key) else {
                 return;
             };
@@ -316,9 +215,8 @@ impl Known {
     }
 
     /// A key is deleted: a range that ends or begins at it grows.
-    pub(crate) fn deleted(&mut self, space: SpaceId, key: &[u8], index: u64) {
+    pub(crate) fn deleted(&mut self, space: SpaceId, key: &[u8]) {
         self.change(space, key, |collection| {
-            collection.note(key, None, index);
             if let Some(range) = collection.containing_mut(key) {
                 if let Some(value) = range.live.remove(key) {
                     collection.bytes -= bytes_of(key, &value);
@@ -339,17 +237,14 @@ impl Known {
 
     /// Whether a key lives is not known any more.
     pub(crate) fn unknown(&mut self, space: SpaceId, key: &[u8]) {
-        self.change(space, key, |collection| {
-            collection.unknown(key);
-            collection.untrack();
-        });
+        self.change(space, key, |collection| collection.unknown(key));
     }
 
     fn of(&self, space: SpaceId, prefix: &[u8]) -> Option<&Collection> {
         if self.collections.is_empty() {
             return None;
         }
-        let hash = hash_of(space, Cf::Data, prefix);
+        let hash = hash_of(space, Cf::Data as u8, prefix);
         self.collections.find(hash, |c| c.is(hash, space, prefix))
     }
 
@@ -358,7 +253,7 @@ impl Known {
             return;
         }
         let Some(prefix) = collection_of(key) else { return };
-        let hash = hash_of(space, Cf::Data, prefix);
+        let hash = hash_of(space, Cf::Data as u8, prefix);
         if let Some(collection) = self.collections.find_mut(hash, |c| c.is(hash, space, prefix)) {
             let before = collection.bytes;
             change(collection);
@@ -386,40 +281,6 @@ impl Collection {
         let up_to = (Bound::Unbounded, Bound::Included(key));
         let (_, range) = self.ranges.range_mut::<[u8], _>(up_to).next_back()?;
         (range.until[..] > *key).then_some(range)
-    }
-
-    fn note(&mut self, key: &[u8], value: Option<&[u8]>, index: u64) {
-        let Some(unsettled) = &mut self.unsettled else { return };
-        if *key < self.tracked.0[..] || *key >= self.tracked.1[..] {
-            return;
-        }
-        if value.is_some_and(|value| value.len() > VALUE_BYTES_MAX) {
-            return self.untrack();
-        }
-        let value = value.map(<[u8]>::to_vec);
-        let write = Unsettled { index, value };
-        self.bytes += Unsettled::bytes((key, &write));
-        let before = unsettled.insert(key.to_vec(), write);
-        self.bytes -= before.map_or(0, |before| Unsettled::bytes((key, &before)));
-    }
-
-    fn untrack(&mut self) {
-        if let Some(unsettled) = self.unsettled.take() {
-            self.bytes -= unsettled.iter().map(Unsettled::bytes).sum::<usize>();
-        }
-    }
-
-    fn forget_settled(&mut self, settled: u64) {
-        if let Some(unsettled) = &mut self.unsettled
-            && self.settled != settled
-        {
-            unsettled.retain(|key, write| {
-                let stays = write.index > settled;
-                self.bytes -= if stays { 0 } else { Unsettled::bytes((key, write)) };
-                stays
-            });
-            self.settled = settled;
-        }
     }
 
     fn add(&mut self, from: Vec<u8>, range: Range) {
@@ -493,12 +354,12 @@ mod tests {
                 match op {
                     0 => {
                         let value = vec![b; if b == 0 { VALUE_BYTES_MAX + 1 } else { 1 }];
-                        known.put(0, &key(a), &value, 1);
+                        known.put(0, &key(a), &value);
                         live.insert(key(a), value);
                     }
                     1 => {
                         live.remove(&key(a));
-                        known.deleted(0, &key(a), 1);
+                        known.deleted(0, &key(a));
                     }
                     2 => {
                         live.insert(key(a), vec![b]);

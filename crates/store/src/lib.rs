@@ -19,36 +19,40 @@
 //! N is a keyspace id. The databases that clients select are names for keyspaces, so SWAPDB exchanges two names and
 //! FLUSHDB gives a name to a new, empty keyspace; see [`state`].
 
-mod apply;
-mod buckets;
+mod base;
+mod dirty;
 pub mod effects;
 mod error;
 mod filter;
 pub mod keys;
 mod known;
+mod layers;
 mod listener;
 mod merge;
 mod options;
 mod overlay;
+mod publish;
+mod reading;
 pub mod row;
-mod rows;
 mod scan;
+mod settle;
 mod spaces;
 pub mod state;
 mod store;
 mod telling;
-mod unsettled;
 mod value;
 mod view;
+mod visible;
 
-pub use apply::Applied;
 pub use error::{ErrorKind, StoreError};
 pub use listener::Health;
 pub use options::{Compression, SharedResources, StoreOptions};
 pub use overlay::{EntryRange, Overlay, Savepoint, WriterKnowledge};
+pub use publish::Applied;
+pub use reading::{Pinned, Reading};
 pub use scan::{Direction, Item, Scan};
 pub use spaces::{Cf, Counts, SpaceId};
 pub use state::StoreState;
 pub use store::{Store, StoreStats};
 pub use value::{SharedValue, Value};
-pub use view::{Reads, Tier, View};
+pub use view::{Tier, View};

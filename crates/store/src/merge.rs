@@ -1,11 +1,11 @@
-//! What RocksDB has of a range, with pending writes over it.
+//! What RocksDB has of a range, with what it does not have yet over it.
 
 use std::cmp::Ordering;
 
 use rocksdb::DBRawIteratorWithThreadMode;
 use rocksdb::perf::{PerfMetric, PerfStatsLevel, set_perf_stats, with_thread_local};
 
-use crate::overlay::{PendingItem, PendingRange};
+use crate::dirty::{DirtyItem, DirtyRange};
 use crate::{Direction, Item, StoreError};
 
 type RocksIterator<'a> = DBRawIteratorWithThreadMode<'a, rocksdb::DB>;
@@ -13,8 +13,8 @@ type RocksIterator<'a> = DBRawIteratorWithThreadMode<'a, rocksdb::DB>;
 /// See the module.
 pub(crate) struct Merged<'a> {
     rocks: Option<RocksIterator<'a>>,
-    pending: PendingRange<'a>,
-    head: Option<PendingItem<'a>>,
+    pending: DirtyRange<'a>,
+    head: Option<DirtyItem<'a>>,
     direction: Direction,
     last: Taken,
     /// This thread's count of skipped entries before, and pending deletions crossed since.
@@ -35,7 +35,7 @@ impl<'a> Merged<'a> {
     /// `rocks` and `pending` are bounded but not positioned yet. [`Merged::crossed`] is only there if it `counts`.
     pub(crate) fn new(
         mut rocks: Option<RocksIterator<'a>>,
-        mut pending: PendingRange<'a>,
+        mut pending: DirtyRange<'a>,
         direction: Direction,
         counts: bool,
     ) -> Self {
@@ -51,7 +51,7 @@ impl<'a> Merged<'a> {
                 Direction::Reverse => rocks.seek_to_last(),
             }
         }
-        let head = pending.next(direction == Direction::Forward);
+        let head = pending.next();
         Merged {
             rocks,
             pending,
@@ -82,7 +82,7 @@ impl<'a> Merged<'a> {
             Taken::Rocks => self.rocks.as_ref().and_then(|rocks| rocks.item()),
             Taken::Pending | Taken::Both => {
                 let head = self.head.as_ref();
-                head.map(|(key, value)| (&key[..], value.as_deref().unwrap_or_default()))
+                head.map(|write| (write.key(), write.value().unwrap_or_default()))
             }
         };
         Ok(item)
@@ -109,16 +109,17 @@ impl<'a> Merged<'a> {
             let (taken, deleted) = match (stored, &self.head) {
                 (None, None) => (Taken::Nothing, false),
                 (Some(_), None) => (Taken::Rocks, false),
-                (None, Some((_, value))) => (Taken::Pending, value.is_none()),
-                (Some(stored), Some((pending, value))) => {
+                (None, Some(write)) => (Taken::Pending, write.value().is_none()),
+                (Some(stored), Some(write)) => {
+                    let deleted = write.value().is_none();
                     let order = match self.direction {
-                        Direction::Forward => stored.cmp(&pending[..]),
-                        Direction::Reverse => pending[..].cmp(stored),
+                        Direction::Forward => stored.cmp(write.key()),
+                        Direction::Reverse => write.key().cmp(stored),
                     };
                     match order {
                         Ordering::Less => (Taken::Rocks, false),
-                        Ordering::Equal => (Taken::Both, value.is_none()),
-                        Ordering::Greater => (Taken::Pending, value.is_none()),
+                        Ordering::Equal => (Taken::Both, deleted),
+                        Ordering::Greater => (Taken::Pending, deleted),
                     }
                 }
             };
@@ -141,7 +142,7 @@ impl<'a> Merged<'a> {
             }
         }
         if matches!(taken, Taken::Pending | Taken::Both) {
-            self.head = self.pending.next(self.direction == Direction::Forward);
+            self.head = self.pending.next();
         }
     }
 }

@@ -5,7 +5,7 @@ use rocksdb::{
     InfoLogger, LogLevel, Options, WriteBufferManager,
 };
 
-use crate::filter::OrphanFilterFactory;
+use crate::filter::{Bases, OrphanFilterFactory};
 use crate::{Cf, SpaceId};
 
 /// How RocksDB compresses.
@@ -172,7 +172,7 @@ pub(crate) fn cf_options(
     space: SpaceId,
     options: &StoreOptions,
     shared: &SharedResources,
-    db: &Arc<OnceLock<Weak<DB>>>,
+    (db, bases): (&Arc<OnceLock<Weak<DB>>>, &Bases),
 ) -> Options {
     let mut o = Options::default();
     let mut table = BlockBasedOptions::default();
@@ -219,7 +219,11 @@ pub(crate) fn cf_options(
         }
     }
     if cf == Cf::Data {
-        o.set_compaction_filter_factory(OrphanFilterFactory { space, db: db.clone() });
+        o.set_compaction_filter_factory(OrphanFilterFactory {
+            space,
+            db: db.clone(),
+            bases: bases.clone(),
+        });
     }
     o
 }

@@ -6,13 +6,13 @@ use std::ops::{Bound, Range};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
+use haypile_rows::Key;
 use parking_lot::Mutex;
 
-pub(crate) use self::pending::{Pending, PendingItem, PendingRange, PendingTurn, Write};
+pub(crate) use self::pending::{PendingRange, PendingTurn};
 use self::pending::{ordered_end, ordered_key};
 use crate::effects;
 use crate::known::Known;
-use crate::rows::{Key, hash_of};
 use crate::telling::Telling;
 use crate::{Cf, Counts, SpaceId, StoreError};
 
@@ -41,8 +41,9 @@ pub struct Overlay {
     known: WriterKnowledge,
     /// It is another overlay's: to be used, not changed.
     borrows_knowledge: bool,
-    /// A buffer of an earlier turn, to be used again.
+    /// Buffers of an earlier turn, to be used again.
     spare: Vec<u8>,
+    spare_writes: Vec<TurnWrite>,
 }
 
 /// What the writer knows of collections: ranges of elements that it has in memory.
@@ -58,6 +59,8 @@ impl Default for WriterKnowledge {
 #[derive(Default)]
 struct Turn {
     ops: Vec<u8>,
+    /// The last write of the turn to each key.
+    writes: Vec<TurnWrite>,
     entries: Vec<EntryRange>,
     counts: CountDeltas,
     maps: bool,
@@ -97,6 +100,8 @@ struct Place {
     key: Range<usize>,
     /// `None`: the key is deleted.
     value: Option<Range<usize>>,
+    /// Its number among the writes of its turn.
+    write: usize,
 }
 
 struct Slot {
@@ -104,6 +109,15 @@ struct Slot {
     space: SpaceId,
     cf: Cf,
     place: Place,
+}
+
+/// A write of a turn.
+struct TurnWrite {
+    hash: u64,
+    space: SpaceId,
+    cf: Cf,
+    key: Range<usize>,
+    value: Option<Range<usize>>,
 }
 
 struct Undo {
@@ -124,13 +138,15 @@ pub struct Savepoint {
 }
 
 /// Bits of a version that tell apart the collections that one entry creates.
-const VERSIONS_PER_ENTRY_BITS: u32 = 20;
+pub(crate) const VERSIONS_PER_ENTRY_BITS: u32 = 20;
 
 /// What the writer knows of collections takes as many bytes at most, unless another number is given.
 const KNOWLEDGE_BYTES_MAX: usize = 16 << 20;
 
 /// Larger buffers are not kept for the next turn.
 const SPARE_BYTES_MAX: usize = 4 << 20;
+/// Nor are those that have room for more writes: what one large command needed must not slow later ones.
+const SPARE_WRITES_MAX: usize = 16 << 10;
 
 impl Overlay {
     /// An overlay with nothing pending.
@@ -155,6 +171,7 @@ impl Overlay {
     pub fn begin_turn(&mut self) {
         self.turns.push_back(Turn {
             ops: std::mem::take(&mut self.spare),
+            writes: std::mem::take(&mut self.spare_writes),
             mapping_before: self.mapping.clone(),
             ..Turn::default()
         });
@@ -266,7 +283,7 @@ impl Overlay {
         if self.turns.back().is_some_and(|turn| turn.entries.is_empty())
             && let Some(turn) = self.turns.pop_back()
         {
-            self.keep_spare(turn.ops);
+            self.keep_spare(turn);
         }
     }
 
@@ -284,7 +301,7 @@ impl Overlay {
 
     pub(crate) fn oldest(&self) -> Option<PendingTurn<'_>> {
         let turn = self.turns.front()?;
-        Some(PendingTurn::new(self, turn))
+        Some(PendingTurn::new(turn))
     }
 
     /// An overlay for evaluating commands only to see what they read. It starts from what the writer knows, so that
@@ -316,16 +333,6 @@ impl Overlay {
         !self.borrows_knowledge
     }
 
-    /// True if no write is pending.
-    pub(crate) fn has_no_writes(&self) -> bool {
-        self.table.is_empty()
-    }
-
-    /// Log index of the open entry.
-    pub(crate) fn index(&self) -> u64 {
-        self.entry.index
-    }
-
     fn change_known(&self, change: impl FnOnce(&mut Known)) {
         if !self.borrows_knowledge {
             change(&mut self.known.0.lock());
@@ -338,14 +345,21 @@ impl Overlay {
         let seq = self.first_turn;
         self.first_turn += 1;
         if self.turns.is_empty() {
-            self.table.clear();
+            if self.table.capacity() > SPARE_WRITES_MAX {
+                self.table = HashTable::new();
+            } else {
+                self.table.clear();
+            }
+            if self.undo.capacity() > SPARE_WRITES_MAX {
+                self.undo = Vec::new();
+            }
             self.ordered = OnceCell::new();
             self.mapping = None;
             self.counts.clear();
         } else {
             self.forget(seq, &turn);
         }
-        self.keep_spare(turn.ops);
+        self.keep_spare(turn);
     }
 
     /// The pending write for a key: `None` = no pending write, `Some(None)` = deleted.
@@ -356,7 +370,7 @@ impl Overlay {
         let slot = self.table.find(key.hash, |s| {
             s.hash == key.hash
                 && s.space == key.space
-                && s.cf == key.cf
+                && s.cf as u8 == key.family
                 && self.bytes(s.place.turn, &s.place.key) == key.key
         })?;
         Some(
@@ -368,13 +382,12 @@ impl Overlay {
     }
 
     /// Writes a value (`None` deletes) in the open entry.
-    pub(crate) fn put(&mut self, key: Key<'_>, value: Option<&[u8]>) {
-        let Key { hash, space, cf, key } = key;
+    pub(crate) fn put(&mut self, cf: Cf, key: Key<'_>, value: Option<&[u8]>) {
+        let Key { hash, space, key, .. } = key;
         if cf == Cf::Data {
-            let index = self.entry.index;
             self.change_known(|known| match value {
-                Some(value) => known.put(space, key, value, index),
-                None => known.deleted(space, key, index),
+                Some(value) => known.put(space, key, value),
+                None => known.deleted(space, key),
             });
         }
         let seq = self.newest_seq();
@@ -385,10 +398,11 @@ impl Overlay {
         {
             telling.row(written.key.clone());
         }
-        let place = Place {
+        let mut place = Place {
             turn: seq,
             key: written.key.clone(),
             value: written.value,
+            write: turn.writes.len(),
         };
         let (turns, first) = (&self.turns, self.first_turn);
         let entry = self.table.entry(
@@ -403,7 +417,11 @@ impl Overlay {
         );
         let previous = match entry {
             hashbrown::hash_table::Entry::Occupied(mut slot) => {
-                Some(std::mem::replace(&mut slot.get_mut().place, place.clone()))
+                let known = &mut slot.get_mut().place;
+                if known.turn == seq {
+                    place.write = known.write;
+                }
+                Some(std::mem::replace(known, place.clone()))
             }
             hashbrown::hash_table::Entry::Vacant(slot) => {
                 slot.insert(Slot {
@@ -415,6 +433,9 @@ impl Overlay {
                 None
             }
         };
+        if let Some(turn) = self.turns.back_mut() {
+            turn.write(hash, space, cf, &place);
+        }
         if let Some(ordered) = self.ordered.get_mut() {
             ordered.insert(ordered_key(space, cf, key), place);
         }
@@ -529,6 +550,14 @@ impl Overlay {
                 None => ordered.remove(&ordered_key),
             };
         }
+        let seq = self.newest_seq();
+        if let Some(turn) = self.turns.back_mut() {
+            match undo.previous.as_ref().filter(|place| place.turn == seq) {
+                Some(place) => turn.write(undo.hash, undo.space, undo.cf, place),
+                // What came last goes first.
+                None => drop(turn.writes.pop()),
+            }
+        }
         let (turns, first) = (&self.turns, self.first_turn);
         let found = self.table.find_entry(undo.hash, |s| {
             s.space == undo.space
@@ -545,7 +574,12 @@ impl Overlay {
 
     /// Removes from the index what only this turn, which is no longer in `turns`, has.
     fn forget(&mut self, seq: u64, turn: &Turn) {
-        self.table.retain(|slot| slot.place.turn != seq);
+        for write in &turn.writes {
+            let is_it = |slot: &Slot| slot.place.turn == seq && slot.place.key == write.key;
+            if let Ok(slot) = self.table.find_entry(write.hash, is_it) {
+                slot.remove();
+            }
+        }
         if let Some(ordered) = self.ordered.get_mut() {
             ordered.retain(|_, place| place.turn != seq);
         }
@@ -554,59 +588,47 @@ impl Overlay {
         }
     }
 
+    /// Makes the index anew.
     fn reindex(&mut self) {
         self.table.clear();
         self.ordered = OnceCell::new();
         self.undo.clear();
         self.entry = EntryState::default();
-        for at in 0..self.turns.len() {
-            let seq = self.first_turn + at as u64;
-            let ops = std::mem::take(&mut self.turns[at].ops);
-            let mut places = Vec::new();
-            for effect in effects::Effects::new(&ops).flatten() {
-                let (space, cf, key, value) = match effect {
-                    effects::Effect::Put { space, cf, key, value } => (space, cf, key, Some(value)),
-                    effects::Effect::Delete { space, cf, key } => (space, cf, key, None),
-                    _ => continue,
-                };
-                let within = |part: &[u8]| {
-                    let start = part.as_ptr() as usize - ops.as_ptr() as usize;
-                    start..start + part.len()
-                };
-                places.push((
-                    space,
-                    cf,
-                    Place {
-                        turn: seq,
-                        key: within(key),
-                        value: value.map(within),
-                    },
-                ));
-            }
-            self.turns[at].ops = ops;
-            for (space, cf, place) in places {
-                self.reindex_one(space, cf, place);
-            }
-        }
-    }
-
-    fn reindex_one(&mut self, space: SpaceId, cf: Cf, place: Place) {
-        let hash = hash_of(space, cf, self.bytes(place.turn, &place.key));
         let (turns, first) = (&self.turns, self.first_turn);
-        let key = &turns[(place.turn - first) as usize].ops[place.key.clone()];
-        let same = |s: &Slot| {
-            s.space == space && s.cf == cf && turns[(s.place.turn - first) as usize].ops[s.place.key.clone()] == *key
-        };
-        match self.table.entry(hash, same, |s| s.hash) {
-            hashbrown::hash_table::Entry::Occupied(mut slot) => slot.get_mut().place = place,
-            hashbrown::hash_table::Entry::Vacant(slot) => drop(slot.insert(Slot { hash, space, cf, place })),
+        for (at, turn) in turns.iter().enumerate() {
+            for (number, write) in turn.writes.iter().enumerate() {
+                let place = Place {
+                    turn: first + at as u64,
+                    key: write.key.clone(),
+                    value: write.value.clone(),
+                    write: number,
+                };
+                let (hash, space, cf) = (write.hash, write.space, write.cf);
+                let key = &turn.ops[write.key.clone()];
+                let same = |s: &Slot| {
+                    s.space == space
+                        && s.cf == cf
+                        && turns[(s.place.turn - first) as usize].ops[s.place.key.clone()] == *key
+                };
+                match self.table.entry(hash, same, |s| s.hash) {
+                    hashbrown::hash_table::Entry::Occupied(mut slot) => slot.get_mut().place = place,
+                    hashbrown::hash_table::Entry::Vacant(slot) => drop(slot.insert(Slot { hash, space, cf, place })),
+                }
+            }
         }
     }
 
-    fn keep_spare(&mut self, mut ops: Vec<u8>) {
+    fn keep_spare(&mut self, turn: Turn) {
+        let Turn {
+            mut ops, mut writes, ..
+        } = turn;
         if ops.capacity() <= SPARE_BYTES_MAX {
             ops.clear();
             self.spare = ops;
+        }
+        if writes.capacity() <= SPARE_WRITES_MAX {
+            writes.clear();
+            self.spare_writes = writes;
         }
     }
 
@@ -624,6 +646,27 @@ impl Overlay {
 }
 
 impl Turn {
+    /// Notes the write that stands at a place: the turn's newest to its key.
+    fn write(&mut self, hash: u64, space: SpaceId, cf: Cf, place: &Place) {
+        let write = TurnWrite {
+            hash,
+            space,
+            cf,
+            key: place.key.clone(),
+            value: place.value.clone(),
+        };
+        match self.writes.get_mut(place.write) {
+            Some(known) => *known = write,
+            None => {
+                assert!(
+                    place.write == self.writes.len(),
+                    "the writes of a turn are numbered in order"
+                );
+                self.writes.push(write);
+            }
+        }
+    }
+
     fn maps_since(&self, start: usize) -> bool {
         self.maps
             && effects::Effects::new(&self.ops[start..])

@@ -1,12 +1,10 @@
 use std::vec;
 
-use crate::known::{Element, Look, UnsettledPart, after, collection_of};
+use crate::known::{Element, Look, after, collection_of};
 use crate::merge::Merged;
 use crate::overlay::PendingRange;
-use crate::spaces::Spaces;
-use crate::unsettled::Unsettled;
-use crate::view::Snapshot;
-use crate::{Cf, Overlay, SpaceId, Store, StoreError, Tier};
+use crate::reading::{State, point_options};
+use crate::{Cf, Overlay, SpaceId, StoreError, Tier};
 
 /// Which way a range is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,21 +85,13 @@ pub(crate) struct Bounds<'b> {
     pub(crate) direction: Direction,
 }
 
-/// Where it is scanned.
+/// Where it is scanned: a range of a keyspace's column family, in the state that a view has, with what is pending over it.
 pub(crate) struct Ground<'a> {
-    pub(crate) store: &'a Store,
+    pub(crate) state: &'a State<'a>,
     pub(crate) space: SpaceId,
     pub(crate) cf: Cf,
     pub(crate) tier: Tier,
-    pub(crate) state: State<'a>,
-}
-
-/// In which state.
-pub(crate) enum State<'a> {
-    /// That of a snapshot, with the keyspaces at its time.
-    Snapshot(&'a Snapshot<'a>, &'a Spaces),
-    /// The newest, with all that is pending.
-    Writer(&'a Overlay),
+    pub(crate) overlay: Option<&'a Overlay>,
 }
 
 impl<'a> Ground<'a> {
@@ -111,50 +101,23 @@ impl<'a> Ground<'a> {
             upper,
             direction,
         } = bounds;
-        let listed = |unsettled: &Unsettled| {
-            PendingRange::listed(unsettled.range((self.space, self.cf), lower, upper, direction))
-        };
-        let pending = match self.state {
-            State::Snapshot(snapshot, _) => snapshot.unsettled.as_deref().map_or(PendingRange::none(), listed),
-            State::Writer(overlay) => {
-                // Who only wants to have it in the cache need not see the newest.
-                let settled = if overlay.learns() { self.store.settle() } else { Ok(()) };
-                match settled {
-                    Ok(()) => overlay.pending_range(self.space, self.cf, lower, upper),
-                    // A command that only reads, such as one in MULTI, can go on.
-                    Err(_) if overlay.has_no_writes() => listed(&self.store.unsettled().0),
-                    Err(error) => return Err(error),
-                }
+        let pending = self.overlay.map_or(PendingRange::none(), |overlay| {
+            overlay.pending_range(self.space, self.cf, lower, upper)
+        });
+        let dirty = self
+            .state
+            .dirty(self.space, self.cf, (lower, upper), direction, pending);
+        let base = self.state.base();
+        let rocks = base.spaces.get(&self.space).map(|open| {
+            let mut options = point_options(self.tier);
+            options.set_iterate_lower_bound(lower);
+            if let Some(upper) = upper {
+                options.set_iterate_upper_bound(upper);
             }
-        };
-        self.open_with(bounds, pending)
-    }
-
-    fn open_with(&self, bounds: Bounds<'_>, pending: PendingRange<'a>) -> Result<Merged<'a>, StoreError> {
-        let Bounds {
-            lower,
-            upper,
-            direction,
-        } = bounds;
-        let mut options = self.store.read_options(self.tier);
-        options.set_iterate_lower_bound(lower);
-        if let Some(upper) = upper {
-            options.set_iterate_upper_bound(upper);
-        }
-        let iterate = |spaces: &Spaces, options| {
-            let open = spaces.get(self.space)?;
-            Some(self.store.db().raw_iterator_cf_opt(open.cf(self.cf), options))
-        };
-        let rocks = match self.state {
-            State::Snapshot(snapshot, spaces) => {
-                options.set_snapshot(&snapshot.rocks);
-                iterate(spaces, options)
-            }
-            // Settling may have given the keyspace its column families.
-            State::Writer(_) => iterate(&self.store.spaces(), options),
-        };
-        let counts = matches!(self.state, State::Writer(_));
-        Ok(Merged::new(rocks, pending, direction, counts))
+            base.use_snapshot(&mut options);
+            base.db().raw_iterator_cf_opt(open.cf(self.cf), options)
+        });
+        Ok(Merged::new(rocks, dirty, direction, self.overlay.is_some()))
     }
 }
 
@@ -243,30 +206,13 @@ impl KnownScan<'_> {
             true => (AHEAD, AHEAD_BYTES),
             false => (usize::MAX, FETCHED_BYTES),
         };
-        let unsettled = match again && learns {
-            true => self.unsettled(),
-            false => None,
-        };
-        let tracked = unsettled.is_some();
-        // With many unsettled writes, a part of the range at a time.
         let (mut lower, mut upper) = (self.lower.clone(), self.upper.clone());
-        let pending = unsettled.map(|part| {
-            match (part.end, self.direction) {
-                (None, _) => {}
-                (Some(end), Direction::Forward) => upper = end,
-                (Some(end), Direction::Reverse) => lower = end,
-            }
-            PendingRange::listed(part.writes)
-        });
         let bounds = Bounds {
             lower: &lower,
             upper: Some(&upper),
             direction: self.direction,
         };
-        let mut merged = match pending {
-            Some(pending) => self.ground.open_with(bounds, pending)?,
-            None => self.ground.open(bounds)?,
-        };
+        let mut merged = self.ground.open(bounds)?;
         let (mut read, mut bytes, mut failed) = (Vec::new(), 0, None);
         let ended = loop {
             match merged.next() {
@@ -295,17 +241,8 @@ impl KnownScan<'_> {
         if learns && (again || merged.crossed() >= WORTH_LEARNING) {
             let mut known = self.overlay.known().lock();
             known.learn(space, &self.prefix, (&lower, &upper), read.clone());
-            if again && !tracked {
-                let pending = |from: &[u8], until: &[u8]| {
-                    let pending = self.overlay.pending_range(space, Cf::Data, from, Some(until));
-                    pending.into_writes()
-                };
-                let range = (&self.lower[..], &self.upper[..]);
-                known.track(space, &self.prefix, range, self.overlay.index(), pending);
-            }
         }
         self.behind = match failed {
-            None if tracked => Behind::NotOpen,
             None => Behind::Open(merged),
             Some(error) => Behind::Failed(Some(error)),
         };
@@ -315,12 +252,5 @@ impl KnownScan<'_> {
         }
         self.ahead = read.into_iter();
         Ok(())
-    }
-
-    fn unsettled(&self) -> Option<UnsettledPart> {
-        let settled = self.ground.store.settled_index();
-        let range = (&self.lower[..], &self.upper[..]);
-        let mut known = self.overlay.known().lock();
-        known.unsettled(self.ground.space, &self.prefix, range, self.direction, settled)
     }
 }

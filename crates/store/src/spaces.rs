@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use rocksdb::{BoundColumnFamily, DB};
@@ -77,25 +76,5 @@ impl Space {
 
     pub(crate) fn cf(&self, cf: Cf) -> &Arc<BoundColumnFamily<'static>> {
         &self.cfs[cf as usize]
-    }
-}
-
-/// Which keyspace each database is, and the open keyspaces. Replaced as a whole when either changes.
-#[derive(Clone, Default)]
-pub(crate) struct Spaces {
-    pub(crate) dbs: Vec<SpaceId>,
-    /// A keyspace without an entry has nothing in RocksDB.
-    pub(crate) open: HashMap<SpaceId, Arc<Space>>,
-}
-
-impl Spaces {
-    pub(crate) fn get(&self, id: SpaceId) -> Option<&Arc<Space>> {
-        self.open.get(&id)
-    }
-
-    /// Keyspaces that no database is any more.
-    pub(crate) fn unmapped(&self) -> Vec<SpaceId> {
-        let ids = self.open.keys();
-        ids.filter(|id| !self.dbs.contains(id)).copied().collect()
     }
 }

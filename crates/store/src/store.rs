@@ -1,23 +1,24 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use arc_swap::{ArcSwap, Guard};
+use haypile_rows::{Eras, RowTable, hash_of};
 use haypile_types::Position;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamilyDescriptor, DB, FlushOptions, Options, ReadOptions, ReadTier};
 
-use crate::apply::{Published, Settler};
+use crate::base::Base;
 use crate::keys;
 use crate::listener::{Health, Listener};
 use crate::options::{cf_options, db_options};
-use crate::rows::{DirtyList, RowTable, hash_of};
-use crate::spaces::{Space, Spaces};
+use crate::publish::Publisher;
+use crate::reading::Pins;
+use crate::settle::Settler;
+use crate::spaces::Space;
 use crate::state::STATE_KEY;
-use crate::unsettled::Unsettled;
-use crate::view::point_options;
+use crate::visible::Visible;
 use crate::{Cf, Counts, SharedResources, SpaceId, StoreError, StoreOptions, StoreState, Tier};
 
 /// What writing down memtables takes beyond their bytes: indexes, the manifest.
@@ -25,22 +26,16 @@ const RESUME_BYTES_MORE: u64 = 1 << 20;
 
 /// One partition's RocksDB. Reading is free for all threads; applying is for one at a time.
 pub struct Store {
-    // Handles of column families must go before the database: fields drop in this order.
-    pub(crate) spaces: ArcSwap<Spaces>,
-    pub(crate) published: Mutex<Published>,
+    // Handles of column families and snapshots must go before the database: fields drop in this order.
+    pub(crate) visible: Visible,
+    pub(crate) publisher: Mutex<Publisher>,
     pub(crate) settler: Mutex<Settler>,
     /// Log index of the last entry that RocksDB has, its memtables included.
     pub(crate) settled_index: AtomicU64,
-    /// What could not be settled when it was last looked at; see there.
-    pub(crate) unsettled: Mutex<Option<Arc<Unsettled>>>,
+    pub(crate) pins: Mutex<Pins>,
+    /// The states of RocksDB that somebody may still read, the oldest first; the dead are cleared away now and then.
+    pub(crate) bases: Arc<Mutex<Vec<Weak<Base>>>>,
     pub(crate) rows: RowTable,
-    /// Odd while something is being published.
-    pub(crate) epoch: AtomicU64,
-    /// Counters by keyspace, for those who do not hold `published`.
-    counts: RwLock<HashMap<SpaceId, Counts>>,
-    next_space: AtomicU32,
-    memory_reads: ReadOptions,
-    disk_reads: ReadOptions,
     options: StoreOptions,
     shared: SharedResources,
     weak_db: Arc<OnceLock<Weak<DB>>>,
@@ -79,9 +74,10 @@ impl Store {
             check_new(path)?;
             vec!["default".to_owned()]
         };
+        let bases = Arc::new(Mutex::new(Vec::new()));
         let families = existing.iter().map(|name| {
             let options = match Cf::parse_name(name) {
-                Some((cf, space)) => cf_options(cf, space, &options, &shared, &weak_db),
+                Some((cf, space)) => cf_options(cf, space, &options, &shared, (&weak_db, &bases)),
                 None => Options::default(),
             };
             ColumnFamilyDescriptor::new(name, options)
@@ -95,30 +91,22 @@ impl Store {
             None => StoreState::new(options.databases),
         };
         state.add_databases(options.databases);
-        let open = existing
+        let open: HashMap<_, _> = existing
             .iter()
             .filter_map(|name| Cf::parse_name(name))
             .filter(|(cf, _)| *cf == Cf::Meta)
             .filter_map(|(_, id)| Some((id, Arc::new(Space::open(&db, id)?))))
             .collect();
-        Ok(Store {
-            spaces: ArcSwap::from_pointee(Spaces {
-                dbs: state.dbs.clone(),
-                open,
-            }),
-            next_space: AtomicU32::new(state.next_space),
-            settler: Mutex::new(Settler::new(state.applied)),
-            settled_index: AtomicU64::new(state.applied.index),
-            counts: RwLock::new(state.counts.iter().map(|(id, counts)| (*id, *counts)).collect()),
-            unsettled: Mutex::new(None),
+        let settler = Settler::new(state.applied, open.clone());
+        let (applied, publisher) = (state.applied.index, Publisher::new(&state.dbs));
+        let store = Store {
+            visible: Visible::new(state, Base::new(&db, applied, open)),
+            publisher: Mutex::new(publisher),
+            settler: Mutex::new(settler),
+            settled_index: AtomicU64::new(applied),
+            pins: Mutex::new(Pins::default()),
+            bases,
             rows: RowTable::new(shared.row_bytes),
-            epoch: AtomicU64::new(0),
-            published: Mutex::new(Published {
-                state,
-                dirty: DirtyList::default(),
-            }),
-            memory_reads: point_options(Tier::Memory),
-            disk_reads: point_options(Tier::Disk),
             options,
             shared,
             weak_db,
@@ -126,49 +114,53 @@ impl Store {
             compaction_cancelled: AtomicBool::new(false),
             path: path.to_owned(),
             db,
-        })
+        };
+        let first = store.visible.base.clone_arc(&Eras::enter());
+        store.bases.lock().push(Arc::downgrade(&first));
+        Ok(store)
     }
 
     /// Has the processor fetch the rows of these user keys, as far as they are in memory, all at once: with more rows
     /// than its cache holds, the commands that follow would wait for them one after another.
     pub fn prefetch<'k>(&self, db: u16, user_keys: impl Iterator<Item = &'k [u8]>) {
-        let spaces = self.spaces.load();
-        let Some(space) = spaces.dbs.get(usize::from(db)) else {
+        let guard = Eras::enter();
+        let dbs = self.visible.databases_at(&guard, self.visible.position());
+        let Some(space) = dbs.get(usize::from(db)) else {
             return;
         };
         let mut key = Vec::with_capacity(64);
         let hash = |user_key| {
             key.clear();
             keys::write_meta_key(&mut key, user_key);
-            hash_of(*space, Cf::Meta, &key)
+            hash_of(*space, Cf::Meta as u8, &key)
         };
         let hashes: Vec<u64> = user_keys.map(hash).collect();
-        self.rows.prefetch(hashes.iter().copied());
+        self.rows.prefetch(&guard, hashes.iter().copied());
     }
 
     /// Where the store stands: what has been published, durable or not.
     pub fn state(&self) -> StoreState {
-        self.published.lock().state.clone()
+        self.visible.front.lock().state.clone()
     }
 
     /// The last entry that has been published.
     pub fn applied(&self) -> Position {
-        self.published.lock().state.applied
+        self.visible.front.lock().state.applied
     }
 
     /// The timestamp of the last entry that has been published.
     pub fn applied_clock(&self) -> u64 {
-        self.published.lock().state.clock
+        self.visible.front.lock().state.clock
     }
 
     /// How many databases there are.
     pub fn databases(&self) -> u16 {
-        self.spaces.load().dbs.len() as u16
+        self.visible.front.lock().state.dbs.len() as u16
     }
 
     /// The keyspace of each database.
     pub fn mapping(&self) -> Vec<SpaceId> {
-        self.spaces.load().dbs.clone()
+        self.visible.front.lock().state.dbs.clone()
     }
 
     pub(crate) fn settled_index(&self) -> u64 {
@@ -186,16 +178,9 @@ impl Store {
         key: &[u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>, StoreError> {
-        let spaces = self.spaces();
-        let Some(open) = spaces.get(space) else { return Ok(None) };
-        let got = self.db.get_pinned_cf_opt(open.cf(cf), key, &self.disk_reads);
-        Ok(got.map_err(StoreError::rocks("read"))?.map(|value| read(&value)))
-    }
-
-    /// Changes whenever something is published, and is odd meanwhile: point reads between two equal even values have
-    /// seen one state.
-    pub fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::SeqCst)
+        let guard = Eras::enter();
+        let got = self.visible.base.get(&guard).get(space, cf, key, Tier::Disk)?;
+        Ok(got.map(|value| read(&value)))
     }
 
     /// What of it is on disk: the log is not needed up to here.
@@ -217,9 +202,8 @@ impl Store {
         self.settle()?;
         let mut options = FlushOptions::default();
         options.set_wait(true);
-        let spaces = self.spaces.load();
+        let spaces = self.open_spaces();
         let mut handles: Vec<_> = spaces
-            .open
             .values()
             .flat_map(|s| Cf::ALL.map(|cf| s.cf(cf).clone()))
             .collect();
@@ -237,17 +221,17 @@ impl Store {
     pub fn drop_unmapped(&self) -> Result<(), StoreError> {
         // What RocksDB has must not name a keyspace that is gone.
         self.settle()?;
-        let settler = self.settler.lock();
-        let unmapped = self.spaces.load().unmapped();
+        let mut settler = self.settler.lock();
+        // Databases may become others meanwhile. What is unmapped stays so.
+        let dbs = self.mapping();
+        let ids = settler.spaces.keys();
+        let unmapped: Vec<SpaceId> = ids.filter(|id| !dbs.contains(id)).copied().collect();
         if unmapped.is_empty() {
             return Ok(());
         }
-        // Databases may become others meanwhile: that must not be lost. What is unmapped stays so.
-        self.spaces.rcu(|spaces| {
-            let mut spaces = Spaces::clone(spaces);
-            spaces.open.retain(|id, _| !unmapped.contains(id));
-            spaces
-        });
+        settler.spaces.retain(|id, _| !unmapped.contains(id));
+        // Who still reads the old base has its column families: RocksDB keeps what is dropped as long as that.
+        self.renew_base(&mut settler);
         for id in unmapped {
             for cf in Cf::ALL {
                 self.db
@@ -283,8 +267,7 @@ impl Store {
     /// [`Store::cancel_compaction`] ends it early; false then.
     pub fn compact(&self) -> Result<bool, StoreError> {
         self.flush()?;
-        let spaces = self.spaces.load_full();
-        for space in spaces.open.values() {
+        for space in self.open_spaces().values() {
             for cf in Cf::ALL {
                 if self.compaction_cancelled.load(Ordering::Relaxed) {
                     return Ok(false);
@@ -317,7 +300,6 @@ impl Store {
     pub fn resume(&self) -> Result<(), StoreError> {
         self.db.resume().map_err(StoreError::rocks("resume"))?;
         self.health.clear();
-        *self.unsettled.lock() = None;
         Ok(())
     }
 
@@ -328,7 +310,7 @@ impl Store {
 
     /// RocksDB's figures.
     pub fn stats(&self) -> StoreStats {
-        let spaces = self.spaces.load();
+        let spaces = self.open_spaces();
         let sum = |property: &str| -> u64 {
             let of = |space: &Space| -> u64 {
                 Cf::ALL
@@ -336,7 +318,7 @@ impl Store {
                     .filter_map(|cf| self.db.property_int_value_cf(space.cf(*cf), property).ok().flatten())
                     .sum()
             };
-            spaces.open.values().map(|space| of(space)).sum()
+            spaces.values().map(|space| of(space)).sum()
         };
         let whole = |property: &str| self.db.property_int_value(property).ok().flatten().unwrap_or(0);
         StoreStats {
@@ -353,43 +335,22 @@ impl Store {
         }
     }
 
-    pub(crate) fn db(&self) -> &DB {
-        &self.db
-    }
-
-    pub(crate) fn spaces(&self) -> Guard<Arc<Spaces>> {
-        self.spaces.load()
+    /// The keyspaces that have anything in RocksDB.
+    fn open_spaces(&self) -> HashMap<SpaceId, Arc<Space>> {
+        self.visible.base.get(&Eras::enter()).spaces.clone()
     }
 
     pub(crate) fn counts(&self, space: SpaceId) -> Counts {
-        self.counts.read().get(&space).copied().unwrap_or_default()
-    }
-
-    pub(crate) fn set_counts(&self, space: SpaceId, counts: Counts) {
-        self.counts.write().insert(space, counts);
+        let front = self.visible.front.lock();
+        front.state.counts.get(&space).copied().unwrap_or_default()
     }
 
     pub(crate) fn next_space(&self) -> SpaceId {
-        self.next_space.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_next_space(&self, id: SpaceId) {
-        self.next_space.store(id, Ordering::Relaxed);
-    }
-
-    pub(crate) fn point_options(&self, tier: Tier) -> &ReadOptions {
-        match tier {
-            Tier::Memory => &self.memory_reads,
-            Tier::Disk => &self.disk_reads,
-        }
-    }
-
-    pub(crate) fn read_options(&self, tier: Tier) -> ReadOptions {
-        point_options(tier)
+        self.visible.front.lock().state.next_space
     }
 
     pub(crate) fn cf_options(&self, cf: Cf, space: SpaceId) -> Options {
-        cf_options(cf, space, &self.options, &self.shared, &self.weak_db)
+        cf_options(cf, space, &self.options, &self.shared, (&self.weak_db, &self.bases))
     }
 }
 

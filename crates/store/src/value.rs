@@ -1,9 +1,8 @@
 use std::fmt;
 use std::ops::Deref;
 
+use haypile_rows::Row;
 use rocksdb::DBPinnableSlice;
-
-use crate::rows::Row;
 
 /// A value that was read: bytes, wherever they live.
 pub enum Value<'a> {
@@ -11,6 +10,8 @@ pub enum Value<'a> {
     Pinned(DBPinnableSlice<'a>),
     /// A copy of its own.
     Owned(Box<[u8]>),
+    /// Of a row in memory, which a guard keeps.
+    Row(&'a [u8]),
     /// Shared with the rows in memory.
     Shared(SharedValue),
 }
@@ -21,7 +22,7 @@ pub struct SharedValue(pub(crate) Row);
 impl Value<'_> {
     /// True if it was in memory as a row, so that reading it has cost next to nothing.
     pub fn is_shared(&self) -> bool {
-        matches!(self, Value::Shared(_))
+        matches!(self, Value::Row(_) | Value::Shared(_))
     }
 }
 
@@ -32,6 +33,7 @@ impl Deref for Value<'_> {
         match self {
             Value::Pinned(v) => v,
             Value::Owned(v) => v,
+            Value::Row(v) => v,
             Value::Shared(shared) => shared.0.value().unwrap_or_default(),
         }
     }

@@ -102,7 +102,7 @@ impl World {
         self.overlay.begin_entry(self.index + 1);
         let savepoint = self.overlay.savepoint();
         body(&mut View::writing(
-            self.store.as_ref().unwrap(),
+            &self.store.as_ref().unwrap().read(),
             &mut self.overlay,
             Tier::Disk,
         ));
@@ -136,9 +136,7 @@ impl World {
         }
         let index = self.pending.remove(0);
         let store = self.store.as_ref().unwrap();
-        store
-            .apply_oldest(&mut self.overlay, Position::new(1, index), 0)
-            .unwrap();
+        store.apply_oldest(&mut self.overlay, Position::new(1, index), 0);
         store.drop_unmapped().unwrap();
         self.published = self.after_turn.remove(0);
     }
@@ -196,14 +194,14 @@ impl World {
 
     fn check(&mut self) {
         let store = self.store.as_ref().unwrap();
-        let mut reading = View::reading(store, Tier::Disk, true);
-        assert_eq!(all(&mut reading, Direction::Forward), self.published);
-        assert_eq!(all(&mut reading, Direction::Reverse), self.published);
-        let newest = View::reading(store, Tier::Disk, false);
-        assert_points(&newest, &self.published);
-        drop((reading, newest));
+        let (newest, pinned) = (store.read(), store.pin());
+        for mut reading in [View::reading(&newest, Tier::Disk), View::pinned(&pinned, Tier::Disk)] {
+            assert_points(&reading, &self.published);
+            assert_eq!(all(&mut reading, Direction::Forward), self.published);
+            assert_eq!(all(&mut reading, Direction::Reverse), self.published);
+        }
         self.overlay.begin_entry(self.index + 1);
-        let mut writing = View::writing(store, &mut self.overlay, Tier::Disk);
+        let mut writing = View::writing(&newest, &mut self.overlay, Tier::Disk);
         assert_points(&writing, &self.model);
         assert_eq!(all(&mut writing, Direction::Forward), self.model);
         assert_eq!(all(&mut writing, Direction::Reverse), self.model);

@@ -24,9 +24,9 @@ fn entry(store: &Store, overlay: &mut Overlay, index: &mut u64, write: impl FnOn
     *index += 1;
     overlay.begin_turn();
     overlay.begin_entry(*index);
-    write(&mut View::writing(store, overlay, Tier::Disk));
+    write(&mut View::writing(&store.read(), overlay, Tier::Disk));
     overlay.end_entry().unwrap();
-    store.apply_oldest(overlay, Position::new(1, *index), *index).unwrap();
+    store.apply_oldest(overlay, Position::new(1, *index), *index);
 }
 
 #[test]

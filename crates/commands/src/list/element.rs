@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use haypile_store::{Direction, Reads, StoreError, Value};
+use haypile_store::{Direction, Value};
 
 use super::damaged;
 use crate::{Collection, CommandError, Cx, Outcome};
@@ -41,44 +41,22 @@ pub(super) fn read<'a>(cx: &Cx<'a>, key: &mut ElementKey, index: u64) -> Result<
     Ok(cx.element(key.at(index))?.ok_or_else(damaged)?)
 }
 
-/// Without a snapshot, ranges up to this length are read by lookups as long as these find the elements in memory, which
-/// costs half of what an iterator does.
+/// Ranges up to this length are read by lookups as long as these find the elements in memory, which costs half of what
+/// an iterator does.
 const LOOKUPS_IN_MEMORY_MAX: u64 = 128;
-/// Elements that may have to come from RocksDB then. They are in memory the next time.
-const MISSES_MAX: u64 = 8;
-/// Ranges up to this length are read by one lookup for each element: making an iterator costs as much as two or three.
-const LOOKUPS_MAX: u64 = 2;
-/// The same where there are pending writes, which the first scan has to bring into order.
-const LOOKUPS_WHEN_WRITING_MAX: u64 = 16;
+/// Elements that may come from RocksDB before the rest is read by an iterator: making one costs as much as two or three.
+const MISSES_MAX: u64 = 2;
+/// What the first scan has to bring into order where there are pending writes is worth more lookups.
+const MISSES_WHEN_WRITING_MAX: u64 = 16;
 
 /// Replies with an array of the elements with these indexes, all of which the list has.
-pub(super) fn reply_with(cx: &mut Cx<'_>, list: &Collection, indexes: Range<u64>, direction: Direction) -> Outcome {
+pub(super) fn reply_with(cx: &mut Cx<'_>, list: &Collection, mut indexes: Range<u64>, direction: Direction) -> Outcome {
     let count = indexes.end.saturating_sub(indexes.start);
     cx.reply.array(usize::try_from(count).map_err(|_| damaged())?);
-    let (lookups_max, mut misses_left) = match cx.view.reads() {
-        Reads::OneByOne if count > LOOKUPS_IN_MEMORY_MAX => return Err(StoreError::NeedsSnapshot.into()),
-        Reads::OneByOne => (LOOKUPS_IN_MEMORY_MAX, MISSES_MAX),
-        Reads::Snapshot => (LOOKUPS_MAX, LOOKUPS_MAX),
-        Reads::Pending => (LOOKUPS_WHEN_WRITING_MAX, LOOKUPS_WHEN_WRITING_MAX),
-    };
-    if count <= lookups_max {
-        let mut key = ElementKey::of(list);
-        for step in 0..count {
-            let index = match direction {
-                Direction::Forward => indexes.start + step,
-                Direction::Reverse => indexes.end - 1 - step,
-            };
-            let value = match cx.element(key.at(index))? {
-                Some(value) => value,
-                // The list has changed since its row was read.
-                None if cx.view.reads() == Reads::OneByOne => return Err(StoreError::NeedsSnapshot.into()),
-                None => return Err(damaged().into()),
-            };
-            if !value.is_shared() {
-                misses_left = misses_left.checked_sub(1).ok_or(StoreError::NeedsSnapshot)?;
-            }
-            cx.reply.bulk(&value);
-        }
+    if count <= LOOKUPS_IN_MEMORY_MAX {
+        look_up(cx, list, &mut indexes, direction)?;
+    }
+    if indexes.is_empty() {
         return Ok(());
     }
     let (lower, upper) = bounds(list, &indexes);
@@ -88,8 +66,31 @@ pub(super) fn reply_with(cx: &mut Cx<'_>, list: &Collection, indexes: Range<u64>
         reply.bulk(value);
         written += 1;
     }
-    if written != count {
+    if written != indexes.end - indexes.start {
         return Err(damaged().into());
+    }
+    Ok(())
+}
+
+/// Reads elements by lookups for as long as it pays; leaves the rest in `indexes`.
+fn look_up(cx: &mut Cx<'_>, list: &Collection, indexes: &mut Range<u64>, direction: Direction) -> Outcome {
+    let mut misses_left = match cx.view.is_writing() {
+        true => MISSES_WHEN_WRITING_MAX,
+        false => MISSES_MAX,
+    };
+    let mut key = ElementKey::of(list);
+    while !indexes.is_empty() && misses_left > 0 {
+        let index = match direction {
+            Direction::Forward => indexes.start,
+            Direction::Reverse => indexes.end - 1,
+        };
+        let value = read(cx, &mut key, index)?;
+        misses_left -= u64::from(!value.is_shared());
+        cx.reply.bulk(&value);
+        match direction {
+            Direction::Forward => indexes.start += 1,
+            Direction::Reverse => indexes.end -= 1,
+        }
     }
     Ok(())
 }

@@ -7,9 +7,7 @@ use haypile_store::row::Kind;
 use super::element::{self, ElementKey};
 use super::{damaged, store_taken, tail};
 use crate::spec::{READ, REMOVE};
-use crate::{
-    Collection, CommandError, Cx, Flags, Group, Handler, KeyEvent, Keys, LIST_MIDDLE, Outcome, SPEC, Spec, args,
-};
+use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, LIST_MIDDLE, Outcome, SPEC, Spec, args};
 
 pub(super) const LRANGE: Spec = Spec {
     name: "lrange",
@@ -18,7 +16,7 @@ pub(super) const LRANGE: Spec = Spec {
     group: Group::List,
     complexity: "O(log(S)+N) where S is the length of the list and N is the number of elements in the specified range.",
     arity: 4,
-    flags: READ.or(Flags::POINTWISE),
+    flags: READ,
     keys: Keys::ONE,
     syntax: "key start:integer stop:integer",
     handler: Handler::Data(lrange),

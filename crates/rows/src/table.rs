@@ -1,0 +1,472 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::buckets::{Bucket, Buckets};
+use crate::row::{Key, Row, RowRef};
+use crate::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, Padded, lock};
+use crate::{Eras, Guard};
+
+/// Shards at most, a power of two: threads that change the table meet rarely, and no shard takes long to grow.
+const SHARDS_MAX: usize = 1024;
+/// Bytes of a shard at least, as long as there are several.
+const SHARD_BYTES_MIN: usize = 256 << 10;
+/// Larger rows are not kept once they are elsewhere too.
+const CACHED_BYTES_MAX: usize = 16 << 10;
+/// Memory that a row takes beyond its bytes: its head, its slot, what the allocator rounds up.
+const ROW_OVERHEAD: usize = 80;
+/// Rows that are fetched into the processor's cache together.
+pub const FETCHED_AHEAD: usize = 32;
+/// Slots that the CLOCK hand passes for each change at most.
+const HAND_STEPS: usize = 64;
+/// Rows that a shard keeps for readers before it begins an era to be rid of them.
+const LIMBO_ROWS: usize = 16;
+/// Buckets of a shard when it is new: 2 to this power.
+const FIRST_LOG2: u32 = 0;
+/// Buckets are aligned to cache lines, which leaves room for the logarithm of their number in the pointer.
+const LOG2_BITS: usize = 63;
+
+/// The newest version of each key that is only here, and of others as long as there is room: rows that were written or read
+/// lately.
+///
+/// # Versions
+/// [`RowTable::publish`] puts a new version in the place of the one before, which it links to. A reader that has entered an
+/// era and then asked which position is visible walks back to the version of that position ([`RowTable::at`]). So a set of
+/// changes becomes visible at one instant, when the position does, however long it takes to publish them.
+/// The rules, for one publisher at a time:
+/// 1. All versions of a position are published before the position becomes visible, and what they have superseded goes to a
+///    [`Limbo`] with a tag from after that.
+/// 2. A version stays *dirty* as long as a reader may need it from here: until it can be read elsewhere by all who have
+///    entered. Dirty versions are only ever superseded, never taken out.
+/// 3. A reader asks which state it can read elsewhere first, then for its position. What it does not find here it reads there.
+///
+/// # As a cache
+/// A reader that finds nothing of a key may add what it has read elsewhere, with a [`Ticket`]: permission that holds as long
+/// as nothing is published to the key's shard, so that a value read before a write never hides it. Versions that are
+/// not dirty are evicted by a CLOCK hand when there are too many bytes.
+pub struct RowTable {
+    eras: &'static Eras,
+    /// A shard's buckets, and the logarithm of their number in the low bits. Apart from the shards, which are written often.
+    arrays: Box<[AtomicPtr<Bucket>]>,
+    shards: Box<[Padded<Shard>]>,
+    shard_bytes_max: usize,
+}
+
+struct Shard {
+    /// Counts what was published: see [`Ticket`].
+    writes: AtomicU64,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    len: usize,
+    bytes: usize,
+    /// Where the CLOCK hand stands: a slot's number.
+    hand: usize,
+    limbo: Limbo,
+    scratch: Vec<u8>,
+}
+
+/// What is out of reach and waits for readers that may still look at it, in the order of its tags.
+#[derive(Default)]
+pub struct Limbo {
+    waiting: VecDeque<(u64, Waits)>,
+    bytes: usize,
+}
+
+enum Waits {
+    Row(Row),
+    Buckets(Box<[Bucket]>),
+    #[allow(dead_code)] // it is there to be dropped
+    Value(Arc<dyn Send + Sync>),
+}
+
+impl Waits {
+    fn bytes(&self) -> usize {
+        match self {
+            Waits::Row(row) => row.len() + ROW_OVERHEAD,
+            Waits::Buckets(buckets) => size_of_val(&**buckets),
+            Waits::Value(_) => 0,
+        }
+    }
+}
+
+impl Limbo {
+    /// Bytes of rows that wait.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// True if nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Adds a row that was taken out or superseded, with a tag that is not smaller than the last one's.
+    pub fn add_row(&mut self, tag: u64, row: Row) {
+        self.add(tag, Waits::Row(row));
+    }
+
+    /// Adds a value that was replaced.
+    pub fn add_value(&mut self, tag: u64, value: Arc<dyn Send + Sync>) {
+        self.add(tag, Waits::Value(value));
+    }
+
+    fn add(&mut self, tag: u64, waits: Waits) {
+        self.bytes += waits.bytes();
+        self.waiting.push_back((tag, waits));
+    }
+
+    /// Frees what nobody can look at any more.
+    pub fn free(&mut self, eras: &Eras) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let oldest = eras.oldest();
+        while self.waiting.front().is_some_and(|(tag, _)| *tag <= oldest) {
+            if let Some((_, freed)) = self.waiting.pop_front() {
+                self.bytes -= freed.bytes();
+            }
+        }
+        if self.waiting.is_empty() && self.waiting.capacity() > WAITING_KEPT {
+            self.waiting = VecDeque::new();
+        }
+    }
+}
+
+/// Room for so many things that wait is kept for later ones.
+const WAITING_KEPT: usize = 4096;
+
+/// What a look-up finds.
+pub enum At<'g> {
+    /// The version that a reader at this position sees.
+    Version(RowRef<'g>),
+    /// Newer versions only: what the reader sees is elsewhere.
+    NewerOnly,
+    /// Nothing; what is read elsewhere may be added with this ticket.
+    Nothing(Ticket),
+}
+
+/// Permission to add what was read elsewhere, valid until the shard is published to.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket {
+    writes: u64,
+}
+
+/// What publishing gives.
+pub struct Published {
+    /// The new version.
+    pub row: Row,
+    /// The version that it has superseded, for a [`Limbo`].
+    pub before: Option<Row>,
+}
+
+impl RowTable {
+    /// A table for so many bytes of rows, dirty ones not counted. 0: nothing but dirty rows.
+    #[cfg(not(feature = "loom"))]
+    pub fn new(bytes_max: usize) -> Self {
+        Self::with_eras(bytes_max, Eras::global())
+    }
+
+    /// The same with eras of its own.
+    pub fn with_eras(bytes_max: usize, eras: &'static Eras) -> Self {
+        let shards = (bytes_max / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX).next_power_of_two();
+        let shard = || Shard {
+            writes: AtomicU64::new(0),
+            inner: Mutex::new(Inner::default()),
+        };
+        RowTable {
+            eras,
+            arrays: (0..shards).map(|_| AtomicPtr::new(allocate(FIRST_LOG2))).collect(),
+            shards: (0..shards).map(|_| Padded(shard())).collect(),
+            shard_bytes_max: bytes_max / shards,
+        }
+    }
+
+    /// Bytes in use, what waits for readers included.
+    pub fn bytes(&self) -> usize {
+        let bytes = |shard: &Padded<Shard>| {
+            let inner = lock(&shard.0.inner);
+            inner.bytes + inner.limbo.bytes()
+        };
+        self.shards.iter().map(bytes).sum()
+    }
+
+    /// Has the processor fetch what looking up these hashes will touch, all at once instead of one after another.
+    pub fn prefetch(&self, guard: &Guard<'_>, hashes: impl Iterator<Item = u64> + Clone) {
+        for hash in hashes.clone() {
+            self.buckets(self.shard_of(hash), guard).prefetch_bucket(hash);
+        }
+        for hash in hashes {
+            self.buckets(self.shard_of(hash), guard).prefetch_row(hash);
+        }
+    }
+
+    /// The newest version of a key.
+    pub fn newest<'g>(&self, guard: &'g Guard<'_>, key: Key<'_>) -> Option<RowRef<'g>> {
+        let buckets = self.buckets(self.shard_of(key.hash), guard);
+        // SAFETY: what is in the table while there is a guard outlives the guard.
+        let (_, row) = unsafe { buckets.find(key.hash, |row| row.is(key)) }?;
+        // SAFETY: as above.
+        let row = unsafe { RowRef::from_ptr(row) };
+        row.touch();
+        Some(row)
+    }
+
+    /// The version of a key that a reader at this position sees. The guard is from before it asked for the position.
+    pub fn at<'g>(&self, guard: &'g Guard<'_>, key: Key<'_>, position: u64) -> At<'g> {
+        if let Some(row) = self.newest(guard, key) {
+            return self.version(&row, position);
+        }
+        // The ticket is taken first: what is published after this look-up makes it worthless.
+        let writes = self.shards[self.shard_of(key.hash)].0.writes.load(Ordering::Acquire);
+        match self.newest(guard, key) {
+            Some(row) => self.version(&row, position),
+            None => At::Nothing(Ticket { writes }),
+        }
+    }
+
+    fn version<'g>(&self, row: &RowRef<'g>, position: u64) -> At<'g> {
+        // SAFETY: it was found in the table under the guard that `'g` stands for.
+        match unsafe { row.at(position) } {
+            Some(version) => At::Version(version),
+            None => At::NewerOnly,
+        }
+    }
+
+    /// Adds what is elsewhere for a key of which nothing was here: true since `position`.
+    pub fn fill(&self, ticket: Ticket, key: Key<'_>, value: &[u8], position: u64) {
+        if self.shard_bytes_max == 0 || key.key.len() + value.len() > CACHED_BYTES_MAX {
+            return;
+        }
+        let scratch = &mut Vec::with_capacity(key.key.len() + value.len());
+        let row = Row::new(scratch, key, Some(value), position, std::ptr::null(), false);
+        let index = self.shard_of(key.hash);
+        let shard = &self.shards[index].0;
+        let mut inner = lock(&shard.inner);
+        let buckets = self.own_buckets(index, &inner);
+        // SAFETY: the shard is locked: what is in it stays.
+        let is_known = unsafe { buckets.find(key.hash, |row| row.is(key)) }.is_some();
+        if shard.writes.load(Ordering::Relaxed) == ticket.writes && !is_known {
+            self.add(index, &mut inner, row);
+        }
+    }
+
+    /// Publishes a version, which is visible from `position` on. Only one thread publishes at a time, positions in order.
+    pub fn publish(&self, key: Key<'_>, value: Option<&[u8]>, position: u64) -> Published {
+        let index = self.shard_of(key.hash);
+        let shard = &self.shards[index].0;
+        let mut inner = lock(&shard.inner);
+        let buckets = self.own_buckets(index, &inner);
+        // SAFETY: the shard is locked: what is in it stays.
+        let found = unsafe { buckets.find(key.hash, |row| row.is(key)) };
+        let older = found.map_or(std::ptr::null(), |(_, row)| {
+            // SAFETY: as above.
+            let before = unsafe { RowRef::from_ptr(row) };
+            assert!(before.position() <= position, "versions are published in order");
+            // Nobody sees the first of two versions of one position.
+            if before.position() == position {
+                before.older_ptr()
+            } else {
+                row.cast_const()
+            }
+        });
+        let row = Row::new(&mut inner.scratch, key, value, position, older, true);
+        if inner.scratch.capacity() > CACHED_BYTES_MAX {
+            inner.scratch = Vec::new();
+        }
+        let before = match found {
+            Some((place, _)) => {
+                inner.bytes += row.len();
+                let before = buckets.replace(place, row.clone().into_ptr());
+                // SAFETY: it was in the table, whose count it is.
+                let before = unsafe { Row::from_ptr(before) };
+                inner.bytes -= before.len();
+                self.evict(buckets, &mut inner);
+                Some(before)
+            }
+            None => {
+                self.add(index, &mut inner, row.clone());
+                None
+            }
+        };
+        shard.writes.fetch_add(1, Ordering::Release);
+        Published { row, before }
+    }
+
+    /// These versions can be read elsewhere by all who have entered and will enter: they are no longer dirty, and those that
+    /// are worth nothing as a cache are taken out.
+    pub fn mark_clean<'r>(&self, rows: impl Iterator<Item = &'r Row> + Clone) {
+        let goes = |row: &Row| row.value().is_none() || row.len() > CACHED_BYTES_MAX || self.shard_bytes_max == 0;
+        let mut ahead = rows.clone().skip(FETCHED_AHEAD);
+        for row in rows {
+            if let Some(row) = ahead.next() {
+                row.prefetch();
+            }
+            row.clean();
+            if goes(row) {
+                let index = self.shard_of(row.hash());
+                let mut inner = lock(&self.shards[index].0.inner);
+                let buckets = self.own_buckets(index, &inner);
+                let is_it = |found: &Row| found.is_same(row);
+                // SAFETY: the shard is locked: what is in it stays.
+                if let Some((place, _)) = unsafe { buckets.find(row.hash(), is_it) } {
+                    self.take_out(buckets, &mut inner, place, row.hash());
+                }
+            }
+        }
+        // What was dirty could not be evicted.
+        if self.shard_bytes_max > 0 {
+            self.shrink();
+        }
+    }
+
+    /// Evicts what is too much, shard by shard.
+    fn shrink(&self) {
+        for (index, shard) in self.shards.iter().enumerate() {
+            let mut inner = lock(&shard.0.inner);
+            let buckets = self.own_buckets(index, &inner);
+            let mut steps = 2 * buckets.slots();
+            while inner.bytes > self.shard_bytes_max && steps > 0 {
+                self.evict(buckets, &mut inner);
+                steps = steps.saturating_sub(HAND_STEPS);
+            }
+        }
+    }
+
+    fn add(&self, index: usize, inner: &mut MutexGuard<'_, Inner>, row: Row) {
+        inner.len += 1;
+        inner.bytes += row.len() + ROW_OVERHEAD;
+        let mut buckets = self.own_buckets(index, inner);
+        if inner.len > buckets.room() {
+            buckets = self.grow(index, buckets, inner);
+        }
+        buckets.insert(row.hash(), row.into_ptr());
+        self.evict(buckets, inner);
+    }
+
+    fn grow<'t>(&'t self, index: usize, before: Buckets<'_>, inner: &mut MutexGuard<'_, Inner>) -> Buckets<'t> {
+        let log2 = before.0.len().trailing_zeros() + 1;
+        let grown = allocate(log2);
+        // SAFETY: just made, by `allocate`.
+        let buckets = unsafe { buckets_at(grown) };
+        for number in 0..before.slots() {
+            let (_, row) = before.nth(number);
+            if !row.is_null() {
+                // SAFETY: the shard is locked: what is in it stays.
+                buckets.insert(unsafe { RowRef::from_ptr(row) }.hash(), row);
+            }
+        }
+        inner.hand = 0;
+        let old = self.arrays[index].swap(grown, Ordering::AcqRel);
+        let tag = self.eras.tag();
+        // SAFETY: made by `allocate`, and out of reach now. Its rows belong to the new array.
+        inner.limbo.add(tag, Waits::Buckets(unsafe { deallocate(old) }));
+        self.tidy(inner);
+        buckets
+    }
+
+    fn evict(&self, buckets: Buckets<'_>, inner: &mut MutexGuard<'_, Inner>) {
+        let mut steps = 0;
+        while inner.bytes > self.shard_bytes_max && steps < HAND_STEPS {
+            steps += 1;
+            inner.hand = (inner.hand + 1) % buckets.slots();
+            let (place, row) = buckets.nth(inner.hand);
+            if row.is_null() {
+                continue;
+            }
+            // SAFETY: the shard is locked: what is in it stays.
+            let row = unsafe { RowRef::from_ptr(row) };
+            if !row.is_dirty() && !row.untouch() {
+                self.take_out(buckets, inner, place, row.hash());
+            }
+        }
+    }
+
+    fn take_out(
+        &self,
+        buckets: Buckets<'_>,
+        inner: &mut MutexGuard<'_, Inner>,
+        place: crate::buckets::Place,
+        hash: u64,
+    ) {
+        let row = buckets.remove(place, hash);
+        // SAFETY: it was in the table, whose count it is.
+        let row = unsafe { Row::from_ptr(row) };
+        inner.len -= 1;
+        inner.bytes -= row.len() + ROW_OVERHEAD;
+        let tag = self.eras.tag();
+        inner.limbo.add_row(tag, row);
+        self.tidy(inner);
+    }
+
+    fn tidy(&self, inner: &mut MutexGuard<'_, Inner>) {
+        if inner.limbo.waiting.len() >= LIMBO_ROWS {
+            self.eras.advance();
+            inner.limbo.free(self.eras);
+        }
+    }
+
+    fn shard_of(&self, hash: u64) -> usize {
+        // Buckets go by the low bits and the top ones.
+        (hash >> 40) as usize & (self.shards.len() - 1)
+    }
+
+    /// The buckets of a shard as a reader sees them.
+    fn buckets<'g>(&self, index: usize, _guard: &'g Guard<'_>) -> Buckets<'g> {
+        // SAFETY: made by `allocate`; what is replaced while there is a guard outlives it.
+        unsafe { buckets_at(self.arrays[index].load(Ordering::Acquire)) }
+    }
+
+    /// The buckets of a shard for who has locked it.
+    fn own_buckets<'t>(&'t self, index: usize, _inner: &MutexGuard<'_, Inner>) -> Buckets<'t> {
+        // SAFETY: made by `allocate`; they are replaced only under the lock, and freed after that by a tag. A caller who
+        // replaces them does not go on with the old ones.
+        unsafe { buckets_at(self.arrays[index].load(Ordering::Acquire)) }
+    }
+}
+
+impl Drop for RowTable {
+    fn drop(&mut self) {
+        for array in &self.arrays {
+            // SAFETY: made by `allocate`, and nobody else has access any more.
+            let buckets = unsafe { deallocate(array.load(Ordering::Acquire)) };
+            for number in 0..Buckets(&buckets).slots() {
+                let (_, row) = Buckets(&buckets).nth(number);
+                if !row.is_null() {
+                    // SAFETY: it is in the table, whose count it is.
+                    drop(unsafe { Row::from_ptr(row.cast_const()) });
+                }
+            }
+        }
+    }
+}
+
+/// New buckets, 2 to the power `log2`: their address, with `log2` in its low bits.
+fn allocate(log2: u32) -> *mut Bucket {
+    let buckets: Box<[Bucket]> = (0..1usize << log2).map(|_| Bucket::default()).collect();
+    let address: *mut Bucket = Box::into_raw(buckets).cast();
+    address.map_addr(|address| address | log2 as usize)
+}
+
+/// # Safety
+/// From [`allocate`], and alive for as long as the result is used.
+unsafe fn buckets_at<'t>(tagged: *mut Bucket) -> Buckets<'t> {
+    let log2 = tagged.addr() & LOG2_BITS;
+    let address = tagged.map_addr(|address| address & !LOG2_BITS);
+    // SAFETY: the caller's; there are as many as the tag says.
+    Buckets(unsafe { std::slice::from_raw_parts(address, 1 << log2) })
+}
+
+/// # Safety
+/// From [`allocate`], and not used again.
+unsafe fn deallocate(tagged: *mut Bucket) -> Box<[Bucket]> {
+    let log2 = tagged.addr() & LOG2_BITS;
+    let address = tagged.map_addr(|address| address & !LOG2_BITS);
+    // SAFETY: the caller's; there are as many as the tag says.
+    unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(address, 1 << log2)) }
+}
+
+#[cfg(all(test, not(feature = "loom")))]
+mod tests;

@@ -1,0 +1,309 @@
+//! Publishing: committed entries become visible to readers, a turn at one instant.
+//!
+//! Rows go into the table one by one, where readers pass over them, because their position is not visible yet. Then, in one moment, what
+//! else the turn changes is noted and its position becomes visible. What it has superseded is kept for readers who entered before.
+
+use std::sync::Arc;
+
+use haypile_rows::{Eras, FETCHED_AHEAD, Guard, Key, Limbo, Row};
+use haypile_types::Position;
+
+use crate::effects::{Effect, Effects};
+use crate::layers::Layer;
+use crate::store::Store;
+use crate::visible::Databases;
+use crate::{Cf, Counts, Overlay, SpaceId, StoreError};
+
+/// Rows of one column family with which a turn gets a layer of its own, instead of a place in the list of the newest.
+const LAYER_ROWS: usize = 4096;
+/// Room for so many rows is kept for the next turn.
+const KEPT_ROWS: usize = 4096;
+/// Bytes that readers may keep from being freed before they are told to end and read a newer state.
+const RETAINED_BYTES_MAX: usize = 64 << 20;
+
+/// What publishing changed beyond keys and values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// A database is another keyspace now. Once the log is safe on disk, [`Store::drop_unmapped`] frees the old one.
+    pub remapped: bool,
+    /// Rows that are published and not settled.
+    pub dirty_rows: usize,
+    /// Their bytes.
+    pub dirty_bytes: usize,
+}
+
+/// What only who publishes touches.
+#[derive(Default)]
+pub(crate) struct Publisher {
+    /// The turn that is being published, by column family.
+    rows: [Vec<New>; 3],
+    bytes: [usize; 3],
+    counts: Vec<(SpaceId, i64, i64)>,
+    maps: Vec<(u16, SpaceId)>,
+    /// What the turn has superseded.
+    superseded: Vec<Row>,
+    /// What earlier turns have, and readers may still look at.
+    limbo: Limbo,
+    /// Which keyspaces the databases are, and were as long as somebody may read that; the newest first.
+    databases: Vec<DatabasesVersion>,
+    /// Readers were told to end when so much was kept.
+    recalled_at: usize,
+}
+
+struct DatabasesVersion {
+    from: u64,
+    dbs: Arc<[SpaceId]>,
+    /// For how long it is kept for readers: a tag, and more than any as long as it is the newest.
+    kept: u64,
+}
+
+/// A version that the turn publishes, and the one that it may have to replace in the list of the newest.
+struct New {
+    row: Row,
+    before: Option<Row>,
+}
+
+impl Publisher {
+    pub(crate) fn new(dbs: &[SpaceId]) -> Self {
+        let version = DatabasesVersion {
+            from: 0,
+            dbs: dbs.into(),
+            kept: u64::MAX,
+        };
+        Publisher {
+            databases: vec![version],
+            ..Publisher::default()
+        }
+    }
+
+    /// Bytes that readers keep from being freed.
+    pub(crate) fn retained_bytes(&self) -> usize {
+        self.limbo.bytes()
+    }
+
+    fn row(&mut self, store: &Store, key: Key<'_>, value: Option<&[u8]>, position: u64) {
+        let published = store.rows.publish(key, value, position);
+        let (row, before) = (published.row, published.before);
+        let family = usize::from(key.family);
+        self.bytes[family] += row.len();
+        let rows = &mut self.rows[family];
+        if let Some(before) = &before
+            && before.position() == position
+            && let Some(new) = rows.get_mut(before.place())
+            && new.row.is_same(before)
+        {
+            self.bytes[family] -= before.len();
+            row.set_place(before.place());
+            new.row = row;
+        } else {
+            row.set_place(rows.len());
+            let listed = before.as_ref().filter(|before| before.is_dirty()).cloned();
+            rows.push(New { row, before: listed });
+        }
+        self.superseded.extend(before);
+    }
+
+    fn rows<'w>(
+        &mut self,
+        store: &Store,
+        guard: &Guard<'_>,
+        mut writes: impl Iterator<Item = (Key<'w>, Option<&'w [u8]>)> + Clone,
+        position: u64,
+    ) {
+        loop {
+            let chunk = writes.clone().take(FETCHED_AHEAD);
+            store.rows.prefetch(guard, chunk.map(|(key, _)| key.hash));
+            let mut any = false;
+            for (key, value) in writes.by_ref().take(FETCHED_AHEAD) {
+                any = true;
+                self.row(store, key, value, position);
+            }
+            if !any {
+                return;
+            }
+        }
+    }
+
+    fn effect(&mut self, store: &Store, effect: Effect<'_>, position: u64) {
+        match effect {
+            Effect::Put { space, cf, key, value } => {
+                self.row(store, Key::new(space, cf as u8, key), Some(value), position);
+            }
+            Effect::Delete { space, cf, key } => self.row(store, Key::new(space, cf as u8, key), None, position),
+            Effect::Count { space, keys, expires } => self.counts.push((space, keys, expires)),
+            Effect::Map { db, space } => self.maps.push((db, space)),
+            Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {}
+        }
+    }
+
+    /// Adds what the turn has published to what is visible.
+    fn install(&mut self, store: &Store, position: Position, clock: u64) -> Applied {
+        let remapped = !self.maps.is_empty();
+        let mut dbs = None;
+        if remapped {
+            dbs = Some(self.remap(store, position.index));
+        }
+        let mut front = store.visible.front.lock();
+        let front = &mut *front;
+        let mut applied = Applied {
+            remapped,
+            ..Applied::default()
+        };
+        for cf in Cf::ALL {
+            let (rows, family) = (&mut self.rows[cf as usize], &mut front.families[cf as usize]);
+            let bytes = std::mem::take(&mut self.bytes[cf as usize]);
+            if rows.len() >= LAYER_ROWS {
+                family.seal(cf, front.state.applied.index);
+                let rows = rows.drain(..).map(|new| new.row).collect();
+                family.push(Arc::new(Layer::new(cf, rows, position.index, bytes)));
+            } else {
+                family.list_bytes += bytes;
+                for New { row, before } in rows.drain(..) {
+                    let listed = before.as_ref().map(|before| (before.place(), before));
+                    match listed
+                        .and_then(|(place, before)| family.list.get_mut(place).filter(|listed| listed.is_same(before)))
+                    {
+                        Some(listed) => {
+                            row.set_place(listed.place());
+                            family.list_bytes -= listed.len();
+                            *listed = row;
+                        }
+                        None => {
+                            row.set_place(family.list.len());
+                            family.list.push(row);
+                        }
+                    }
+                }
+            }
+            let settled = store.settled_index();
+            let unsettled = family.layers.iter().filter(|layer| layer.until > settled);
+            let (rows, bytes) =
+                unsettled.fold((0, 0), |(rows, bytes), layer| (rows + layer.len(), bytes + layer.bytes));
+            applied.dirty_rows += family.list.len() + rows;
+            applied.dirty_bytes += family.list_bytes + bytes;
+        }
+        let state = &mut front.state;
+        assert!(
+            position >= state.applied,
+            "an entry at {position} cannot be applied to a store that is at {}",
+            state.applied
+        );
+        state.applied = position;
+        state.clock = state.clock.max(clock);
+        for (space, keys, expires) in self.counts.drain(..) {
+            let counts: &mut Counts = state.counts.entry(space).or_default();
+            counts.keys = counts.keys.saturating_add_signed(keys);
+            counts.expires = counts.expires.saturating_add_signed(expires);
+        }
+        if let Some(dbs) = dbs {
+            for (_, space) in &self.maps {
+                state.next_space = state.next_space.max(space + 1);
+            }
+            state.dbs = dbs.to_vec();
+            state.counts.retain(|space, _| state.dbs.contains(space));
+        }
+        store.visible.advance(position.index);
+        applied
+    }
+
+    /// Makes known which keyspaces the databases are from `position` on.
+    fn remap(&mut self, store: &Store, position: u64) -> Arc<[SpaceId]> {
+        let oldest = Eras::global().oldest();
+        self.databases
+            .retain(|version| version.kept == u64::MAX || version.kept > oldest);
+        let newest = self.databases.first().map(|version| version.dbs.to_vec());
+        let mut dbs = newest.unwrap_or_default();
+        for (db, space) in &self.maps {
+            if let Some(slot) = dbs.get_mut(usize::from(*db)) {
+                *slot = *space;
+            }
+        }
+        let dbs: Arc<[SpaceId]> = dbs.into();
+        let version = DatabasesVersion {
+            from: position,
+            dbs: dbs.clone(),
+            kept: u64::MAX,
+        };
+        self.databases.insert(0, version);
+        let versions = self.databases.iter().map(|version| (version.from, version.dbs.clone()));
+        let before = store.visible.databases.replace(Arc::new(Databases(versions.collect())));
+        self.limbo.add_value(Eras::global().tag(), before);
+        dbs
+    }
+
+    /// What the turn has superseded waits for readers.
+    fn retire(&mut self) {
+        let eras = Eras::global();
+        let tag = eras.tag();
+        for version in self
+            .databases
+            .iter_mut()
+            .skip(1)
+            .filter(|version| version.kept == u64::MAX)
+        {
+            version.kept = tag;
+        }
+        for row in self.superseded.drain(..) {
+            self.limbo.add_row(tag, row);
+        }
+        eras.advance();
+        self.limbo.free(eras);
+        let bytes = self.limbo.bytes();
+        if bytes < RETAINED_BYTES_MAX {
+            self.recalled_at = 0;
+        } else if bytes >= self.recalled_at + RETAINED_BYTES_MAX {
+            self.recalled_at = bytes;
+            eras.recall();
+        }
+        if self.maps.capacity() > KEPT_ROWS {
+            self.maps = Vec::new();
+        }
+        self.maps.clear();
+        if self.superseded.capacity() > KEPT_ROWS {
+            self.superseded = Vec::new();
+        }
+        for rows in &mut self.rows {
+            if rows.capacity() > KEPT_ROWS {
+                *rows = Vec::new();
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Bytes of superseded versions that are kept for readers.
+    pub fn retained_bytes(&self) -> usize {
+        self.publisher.lock().retained_bytes()
+    }
+
+    /// Publishes the oldest pending turn, whose last entry is at `position`, and drops it from the overlay.
+    pub fn apply_oldest(&self, overlay: &mut Overlay, position: Position, clock: u64) -> Applied {
+        let mut publisher = self.publisher.lock();
+        if let Some(turn) = overlay.oldest() {
+            let guard = Eras::enter();
+            publisher.rows(self, &guard, turn.writes(), position.index);
+            drop(guard);
+            publisher.counts.extend_from_slice(turn.counts());
+            publisher.maps.extend(turn.maps());
+        }
+        overlay.retire_oldest();
+        let applied = publisher.install(self, position, clock);
+        publisher.retire();
+        applied
+    }
+
+    /// Publishes logged payloads again, in order: recovery, and what followers do.
+    ///
+    /// # Errors
+    /// A payload that cannot be read. What comes before it is in the table, where nobody sees it; the store is of no use
+    /// any more.
+    pub fn replay(&self, payloads: &[u8], position: Position, clock: u64) -> Result<Applied, StoreError> {
+        let mut publisher = self.publisher.lock();
+        for effect in Effects::new(payloads) {
+            publisher.effect(self, effect?, position.index);
+        }
+        let applied = publisher.install(self, position, clock);
+        publisher.retire();
+        Ok(applied)
+    }
+}
