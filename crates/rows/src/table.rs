@@ -21,6 +21,8 @@ pub const FETCHED_AHEAD: usize = 32;
 const HAND_STEPS: usize = 64;
 /// Rows that a shard keeps for readers before it begins an era to be rid of them.
 const LIMBO_ROWS: usize = 16;
+/// The same in bytes.
+const LIMBO_BYTES: usize = 16 << 10;
 /// Buckets of a shard when it is new: 2 to this power.
 const FIRST_LOG2: u32 = 0;
 /// Buckets are aligned to cache lines, which leaves room for the logarithm of their number in the pointer.
@@ -402,7 +404,7 @@ impl RowTable {
     }
 
     fn tidy(&self, inner: &mut MutexGuard<'_, Inner>) {
-        if inner.limbo.waiting.len() >= LIMBO_ROWS {
+        if inner.limbo.waiting.len() >= LIMBO_ROWS || inner.limbo.bytes() >= LIMBO_BYTES {
             self.eras.advance();
             inner.limbo.free(self.eras);
         }

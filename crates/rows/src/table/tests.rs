@@ -1,1 +1,184 @@
+#![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn key(key: &[u8]) -> Key<'_> {
+    Key::new(0, 0, key)
+}
+
+fn value_at(table: &RowTable, guard: &Guard<'_>, k: &[u8], position: u64) -> Option<Option<Vec<u8>>> {
+    match table.at(guard, key(k), position) {
+        At::Version(row) => Some(row.value().map(<[u8]>::to_vec)),
+        At::NewerOnly | At::Nothing(_) => None,
+    }
+}
+
+fn ticket(table: &RowTable, k: &[u8]) -> Ticket {
+    match table.at(&Eras::enter(), key(k), u64::MAX) {
+        At::Nothing(ticket) => ticket,
+        At::Version(_) | At::NewerOnly => panic!("{k:?} is known"),
+    }
+}
+
+#[test]
+fn a_reader_walks_back_to_its_version() {
+    let table = RowTable::new(1 << 20);
+    let mut superseded = Vec::new();
+    superseded.extend(table.publish(key(b"k"), Some(b"1"), 10).before);
+    let guard = Eras::enter();
+    for (position, value) in [(11, Some(&b"2"[..])), (12, None), (12, Some(b"3"))] {
+        superseded.extend(table.publish(key(b"k"), value, position).before);
+    }
+    assert_eq!(value_at(&table, &guard, b"k", 9), None);
+    assert_eq!(value_at(&table, &guard, b"k", 10), Some(Some(b"1".to_vec())));
+    assert_eq!(value_at(&table, &guard, b"k", 11), Some(Some(b"2".to_vec())));
+    assert_eq!(value_at(&table, &guard, b"k", 12), Some(Some(b"3".to_vec())), "the last one of a position counts");
+    assert_eq!(superseded.len(), 3);
+}
+
+#[test]
+fn what_was_read_before_a_write_never_hides_it() {
+    let table = RowTable::new(1 << 20);
+    let early = ticket(&table, b"k");
+    let row = table.publish(key(b"k"), Some(b"new"), 5).row;
+    table.mark_clean([&row].into_iter());
+    table.fill(early, key(b"k"), b"old", 4);
+    assert_eq!(value_at(&table, &Eras::enter(), b"k", 9), Some(Some(b"new".to_vec())));
+    // Also when the row has been removed in between.
+    let early = ticket(&table, b"d");
+    let row = table.publish(key(b"d"), None, 6).row;
+    table.mark_clean([&row].into_iter());
+    table.fill(early, key(b"d"), b"old", 4);
+    assert_eq!(value_at(&table, &Eras::enter(), b"d", 9), None);
+}
+
+#[test]
+fn what_was_filled_is_not_seen_by_who_reads_an_earlier_state() {
+    let table = RowTable::new(1 << 20);
+    table.fill(ticket(&table, b"k"), key(b"k"), b"v", 7);
+    let guard = Eras::enter();
+    assert_eq!(value_at(&table, &guard, b"k", 7), Some(Some(b"v".to_vec())));
+    assert!(matches!(table.at(&guard, key(b"k"), 6), At::NewerOnly));
+}
+
+#[test]
+fn a_row_published_again_while_it_is_written_stays_dirty() {
+    let table = RowTable::new(0);
+    let first = table.publish(key(b"k"), Some(b"1"), 1).row;
+    let second = table.publish(key(b"k"), Some(b"22"), 2).row;
+    table.mark_clean([&first].into_iter());
+    assert_eq!(value_at(&table, &Eras::enter(), b"k", 2), Some(Some(b"22".to_vec())));
+    assert!(second.is_dirty());
+    table.mark_clean([&second].into_iter());
+    assert_eq!(value_at(&table, &Eras::enter(), b"k", 2), None, "a table without room keeps dirty rows only");
+}
+
+#[test]
+fn the_cache_keeps_to_its_size_and_dirty_rows_stay() {
+    const BYTES: usize = 64 << 10;
+    let table = RowTable::new(BYTES);
+    for n in 0u32..100 {
+        table.publish(key(&n.to_be_bytes()), Some(&[7; 100]), 1);
+    }
+    for n in 1000u32..20_000 {
+        let name = n.to_be_bytes();
+        table.fill(ticket(&table, &name), key(&name), &[7; 100], 1);
+    }
+    assert!(table.bytes() < 2 * BYTES, "{} bytes", table.bytes());
+    for n in 0u32..100 {
+        assert!(value_at(&table, &Eras::enter(), &n.to_be_bytes(), 1).is_some());
+    }
+}
+
+#[test]
+fn the_cache_keeps_to_its_size_when_values_grow() {
+    const BYTES: usize = 1 << 20;
+    let table = RowTable::new(BYTES);
+    for (position, len) in (1..).zip([10, 100, 1000, 10_000]) {
+        let rows: Vec<Row> = (0u32..1000)
+            .map(|n| table.publish(key(&n.to_be_bytes()), Some(&vec![7; len]), position).row)
+            .collect();
+        table.mark_clean(rows.iter());
+        assert!(table.bytes() < BYTES + BYTES / 4, "{} bytes with values of {len}", table.bytes());
+    }
+}
+
+proptest! {
+    /// With few different hashes and many keys, rows overflow from bucket to bucket and around the end.
+    #[test]
+    fn it_has_what_was_put_into_it(ops in prop::collection::vec((0u8..4, 0u8..60, any::<u8>()), 0..400)) {
+        let table = RowTable::new(1 << 20);
+        fn name(n: &u8) -> Key<'_> {
+            let hash = u64::from(n % 5) * 0x0123_4567_89ab_cdef;
+            Key { hash, space: 0, family: 0, key: std::slice::from_ref(n) }
+        }
+        let mut model: BTreeMap<u8, (u8, Row)> = BTreeMap::new();
+        for (position, (op, n, value)) in (1..).zip(ops) {
+            if op > 0 {
+                let row = table.publish(name(&n), Some(&[value]), position).row;
+                model.insert(n, (value, row));
+            } else if let Some((_, row)) = model.remove(&n) {
+                let gone = table.publish(name(&n), None, position).row;
+                table.mark_clean([&row, &gone].into_iter());
+            }
+        }
+        let guard = Eras::enter();
+        for n in 0..60 {
+            let found = table.newest(&guard, name(&n)).and_then(|row| Some(row.value()?[0]));
+            prop_assert_eq!(found, model.get(&n).map(|(value, _)| *value));
+        }
+    }
+}
+
+/// Readers beside a publisher, eviction and growth: each sees a state that was whole, and never an older one after a newer one.
+#[test]
+fn readers_see_one_position_while_others_are_published() {
+    use std::sync::atomic::AtomicU64;
+    const KEYS: u64 = 64;
+    const POSITIONS: u64 = 3000;
+    let table = RowTable::new(256 << 10);
+    let visible = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for reader in 0..3u64 {
+            let (table, visible) = (&table, &visible);
+            scope.spawn(move || {
+                let mut last = 0;
+                while last < POSITIONS {
+                    let guard = Eras::enter();
+                    let position = visible.load(Ordering::Acquire);
+                    assert!(position >= last);
+                    last = position;
+                    for n in 0..KEYS {
+                        let name = n.to_be_bytes();
+                        match table.at(&guard, key(&name), position) {
+                            At::Version(row) => assert_eq!(row.value(), Some(&position.to_be_bytes()[..])),
+                            At::NewerOnly | At::Nothing(_) => assert_eq!(position, 0),
+                        }
+                        let other = (1000 + reader * 100_000 + last * KEYS + n).to_be_bytes();
+                        if let At::Nothing(ticket) = table.at(&guard, key(&other), position) {
+                            table.fill(ticket, key(&other), &[1; 64], position);
+                        }
+                    }
+                }
+            });
+        }
+        let mut limbo = Limbo::default();
+        for position in 1..=POSITIONS {
+            let before: Vec<Row> = (0..KEYS)
+                .filter_map(|n| {
+                    let value = position.to_be_bytes();
+                    table.publish(key(&n.to_be_bytes()), Some(&value), position).before
+                })
+                .collect();
+            visible.store(position, Ordering::Release);
+            let tag = Eras::global().tag();
+            before.into_iter().for_each(|row| limbo.add_row(tag, row));
+            Eras::global().advance();
+            limbo.free(Eras::global());
+        }
+    });
+}
