@@ -1,7 +1,8 @@
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use haypile_commands::{Class, KeyEvent, Observer};
 use haypile_sync::message::Message;
+use haypile_types::Counter;
 
 use crate::blocked::BlockedTable;
 use crate::watch::WatchTable;
@@ -25,9 +26,9 @@ pub enum Event {
 /// Counters that all threads add to.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) hits: AtomicU64,
-    pub(crate) misses: AtomicU64,
-    pub(crate) expired: AtomicU64,
+    pub(crate) hits: Counter,
+    pub(crate) misses: Counter,
+    pub(crate) expired: Counter,
     /// Classes of events that anybody wants; see [`Class`].
     pub(crate) notify: AtomicU32,
 }
@@ -35,7 +36,7 @@ pub(crate) struct Counters {
 impl Counters {
     fn looked_up(&self, hit: bool) {
         let counter = if hit { &self.hits } else { &self.misses };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.add(1);
     }
 
     pub(crate) fn wants_any(&self) -> bool {
@@ -75,7 +76,7 @@ impl<'a> ReadObserver<'a> {
     pub(crate) fn count(&self) {
         for (counter, n) in [(&self.counters.hits, self.hits), (&self.counters.misses, self.misses)] {
             if n > 0 {
-                counter.fetch_add(n, Ordering::Relaxed);
+                counter.add(n);
             }
         }
     }
@@ -146,7 +147,7 @@ impl Observer for TurnObserver<'_> {
     }
 
     fn expired(&mut self) {
-        self.counters.expired.fetch_add(1, Ordering::Relaxed);
+        self.counters.expired.add(1);
     }
 
     fn watched(&self, db: u16) -> Vec<Vec<u8>> {

@@ -339,7 +339,7 @@ impl Partition {
     pub fn reset_counters(&self) {
         let counters = &self.shared.counters;
         for counter in [&counters.hits, &counters.misses, &counters.expired] {
-            counter.store(0, Ordering::Relaxed);
+            counter.reset();
         }
     }
 
@@ -428,9 +428,9 @@ impl Shared {
             position: Position::new(writer.term, writer.next_index - 1),
             durable: syncer.durable(),
             applied: self.store.applied().index,
-            hits: counters.hits.load(Ordering::Relaxed),
-            misses: counters.misses.load(Ordering::Relaxed),
-            expired: counters.expired.load(Ordering::Relaxed),
+            hits: counters.hits.sum(),
+            misses: counters.misses.sum(),
+            expired: counters.expired.sum(),
             blocked_clients: writer.blocked.len(),
             oplog: writer.oplog.stats(),
             fsyncs: syncer.fsyncs(),

@@ -77,6 +77,8 @@ impl Shared {
     fn evaluate(&self, writer: &mut Writer, tasks: &mut std::vec::IntoIter<Box<dyn Task>>) -> Vec<Box<dyn Task>> {
         writer.overlay.begin_turn();
         writer.now_ms = self.clock.now_ms().max(writer.now_ms);
+        // Nothing becomes visible meanwhile; each command's own costs next to nothing with this one around it.
+        let _reading = self.store.read();
         let mut done = Vec::with_capacity(tasks.len());
         while done.len() < TURN_TASKS_MAX && writer.overlay.turn_bytes() < TURN_BYTES_MAX {
             let Some(mut task) = tasks.next() else { break };

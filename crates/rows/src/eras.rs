@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 
+use haypile_types::thread_index;
+
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Padded, fence, lock};
 
 /// Threads that have a slot of their own. Those beyond share a lock.
@@ -190,59 +192,8 @@ impl Drop for Guard<'_> {
 }
 
 thread_local! {
-    /// This thread's number, `usize::MAX` before it has one.
-    static INDEX: Cell<usize> = const { Cell::new(usize::MAX) };
-    /// Its guards on the process' eras, if there are any.
+    /// This thread's guards on the process' eras, if there are any.
     static ENTERED: Cell<Option<Entered>> = const { Cell::new(None) };
-    /// Gives the number back when the thread ends.
-    static LEASE: Lease = const { Lease };
-}
-
-struct Lease;
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let index = INDEX.replace(usize::MAX);
-        if index != usize::MAX {
-            FREE.lock().give_back(index);
-        }
-    }
-}
-
-static FREE: parking_lot::Mutex<Numbers> = parking_lot::Mutex::new(Numbers {
-    free: std::collections::BTreeSet::new(),
-    next: 0,
-});
-
-struct Numbers {
-    free: std::collections::BTreeSet<usize>,
-    next: usize,
-}
-
-impl Numbers {
-    fn take(&mut self) -> usize {
-        self.free.pop_first().unwrap_or_else(|| {
-            self.next += 1;
-            self.next - 1
-        })
-    }
-
-    fn give_back(&mut self, index: usize) {
-        self.free.insert(index);
-    }
-}
-
-/// A small number that belongs to the calling thread as long as it lives: the lowest that was free. For what is kept once for
-/// each thread, such as slots and counters.
-pub fn thread_index() -> usize {
-    let index = INDEX.get();
-    if index != usize::MAX {
-        return index;
-    }
-    let index = FREE.lock().take();
-    INDEX.set(index);
-    LEASE.with(|_| ());
-    index
 }
 
 #[cfg(not(feature = "loom"))]
@@ -317,14 +268,6 @@ mod tests {
         eras.recall();
         assert!(early.is_recalled());
         assert!(!eras.enter_at(1).is_recalled());
-    }
-
-    #[test]
-    fn threads_get_the_lowest_free_number() {
-        let own = thread_index();
-        assert_eq!(thread_index(), own);
-        let other = std::thread::spawn(thread_index).join().expect("a number");
-        assert_ne!(own, other);
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod shared;
 mod sync;
 mod table;
 
-pub use eras::{Eras, Guard, thread_index};
+pub use eras::{Eras, Guard};
 pub use row::{Form, Key, Row, RowRef, hash_of};
 pub use shared::Shared;
 pub use table::{At, FETCHED_AHEAD, Limbo, Published, RowTable, Ticket};

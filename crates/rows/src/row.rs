@@ -179,9 +179,12 @@ impl Row {
         std::ptr::eq(self.as_ptr(), other.as_ptr())
     }
 
-    /// Has the processor fetch it.
+    /// Has the processor fetch it: the lines with its head and the first bytes of its key.
     pub fn prefetch(&self) {
-        crate::buckets::prefetch(self.as_ptr());
+        const LINE: usize = 64;
+        let head: *const u8 = self.as_ptr().cast();
+        crate::buckets::prefetch(head);
+        crate::buckets::prefetch(head.wrapping_add(LINE));
     }
 
     pub(crate) fn is(&self, key: Key<'_>) -> bool {

@@ -67,7 +67,6 @@ struct Inner {
     /// Where the CLOCK hand stands: a slot's number.
     hand: usize,
     limbo: Limbo,
-    scratch: Vec<u8>,
 }
 
 /// What is out of reach and waits for readers that may still look at it, in the order of its tags.
@@ -126,14 +125,25 @@ impl Limbo {
             return;
         }
         let oldest = eras.oldest();
-        while self.waiting.front().is_some_and(|(tag, _)| *tag <= oldest) {
-            if let Some((_, freed)) = self.waiting.pop_front() {
-                self.bytes -= freed.bytes();
-            }
-        }
+        while self.free_one(oldest) {}
         if self.waiting.is_empty() && self.waiting.capacity() > WAITING_KEPT {
             self.waiting = VecDeque::new();
         }
+    }
+}
+
+impl Limbo {
+    /// Frees one thing that only readers who entered before the era `oldest` may look at, if it is the next; whether it was. For who
+    /// knows that there are no such readers, and allocates as much: memory that is freed bit by bit is used again while it
+    /// is in the cache.
+    pub fn free_one(&mut self, oldest: u64) -> bool {
+        if !self.waiting.front().is_some_and(|(tag, _)| *tag <= oldest) {
+            return false;
+        }
+        if let Some((_, freed)) = self.waiting.pop_front() {
+            self.bytes -= freed.bytes();
+        }
+        true
     }
 }
 
@@ -256,7 +266,8 @@ impl RowTable {
     }
 
     /// Publishes a version, which is visible from `position` on. Only one thread publishes at a time, positions in order.
-    pub fn publish(&self, key: Key<'_>, value: Option<&[u8]>, position: u64) -> Published {
+    /// `scratch` is room for putting the row together.
+    pub fn publish(&self, scratch: &mut Vec<u8>, key: Key<'_>, value: Option<&[u8]>, position: u64) -> Published {
         let index = self.shard_of(key.hash);
         let shard = &self.shards[index].0;
         let mut inner = lock(&shard.inner);
@@ -274,10 +285,7 @@ impl RowTable {
                 row.cast_const()
             }
         });
-        let row = Row::new(&mut inner.scratch, key, value, position, older, true);
-        if inner.scratch.capacity() > CACHED_BYTES_MAX {
-            inner.scratch = Vec::new();
-        }
+        let row = Row::new(scratch, key, value, position, older, true);
         let before = match found {
             Some((place, _)) => {
                 inner.bytes += row.len();

@@ -95,7 +95,11 @@ fn a_reader_sees_the_whole_of_one_position() {
         let publish = |position: u64, limbo: &mut Limbo| {
             let mut superseded = Vec::new();
             for name in KEYS {
-                superseded.extend(table.publish(key(name, 1), Some(&position.to_le_bytes()), position).before);
+                superseded.extend(
+                    table
+                        .publish(&mut Vec::new(), key(name, 1), Some(&position.to_le_bytes()), position)
+                        .before,
+                );
             }
             visible.store(position, Ordering::Release);
             let tag = eras.tag();

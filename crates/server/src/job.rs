@@ -246,7 +246,7 @@ impl Job {
             Err(error) => {
                 let text = error_text(&error);
                 self.node.stats.error(&text);
-                self.node.stats.command(known.id).failed.fetch_add(1, Ordering::Relaxed);
+                self.node.stats.failed(known.id);
                 // A command of the server's own may have begun its reply.
                 self.reply.truncate(start);
                 self.reply.error(&text);
@@ -352,11 +352,7 @@ impl Job {
             multi.aborted = true;
         }
         if let Some(known) = known {
-            self.node
-                .stats
-                .command(known.id)
-                .rejected
-                .fetch_add(1, Ordering::Relaxed);
+            self.node.stats.rejected(known.id);
         }
         let start = self.reply.len();
         self.node.stats.error(&text);
@@ -502,7 +498,7 @@ impl Task for Job {
         {
             if let Some(error) = &why {
                 self.node.stats.error(&error.to_string());
-                self.node.stats.command(known.id).failed.fetch_add(1, Ordering::Relaxed);
+                self.node.stats.failed(known.id);
             }
             self.node.called(known, &request, 0, &self.client);
         }

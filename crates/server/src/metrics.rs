@@ -258,12 +258,12 @@ fn clients(node: &Node, families: &mut Families) {
     families.counter(
         "haypile_network_received_bytes_total",
         "Bytes received.",
-        get(&stats.input_bytes),
+        stats.input_bytes.sum() as f64,
     );
     families.counter(
         "haypile_network_sent_bytes_total",
         "Bytes sent.",
-        get(&stats.output_bytes),
+        stats.output_bytes.sum() as f64,
     );
     let sorts = [
         ("channel", Sort::Channel),

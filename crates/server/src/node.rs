@@ -515,11 +515,7 @@ impl Node {
     pub fn sample(&self, now: Instant) {
         let stats = &self.stats;
         self.sampler.sample(now, || {
-            [
-                stats.calls_total(),
-                stats.input_bytes.load(Ordering::Relaxed),
-                stats.output_bytes.load(Ordering::Relaxed),
-            ]
+            [stats.calls_total(), stats.input_bytes.sum(), stats.output_bytes.sum()]
         });
     }
 

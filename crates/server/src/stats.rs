@@ -1,8 +1,13 @@
 //! What the server counts.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use haypile_commands::table;
+use haypile_types::{Counter, thread_index};
+
+/// Threads with counters of their own; further ones share these.
+const STRIPES: usize = 64;
 
 /// Counters of one command.
 #[derive(Default)]
@@ -20,6 +25,11 @@ pub struct CommandStats {
 }
 
 impl CommandStats {
+    fn all(&self) -> impl Iterator<Item = &AtomicU64> {
+        let single = [&self.calls, &self.micros, &self.rejected, &self.failed];
+        single.into_iter().chain(&self.buckets)
+    }
+
     /// The histogram: evaluations by bucket.
     pub fn histogram(&self) -> [u64; BUCKETS] {
         std::array::from_fn(|i| self.buckets[i].load(Ordering::Relaxed))
@@ -60,15 +70,16 @@ pub const BUCKETS: usize = 22;
 
 /// Counters of the server.
 pub struct Stats {
-    commands: Vec<CommandStats>,
+    /// By thread, so that threads which evaluate the same command do not write the same cache lines.
+    commands: [OnceLock<Vec<CommandStats>>; STRIPES],
     /// Connections accepted.
     pub connections_total: AtomicU64,
     /// Connections refused because of `maxclients`.
     pub connections_rejected: AtomicU64,
     /// Bytes received.
-    pub input_bytes: AtomicU64,
+    pub input_bytes: Counter,
     /// Bytes sent.
-    pub output_bytes: AtomicU64,
+    pub output_bytes: Counter,
     /// Error replies by code.
     pub errors: parking_lot::Mutex<std::collections::BTreeMap<String, u64>>,
     /// Error replies.
@@ -88,11 +99,11 @@ pub struct Stats {
 impl Default for Stats {
     fn default() -> Self {
         Stats {
-            commands: (0..table::count()).map(|_| CommandStats::default()).collect(),
+            commands: std::array::from_fn(|_| OnceLock::new()),
             connections_total: AtomicU64::new(0),
             connections_rejected: AtomicU64::new(0),
-            input_bytes: AtomicU64::new(0),
-            output_bytes: AtomicU64::new(0),
+            input_bytes: Counter::default(),
+            output_bytes: Counter::default(),
             errors: parking_lot::Mutex::default(),
             errors_total: AtomicU64::new(0),
             output_limit_closed: AtomicU64::new(0),
@@ -105,19 +116,42 @@ impl Default for Stats {
 }
 
 impl Stats {
-    /// The counters of a command by its id in the table.
-    pub fn command(&self, id: usize) -> &CommandStats {
-        &self.commands[id]
+    /// The counters of a command by its id in the table, as they are now.
+    pub fn command(&self, id: usize) -> CommandStats {
+        let sum = CommandStats::default();
+        for stats in self.commands.iter().filter_map(|stripe| stripe.get()?.get(id)) {
+            for (sum, n) in sum.all().zip(stats.all()) {
+                sum.fetch_add(n.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+        sum
+    }
+
+    /// Those of the calling thread.
+    fn own(&self, id: usize) -> &CommandStats {
+        let stripe = &self.commands[thread_index() % STRIPES];
+        &stripe.get_or_init(|| (0..table::count()).map(|_| CommandStats::default()).collect())[id]
     }
 
     /// Evaluations of all commands.
     pub fn calls_total(&self) -> u64 {
-        self.commands.iter().map(|c| c.calls.load(Ordering::Relaxed)).sum()
+        let all = self.commands.iter().filter_map(OnceLock::get).flatten();
+        all.map(|c| c.calls.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Counts a request that was refused before evaluation.
+    pub fn rejected(&self, id: usize) {
+        self.own(id).rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request that was evaluated to an error.
+    pub fn failed(&self, id: usize) {
+        self.own(id).failed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts an evaluation; in the histogram only if latencies are tracked.
     pub fn called(&self, id: usize, micros: u64, track_latency: bool) {
-        let stats = &self.commands[id];
+        let stats = self.own(id);
         stats.calls.fetch_add(1, Ordering::Relaxed);
         stats.micros.fetch_add(micros, Ordering::Relaxed);
         if !track_latency {
@@ -143,8 +177,6 @@ impl Stats {
         let all = [
             &self.connections_total,
             &self.connections_rejected,
-            &self.input_bytes,
-            &self.output_bytes,
             &self.errors_total,
             &self.output_limit_closed,
             &self.query_limit_closed,
@@ -152,11 +184,11 @@ impl Stats {
         ];
         all.into_iter().for_each(|n| n.store(0, Ordering::Relaxed));
         self.errors.lock().clear();
-        for command in &self.commands {
-            for n in [&command.calls, &command.micros, &command.rejected, &command.failed] {
-                n.store(0, Ordering::Relaxed);
-            }
-            command.buckets.iter().for_each(|n| n.store(0, Ordering::Relaxed));
+        [&self.input_bytes, &self.output_bytes]
+            .into_iter()
+            .for_each(Counter::reset);
+        for command in self.commands.iter().filter_map(OnceLock::get).flatten() {
+            command.all().for_each(|n| n.store(0, Ordering::Relaxed));
         }
     }
 }

@@ -14,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("resp", &["types"]),
     ("oplog", &["types"]),
-    ("rows", &[]),
+    ("rows", &["types"]),
     ("store", &["types", "rows"]),
     ("commands", &["types", "resp", "store"]),
     ("sync", &["types"]),

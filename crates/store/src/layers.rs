@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use haypile_rows::Row;
+use haypile_rows::{FETCHED_AHEAD, Row};
 use parking_lot::Mutex;
 
 use crate::keys::parse_data_key;
@@ -103,7 +103,7 @@ impl Layer {
             match self.cf {
                 Cf::Data => sort_elements(rows),
                 Cf::Meta | Cf::Expiry => Sorted {
-                    rows: sort_by_front(rows, |row| (row.space(), row.key())),
+                    rows: sort_by_front(rows, Row::prefetch, |row| (row.space(), row.key())),
                     collections: HashMap::new(),
                 },
             }
@@ -125,7 +125,7 @@ fn is_prefix_end(prefix: &[u8], upper: &[u8]) -> bool {
 
 /// Sorts what has a number and bytes by both: mostly by comparing the number and the first twelve bytes, which stand
 /// together in memory.
-fn sort_by_front<T>(items: Vec<T>, key: impl Fn(&T) -> (u32, &[u8])) -> Vec<T> {
+fn sort_by_front<T>(items: Vec<T>, prefetch: impl Fn(&T), key: impl Fn(&T) -> (u32, &[u8])) -> Vec<T> {
     let front = |item: &T| {
         let (number, bytes) = key(item);
         let mut front = [0; 16];
@@ -134,7 +134,14 @@ fn sort_by_front<T>(items: Vec<T>, key: impl Fn(&T) -> (u32, &[u8])) -> Vec<T> {
         front[4..4 + len].copy_from_slice(&bytes[..len]);
         u128::from_be_bytes(front)
     };
-    let mut fronts: Vec<(u128, T)> = items.into_iter().map(|item| (front(&item), item)).collect();
+    let mut numbers = Vec::with_capacity(items.len());
+    for (at, item) in items.iter().enumerate() {
+        if let Some(ahead) = items.get(at + FETCHED_AHEAD) {
+            prefetch(ahead);
+        }
+        numbers.push(front(item));
+    }
+    let mut fronts: Vec<(u128, T)> = numbers.into_iter().zip(items).collect();
     fronts.sort_unstable_by(|(a, item_a), (b, item_b)| a.cmp(b).then_with(|| key(item_a).cmp(&key(item_b))));
     fronts.into_iter().map(|(_, item)| item).collect()
 }
@@ -145,7 +152,10 @@ fn sort_elements(rows: Vec<Row>) -> Sorted {
     let mut numbers: HashMap<(SpaceId, &[u8]), u32> = HashMap::new();
     let mut members = Vec::with_capacity(rows.len());
     let mut last: Option<(SpaceId, &[u8], u32)> = None;
-    for row in &rows {
+    for (at, row) in rows.iter().enumerate() {
+        if let Some(ahead) = rows.get(at + FETCHED_AHEAD) {
+            ahead.prefetch();
+        }
         let prefix = &row.key()[..prefix_len(row)];
         // Neighbours are often of one collection.
         let number = match last {
@@ -159,7 +169,7 @@ fn sort_elements(rows: Vec<Row>) -> Sorted {
         members.push(number);
     }
     let distinct: Vec<_> = numbers.into_iter().collect();
-    let distinct = sort_by_front(distinct, |((space, prefix), _)| (*space, prefix));
+    let distinct = sort_by_front(distinct, |_| {}, |((space, prefix), _)| (*space, prefix));
     let mut ranks = vec![0u32; distinct.len()];
     for (rank, (_, number)) in distinct.iter().enumerate() {
         ranks[*number as usize] = rank as u32;
@@ -169,7 +179,7 @@ fn sort_elements(rows: Vec<Row>) -> Sorted {
         .map(|((space, prefix), _)| Collection(space, prefix.into()))
         .collect();
     let ranked: Vec<(u32, Row)> = members.iter().map(|number| ranks[*number as usize]).zip(rows).collect();
-    let ranked = sort_by_front(ranked, |(rank, row)| (*rank, &row.key()[prefix_len(row)..]));
+    let ranked = sort_by_front(ranked, |_| {}, |(rank, row)| (*rank, &row.key()[prefix_len(row)..]));
     let mut collections = HashMap::with_capacity(names.len());
     let mut start = 0;
     for (rank, name) in names.into_iter().enumerate() {

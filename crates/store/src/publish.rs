@@ -18,6 +18,8 @@ use crate::{Cf, Counts, Overlay, SpaceId, StoreError};
 const LAYER_ROWS: usize = 4096;
 /// Room for so many rows is kept for the next turn.
 const KEPT_ROWS: usize = 4096;
+/// Superseded versions that nobody looks at may wait for the next turns, up to so many bytes.
+const FREED_LATER_BYTES: usize = 256 << 10;
 /// Bytes that readers may keep from being freed before they are told to end and read a newer state.
 const RETAINED_BYTES_MAX: usize = 64 << 20;
 
@@ -44,6 +46,9 @@ pub(crate) struct Publisher {
     superseded: Vec<Row>,
     /// What earlier turns have, and readers may still look at.
     limbo: Limbo,
+    /// Nobody reads who entered before this era.
+    oldest: u64,
+    scratch: Vec<u8>,
     /// Which keyspaces the databases are, and were as long as somebody may read that; the newest first.
     databases: Vec<DatabasesVersion>,
     /// Readers were told to end when so much was kept.
@@ -82,7 +87,8 @@ impl Publisher {
     }
 
     fn row(&mut self, store: &Store, key: Key<'_>, value: Option<&[u8]>, position: u64) {
-        let published = store.rows.publish(key, value, position);
+        self.limbo.free_one(self.oldest);
+        let published = store.rows.publish(&mut self.scratch, key, value, position);
         let (row, before) = (published.row, published.before);
         let family = usize::from(key.family);
         self.bytes[family] += row.len();
@@ -247,13 +253,21 @@ impl Publisher {
             self.limbo.add_row(tag, row);
         }
         eras.advance();
-        self.limbo.free(eras);
+        if self.limbo.bytes() <= FREED_LATER_BYTES {
+            // Bit by bit, with the rows of the next turns.
+            self.oldest = eras.oldest();
+        } else {
+            self.limbo.free(eras);
+        }
         let bytes = self.limbo.bytes();
         if bytes < RETAINED_BYTES_MAX {
             self.recalled_at = 0;
         } else if bytes >= self.recalled_at + RETAINED_BYTES_MAX {
             self.recalled_at = bytes;
             eras.recall();
+        }
+        if self.scratch.capacity() > FREED_LATER_BYTES {
+            self.scratch = Vec::new();
         }
         if self.maps.capacity() > KEPT_ROWS {
             self.maps = Vec::new();

@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use haypile_rows::{Eras, Limbo};
+use haypile_rows::{Eras, FETCHED_AHEAD, Limbo};
 use haypile_types::Position;
 use rocksdb::{WriteBatch, WriteOptions};
 
@@ -84,7 +84,12 @@ impl Store {
                 .filter(|layer| layer.until > settler.settled.index);
             let mut open: Option<(SpaceId, Arc<Space>)> = None;
             // The oldest first: of several writes to a key RocksDB has the last.
-            for row in unsettled.flat_map(|layer| layer.rows()) {
+            let rows = unsettled.flat_map(|layer| layer.rows());
+            let mut ahead = rows.clone().skip(FETCHED_AHEAD);
+            for row in rows {
+                if let Some(row) = ahead.next() {
+                    row.prefetch();
+                }
                 if open.as_ref().is_none_or(|(id, _)| *id != row.space()) {
                     open = Some((row.space(), self.open_space(&mut settler.spaces, row.space())?));
                 }

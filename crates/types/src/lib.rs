@@ -1,9 +1,11 @@
-//! Ids, positions, slots, the clock and randomness: what every crate shares, and nothing else.
+//! Ids, positions, slots, the clock and randomness, counters: what every crate shares, and nothing else.
 
 mod clock;
+mod counter;
 mod position;
 mod slot;
 
 pub use clock::{Clock, Random, SystemClock};
+pub use counter::{Counter, thread_index};
 pub use position::Position;
 pub use slot::{SLOTS, Slot, slot_of};

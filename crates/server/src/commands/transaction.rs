@@ -184,7 +184,7 @@ fn count(cx: &mut ServerCx<'_, '_>, multi: &Multi, ran: Vec<(u64, Option<String>
         let Ok(known) = table::resolve(request) else { continue };
         if let Some(text) = error {
             cx.node.stats.error(&text);
-            cx.node.stats.command(known.id).failed.fetch_add(1, Ordering::Relaxed);
+            cx.node.stats.failed(known.id);
         }
         cx.node.called(known, request, micros, cx.client);
     }

@@ -15,8 +15,8 @@ pub(super) fn stats(facts: &Facts<'_>, lines: &mut Lines) {
     lines.put("total_connections_received", get(&stats.connections_total));
     lines.put("total_commands_processed", stats.calls_total());
     lines.put("instantaneous_ops_per_sec", rates.commands.round() as u64);
-    lines.put("total_net_input_bytes", get(&stats.input_bytes));
-    lines.put("total_net_output_bytes", get(&stats.output_bytes));
+    lines.put("total_net_input_bytes", stats.input_bytes.sum());
+    lines.put("total_net_output_bytes", stats.output_bytes.sum());
     lines.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
     lines.put("instantaneous_input_kbps", kilobytes(rates.input_bytes));
     lines.put("instantaneous_output_kbps", kilobytes(rates.output_bytes));
@@ -85,7 +85,7 @@ pub(super) fn stats(facts: &Facts<'_>, lines: &mut Lines) {
 }
 
 /// Every command and subcommand with its counters, by name.
-pub(crate) fn commands(stats: &crate::stats::Stats) -> Vec<(&'static Known, &CommandStats)> {
+pub(crate) fn commands(stats: &crate::stats::Stats) -> Vec<(&'static Known, CommandStats)> {
     let known = table::known().flat_map(|known| std::iter::once(known).chain(&known.subcommands));
     let mut all: Vec<_> = known.map(|known| (known, stats.command(known.id))).collect();
     all.sort_by_key(|(known, _)| &known.full_name);

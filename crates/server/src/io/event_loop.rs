@@ -179,12 +179,8 @@ impl EventLoop {
         }
         self.flush(node);
         if self.received > 0 {
-            node.stats
-                .input_bytes
-                .fetch_add(std::mem::take(&mut self.received), Ordering::Relaxed);
-            node.stats
-                .output_bytes
-                .fetch_add(std::mem::take(&mut self.sent), Ordering::Relaxed);
+            node.stats.input_bytes.add(std::mem::take(&mut self.received));
+            node.stats.output_bytes.add(std::mem::take(&mut self.sent));
         }
     }
 
