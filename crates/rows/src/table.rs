@@ -69,7 +69,8 @@ struct Inner {
     limbo: Limbo,
 }
 
-/// What is out of reach and waits for readers that may still look at it, in the order of its tags.
+/// What is out of reach and waits for readers that may still look at it, in the order of its tags. When it is dropped, all goes:
+/// it lives as long as what readers look at.
 #[derive(Default)]
 pub struct Limbo {
     waiting: VecDeque<(u64, Waits)>,
@@ -133,11 +134,12 @@ impl Limbo {
 }
 
 impl Limbo {
-    /// Frees one thing that only readers who entered before the era `oldest` may look at, if it is the next; whether it was. For who
-    /// knows that there are no such readers, and allocates as much: memory that is freed bit by bit is used again while it
-    /// is in the cache.
-    pub fn free_one(&mut self, oldest: u64) -> bool {
-        if !self.waiting.front().is_some_and(|(tag, _)| *tag <= oldest) {
+    /// Frees the next thing if its tag is not above `freeable`; whether it was. For who has found out that such tags can be freed,
+    /// and allocates as much: memory that is freed bit by bit is used again while it is in the cache.
+    ///
+    /// `freeable` is what [`Eras::oldest`] said at some time, or the newest tag of that time if that is smaller.
+    pub fn free_one(&mut self, freeable: u64) -> bool {
+        if !self.waiting.front().is_some_and(|(tag, _)| *tag <= freeable) {
             return false;
         }
         if let Some((_, freed)) = self.waiting.pop_front() {

@@ -56,6 +56,10 @@ const PROCESS_BYTES: usize = 32 << 20;
 /// And one in so many for what the writer knows of collections, up to [`KNOWLEDGE_BYTES_MAX`].
 const KNOWLEDGE_SHARE: usize = 32;
 const KNOWLEDGE_BYTES_MAX: usize = 64 << 20;
+/// Slow readers may keep one part in so many of the budget from being freed, superseded versions and settled layers each, but so many
+/// bytes in any case. It is used for moments only, and comes on top.
+const KEPT_SHARE: usize = 16;
+const KEPT_BYTES_MIN: usize = 16 << 20;
 
 /// Memory that all stores of a process share.
 ///
@@ -68,6 +72,8 @@ pub struct SharedResources {
     pub(crate) write_buffer_bytes: usize,
     pub(crate) row_bytes: usize,
     knowledge_bytes: usize,
+    /// What readers may keep from being freed, of each kind: what newest states do, and pinned ones.
+    pub(crate) kept_bytes: usize,
 }
 
 impl SharedResources {
@@ -78,6 +84,7 @@ impl SharedResources {
         let budget_bytes = budget_bytes.saturating_sub(rest).max(budget_bytes / 4);
         let row_bytes = budget_bytes / ROW_SHARE;
         let knowledge_bytes = (budget_bytes / KNOWLEDGE_SHARE).min(KNOWLEDGE_BYTES_MAX);
+        let kept_bytes = (budget_bytes / KEPT_SHARE).max(KEPT_BYTES_MIN);
         let cache_bytes = budget_bytes - row_bytes - knowledge_bytes;
         // 0: the cache estimates the charge of its entries by itself.
         let cache = Cache::new_hyper_clock_cache_opts(&HyperClockCacheOptions::new(cache_bytes, 0));
@@ -89,6 +96,7 @@ impl SharedResources {
             write_buffer_bytes,
             row_bytes,
             knowledge_bytes,
+            kept_bytes,
         }
     }
 

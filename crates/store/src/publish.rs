@@ -20,8 +20,6 @@ const LAYER_ROWS: usize = 4096;
 const KEPT_ROWS: usize = 4096;
 /// Superseded versions that nobody looks at may wait for the next turns, up to so many bytes.
 const FREED_LATER_BYTES: usize = 256 << 10;
-/// Bytes that readers may keep from being freed before they are told to end and read a newer state.
-const RETAINED_BYTES_MAX: usize = 64 << 20;
 
 /// What publishing changed beyond keys and values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,8 +44,8 @@ pub(crate) struct Publisher {
     superseded: Vec<Row>,
     /// What earlier turns have, and readers may still look at.
     limbo: Limbo,
-    /// Nobody reads who entered before this era.
-    oldest: u64,
+    /// What has this tag or an earlier one can be freed: nobody reads any more who may look at it.
+    freeable: u64,
     scratch: Vec<u8>,
     /// Which keyspaces the databases are, and were as long as somebody may read that; the newest first.
     databases: Vec<DatabasesVersion>,
@@ -87,7 +85,7 @@ impl Publisher {
     }
 
     fn row(&mut self, store: &Store, key: Key<'_>, value: Option<&[u8]>, position: u64) {
-        self.limbo.free_one(self.oldest);
+        self.limbo.free_one(self.freeable);
         let published = store.rows.publish(&mut self.scratch, key, value, position);
         let (row, before) = (published.row, published.before);
         let family = usize::from(key.family);
@@ -238,7 +236,7 @@ impl Publisher {
     }
 
     /// What the turn has superseded waits for readers.
-    fn retire(&mut self) {
+    fn retire(&mut self, retained_bytes_max: usize) {
         let eras = Eras::global();
         let tag = eras.tag();
         for version in self
@@ -253,16 +251,15 @@ impl Publisher {
             self.limbo.add_row(tag, row);
         }
         eras.advance();
-        if self.limbo.bytes() <= FREED_LATER_BYTES {
-            // Bit by bit, with the rows of the next turns.
-            self.oldest = eras.oldest();
-        } else {
-            self.limbo.free(eras);
+        // What is tagged later is not free because nobody reads now.
+        self.freeable = eras.oldest().min(tag);
+        if self.limbo.bytes() > FREED_LATER_BYTES {
+            while self.limbo.free_one(self.freeable) {}
         }
         let bytes = self.limbo.bytes();
-        if bytes < RETAINED_BYTES_MAX {
+        if bytes < retained_bytes_max {
             self.recalled_at = 0;
-        } else if bytes >= self.recalled_at + RETAINED_BYTES_MAX {
+        } else if bytes >= self.recalled_at + retained_bytes_max {
             self.recalled_at = bytes;
             eras.recall();
         }
@@ -302,7 +299,7 @@ impl Store {
         }
         overlay.retire_oldest();
         let applied = publisher.install(self, position, clock);
-        publisher.retire();
+        publisher.retire(self.shared.kept_bytes);
         applied
     }
 
@@ -317,7 +314,7 @@ impl Store {
             publisher.effect(self, effect?, position.index);
         }
         let applied = publisher.install(self, position, clock);
-        publisher.retire();
+        publisher.retire(self.shared.kept_bytes);
         Ok(applied)
     }
 }

@@ -14,9 +14,6 @@ use crate::layers::{Layer, Layers};
 use crate::overlay::PendingRange;
 use crate::{Cf, Direction, SpaceId, Store, StoreError, Tier};
 
-/// Bytes that pinned states may keep in memory, all together, before the oldest of them is given up.
-const PINNED_BYTES_MAX: usize = 128 << 20;
-
 /// The newest state when it was made, for reads that are soon over: it counts nothing and locks nothing, but while it is
 /// there, no version that is superseded can be freed. For more than that, [`Pinned`].
 pub struct Reading<'s> {
@@ -242,7 +239,7 @@ impl Pins {
     }
 
     /// Gives up the oldest states if what only they keep in memory is too much. Everything until `settled` is in RocksDB.
-    pub(crate) fn keep_within_bounds(&mut self, settled: u64) {
+    pub(crate) fn keep_within_bounds(&mut self, settled: u64, bytes_max: usize) {
         // States that are gone have dropped their mark.
         self.0.retain(|pin| Arc::strong_count(&pin.given_up) > 1);
         let mut seen = HashSet::new();
@@ -254,7 +251,7 @@ impl Pins {
                     bytes += layer.bytes;
                 }
             }
-            if bytes > PINNED_BYTES_MAX {
+            if bytes > bytes_max {
                 pin.given_up.store(true, Ordering::Relaxed);
             }
         }

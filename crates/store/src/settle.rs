@@ -119,7 +119,9 @@ impl Store {
             layers,
         });
         self.tidy(settler);
-        self.pins.lock().keep_within_bounds(state.applied.index);
+        self.pins
+            .lock()
+            .keep_within_bounds(state.applied.index, self.shared.kept_bytes);
         Ok(())
     }
 

@@ -37,7 +37,7 @@ pub struct Store {
     pub(crate) bases: Arc<Mutex<Vec<Weak<Base>>>>,
     pub(crate) rows: RowTable,
     options: StoreOptions,
-    shared: SharedResources,
+    pub(crate) shared: SharedResources,
     weak_db: Arc<OnceLock<Weak<DB>>>,
     health: Arc<Health>,
     compaction_cancelled: AtomicBool,
@@ -200,9 +200,19 @@ impl Store {
     /// Writes all that has been published to disk, and waits for it.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.settle()?;
+        loop {
+            let spaces = self.open_spaces();
+            match self.flush_spaces(&spaces) {
+                // A keyspace was freed meanwhile, so that there is one less.
+                Err(_) if spaces.keys().any(|id| !self.open_spaces().contains_key(id)) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn flush_spaces(&self, spaces: &HashMap<SpaceId, Arc<Space>>) -> Result<(), StoreError> {
         let mut options = FlushOptions::default();
         options.set_wait(true);
-        let spaces = self.open_spaces();
         let mut handles: Vec<_> = spaces
             .values()
             .flat_map(|s| Cf::ALL.map(|cf| s.cf(cf).clone()))

@@ -158,6 +158,8 @@ fn readers_see_one_position_while_others_are_published() {
     const POSITIONS: u64 = 3000;
     let table = RowTable::new(256 << 10);
     let visible = AtomicU64::new(0);
+    // It outlives the readers, as it must.
+    let mut limbo = Limbo::default();
     std::thread::scope(|scope| {
         for reader in 0..3u64 {
             let (table, visible) = (&table, &visible);
@@ -182,7 +184,6 @@ fn readers_see_one_position_while_others_are_published() {
                 }
             });
         }
-        let mut limbo = Limbo::default();
         for position in 1..=POSITIONS {
             let before: Vec<Row> = (0..KEYS)
                 .filter_map(|n| {
