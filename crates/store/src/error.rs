@@ -67,9 +67,10 @@ impl StoreError {
 
     pub(crate) fn rocks(verb: &'static str) -> impl FnOnce(rocksdb::Error) -> StoreError {
         move |source| match source.kind() {
+            // First: a write that RocksDB has stopped because the disk is full is "incomplete", too.
+            _ if is_no_space(&source) => StoreError::NoSpace(source),
             rocksdb::ErrorKind::Incomplete => StoreError::Cold,
             rocksdb::ErrorKind::Corruption => StoreError::Corrupt(source.into_string()),
-            _ if is_no_space(&source) => StoreError::NoSpace(source),
             _ => StoreError::Rocks { verb, source },
         }
     }
