@@ -22,6 +22,7 @@ mod process;
 mod redis_benchmark;
 mod replication;
 mod report;
+mod sample;
 mod targets;
 mod workload;
 
