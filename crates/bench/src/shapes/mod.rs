@@ -1,0 +1,122 @@
+//! Shapes: what commands cost on collections of each kind and size, beside Redis in the same run.
+//!
+//! `compare` measures what redis-benchmark measures: a few large keys. Here are many small collections, sizes that
+//! double, values from bytes to megabytes. Each group starts its own servers and gives tables; its lines are data.
+
+mod collections;
+mod lines;
+mod load;
+mod pairs;
+mod small;
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use crate::error::Error;
+use crate::interrupt;
+use crate::peer::{Peer, Server};
+use crate::report;
+
+use self::pairs::Both;
+
+/// A group of lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Group {
+    /// Reads of many small collections
+    Small,
+}
+
+/// Arguments of `shapes`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Groups to measure, separated by commas [default: all]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    groups: Vec<Group>,
+    /// Only lines whose `group: name` contains this, whatever the case; may be repeated
+    #[arg(long)]
+    filter: Vec<String>,
+    /// How often each line is run against each server
+    #[arg(long, default_value_t = 3)]
+    pairs: usize,
+    /// How long a run is to take
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Connections
+    #[arg(long, default_value_t = 50)]
+    clients: u32,
+    /// Pipelining depths
+    #[arg(long, value_delimiter = ',', default_value = "1,16")]
+    pipeline: Vec<u32>,
+    /// small: how many collections of ten elements; of a hundred there are a fifth as many
+    #[arg(long, default_value_t = 100_000)]
+    keys: u64,
+    /// Bytes of an element
+    #[arg(long, default_value_t = 16)]
+    element_bytes: u32,
+    /// Only the most important lines, once each, on less data: five minutes
+    #[arg(long)]
+    quick: bool,
+    /// Haypile's program
+    #[arg(long, default_value = "bin/haypile")]
+    haypile: PathBuf,
+    /// Redis' program
+    #[arg(long, default_value = "redis-server")]
+    redis: PathBuf,
+    /// A further argument for Haypile, such as --haypile-arg=--io-threads=4; may be repeated
+    #[arg(long)]
+    haypile_arg: Vec<String>,
+    /// Where the servers' directories are made [default: the system's place for temporary files]
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Write the tables to this file, too
+    #[arg(long)]
+    markdown: Option<PathBuf>,
+    /// Write the tables to this file as JSON, too
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// Runs the groups, one after the other.
+pub fn run(args: &Args) -> Result<(), Error> {
+    interrupt::install()?;
+    if [args.pairs as u64, args.keys, args.clients.into()].contains(&0) || args.pipeline.contains(&0) {
+        return Err(Error::Usage(
+            "--pairs, --keys, --clients and --pipeline must be above 0".into(),
+        ));
+    }
+    println!("{}", report::machine());
+    let groups = match args.groups.as_slice() {
+        [] => Group::value_variants(),
+        groups => groups,
+    };
+    let mut tables = Vec::new();
+    for group in groups {
+        let new = match group {
+            Group::Small => small::run(args)?,
+        };
+        new.iter().for_each(|table| print!("{}", table.text()));
+        tables.extend(new);
+        // After each group, so that an interrupted run leaves what it has measured.
+        report::write(&tables, args.markdown.as_deref(), args.json.as_deref())?;
+    }
+    Ok(())
+}
+
+impl Args {
+    /// Whether a line is to be run.
+    fn wants(&self, group: &str, name: &str, quick: bool) -> bool {
+        let label = format!("{group}: {name}").to_lowercase();
+        let chosen = |filter: &String| label.contains(&filter.to_lowercase());
+        (quick || !self.quick) && (self.filter.is_empty() || self.filter.iter().any(chosen))
+    }
+
+    /// Fresh servers.
+    fn start(&self) -> Result<Both, Error> {
+        let dir = self.dir.as_deref();
+        Ok([
+            Server::start(&Peer::redis(&self.redis), dir)?,
+            Server::start(&Peer::haypile(&self.haypile).with(&self.haypile_arg), dir)?,
+        ])
+    }
+}
