@@ -12,6 +12,7 @@
 
 mod bare;
 mod client;
+mod closed_loop;
 mod cold;
 mod compare;
 mod echo;
@@ -22,6 +23,7 @@ mod peer;
 mod process;
 mod redis_benchmark;
 mod replication;
+mod replies;
 mod report;
 mod sample;
 mod shapes;

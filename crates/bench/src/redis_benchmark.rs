@@ -7,12 +7,15 @@ use crate::error::Error;
 use crate::interrupt;
 use crate::process::Process;
 
+/// What `redis-benchmark` replaces with twelve random digits.
+pub const RANDOM: &str = "__rand_int__";
+
 /// What is sent.
 #[derive(Clone, Debug)]
 pub enum What {
     /// One of the tool's own tests, by the name that `-t` takes.
     Test(&'static str),
-    /// A command, in which `__rand_int__` stands for twelve random digits.
+    /// A command, in which [`RANDOM`] stands for twelve random digits.
     Command(Vec<String>),
 }
 

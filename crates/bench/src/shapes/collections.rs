@@ -6,6 +6,7 @@
 
 use crate::client::{Client, encode};
 use crate::error::Error;
+use crate::redis_benchmark::RANDOM;
 use crate::workload::{Noise, Pick, Scatter};
 
 /// The member that every set and sorted set has.
@@ -14,8 +15,6 @@ pub const KNOWN: &str = "known-element";
 pub const SCORES: u64 = 1_000_000;
 /// Bytes of a string's value.
 pub const STRING_BYTES: u32 = 64;
-/// What redis-benchmark replaces with twelve random digits.
-pub const RANDOM: &str = "__rand_int__";
 
 /// A type of value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

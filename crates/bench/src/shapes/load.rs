@@ -1,18 +1,24 @@
-//! A load: commands over random keys, and how they are sent.
+//! A load: commands over random keys, and which program sends them.
 
+use crate::client::Client;
+use crate::closed_loop::ClosedLoop;
 use crate::error::Error;
-use crate::redis_benchmark::{self, Measured, What};
+use crate::redis_benchmark::{self, Measured, RANDOM, What};
+
+use haypile_resp::client::Value;
 
 /// Commands in the run that finds out how many make a run of the wished length, for each step of pipelining depth.
 const TRIAL_REQUESTS: u64 = 2_000;
 /// The least number of commands that a run has.
 const REQUESTS_MIN: u64 = 200;
 
-/// Commands, in which `__rand_int__` stands for twelve random digits.
+/// Commands that are sent in turn, in which [`RANDOM`] stands for twelve random digits.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// The command.
-    pub command: Vec<String>,
+    /// The commands' words. `redis-benchmark` sends one; several are sent by this program.
+    pub commands: Vec<Vec<String>>,
+    /// Have this program send also one.
+    pub own_client: bool,
     /// Connections.
     pub clients: u32,
     /// Commands sent before their replies are awaited.
@@ -22,22 +28,54 @@ pub struct Load {
 }
 
 impl Load {
-    /// Sends so many commands.
+    /// Sends so many commands, about.
     pub fn run(&self, port: u16, requests: u64) -> Result<Measured, Error> {
-        redis_benchmark::Line {
-            clients: self.clients,
-            value_bytes: 3,
-            keyspace: self.keyspace,
-            pipeline: self.pipeline,
-            requests,
-            what: What::Command(self.command.clone()),
+        let requests = self.whole(requests);
+        match self.commands.as_slice() {
+            [command] if !self.own_client => redis_benchmark::Line {
+                clients: self.clients,
+                value_bytes: 3,
+                keyspace: self.keyspace,
+                pipeline: self.pipeline,
+                requests,
+                what: What::Command(command.clone()),
+            }
+            .run(port),
+            commands => ClosedLoop {
+                commands,
+                clients: self.clients,
+                keyspace: self.keyspace,
+                pipeline: self.pipeline,
+                requests,
+            }
+            .run(port),
         }
-        .run(port)
     }
 
-    /// How many commands this server does in so many seconds, about.
+    /// How many commands this server does in so many seconds, about, in whole pipelines. The commands are tried once
+    /// before: an error or nothing as the reply would make the figures worthless, and `redis-benchmark` is silent
+    /// about it.
     pub fn requests_for(&self, port: u16, seconds: f64) -> Result<u64, Error> {
+        let mut client = Client::connect(port)?;
+        for command in &self.commands {
+            let words: Vec<String> = command
+                .iter()
+                .map(|word| word.replace(RANDOM, "000000000000"))
+                .collect();
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let reply = client.ask(&words)?;
+            if reply == Value::Null || reply == Value::Array(Vec::new()) {
+                return Err(Error::Reply {
+                    command: words.join(" "),
+                    reply: format!("{reply:?}"),
+                });
+            }
+        }
         let trial = self.run(port, TRIAL_REQUESTS * u64::from(self.pipeline))?;
-        Ok(((trial.ops_per_s * seconds) as u64).max(REQUESTS_MIN))
+        Ok(self.whole(((trial.ops_per_s * seconds) as u64).max(REQUESTS_MIN)))
+    }
+
+    fn whole(&self, requests: u64) -> u64 {
+        requests.next_multiple_of(self.pipeline.into())
     }
 }

@@ -18,13 +18,17 @@ use crate::interrupt;
 use crate::peer::{Peer, Server};
 use crate::report;
 
+use self::load::Load;
 use self::pairs::Both;
+use self::small::Beside;
 
 /// A group of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Group {
     /// Reads of many small collections
     Small,
+    /// The same, half and half with writes of their type
+    Mixed,
 }
 
 /// Arguments of `shapes`.
@@ -54,6 +58,9 @@ pub struct Args {
     /// Bytes of an element
     #[arg(long, default_value_t = 16)]
     element_bytes: u32,
+    /// Have this program send also what redis-benchmark could; it reads long replies at less cost
+    #[arg(long)]
+    own_client: bool,
     /// Only the most important lines, once each, on less data: five minutes
     #[arg(long)]
     quick: bool,
@@ -93,7 +100,8 @@ pub fn run(args: &Args) -> Result<(), Error> {
     let mut tables = Vec::new();
     for group in groups {
         let new = match group {
-            Group::Small => small::run(args)?,
+            Group::Small => small::run(args, Beside::Nothing)?,
+            Group::Mixed => small::run(args, Beside::Writes)?,
         };
         new.iter().for_each(|table| print!("{}", table.text()));
         tables.extend(new);
@@ -109,6 +117,16 @@ impl Args {
         let label = format!("{group}: {name}").to_lowercase();
         let chosen = |filter: &String| label.contains(&filter.to_lowercase());
         (quick || !self.quick) && (self.filter.is_empty() || self.filter.iter().any(chosen))
+    }
+
+    fn load(&self, commands: Vec<Vec<String>>, pipeline: u32, keyspace: u64) -> Load {
+        Load {
+            commands,
+            own_client: self.own_client,
+            clients: self.clients,
+            pipeline,
+            keyspace,
+        }
     }
 
     /// Fresh servers.
