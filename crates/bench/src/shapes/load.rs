@@ -9,13 +9,16 @@ use haypile_resp::client::Value;
 
 /// Commands in the run that finds out how many make a run of the wished length, for each step of pipelining depth.
 const TRIAL_REQUESTS: u64 = 2_000;
+/// Linux takes no argument of a program that has 128 KiB.
+const ARGUMENT_BYTES_MAX: usize = 64 << 10;
 /// The least number of commands that a run has.
 const REQUESTS_MIN: u64 = 200;
 
 /// Commands that are sent in turn, in which [`RANDOM`] stands for twelve random digits.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// The commands' words. `redis-benchmark` sends one; several are sent by this program.
+    /// The commands' words. `redis-benchmark` sends one, unless a word is too long for a command line; this program
+    /// sends several.
     pub commands: Vec<Vec<String>>,
     /// Have this program send also one.
     pub own_client: bool,
@@ -32,15 +35,17 @@ impl Load {
     pub fn run(&self, port: u16, requests: u64) -> Result<Measured, Error> {
         let requests = self.whole(requests);
         match self.commands.as_slice() {
-            [command] if !self.own_client => redis_benchmark::Line {
-                clients: self.clients,
-                value_bytes: 3,
-                keyspace: self.keyspace,
-                pipeline: self.pipeline,
-                requests,
-                what: What::Command(command.clone()),
+            [command] if !self.own_client && command.iter().all(|word| word.len() <= ARGUMENT_BYTES_MAX) => {
+                redis_benchmark::Line {
+                    clients: self.clients,
+                    value_bytes: 3,
+                    keyspace: self.keyspace,
+                    pipeline: self.pipeline,
+                    requests,
+                    what: What::Command(command.clone()),
+                }
+                .run(port)
             }
-            .run(port),
             commands => ClosedLoop {
                 commands,
                 clients: self.clients,

@@ -6,8 +6,12 @@
 mod collections;
 mod lines;
 mod load;
+mod memory;
 mod pairs;
+mod sizes;
 mod small;
+mod stream;
+mod values;
 
 use std::path::PathBuf;
 
@@ -29,6 +33,14 @@ enum Group {
     Small,
     /// The same, half and half with writes of their type
     Mixed,
+    /// What many small collections take in memory and on disk
+    Memory,
+    /// Commands timed over sizes that double
+    Sizes,
+    /// Values from bytes to megabytes
+    Values,
+    /// Reads beside a strong stream of writes
+    Stream,
 }
 
 /// Arguments of `shapes`.
@@ -55,6 +67,9 @@ pub struct Args {
     /// small: how many collections of ten elements; of a hundred there are a fifth as many
     #[arg(long, default_value_t = 100_000)]
     keys: u64,
+    /// sizes: they double from 1,000 up to this
+    #[arg(long, default_value_t = 1_024_000)]
+    n_max: u64,
     /// Bytes of an element
     #[arg(long, default_value_t = 16)]
     element_bytes: u32,
@@ -102,6 +117,10 @@ pub fn run(args: &Args) -> Result<(), Error> {
         let new = match group {
             Group::Small => small::run(args, Beside::Nothing)?,
             Group::Mixed => small::run(args, Beside::Writes)?,
+            Group::Memory => memory::run(args)?,
+            Group::Sizes => sizes::run(args)?,
+            Group::Values => values::run(args)?,
+            Group::Stream => stream::run(args)?,
         };
         new.iter().for_each(|table| print!("{}", table.text()));
         tables.extend(new);
