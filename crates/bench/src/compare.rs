@@ -9,6 +9,7 @@ use clap::ValueEnum;
 
 use crate::error::Error;
 use crate::interrupt;
+use crate::older;
 use crate::peer::{Peer, Server};
 use crate::redis_benchmark::Line;
 use crate::report::{self, Table, thousands};
@@ -20,6 +21,9 @@ use crate::workload::Test;
 const TRIAL_REQUESTS: u64 = 20_000;
 /// `--requests` that are found out are rounded to this.
 const REQUESTS_STEP: u64 = 10_000;
+/// The older program's name in the tables.
+const OLD: &str = "old";
+
 /// Arguments of `compare`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -56,6 +60,9 @@ pub struct Args {
     /// A further argument for Haypile, such as --haypile-arg=--sync=always; may be repeated
     #[arg(long)]
     haypile_arg: Vec<String>,
+    /// An older program of Haypile: a further table says by how much the new one uses more CPU time than it
+    #[arg(long)]
+    old: Option<PathBuf>,
     /// Another server, NAME=COMMAND with {port} and {dir}; may be repeated
     #[arg(long)]
     peer: Vec<Peer>,
@@ -85,7 +92,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
     println!("{}", report::machine());
     let mut tables = Vec::new();
     for &pipeline in &args.pipeline {
-        tables.push(depth(args, &peers, pipeline)?);
+        tables.extend(depth(args, &peers, pipeline)?);
     }
     report::publish(&tables, args.markdown.as_deref())
 }
@@ -98,12 +105,17 @@ fn peers(args: &Args) -> Vec<Peer> {
     if !args.only_redis {
         peers.push(Peer::haypile(&args.haypile).with(&args.haypile_arg));
     }
+    peers.extend(args.old.iter().map(|old| {
+        let mut peer = Peer::haypile(old).with(&args.haypile_arg);
+        peer.name = OLD.into();
+        peer
+    }));
     peers.extend_from_slice(&args.peer);
     peers
 }
 
-/// All tests at one pipelining depth, against fresh servers.
-fn depth(args: &Args, peers: &[Peer], pipeline: u32) -> Result<Table, Error> {
+/// All tests at one pipelining depth, against fresh servers: what each peer gave, and new beside old.
+fn depth(args: &Args, peers: &[Peer], pipeline: u32) -> Result<Vec<Table>, Error> {
     let dir = args.dir.as_deref();
     let mut servers = peers
         .iter()
@@ -148,7 +160,17 @@ fn depth(args: &Args, peers: &[Peer], pipeline: u32) -> Result<Table, Error> {
         args.clients, args.value_bytes, args.keyspace, args.pairs
     );
     let names: Vec<&str> = servers.iter().map(Server::name).collect();
-    Ok(table(title, &names, &lines, &samples, pipeline))
+    let place = |wanted: &str| names.iter().position(|name| *name == wanted);
+    let older = place("haypile").zip(place(OLD)).map(|(new, old)| {
+        let tests = lines.iter().map(|(test, _)| test.name());
+        older::table(
+            pipeline,
+            tests.zip(samples.iter().map(|peers| (&peers[new][..], &peers[old][..]))),
+        )
+    });
+    let mut tables = vec![table(title, &names, &lines, &samples, pipeline)];
+    tables.extend(older);
+    Ok(tables)
 }
 
 /// The line of a test with a number of commands that suits the first peer.

@@ -19,6 +19,7 @@ mod echo;
 mod error;
 mod interrupt;
 mod load;
+mod older;
 mod peer;
 mod process;
 mod redis_benchmark;

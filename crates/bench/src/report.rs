@@ -167,6 +167,26 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
+/// Two of the values between which their median lies in 95 of 100 such series, whatever their distribution (the order
+/// statistics of the sign test); the least and the largest if there are too few for that.
+pub fn median_interval(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let n = values.len() as i32;
+    // How likely it is that no more than `k` of `n` values lie on one side of the median, added up.
+    let (mut ways, mut likely, mut outside) = (1.0, 0.0, 0);
+    for k in 0..n / 2 {
+        likely += ways * 0.5_f64.powi(n);
+        if likely > 0.025 {
+            break;
+        }
+        outside = k as usize;
+        ways *= f64::from(n - k) / f64::from(k + 1);
+    }
+    let last = values.len().checked_sub(1)?;
+    Some((*values.get(outside)?, *values.get(last - outside)?))
+}
+
 /// The value that so many of a hundred do not exceed; the values must be sorted.
 pub fn percentile<T: Copy>(sorted: &[T], percent: f64) -> Option<T> {
     let rank = (sorted.len() as f64 * percent / 100.0).ceil() as usize;
@@ -206,6 +226,17 @@ mod tests {
         assert_eq!(median([3.0]), Some(3.0));
         assert_eq!(median([9.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median([4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+
+    #[test]
+    fn intervals_of_medians() {
+        let interval = |n: i32| median_interval((1..=n).map(f64::from));
+        assert_eq!(interval(0), None);
+        assert_eq!(interval(1), Some((1.0, 1.0)));
+        assert_eq!(interval(5), Some((1.0, 5.0)));
+        // As in tables of the sign test.
+        assert_eq!(interval(10), Some((2.0, 9.0)));
+        assert_eq!(interval(20), Some((6.0, 15.0)));
     }
 
     #[test]

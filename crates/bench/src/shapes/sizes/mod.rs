@@ -16,7 +16,7 @@ use crate::sample::wait_for_rest;
 use super::Args;
 use super::pairs::Both;
 
-use self::growth::exponent;
+use self::growth::growth;
 use self::scenarios::{On, QUICK, SCENARIOS, Scenario};
 use self::template::Numbers;
 use self::timing::Timing;
@@ -163,10 +163,10 @@ fn row(scenario: &Scenario, what: &str, points: &[(u64, f64)], sizes: &[u64], ju
             .iter()
             .map(|n| at(n).map_or_else(String::new, |(_, value)| figure(*value))),
     );
-    let exponent = exponent(points);
-    row.push(exponent.map_or_else(String::new, |exponent| format!("{exponent:.2}")));
-    row.push(match exponent {
-        Some(exponent) if judged => met(!scenario.class.is_exceeded(exponent)),
+    let growth = growth(points);
+    row.push(growth.map_or_else(String::new, |growth| format!("{:.2}", growth.exponent)));
+    row.push(match growth {
+        Some(growth) if judged => met(!scenario.class.is_exceeded(growth)),
         _ => String::new(),
     });
     row
