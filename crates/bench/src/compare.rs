@@ -83,18 +83,23 @@ pub struct Args {
 /// Runs the comparison.
 pub fn run(args: &Args) -> Result<(), Error> {
     interrupt::install()?;
+    println!("{}", report::machine());
+    report::publish(&tables(args)?, args.markdown.as_deref())
+}
+
+/// The tables of the comparison.
+pub fn tables(args: &Args) -> Result<Vec<Table>, Error> {
     let peers = peers(args);
     if args.pairs == 0 || args.pipeline.contains(&0) || args.keyspace == 0 {
         return Err(Error::Usage(
             "--pairs, --pipeline and --keyspace must be above 0".into(),
         ));
     }
-    println!("{}", report::machine());
     let mut tables = Vec::new();
     for &pipeline in &args.pipeline {
         tables.extend(depth(args, &peers, pipeline)?);
     }
-    report::publish(&tables, args.markdown.as_deref())
+    Ok(tables)
 }
 
 fn peers(args: &Args) -> Vec<Peer> {

@@ -13,6 +13,10 @@ use crate::workload::{Noise, Pick, Scatter};
 pub const KNOWN: &str = "known-element";
 /// Scores come from 0 up to this.
 pub const SCORES: u64 = 1_000_000;
+/// Digits of a key.
+const KEY_DIGITS: u64 = 12;
+/// Bytes that a score counts for.
+const SCORE_BYTES: u64 = 8;
 /// Bytes of a string's value.
 pub const STRING_BYTES: u32 = 64;
 
@@ -49,7 +53,7 @@ impl Kind {
             Self::String => &["SET {key} __rand_int__"],
             Self::Hash => &["HSET {key} field:3 __rand_int__"],
             Self::Zset => &["ZADD {key} __rand_int__ known-element"],
-            Self::List => &["LPUSH {key} __rand_int__", "RPOP {key}"],
+            Self::List => &["LPUSH {key} __rand_int__", "LTRIM {key} 0 {last}"],
             Self::Set => &["SADD {key} another", "SREM {key} another"],
         }
     }
@@ -69,6 +73,24 @@ pub struct Collections {
 }
 
 impl Collections {
+    /// As many as have together so many bytes: keys, elements, names of fields, and eight for a score.
+    pub fn of_bytes(kind: Kind, elements: u64, element_bytes: u32, bytes: u64) -> Self {
+        let mut collections = Self {
+            kind,
+            keys: 1,
+            elements,
+            element_bytes,
+        };
+        let key = collections.prefix().len() as u64 + KEY_DIGITS;
+        let beside = match kind {
+            Kind::Hash => "field:0".len() as u64,
+            Kind::Zset => SCORE_BYTES,
+            Kind::String | Kind::List | Kind::Set => 0,
+        };
+        collections.keys = (bytes / (key + elements * (u64::from(element_bytes) + beside))).max(1);
+        collections
+    }
+
     /// Writes them, one command for each, in pipelines over one connection.
     pub fn load(&self, client: &mut Client) -> Result<(), Error> {
         let (mut noise, mut pick, scatter) = (Noise::new(), Pick::new(self.elements), Scatter::new(self.keys));
@@ -78,14 +100,7 @@ impl Collections {
     }
 
     fn command(&self, key: u64, noise: &mut Noise, pick: &mut Pick) -> Vec<Vec<u8>> {
-        let verb = match self.kind {
-            Kind::String => "SET",
-            Kind::Hash => "HSET",
-            Kind::Zset => "ZADD",
-            Kind::List => "RPUSH",
-            Kind::Set => "SADD",
-        };
-        let mut words = vec![verb.into(), format!("{}{key:012}", self.prefix()).into_bytes()];
+        let mut words = vec![self.verb().into(), format!("{}{key:012}", self.prefix()).into_bytes()];
         for i in 0..self.elements {
             let mut member = || match i == self.elements / 2 {
                 true => KNOWN.into(),
@@ -102,10 +117,23 @@ impl Collections {
         words
     }
 
-    /// A command's words, in which `{key}` stands for the key of a random one.
+    /// The command that writes one.
+    pub fn verb(&self) -> &'static str {
+        match self.kind {
+            Kind::String => "SET",
+            Kind::Hash => "HSET",
+            Kind::Zset => "ZADD",
+            Kind::List => "RPUSH",
+            Kind::Set => "SADD",
+        }
+    }
+
+    /// A command's words, in which `{key}` stands for the key of a random one, and `{last}` for the index of its last
+    /// element.
     pub fn words(&self, template: &str) -> Vec<String> {
-        let key = format!("{}{RANDOM}", self.prefix());
-        template.split(' ').map(|word| word.replace("{key}", &key)).collect()
+        let (key, last) = (format!("{}{RANDOM}", self.prefix()), (self.elements - 1).to_string());
+        let whole = |word: &str| word.replace("{key}", &key).replace("{last}", &last);
+        template.split(' ').map(whole).collect()
     }
 
     /// As in `of 10`.
@@ -150,8 +178,18 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_those_of_keys_and_elements() {
+        // `hash:10:` and twelve digits, ten fields of `field:0` and 16 bytes.
+        assert_eq!(Collections::of_bytes(Kind::Hash, 10, 16, 2500).keys, 10);
+        assert_eq!(Collections::of_bytes(Kind::Set, 10, 16, 1790).keys, 10);
+        assert_eq!(Collections::of_bytes(Kind::Set, 10, 16, 1).keys, 1);
+    }
+
+    #[test]
     fn a_template_names_a_random_key() {
         let words = collections(Kind::Set).words("SINTER {key} {key}");
         assert_eq!(words, ["SINTER", "set:10:__rand_int__", "set:10:__rand_int__"]);
+        let words = collections(Kind::List).words("LTRIM {key} 0 {last}");
+        assert_eq!(words, ["LTRIM", "list:10:__rand_int__", "0", "9"]);
     }
 }

@@ -12,6 +12,9 @@ use super::pairs::{self, Both, measure};
 /// Sizes, each with the part of `--keys` that there are of it.
 const SIZES: [(u64, u64); 2] = [(10, 1), (100, 5)];
 
+/// `--quick` leaves out larger collections.
+const QUICK_ELEMENTS_MAX: u64 = 10;
+
 /// What the reads are sent with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beside {
@@ -67,7 +70,10 @@ pub fn run(args: &Args, beside: Beside) -> Result<Vec<Table>, Error> {
                 .iter()
                 .filter(|line| line.kind == kind)
                 .map(|line| (format!("{}{}", line.name, collections.size()), line))
-                .filter(|(name, line)| args.wants(beside.group(), name, QUICK.contains(&line.name)))
+                .filter(|(name, line)| {
+                    let quick = QUICK.contains(&line.name) && collections.elements <= QUICK_ELEMENTS_MAX;
+                    args.wants(beside.group(), name, quick)
+                })
                 .collect();
             if lines.is_empty() {
                 continue;

@@ -22,9 +22,10 @@ use super::collections::{Collections, Kind};
 /// Fields of the large hash, which no server keeps in one piece.
 const LARGE_FIELDS: u64 = 100_000;
 /// A probe takes so many times `--seconds`, since a 99th percentile needs many commands.
-const PROBE_TIMES: f64 = 5.0;
+const PROBE_TIMES: f64 = 10.0;
 /// From one probe to the next: what a writer has left in between is what a reader meets.
-const PACE: Duration = Duration::from_millis(1);
+/// Much longer than a round of the server over the stream's connections, or the probes would wait for each other.
+const PACE: Duration = Duration::from_millis(5);
 /// The stream has begun when it has sent so many commands.
 const BEGUN_COMMANDS: u64 = 50_000;
 const BEGUN_MAX: Duration = Duration::from_secs(20);

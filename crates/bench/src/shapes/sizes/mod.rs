@@ -24,7 +24,7 @@ use self::timing::Timing;
 /// The smallest size.
 const N_MIN: u64 = 1_000;
 /// A command that takes longer is timed once at this size, and not at larger ones.
-const SLOW_US: f64 = 1e6;
+const SLOW_US: f64 = 5e6;
 /// All commands of a scenario together change at most this part of a collection.
 const CHANGED_PART: u64 = 4;
 
@@ -133,15 +133,24 @@ fn table(args: &Args, sizes: &[u64], all: &[Series]) -> Table {
     let mut rows = Vec::new();
     for series in all {
         let [redis, haypile] = &series.servers;
-        rows.push(row(series.scenario, "redis us", &redis.us, sizes, false));
-        rows.push(row(series.scenario, "haypile us", &haypile.us, sizes, true));
+        let scenario = series.scenario;
+        let quick_enough = haypile.us.iter().all(|(_, us)| *us < scenario.us_max);
+        let kept_up = !haypile.ended || redis.ended;
+        rows.push(row(scenario, "redis us", &redis.us, sizes, None));
+        rows.push(row(
+            scenario,
+            "haypile us",
+            &haypile.us,
+            sizes,
+            Some(quick_enough && kept_up),
+        ));
         if haypile.log_bytes.iter().any(|(_, bytes)| *bytes > 0.0) {
             rows.push(row(
-                series.scenario,
+                scenario,
                 "haypile log bytes",
                 &haypile.log_bytes,
                 sizes,
-                true,
+                Some(true),
             ));
         }
     }
@@ -155,7 +164,8 @@ fn table(args: &Args, sizes: &[u64], all: &[Series]) -> Table {
     }
 }
 
-fn row(scenario: &Scenario, what: &str, points: &[(u64, f64)], sizes: &[u64], judged: bool) -> Vec<String> {
+/// A row of the table. Those with `otherwise` are judged: by their growth, if nothing else speaks against them.
+fn row(scenario: &Scenario, what: &str, points: &[(u64, f64)], sizes: &[u64], otherwise: Option<bool>) -> Vec<String> {
     let mut row = vec![scenario.name.to_owned(), what.to_owned(), scenario.class.to_string()];
     let at = |n: &u64| points.iter().find(|(size, _)| size == n);
     row.extend(
@@ -165,8 +175,9 @@ fn row(scenario: &Scenario, what: &str, points: &[(u64, f64)], sizes: &[u64], ju
     );
     let growth = growth(points);
     row.push(growth.map_or_else(String::new, |growth| format!("{:.2}", growth.exponent)));
-    row.push(match growth {
-        Some(growth) if judged => met(!scenario.class.is_exceeded(growth)),
+    row.push(match (growth, otherwise) {
+        (_, Some(false)) => met(false),
+        (Some(growth), Some(true)) => met(!scenario.class.is_exceeded(growth)),
         _ => String::new(),
     });
     row
