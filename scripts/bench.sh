@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures Haypile: scripts/bench.sh [compare|load|cold|replication|echo] [arguments], `compare` when none is named. Installs
+# Measures Haypile: scripts/bench.sh [compare|shapes|load|cold|replication|echo] [arguments], `compare` when none is named. Installs
 # Debian's redis if it is missing. What the arguments are: scripts/bench.sh compare --help
 #
 # Figures are only worth something when the machine has nothing else to do.
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 scripts/setup.sh bench
 
 case ${1:-} in
-    compare | load | cold | replication | echo | help) ;;
+    compare | shapes | load | cold | replication | echo | help) ;;
     *) set -- compare "$@" ;;
 esac
 

@@ -26,7 +26,7 @@ pub enum What {
 }
 
 /// Reads `requests` keys on each of `threads` threads, after as many that are not counted; the result is a row that goes
-/// with [`crate::compare::measure_header`].
+/// with [`crate::sample::measure_header`].
 pub fn measure_row(
     name: &str,
     dir: &Path,

@@ -2,20 +2,23 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use haypile_resp::client::{Decoder, Value};
 
 use crate::error::Error;
 use crate::interrupt;
+use crate::replies::Replies;
 
 /// No reply takes longer, FLUSHALL of millions of keys included.
 const REPLY_MAX: Duration = Duration::from_secs(300);
 const READ_BYTES: usize = 64 << 10;
 /// Commands sent before their replies are read. Both directions then fit into the socket buffers and the server's
 /// own, so that neither side waits for the other for ever.
-const PIPELINE_COMMANDS: usize = 512;
+const PIPELINE_COMMANDS: u64 = 512;
+/// No further command is added to a pipeline that has so many bytes.
+const PIPELINE_BYTES: usize = 4 << 20;
 
 /// One connection to a server on loopback.
 #[derive(Debug)]
@@ -66,15 +69,49 @@ impl Client {
             })
     }
 
+    /// A number that INFO must have.
+    pub fn info(&mut self, field: &str) -> Result<u64, Error> {
+        self.info_if_there(field)?.ok_or_else(|| Error::Reply {
+            command: "INFO".into(),
+            reply: format!("no number {field}"),
+        })
+    }
+
+    /// A number that INFO may have.
+    pub fn info_if_there(&mut self, field: &str) -> Result<Option<u64>, Error> {
+        let reply = self.ask(&["INFO", "everything"])?;
+        let text = String::from_utf8_lossy(reply.as_bytes().unwrap_or_default());
+        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+        Ok(lines.find_map(|(name, value)| (name == field).then(|| value.parse().ok())?))
+    }
+
+    /// Sends `commands`, which are encoded and `count` in number, and waits until all have been answered; returns how
+    /// long that took. An error reply is an error. Replies are only counted, so that long ones cost little here.
+    pub fn time(&mut self, commands: &[u8], count: u64) -> Result<Duration, Error> {
+        let (mut replies, mut awaited) = (Replies::default(), count);
+        let start = Instant::now();
+        self.stream.write_all(commands)?;
+        while awaited > 0 {
+            match self.stream.read(&mut self.chunk)? {
+                0 => return Err(Error::Connection(std::io::ErrorKind::UnexpectedEof.into())),
+                n => awaited = awaited.saturating_sub(replies.count(&self.chunk[..n])?),
+            }
+        }
+        Ok(start.elapsed())
+    }
+
     /// Sends `count` commands in a pipeline; `command` writes the i-th with [`encode`]. The first error reply ends it.
     pub fn pipeline(&mut self, count: u64, mut command: impl FnMut(u64, &mut Vec<u8>)) -> Result<(), Error> {
         let mut out = Vec::new();
         let mut next = 0;
         while next < count {
             interrupt::check()?;
-            let end = count.min(next + PIPELINE_COMMANDS as u64);
             out.clear();
-            (next..end).for_each(|i| command(i, &mut out));
+            let mut end = next;
+            while end < count && end - next < PIPELINE_COMMANDS && out.len() < PIPELINE_BYTES {
+                command(end, &mut out);
+                end += 1;
+            }
             self.stream.write_all(&out)?;
             for i in next..end {
                 let reply = self.read()?;

@@ -6,12 +6,12 @@ use std::slice;
 
 use crate::bare;
 use crate::client::{Client, encode};
-use crate::compare::{measure_header, measure_row, wait_for_rest};
 use crate::error::Error;
 use crate::interrupt;
 use crate::peer::{Peer, Server};
 use crate::redis_benchmark::{Line, What};
 use crate::report::{self, Table, mib, thousands};
+use crate::sample::{measure_header, measure_row, wait_for_rest};
 use crate::workload::{Noise, Scatter, load_keys};
 
 /// Bytes of `key:` and twelve digits.

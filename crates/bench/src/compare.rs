@@ -1,20 +1,19 @@
 //! The comparison: the same `redis-benchmark` lines against every peer in turn, pair after pair.
 //!
-//! All peers run at the same time, but one line at a time, and a line starts when every peer has come to rest: what a
-//! server does after it has replied, or in a process of its own (compaction, rewriting its log), neither slows the
-//! next line nor goes unseen; it is the column "after".
+//! All peers run at the same time, but one line at a time, and a line starts when every peer has come to rest
+//! ([`crate::sample`]).
 
 use std::path::PathBuf;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
 use crate::error::Error;
 use crate::interrupt;
+use crate::older;
 use crate::peer::{Peer, Server};
 use crate::redis_benchmark::Line;
-use crate::report::{self, Table, median, thousands};
+use crate::report::{self, Table, thousands};
+use crate::sample::{Sample, median_of, pair_ratio, sample};
 use crate::targets::target;
 use crate::workload::Test;
 
@@ -22,10 +21,8 @@ use crate::workload::Test;
 const TRIAL_REQUESTS: u64 = 20_000;
 /// `--requests` that are found out are rounded to this.
 const REQUESTS_STEP: u64 = 10_000;
-/// A server is at rest when it uses less than a tenth of a core over this time.
-const REST_WINDOW: Duration = Duration::from_millis(200);
-/// Rest is not waited for longer; a line that then starts is measured as it is.
-const REST_MAX: Duration = Duration::from_secs(20);
+/// The older program's name in the tables.
+const OLD: &str = "old";
 
 /// Arguments of `compare`.
 #[derive(Debug, clap::Args)]
@@ -63,6 +60,9 @@ pub struct Args {
     /// A further argument for Haypile, such as --haypile-arg=--sync=always; may be repeated
     #[arg(long)]
     haypile_arg: Vec<String>,
+    /// An older program of Haypile: a further table says by how much the new one uses more CPU time than it
+    #[arg(long)]
+    old: Option<PathBuf>,
     /// Another server, NAME=COMMAND with {port} and {dir}; may be repeated
     #[arg(long)]
     peer: Vec<Peer>,
@@ -80,32 +80,26 @@ pub struct Args {
     markdown: Option<PathBuf>,
 }
 
-/// One run against one peer.
-#[derive(Clone, Copy, Debug)]
-struct Sample {
-    ops_per_s: f64,
-    p99_ms: f64,
-    /// CPU time of the server while the line ran, for each operation, microseconds.
-    cpu_us: f64,
-    /// CPU time of the server afterwards until it was at rest, and of its children, for each operation, microseconds.
-    after_us: f64,
-}
-
 /// Runs the comparison.
 pub fn run(args: &Args) -> Result<(), Error> {
     interrupt::install()?;
+    println!("{}", report::machine());
+    report::publish(&tables(args)?, args.markdown.as_deref())
+}
+
+/// The tables of the comparison.
+pub fn tables(args: &Args) -> Result<Vec<Table>, Error> {
     let peers = peers(args);
     if args.pairs == 0 || args.pipeline.contains(&0) || args.keyspace == 0 {
         return Err(Error::Usage(
             "--pairs, --pipeline and --keyspace must be above 0".into(),
         ));
     }
-    println!("{}", report::machine());
     let mut tables = Vec::new();
     for &pipeline in &args.pipeline {
-        tables.push(depth(args, &peers, pipeline)?);
+        tables.extend(depth(args, &peers, pipeline)?);
     }
-    report::publish(&tables, args.markdown.as_deref())
+    Ok(tables)
 }
 
 fn peers(args: &Args) -> Vec<Peer> {
@@ -116,12 +110,17 @@ fn peers(args: &Args) -> Vec<Peer> {
     if !args.only_redis {
         peers.push(Peer::haypile(&args.haypile).with(&args.haypile_arg));
     }
+    peers.extend(args.old.iter().map(|old| {
+        let mut peer = Peer::haypile(old).with(&args.haypile_arg);
+        peer.name = OLD.into();
+        peer
+    }));
     peers.extend_from_slice(&args.peer);
     peers
 }
 
-/// All tests at one pipelining depth, against fresh servers.
-fn depth(args: &Args, peers: &[Peer], pipeline: u32) -> Result<Table, Error> {
+/// All tests at one pipelining depth, against fresh servers: what each peer gave, and new beside old.
+fn depth(args: &Args, peers: &[Peer], pipeline: u32) -> Result<Vec<Table>, Error> {
     let dir = args.dir.as_deref();
     let mut servers = peers
         .iter()
@@ -143,7 +142,8 @@ fn depth(args: &Args, peers: &[Peer], pipeline: u32) -> Result<Table, Error> {
             // Every other pair begins with another peer.
             let count = servers.len();
             for i in (0..count).map(|i| (i + pair) % count) {
-                let sample = sample(*test, line, &mut servers, i)?;
+                test.prepare(servers[i].port, line)?;
+                let sample = sample(&mut servers, i, line.requests, |port| line.run(port))?;
                 println!(
                     "{:>2}/{} -P {pipeline:<3} {:<10} {:<9} {:>9} ops/s, p99 {:.3} ms, {:.2} us CPU + {:.2} after, {} commands",
                     pair + 1,
@@ -165,7 +165,17 @@ fn depth(args: &Args, peers: &[Peer], pipeline: u32) -> Result<Table, Error> {
         args.clients, args.value_bytes, args.keyspace, args.pairs
     );
     let names: Vec<&str> = servers.iter().map(Server::name).collect();
-    Ok(table(title, &names, &lines, &samples, pipeline))
+    let place = |wanted: &str| names.iter().position(|name| *name == wanted);
+    let older = place("haypile").zip(place(OLD)).map(|(new, old)| {
+        let tests = lines.iter().map(|(test, _)| test.name());
+        older::table(
+            pipeline,
+            tests.zip(samples.iter().map(|peers| (&peers[new][..], &peers[old][..]))),
+        )
+    });
+    let mut tables = vec![table(title, &names, &lines, &samples, pipeline)];
+    tables.extend(older);
+    Ok(tables)
 }
 
 /// The line of a test with a number of commands that suits the first peer.
@@ -194,45 +204,6 @@ fn line(args: &Args, test: Test, pipeline: u32, servers: &mut [Server]) -> Resul
     Ok(line)
 }
 
-/// One run against the i-th server.
-fn sample(test: Test, line: &Line, servers: &mut [Server], i: usize) -> Result<Sample, Error> {
-    test.prepare(servers[i].port, line)?;
-    wait_for_rest(servers)?;
-    let (before, all_before) = (servers[i].process()?.cpu()?, servers[i].process()?.cpu_with_children()?);
-    let measured = line.run(servers[i].port)?;
-    let during = servers[i].process()?.cpu()?.saturating_sub(before);
-    wait_for_rest(servers)?;
-    let all = servers[i].process()?.cpu_with_children()?.saturating_sub(all_before);
-    let each = |time: Duration| time.as_secs_f64() * 1e6 / line.requests as f64;
-    Ok(Sample {
-        ops_per_s: measured.ops_per_s,
-        p99_ms: measured.p99_ms,
-        cpu_us: each(during),
-        after_us: each(all.saturating_sub(during)),
-    })
-}
-
-/// Waits until no server works any more.
-pub fn wait_for_rest(servers: &mut [Server]) -> Result<(), Error> {
-    let start = Instant::now();
-    let total = |servers: &mut [Server]| {
-        servers.iter_mut().try_fold(Duration::ZERO, |sum, server| {
-            Ok::<_, Error>(sum + server.process()?.cpu_with_children()?)
-        })
-    };
-    let mut before = total(servers)?;
-    while start.elapsed() < REST_MAX {
-        interrupt::check()?;
-        thread::sleep(REST_WINDOW);
-        let now = total(servers)?;
-        if now.saturating_sub(before) < REST_WINDOW / 10 {
-            break;
-        }
-        before = now;
-    }
-    Ok(())
-}
-
 fn table(title: String, names: &[&str], lines: &[(Test, Line)], samples: &[Vec<Vec<Sample>>], pipeline: u32) -> Table {
     let mut header = vec!["test".to_owned()];
     for unit in ["ops/s", "p99 ms", "CPU us/op", "after us/op"] {
@@ -252,18 +223,17 @@ fn table(title: String, names: &[&str], lines: &[(Test, Line)], samples: &[Vec<V
         header.extend(["target".to_owned(), "met".to_owned()]);
     }
     let rows = lines.iter().zip(samples).map(|((test, _), peers)| {
-        let of = |peer: &[Sample], field: fn(&Sample) -> f64| median(peer.iter().map(field)).unwrap_or(f64::NAN);
         let mut row = vec![test.name().to_owned()];
-        row.extend(peers.iter().map(|p| thousands(of(p, |s| s.ops_per_s))));
-        row.extend(peers.iter().map(|p| format!("{:.3}", of(p, |s| s.p99_ms))));
-        row.extend(peers.iter().map(|p| format!("{:.2}", of(p, |s| s.cpu_us))));
-        row.extend(peers.iter().map(|p| format!("{:.2}", of(p, |s| s.after_us))));
+        row.extend(peers.iter().map(|p| thousands(median_of(p, |s| s.ops_per_s))));
+        row.extend(peers.iter().map(|p| format!("{:.3}", median_of(p, |s| s.p99_ms))));
+        row.extend(peers.iter().map(|p| format!("{:.2}", median_of(p, |s| s.cpu_us))));
+        row.extend(peers.iter().map(|p| format!("{:.2}", median_of(p, |s| s.after_us))));
         // The median of the pairs' ratios: what slows a shared machine for a while slows both halves of a pair.
         let ratios: Vec<f64> = peers
             .iter()
             .skip(1)
             .take(compared.len())
-            .map(|p| pair_ratio(&peers[0], p))
+            .map(|p| pair_ratio(&peers[0], p, |s| s.ops_per_s))
             .collect();
         row.extend(ratios.iter().map(|ratio| format!("{ratio:.2}")));
         if let (true, Some(ratio)) = (judged, ratios.first()) {
@@ -282,38 +252,6 @@ fn table(title: String, names: &[&str], lines: &[(Test, Line)], samples: &[Vec<V
         header,
         rows: rows.collect(),
     }
-}
-
-fn pair_ratio(base: &[Sample], peer: &[Sample]) -> f64 {
-    median(
-        base.iter()
-            .zip(peer)
-            .map(|(base, peer)| peer.ops_per_s / base.ops_per_s),
-    )
-    .unwrap_or(f64::NAN)
-}
-
-/// A line of `redis-benchmark` with a command of one's own, against one server; returns the row of a table: name,
-/// ops/s, p50, p99, CPU time for each operation.
-pub fn measure_row(name: &str, line: &Line, server: &mut Server) -> Result<Vec<String>, Error> {
-    wait_for_rest(std::slice::from_mut(server))?;
-    let before = server.process()?.cpu()?;
-    let measured = line.run(server.port)?;
-    let used = server.process()?.cpu()?.saturating_sub(before);
-    Ok(vec![
-        name.to_owned(),
-        thousands(measured.ops_per_s),
-        format!("{:.3}", measured.p50_ms),
-        format!("{:.3}", measured.p99_ms),
-        format!("{:.2}", used.as_secs_f64() * 1e6 / line.requests as f64),
-    ])
-}
-
-/// The header that goes with [`measure_row`].
-pub fn measure_header() -> Vec<String> {
-    ["test", "ops/s", "p50 ms", "p99 ms", "CPU us/op"]
-        .map(str::to_owned)
-        .into()
 }
 
 #[cfg(test)]

@@ -14,12 +14,12 @@ use clap::ValueEnum;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::compare::{measure_header, measure_row};
 use crate::error::Error;
 use crate::interrupt;
 use crate::peer::{Peer, Server};
 use crate::redis_benchmark::{Line, What};
 use crate::report::{self, Table};
+use crate::sample::{measure_header, measure_row};
 
 const WAKE: Token = Token(usize::MAX);
 const EVENTS: usize = 256;

@@ -8,11 +8,11 @@ use std::slice;
 use std::time::{Duration, Instant};
 
 use crate::client::encode;
-use crate::compare::wait_for_rest;
 use crate::error::Error;
 use crate::interrupt;
 use crate::peer::{Peer, Server};
 use crate::report::{self, Table, mib, thousands};
+use crate::sample::wait_for_rest;
 use crate::workload::{Noise, load_keys};
 
 /// A clean start is to take less, seconds.

@@ -116,22 +116,22 @@ impl Process {
 
     /// Resident memory in bytes (VmRSS), and the part of it that is not file pages (RssAnon).
     pub fn resident(&self) -> io::Result<(u64, u64)> {
+        Ok((self.status_bytes("VmRSS:")?, self.status_bytes("RssAnon:")?))
+    }
+
+    /// The most resident memory it has had, in bytes (VmHWM).
+    pub fn peak_resident(&self) -> io::Result<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, field: &str) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let field = |name: &str| {
-            status
-                .lines()
-                .find_map(|line| {
-                    line.strip_prefix(name)?
-                        .trim()
-                        .strip_suffix(" kB")?
-                        .trim()
-                        .parse::<u64>()
-                        .ok()
-                })
-                .map(|kib| kib * 1024)
-                .ok_or_else(|| io::Error::other(format!("/proc/PID/status without {name}")))
-        };
-        Ok((field("VmRSS:")?, field("RssAnon:")?))
+        let kib = status.lines().find_map(|line| {
+            let value = line.strip_prefix(field)?.trim().strip_suffix(" kB")?;
+            value.trim().parse::<u64>().ok()
+        });
+        kib.map(|kib| kib * 1024)
+            .ok_or_else(|| io::Error::other(format!("/proc/PID/status without {field}")))
     }
 }
 

@@ -1,18 +1,23 @@
 //! One run of `redis-benchmark` and what it printed.
 
 use std::fmt;
-use std::process::Command;
+use std::io;
+use std::process::{Command, Stdio};
 
 use crate::error::Error;
 use crate::interrupt;
 use crate::process::Process;
+
+const PROGRAM: &str = "redis-benchmark";
+/// What `redis-benchmark` replaces with twelve random digits.
+pub const RANDOM: &str = "__rand_int__";
 
 /// What is sent.
 #[derive(Clone, Debug)]
 pub enum What {
     /// One of the tool's own tests, by the name that `-t` takes.
     Test(&'static str),
-    /// A command, in which `__rand_int__` stands for twelve random digits.
+    /// A command, in which [`RANDOM`] stands for twelve random digits.
     Command(Vec<String>),
 }
 
@@ -63,17 +68,25 @@ impl Line {
         arguments
     }
 
-    /// Runs the line against a server on loopback.
-    pub fn run(&self, port: u16) -> Result<Measured, Error> {
-        interrupt::check()?;
-        let mut command = Command::new("redis-benchmark");
+    fn command(&self, port: u16) -> Command {
+        let mut command = Command::new(PROGRAM);
         command
             .args(["-h", "127.0.0.1", "-p", &port.to_string()])
             .args(self.arguments());
-        let (status, output, errors) = Process::output(command).map_err(|source| Error::Start {
-            program: "redis-benchmark".into(),
-            source,
-        })?;
+        command
+    }
+
+    /// Starts the line against a server on loopback, to be ended by the caller; what it prints is lost.
+    pub fn start(&self, port: u16) -> Result<Process, Error> {
+        let mut command = self.command(port);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Process::start(command).map_err(not_started)
+    }
+
+    /// Runs the line against a server on loopback.
+    pub fn run(&self, port: u16) -> Result<Measured, Error> {
+        interrupt::check()?;
+        let (status, output, errors) = Process::output(self.command(port)).map_err(not_started)?;
         interrupt::check()?;
         if !status.success() {
             return Err(self.unusable(format!("{status}: {}", errors.trim())));
@@ -86,6 +99,13 @@ impl Line {
             line: self.to_string(),
             why,
         }
+    }
+}
+
+fn not_started(source: io::Error) -> Error {
+    Error::Start {
+        program: PROGRAM.into(),
+        source,
     }
 }
 

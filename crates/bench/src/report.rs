@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
+use serde_json::{Value, json};
+
 use crate::error::Error;
 
 /// A table; the first column is aligned to the left, the others to the right.
@@ -51,6 +53,16 @@ impl Table {
         out
     }
 
+    /// The title and the rows, each as an object with the header's names. A cell is a number if it reads as one
+    /// (without the blanks between thousands), true or false if it is [`met`]'s, null if it is empty.
+    pub fn json(&self) -> Value {
+        let object = |row: &Vec<String>| {
+            let cells = self.header.iter().zip(row);
+            Value::Object(cells.map(|(name, cell)| (name.clone(), cell_json(cell))).collect())
+        };
+        json!({ "title": self.title, "rows": self.rows.iter().map(object).collect::<Vec<_>>() })
+    }
+
     fn widths(&self) -> Vec<usize> {
         (0..self.header.len())
             .map(|i| {
@@ -62,6 +74,18 @@ impl Table {
             })
             .map(Option::unwrap_or_default)
             .collect()
+    }
+}
+
+fn cell_json(cell: &str) -> Value {
+    match cell {
+        "" => Value::Null,
+        "yes" => true.into(),
+        "NO" => false.into(),
+        text => match text.replace(' ', "").parse::<f64>() {
+            Ok(number) if number.is_finite() => number.into(),
+            _ => text.into(),
+        },
     }
 }
 
@@ -78,10 +102,27 @@ pub fn publish(tables: &[Table], markdown: Option<&Path>) -> Result<(), Error> {
     for table in tables {
         print!("{}", table.text());
     }
-    let Some(path) = markdown else { return Ok(()) };
+    write(tables, markdown, None)
+}
+
+/// Writes the tables to the files that are given, with where they come from.
+pub fn write(tables: &[Table], markdown: Option<&Path>, json: Option<&Path>) -> Result<(), Error> {
     let command: Vec<String> = std::env::args().skip(1).collect();
-    let mut text = format!("{}\n\nCommand: `haypile-bench {}`\n\n", machine(), command.join(" "));
-    tables.iter().for_each(|table| text.push_str(&table.markdown()));
+    let command = format!("haypile-bench {}", command.join(" "));
+    if let Some(path) = markdown {
+        let mut text = format!("{}\n\nCommand: `{command}`\n\n", machine());
+        tables.iter().for_each(|table| text.push_str(&table.markdown()));
+        write_file(path, &text)?;
+    }
+    if let Some(path) = json {
+        let tables: Vec<Value> = tables.iter().map(Table::json).collect();
+        let all = json!({ "machine": machine(), "command": command, "tables": tables });
+        write_file(path, &format!("{all:#}\n"))?;
+    }
+    Ok(())
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(|source| Error::File {
         path: path.into(),
         source,
@@ -126,6 +167,26 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     }
 }
 
+/// Two of the values between which their median lies in 95 of 100 such series, whatever their distribution (the order
+/// statistics of the sign test); the least and the largest if there are too few for that.
+pub fn median_interval(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let n = values.len() as i32;
+    // How likely it is that no more than `k` of `n` values lie on one side of the median, added up.
+    let (mut ways, mut likely, mut outside) = (1.0, 0.0, 0);
+    for k in 0..n / 2 {
+        likely += ways * 0.5_f64.powi(n);
+        if likely > 0.025 {
+            break;
+        }
+        outside = k as usize;
+        ways *= f64::from(n - k) / f64::from(k + 1);
+    }
+    let last = values.len().checked_sub(1)?;
+    Some((*values.get(outside)?, *values.get(last - outside)?))
+}
+
 /// The value that so many of a hundred do not exceed; the values must be sorted.
 pub fn percentile<T: Copy>(sorted: &[T], percent: f64) -> Option<T> {
     let rank = (sorted.len() as f64 * percent / 100.0).ceil() as usize;
@@ -168,6 +229,17 @@ mod tests {
     }
 
     #[test]
+    fn intervals_of_medians() {
+        let interval = |n: i32| median_interval((1..=n).map(f64::from));
+        assert_eq!(interval(0), None);
+        assert_eq!(interval(1), Some((1.0, 1.0)));
+        assert_eq!(interval(5), Some((1.0, 5.0)));
+        // As in tables of the sign test.
+        assert_eq!(interval(10), Some((2.0, 9.0)));
+        assert_eq!(interval(20), Some((6.0, 15.0)));
+    }
+
+    #[test]
     fn percentiles() {
         let values: Vec<u32> = (1..=200).collect();
         assert_eq!(percentile(&values, 50.0), Some(100));
@@ -195,6 +267,19 @@ mod tests {
         assert_eq!(
             table.markdown(),
             "### T\n\n| test | n |\n| --- | ---: |\n| SET | 100 |\n\n"
+        );
+        assert_eq!(
+            table.json(),
+            json!({ "title": "T", "rows": [{ "test": "SET", "n": 100.0 }] })
+        );
+    }
+
+    #[test]
+    fn cells_as_json() {
+        let cells = ["", "yes", "NO", "1 234", "0.5", "10 of 100", "inf"].map(cell_json);
+        assert_eq!(
+            json!(cells),
+            json!([null, true, false, 1234.0, 0.5, "10 of 100", "inf"])
         );
     }
 }

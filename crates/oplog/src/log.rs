@@ -39,6 +39,7 @@ pub struct Oplog {
     /// Records pushed and not yet written; their checksums are still missing.
     pub(crate) buffer: Vec<u8>,
     spare_wanted: bool,
+    appended_bytes_total: u64,
     /// Bytes of segments that the last [`Oplog::collect_but`] kept only because somebody needs them.
     pub(crate) pinned_bytes: u64,
 }
@@ -54,6 +55,8 @@ pub struct Stats {
     pub segments: usize,
     /// Bytes that the segments and spare files have on the disk, preallocated ones included.
     pub bytes: u64,
+    /// Bytes of records written since the log was opened, their headers included.
+    pub appended_bytes_total: u64,
     /// Spare files: preallocated or kept for reuse.
     pub spares: usize,
     /// How many files have been reused since the log was opened.
@@ -94,6 +97,7 @@ impl Oplog {
             pushed: last,
             buffer: Vec::new(),
             spare_wanted: false,
+            appended_bytes_total: 0,
             pinned_bytes: 0,
         };
         Ok((log, parts.opened))
@@ -178,6 +182,7 @@ impl Oplog {
         segment.end.store(end + length, Ordering::Release);
         segment.capacity.fetch_max(end + length, Ordering::Relaxed);
         self.syncer.publish(segment, self.pushed);
+        self.appended_bytes_total += length;
         match self.options.sync {
             // The tail moves when this is durable.
             SyncPolicy::Always => {}
@@ -310,6 +315,7 @@ impl Oplog {
             last_index: self.written.index,
             segments,
             bytes: bytes + spare_bytes,
+            appended_bytes_total: self.appended_bytes_total,
             spares,
             recycled_total: self.spares.recycled_total(),
             pinned_bytes: self.pinned_bytes,

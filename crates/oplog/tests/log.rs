@@ -43,8 +43,12 @@ fn entries_of_all_sizes_fit() {
     let (mut log, _) = open(dir.path());
     let sizes = [0, 1, 4096 - 96, 4096, 5, 3 << 20, 0, 100];
     for (index, size) in (1..).zip(sizes) {
+        let before = log.stats().appended_bytes_total;
         log.push(Position::new(index, index), 0, &vec![index as u8; size]);
+        let pending = log.pending_bytes() as u64;
         log.write().unwrap();
+        assert!(pending > size as u64);
+        assert_eq!(log.stats().appended_bytes_total, before + pending);
     }
     drop(log);
     let (log, _) = open(dir.path());

@@ -433,6 +433,11 @@ fn oplog(node: &Node, families: &mut Families) {
         "Bytes of the log that are kept beyond its retention because somebody needs them.",
         log.pinned_bytes as f64,
     );
+    families.counter(
+        "haypile_oplog_appended_bytes_total",
+        "Bytes of entries written to the log since the start.",
+        log.appended_bytes_total as f64,
+    );
     families.gauge("haypile_oplog_segments", "Segments of the log.", log.segments as f64);
     families.gauge(
         "haypile_oplog_spare_files",

@@ -4,10 +4,10 @@
 use std::slice;
 use std::time::{Duration, Instant};
 
-use crate::compare::wait_for_rest;
 use crate::error::Error;
 use crate::peer::Peer;
 use crate::report::{Table, median, met, thousands};
+use crate::sample::wait_for_rest;
 use crate::workload::Test;
 
 use super::Args;

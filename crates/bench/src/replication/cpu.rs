@@ -7,11 +7,11 @@
 use std::slice;
 use std::time::Duration;
 
-use crate::compare::wait_for_rest;
 use crate::error::Error;
 use crate::peer::{Peer, Server};
 use crate::redis_benchmark::Line;
 use crate::report::{Table, median, met};
+use crate::sample::wait_for_rest;
 use crate::workload::Test;
 
 use super::Args;

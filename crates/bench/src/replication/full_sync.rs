@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::cold::drop_caches;
-use crate::compare::wait_for_rest;
 use crate::error::Error;
 use crate::interrupt;
 use crate::peer::{Peer, Server, tree_bytes};
 use crate::process::Process;
 use crate::report::{Table, met, mib, thousands};
+use crate::sample::wait_for_rest;
 use crate::workload::load_keys;
 
 use super::Args;

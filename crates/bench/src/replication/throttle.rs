@@ -6,10 +6,10 @@
 use std::slice;
 use std::time::Duration;
 
-use crate::compare::wait_for_rest;
 use crate::error::Error;
 use crate::peer::{Peer, Server};
 use crate::report::{Table, median, met, mib, thousands};
+use crate::sample::wait_for_rest;
 use crate::workload::load_keys;
 
 use super::Args;

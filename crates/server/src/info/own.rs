@@ -12,6 +12,7 @@ pub(super) fn haypile(facts: &Facts<'_>, lines: &mut Lines) {
     lines.put("writes_refused", u8::from(refusal.is_some()));
     lines.put("write_refusal", refusal.unwrap_or_default().replace(['\r', '\n'], " "));
     lines.put("oplog_bytes", oplog.bytes);
+    lines.put("oplog_appended_bytes", oplog.appended_bytes_total);
     lines.put("oplog_segments", oplog.segments);
     lines.put("oplog_spares", oplog.spares);
     lines.put("oplog_recycled", oplog.recycled_total);
