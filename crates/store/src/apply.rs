@@ -9,11 +9,11 @@ use rocksdb::{WriteBatch, WriteOptions};
 
 use crate::effects::{Effect, Effects};
 use crate::overlay::{Pending, Write};
-use crate::rows::{self, Dirty, DirtyList, FETCHED_AHEAD, Key};
+use crate::rows::{self, Dirty, DirtyList, FETCHED_AHEAD, Found, Key};
 use crate::spaces::{Space, Spaces};
 use crate::state::STATE_KEY;
 use crate::store::Store;
-use crate::{Cf, Overlay, SpaceId, StoreError, StoreState};
+use crate::{Cf, Overlay, SpaceId, StoreError, StoreState, packed};
 
 /// The column family in which the store's own record stands.
 const DEFAULT_CF: &str = "default";
@@ -74,12 +74,12 @@ impl Store {
                 Pending::Latest(writes) => {
                     changes.rows(writes);
                     for effect in turn.counts_and_maps() {
-                        changes.effect(effect);
+                        changes.effect(effect)?;
                     }
                 }
                 Pending::All(ops) => {
                     for effect in Effects::new(ops) {
-                        changes.effect(effect?);
+                        changes.effect(effect?)?;
                     }
                 }
             }
@@ -100,7 +100,7 @@ impl Store {
             remapped: false,
         };
         for effect in Effects::new(payloads) {
-            changes.effect(effect?);
+            changes.effect(effect?)?;
         }
         let remapped = changes.remapped;
         let applied = self.end_publish(&mut published, position, clock, remapped);
@@ -237,7 +237,21 @@ impl Changes<'_> {
         self.store.rows.publish(&mut self.published.dirty, key, value);
     }
 
-    fn effect(&mut self, effect: Effect<'_>) {
+    fn patch(&mut self, space: SpaceId, key: &[u8], patch: &[u8]) -> Result<(), StoreError> {
+        let key = Key::new(space, Cf::Meta, key);
+        let mut row = Vec::new();
+        match self.store.rows.get(key) {
+            Found::Hit(old) => packed::patch_row(&mut row, old.value(), patch)?,
+            Found::Miss(_) => {
+                let old = self.store.get_from_rocksdb(space, Cf::Meta, key.key, <[u8]>::to_vec)?;
+                packed::patch_row(&mut row, old.as_deref(), patch)?;
+            }
+        }
+        self.row(key, Some(&row));
+        Ok(())
+    }
+
+    fn effect(&mut self, effect: Effect<'_>) -> Result<(), StoreError> {
         let state = &mut self.published.state;
         match effect {
             Effect::Put { space, cf, key, value } => self.row(Key::new(space, cf, key), Some(value)),
@@ -255,7 +269,9 @@ impl Changes<'_> {
                 state.next_space = state.next_space.max(space + 1);
                 self.remapped = true;
             }
+            Effect::Patch { space, key, patch } => self.patch(space, key, patch)?,
             Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {}
         }
+        Ok(())
     }
 }
