@@ -29,7 +29,7 @@ pub struct Collection {
 }
 
 /// Index of a new list's first element: room for 2^63 pushes on either side.
-pub const LIST_MIDDLE: u64 = 1 << 63;
+pub const LIST_MIDDLE: u64 = haypile_store::packed::LABEL_MIDDLE;
 
 impl Collection {
     pub(crate) fn new(key: &[u8], kind: Kind, version: u64, old: Option<Header>) -> Self {

@@ -208,6 +208,7 @@ impl<'a> Cx<'a> {
             Header {
                 kind: Kind::String,
                 expire_at,
+                packed: false,
             },
             value,
         )
@@ -226,6 +227,7 @@ impl<'a> Cx<'a> {
         let header = Header {
             kind: collection.kind,
             expire_at: collection.expire_at,
+            packed: false,
         };
         self.put_row(key, collection.old, header, &body)?;
         if collection.old.is_none_or(|old| old.kind != header.kind) || collection.has_grown() {

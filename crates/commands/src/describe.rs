@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use haypile_store::effects::{Effect, Effects};
 use haypile_store::keys::{parse_data_key, user_key};
+use haypile_store::packed::{self, PackedError, PackedHash, PackedList, PackedSet, PackedZset, Patch};
 use haypile_store::row::{Header, Kind};
 use haypile_store::{Cf, SpaceId, StoreError};
 
@@ -76,6 +77,10 @@ pub enum What {
     Score(Vec<u8>, Option<f64>),
     /// A list's element, at this place from its head if that is known, is this, or is gone.
     Element(Option<u64>, Option<Vec<u8>>),
+    /// A list's elements with labels smaller than this are gone.
+    Begins(u64),
+    /// A list's elements with this label and greater ones are gone.
+    Ends(u64),
     /// The database is this keyspace from now on: an empty one after FLUSHDB, another's after SWAPDB.
     Mapped(SpaceId),
     /// Bytes of a collection whose type is not known.
@@ -123,8 +128,8 @@ impl Describer {
                 });
             }
             if let Some(done) = all.last_mut() {
-                let change = self.change(done, &effect);
-                done.changes.extend(change);
+                let changes = self.changes(done, &effect);
+                done.changes.extend(changes);
             }
         }
         (all, None)
@@ -146,20 +151,21 @@ impl Describer {
         }
     }
 
-    fn change(&mut self, done: &Done, effect: &Effect<'_>) -> Option<Change> {
-        let (space, cf, key, value) = match *effect {
-            Effect::Put { space, cf, key, value } => (space, cf, key, Some(value)),
-            Effect::Delete { space, cf, key } => (space, cf, key, None),
+    fn changes(&mut self, done: &Done, effect: &Effect<'_>) -> Vec<Change> {
+        let (space, key) = match *effect {
+            Effect::Put { space, key, .. } | Effect::Delete { space, key, .. } | Effect::Patch { space, key, .. } => {
+                (space, key)
+            }
             Effect::Map { db, space } => {
-                return Some(Change {
+                return vec![Change {
                     place: Place::Database(db),
                     key: Vec::new(),
                     what: What::Mapped(space),
-                });
+                }];
             }
             // They follow from the others.
             Effect::Count { .. } | Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {
-                return None;
+                return Vec::new();
             }
         };
         let command = done.command.as_deref();
@@ -170,25 +176,43 @@ impl Describer {
             Some(db) => Place::Database(*db),
             None => Place::Keyspace(space),
         };
-        let (key, what) = match cf {
+        let (key, whats) = match *effect {
+            Effect::Put { cf, value, .. } => self.of_row(command, cf, key, Some(value)),
+            Effect::Delete { cf, .. } => self.of_row(command, cf, key, None),
+            Effect::Patch { patch, .. } => (user_key(key), of_patch(patch)),
+            _ => return Vec::new(),
+        };
+        let change = |what| Change {
+            place,
+            key: key.to_vec(),
+            what,
+        };
+        whats.into_iter().map(change).collect()
+    }
+
+    /// What has become of a key of a column family: the user key, and what.
+    fn of_row<'e>(
+        &self,
+        command: Option<&str>,
+        cf: Cf,
+        key: &'e [u8],
+        value: Option<&'e [u8]>,
+    ) -> (&'e [u8], Vec<What>) {
+        match cf {
             // It repeats what the row says.
-            Cf::Expiry => return None,
+            Cf::Expiry => (key, Vec::new()),
             Cf::Meta => (user_key(key), row(value)),
             Cf::Data => match parse_data_key(key) {
                 Some(parsed) => {
                     let known = self.collections.get(&parsed.version).copied();
                     let kind = known.map(|(kind, _)| kind).or_else(|| kind_of(command));
                     let head = known.map(|(_, head)| head);
-                    (parsed.user_key, element(kind, head, parsed.element, value)?)
+                    let what = element(kind, head, parsed.element, value);
+                    (parsed.user_key, what.into_iter().collect())
                 }
-                None => (key, What::Unknown(Vec::new(), value.map(<[u8]>::to_vec))),
+                None => (key, vec![What::Unknown(Vec::new(), value.map(<[u8]>::to_vec))]),
             },
-        };
-        Some(Change {
-            place,
-            key: key.to_vec(),
-            what,
-        })
+        }
     }
 }
 
@@ -209,32 +233,74 @@ impl<'r> Row<'r> {
         Some(u64::from_be_bytes(*self.body.get(at..)?.first_chunk()?))
     }
 
-    /// Version, type, and the head if it is a list; `None` for a string.
+    /// Version, type, and the head if it is a list; `None` for what has no elements in rows of their own.
     fn collection(&self) -> Option<(u64, Kind, u64)> {
         match self.header.kind {
             Kind::String => None,
+            _ if self.header.packed => None,
             kind => Some((self.number(0)?, kind, self.number(16).unwrap_or(0))),
         }
     }
 }
 
-fn row(value: Option<&[u8]>) -> What {
-    let Some(value) = value else { return What::Gone };
+fn row(value: Option<&[u8]>) -> Vec<What> {
+    let Some(value) = value else { return vec![What::Gone] };
     let Some(row) = Row::read(value) else {
-        return What::Unknown(Vec::new(), Some(value.to_vec()));
+        return vec![What::Unknown(Vec::new(), Some(value.to_vec()))];
     };
     let expire_at = row.header.expire_at;
-    match row.header.kind {
+    let kind = row.header.kind;
+    let collection = |size| What::Collection { kind, size, expire_at };
+    if row.header.packed {
+        let entries =
+            of_packed(kind, row.body).unwrap_or_else(|_| vec![What::Unknown(Vec::new(), Some(value.to_vec()))]);
+        let whole = collection(packed::count(row.body).unwrap_or(0));
+        return std::iter::once(whole).chain(entries).collect();
+    }
+    vec![match kind {
         Kind::String => What::String {
             value: row.body.to_vec(),
             expire_at,
         },
-        kind => What::Collection {
-            kind,
-            size: row.number(8).unwrap_or(0),
-            expire_at,
-        },
+        _ => collection(row.number(8).unwrap_or(0)),
+    }]
+}
+
+/// The entries of a packed collection.
+fn of_packed(kind: Kind, body: &[u8]) -> Result<Vec<What>, PackedError> {
+    match kind {
+        Kind::Hash => PackedHash::read(body)?
+            .iter()
+            .map(|entry| entry.map(|(field, value)| What::Field(field.to_vec(), Some(value.to_vec()))))
+            .collect(),
+        Kind::Set => PackedSet::read(body)?
+            .iter()
+            .map(|entry| entry.map(|member| What::Member(member.to_vec(), true)))
+            .collect(),
+        Kind::Zset => PackedZset::read(body)?
+            .iter()
+            .map(|entry| entry.map(|(score, member)| What::Score(member.to_vec(), Some(zset::score_from(score)))))
+            .collect(),
+        Kind::List => (0..)
+            .zip(PackedList::read(body)?.iter())
+            .map(|(place, entry)| entry.map(|element| What::Element(Some(place), Some(element.to_vec()))))
+            .collect(),
+        Kind::String | Kind::Stream => Err(PackedError::NotPacked),
     }
+}
+
+/// What a patch of a packed collection says.
+fn of_patch(bytes: &[u8]) -> Vec<What> {
+    let what = |change| match change {
+        packed::Change::Field(field, value) => What::Field(field.to_vec(), value.map(<[u8]>::to_vec)),
+        packed::Change::Member(member, is) => What::Member(member.to_vec(), is),
+        packed::Change::Score(member, score) => What::Score(member.to_vec(), score.map(zset::score_from)),
+        packed::Change::Element(_, element) => What::Element(None, Some(element.to_vec())),
+        packed::Change::Head(label) => What::Begins(label),
+        packed::Change::End(label) => What::Ends(label),
+    };
+    let read = Patch::read(bytes).and_then(|patch| patch.changes().map(|change| change.map(what)).collect());
+    read.unwrap_or_else(|_| vec![What::Unknown(Vec::new(), Some(bytes.to_vec()))])
 }
 
 /// The type that a command is about.
@@ -349,6 +415,26 @@ mod tests {
             expected.sort_by_key(|what| format!("{what:?}"));
             assert_eq!(last, expected, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn packed_rows_and_patches_are_described() {
+        let body = [2, 0, 1, b'a', 1, b'b'];
+        let row = [&[0x42], &body[..]].concat();
+        let element = |place, element: &[u8]| What::Element(place, Some(element.to_vec()));
+        let expected = [
+            collection(Kind::List, 2),
+            element(Some(0), b"a"),
+            element(Some(1), b"b"),
+        ];
+        assert_eq!(super::row(Some(&row)), expected);
+
+        let begins = What::Begins(1 << 63);
+        assert_eq!(of_patch(&[0x12, 0, 4, 1, 1, b'c']), [begins, element(None, b"c")]);
+        let set = What::Field(b"f".to_vec(), Some(b"v".to_vec()));
+        let gone = What::Field(b"g".to_vec(), None);
+        assert_eq!(of_patch(&[5, 1, 2, b'f', b'v', 1, 0, b'g']), [set, gone]);
+        assert_eq!(of_patch(&[5, 1]), [What::Unknown(Vec::new(), Some(vec![5, 1]))]);
     }
 
     #[test]

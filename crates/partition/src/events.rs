@@ -44,9 +44,9 @@ pub(crate) fn of_entry(
                     tell(own_event(command), db, key);
                 }
             }
-            Effect::Put { cf: Cf::Meta, key, .. } | Effect::Delete { cf: Cf::Meta, key, .. } => {
-                row = Some(keys::user_key(key))
-            }
+            Effect::Put { cf: Cf::Meta, key, .. }
+            | Effect::Delete { cf: Cf::Meta, key, .. }
+            | Effect::Patch { key, .. } => row = Some(keys::user_key(key)),
             Effect::EventOfRow { event } => {
                 if let Some(row) = row {
                     tell(KeyEvent::from_code(event), db_of_tag, row);
@@ -60,4 +60,35 @@ pub(crate) fn of_entry(
 
 fn own_event(command: &[u8]) -> Option<KeyEvent> {
     table::find(command)?.event
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use haypile_commands::Class;
+
+    use super::*;
+
+    #[test]
+    fn an_event_of_a_row_may_be_about_a_patched_one() {
+        let counters = Counters::default();
+        counters.notify.store(Class::Hash as u32, Ordering::Relaxed);
+        // As `store/src/effects.rs` has them: a tag, a row that is deleted, another that is patched, an event of a row.
+        let payload = [
+            &[5, 4, b'h', b'd', b'e', b'l', 3, 1, b'a'][..],
+            &[2, 0, 0, 5, 0, 0, 0, 0, b'a'],
+            &[11, 0, 5, 0, 0, 0, 0, b'b', 4, 5, 1, 0, b'f'],
+            &[9, KeyEvent::HDel as u8],
+        ]
+        .concat();
+        let mut events = Vec::new();
+        of_entry(&payload, &counters, &mut events, |_, _| {});
+        let expected = Event::Key {
+            event: KeyEvent::HDel,
+            db: 3,
+            key: b"b".to_vec(),
+        };
+        assert_eq!(events, [expected]);
+    }
 }

@@ -31,6 +31,7 @@ impl Touched {
         for effect in Effects::new(payloads).flatten() {
             let (space, cf, key) = match effect {
                 Effect::Put { space, cf, key, .. } | Effect::Delete { space, cf, key } => (space, cf, key),
+                Effect::Patch { space, key, .. } => (space, Cf::Meta, key),
                 Effect::Map { db, .. } => {
                     let there = watch.keys_of(db).into_iter().filter(|key| exists(store, db, key));
                     there.for_each(|key| watch.touch(db, &key));
@@ -59,4 +60,33 @@ fn exists(store: &Store, db: u16, key: &[u8]) -> bool {
     let view = View::reading(&reading, Tier::Disk);
     let row = view.get(view.space(db), Cf::Meta, &keys::meta_key(key));
     !matches!(row, Ok(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use haypile_store::{SharedResources, StoreOptions};
+
+    use super::*;
+    use crate::watch::WatchFlag;
+
+    #[test]
+    fn a_patch_changes_the_key_that_it_is_about() {
+        let dir = tempfile::tempdir().unwrap();
+        let shared = SharedResources::new(8 << 20, 2 << 20);
+        let store = Store::open(dir.path(), StoreOptions::default(), shared).unwrap();
+        let mut watch = WatchTable::default();
+        let [changed, other] = [b"k", b"o"].map(|key| {
+            let flag = Arc::new(WatchFlag::default());
+            watch.add(0, key, &flag);
+            flag
+        });
+        let meta = keys::meta_key(b"k");
+        // As `store/src/effects.rs` has it: a hash's field is gone.
+        let payload = [&[11, 0, meta.len() as u8], &meta[..], &[4, 5, 1, 0, b'f']].concat();
+        Touched::before(&store, &watch, &payload).touch(&store, &watch, &payload);
+        assert!(changed.is_dirty());
+        assert!(!other.is_dirty());
+    }
 }

@@ -12,9 +12,12 @@
 //! tag     0x06 | as 0x05               and then the key was created: keyspace event "new"
 //! tag     0x07 | as 0x05               and then the command's own keyspace event about the key
 //! tag     0x08 | as 0x05               first the one, then the other
-//! event   0x09 | event u8              about the key of the last row put or deleted, in the tag's database
+//! event   0x09 | event u8              about the key of the last row put, deleted or patched, in the tag's database
 //! event   0x0a | event u8 | database varint | key length varint | user key
+//! patch   0x0b | keyspace varint | key length varint | key | patch length varint | patch     of a row of `meta`
 //! ```
+//!
+//! A patch says what entries of a packed collection are; its own bytes are those of [`packed`](crate::packed).
 //!
 //! A tag stands before the effects of the command it names. Numbers are LEB128.
 //!
@@ -36,6 +39,7 @@ const TAG: u8 = 5;
 const TAG_LAST: u8 = TAG + (TAG_NEW | TAG_OWN);
 const EVENT_OF_ROW: u8 = 9;
 const EVENT: u8 = 10;
+const PATCH: u8 = 11;
 
 /// Added to a tag's first byte: the key was created.
 pub(crate) const TAG_NEW: u8 = 1;
@@ -85,6 +89,12 @@ pub enum Effect<'a> {
         event: u8,
         db: u16,
         key: &'a [u8],
+    },
+    Patch {
+        space: SpaceId,
+        /// A key of [`Cf::Meta`].
+        key: &'a [u8],
+        patch: &'a [u8],
     },
 }
 
@@ -150,6 +160,22 @@ pub(crate) fn write_event(out: &mut Vec<u8>, event: u8, db: u16, key: &[u8]) {
     write_bytes(out, key);
 }
 
+/// Where a patch's key and the patch ended up in the buffer.
+#[allow(dead_code)] // nothing is packed yet
+pub(crate) struct WrittenPatch {
+    pub(crate) key: Range<usize>,
+    pub(crate) patch: Range<usize>,
+}
+
+#[allow(dead_code)] // nothing is packed yet
+pub(crate) fn write_patch(out: &mut Vec<u8>, space: SpaceId, key: &[u8], patch: &[u8]) -> WrittenPatch {
+    out.push(PATCH);
+    write_varint(out, u64::from(space));
+    let key = write_bytes(out, key);
+    let patch = write_bytes(out, patch);
+    WrittenPatch { key, patch }
+}
+
 fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Range<usize> {
     write_varint(out, bytes.len() as u64);
     let start = out.len();
@@ -157,11 +183,11 @@ fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Range<usize> {
     start..out.len()
 }
 
-fn zigzag(n: i64) -> u64 {
+pub(crate) fn zigzag(n: i64) -> u64 {
     ((n << 1) ^ (n >> 63)) as u64
 }
 
-fn unzigzag(n: u64) -> i64 {
+pub(crate) fn unzigzag(n: u64) -> i64 {
     (n >> 1) as i64 ^ -((n & 1) as i64)
 }
 
@@ -244,6 +270,11 @@ impl<'a> Effects<'a> {
                 event: self.byte()?,
                 db: self.db()?,
                 key: self.blob()?,
+            },
+            PATCH => Effect::Patch {
+                space: self.space()?,
+                key: self.blob()?,
+                patch: self.blob()?,
             },
             _ => return None,
         })
@@ -374,6 +405,22 @@ mod tests {
             },
         ];
         assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn patches_of_format_3_still_read() {
+        let frozen = [11, 0xac, 2, 3, b'k', b'e', b'y', 4, 5, 1, 0, b'f', 11, 0, 0, 0];
+        let read: Vec<_> = Effects::new(&frozen).map(Result::unwrap).collect();
+        let patch = |space, key, patch| Effect::Patch { space, key, patch };
+        assert_eq!(
+            read,
+            [patch(300, &b"key"[..], &[5, 1, 0, b'f'][..]), patch(0, b"", b"")]
+        );
+        let mut out = Vec::new();
+        let written = write_patch(&mut out, 300, b"key", &[5, 1, 0, b'f']);
+        write_patch(&mut out, 0, b"", b"");
+        assert_eq!(out, frozen);
+        assert_eq!((written.key, written.patch), (4..7, 8..12));
     }
 
     proptest! {

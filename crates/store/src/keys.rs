@@ -9,6 +9,10 @@
 //! The slot comes first, so that a range of slots is a range of keys. The hash (the low 16 bits of XXH3-64 of the user
 //! key) spreads the keys of one slot, which gives SCAN a cursor that is a place (slot, hash) and needs no memory, and
 //! RANDOMKEY somewhere to jump to. How an element is written is the business of its type.
+//!
+//! The data keys that will take the place of these are in [`by_id`].
+
+pub mod by_id;
 
 use haypile_types::slot_of;
 use xxhash_rust::xxh3::xxh3_64;

@@ -12,7 +12,7 @@
 //! | column family | key | value |
 //! |---|---|---|
 //! | `default` | `"state"` | [`state::StoreState`]: applied position, keyspaces, counters |
-//! | `meta.N` | slot (2), hash (2), user key | [`row::Header`], then what the type needs |
+//! | `meta.N` | slot (2), hash (2), user key | [`row::Header`], then what the type needs, or all entries ([`packed`]) |
 //! | `data.N` | slot (2), key length (varint), user key, version (8), element | what the type needs |
 //! | `expiry.N` | expire-at in ms (8), then the `meta.N` key | empty |
 //!
@@ -31,6 +31,7 @@ mod listener;
 mod merge;
 mod options;
 mod overlay;
+pub mod packed;
 mod publish;
 mod reading;
 pub mod row;

@@ -6,7 +6,7 @@ use rocksdb::{
 };
 
 use crate::filter::{Bases, OrphanFilterFactory};
-use crate::{Cf, SpaceId};
+use crate::{Cf, SpaceId, packed};
 
 /// How RocksDB compresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -205,6 +205,7 @@ pub(crate) fn cf_options(
     }
     if cf == Cf::Meta {
         table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
+        packed::merge_operator::register(&mut o);
     }
     o.set_block_based_table_factory(&table);
     // The write buffer manager decides when to flush; this only keeps one family from taking all of it.

@@ -12,7 +12,7 @@ use crate::effects::{Effect, Effects};
 use crate::layers::Layer;
 use crate::store::Store;
 use crate::visible::Databases;
-use crate::{Cf, Counts, Overlay, SpaceId, StoreError};
+use crate::{Cf, Counts, Overlay, SpaceId, StoreError, Tier, packed};
 
 /// Rows of one column family with which a turn gets a layer of its own, instead of a place in the list of the newest.
 const LAYER_ROWS: usize = 4096;
@@ -128,7 +128,7 @@ impl Publisher {
         }
     }
 
-    fn effect(&mut self, store: &Store, effect: Effect<'_>, position: u64) {
+    fn effect(&mut self, store: &Store, effect: Effect<'_>, position: u64) -> Result<(), StoreError> {
         match effect {
             Effect::Put { space, cf, key, value } => {
                 self.row(store, Key::new(space, cf as u8, key), Some(value), position);
@@ -136,8 +136,36 @@ impl Publisher {
             Effect::Delete { space, cf, key } => self.row(store, Key::new(space, cf as u8, key), None, position),
             Effect::Count { space, keys, expires } => self.counts.push((space, keys, expires)),
             Effect::Map { db, space } => self.maps.push((db, space)),
+            Effect::Patch { space, key, patch } => self.patch(store, space, key, patch, position)?,
             Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {}
         }
+        Ok(())
+    }
+
+    /// Publishes a row with its changes.
+    fn patch(
+        &mut self,
+        store: &Store,
+        space: SpaceId,
+        key: &[u8],
+        patch: &[u8],
+        position: u64,
+    ) -> Result<(), StoreError> {
+        let hashed = Key::new(space, Cf::Meta as u8, key);
+        let mut row = Vec::new();
+        {
+            let guard = Eras::enter();
+            // The newest, what this turn has published included.
+            let newest = store.rows.newest(&guard, hashed);
+            let stored = match &newest {
+                Some(_) => None,
+                None => store.visible.base.get(&guard).get(space, Cf::Meta, key, Tier::Disk)?,
+            };
+            let base = newest.as_ref().map_or(stored.as_deref(), |newest| newest.value());
+            packed::patch_row(&mut row, base, patch)?;
+        }
+        self.row(store, hashed, Some(&row), position);
+        Ok(())
     }
 
     /// Adds what the turn has published to what is visible.
@@ -311,7 +339,7 @@ impl Store {
     pub fn replay(&self, payloads: &[u8], position: Position, clock: u64) -> Result<Applied, StoreError> {
         let mut publisher = self.publisher.lock();
         for effect in Effects::new(payloads) {
-            publisher.effect(self, effect?, position.index);
+            publisher.effect(self, effect?, position.index)?;
         }
         let applied = publisher.install(self, position, clock);
         publisher.retire(self.shared.kept_bytes);

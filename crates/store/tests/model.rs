@@ -91,6 +91,7 @@ impl World {
         Header {
             kind: Kind::Hash,
             expire_at: None,
+            packed: false,
         }
         .write(&mut row);
         row.extend_from_slice(&7u64.to_be_bytes());

@@ -373,7 +373,8 @@ fn an_expiry_stays_while_the_list_changes() {
             header,
             Header {
                 kind: Kind::List,
-                expire_at: Some(9_000_000)
+                expire_at: Some(9_000_000),
+                packed: false,
             },
             "{command}"
         );

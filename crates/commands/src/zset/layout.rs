@@ -25,7 +25,7 @@ pub(super) fn ordered(score: f64) -> u64 {
 }
 
 /// The score that [`ordered`] made this number of.
-pub(super) fn score_from(ordered: u64) -> f64 {
+pub(crate) fn score_from(ordered: u64) -> f64 {
     f64::from_bits(if ordered & SIGN == 0 { !ordered } else { ordered & !SIGN })
 }
 

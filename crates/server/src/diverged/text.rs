@@ -101,6 +101,8 @@ fn line(command: Option<&str>, change: &Change) -> String {
                 None => format!("#{}: {place} is removed", quoted(key)),
             }
         }
+        What::Begins(label) => format!("#{}: elements with labels below {label} are removed", quoted(key)),
+        What::Ends(label) => format!("#{}: elements with labels from {label} on are removed", quoted(key)),
         What::Mapped(space) => match (command, change.place) {
             (Some("flushdb" | "flushall"), Place::Database(db)) => format!("# database {db} is emptied"),
             (_, Place::Database(db)) => format!("# database {db} is what keyspace {space} holds"),
@@ -165,6 +167,8 @@ fn change_json(change: &Change) -> Value {
         What::Element(place, value) => {
             json!({ "change": "element", "place": place, "value": value.as_deref().map(bytes) })
         }
+        What::Begins(label) => json!({ "change": "trim", "head": label }),
+        What::Ends(label) => json!({ "change": "trim", "end": label }),
         What::Mapped(space) => json!({ "change": "database", "keyspace": space }),
         What::Unknown(element, value) => {
             json!({ "change": "unknown", "element": bytes(element), "value": value.as_deref().map(bytes) })
@@ -247,6 +251,10 @@ mod tests {
             (
                 What::Element(Some(3), Some(b"v".to_vec())),
                 r##"# "k\"\xff": element 3 is "v""##,
+            ),
+            (
+                What::Begins(3),
+                r##"# "k\"\xff": elements with labels below 3 are removed"##,
             ),
         ] {
             assert_eq!(line(None, &change(what)), text);

@@ -1,0 +1,9 @@
+//! Bodies and patches against models of maps, whatever is done to them.
+
+mod damage;
+mod fixtures;
+mod model;
+mod patching;
+mod reading;
+
+pub(crate) use model::{Act, Content, acts, content, kinds, patch_of};

@@ -1,0 +1,191 @@
+//! Applying and combining.
+
+use proptest::prelude::*;
+
+use super::model::patch_of_changes;
+use super::*;
+use crate::packed::*;
+use crate::row::Header;
+
+/// Changes of a list that go together by chance only.
+fn wild_changes() -> impl Strategy<Value = Vec<(u8, u8)>> {
+    prop::collection::vec((0u8..4, 0u8..12), 0..12)
+}
+
+fn wild<'a>(changes: &[(u8, u8)], from: u64, element: &'a [u8]) -> Vec<Change<'a>> {
+    let change = |&(what, at): &(u8, u8)| match what {
+        0 => Change::Head(from + u64::from(at)),
+        1 => Change::End(from + u64::from(at)),
+        _ => Change::Element(from + u64::from(at), element),
+    };
+    changes.iter().map(change).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_patch_does_what_its_changes_do(kind in kinds(), before in acts(12), first in acts(8), second in acts(8)) {
+        let mut content = content(kind, &before);
+        let body = content.body();
+        let first = patch_of(&mut content, &first);
+        let after_first = apply(kind, Some(&body), &first).unwrap();
+        prop_assert_eq!(&after_first, &content.body(), "the same content has the same bytes");
+        prop_assert_eq!(&apply(kind, Some(&after_first), &first).unwrap(), &after_first, "once is enough");
+
+        let second = patch_of(&mut content, &second);
+        let after_both = apply(kind, Some(&after_first), &second).unwrap();
+        prop_assert_eq!(&after_both, &content.body());
+        let combined = combine(&first, &second).unwrap();
+        prop_assert_eq!(&apply(kind, Some(&body), &combined).unwrap(), &after_both);
+        prop_assert_eq!(&apply(kind, Some(&after_both), &combined).unwrap(), &after_both);
+    }
+
+    #[test]
+    fn a_patch_of_a_missing_row_gives_what_it_sets(kind in kinds(), changes in acts(8)) {
+        let mut content = Content::empty(kind);
+        let patch = patch_of(&mut content, &changes);
+        prop_assert_eq!(apply(kind, None, &patch).unwrap(), content.body());
+        prop_assert_eq!(apply(kind, Some(&[0]), &patch).unwrap(), content.body());
+    }
+
+    #[test]
+    fn combining_gives_the_patch_of_all_changes(kind in kinds(), before in acts(8), commands in prop::collection::vec(acts(4), 0..9)) {
+        let start = content(kind, &before);
+        let mut one_by_one = start.clone();
+        let patches: Vec<Vec<u8>> = commands.iter().map(|acts| patch_of(&mut one_by_one, acts)).collect();
+        let whole = patch_of(&mut start.clone(), &commands.concat());
+        let combined = combine_all(patches.iter().map(|patch| &patch[..])).unwrap();
+        prop_assert_eq!(combined.unwrap_or(patch_of_changes(kind, &[])), whole);
+    }
+
+    #[test]
+    fn a_patch_reads_back_as_what_it_does(kind in kinds(), before in acts(8), acts in acts(8)) {
+        let mut content = content(kind, &before);
+        let mut read = content.clone();
+        let bytes = patch_of(&mut content, &acts);
+        let patch = Patch::read(&bytes).unwrap();
+        prop_assert_eq!(patch.kind(), kind);
+        let changes: Vec<Change<'_>> = patch.changes().map(Result::unwrap).collect();
+        changes.iter().for_each(|change| read.step(change));
+        prop_assert_eq!(read, content);
+        prop_assert_eq!(patch_of_changes(kind, &changes), bytes);
+    }
+
+    #[test]
+    fn a_list_has_no_gaps(len in 0u64..6, first in wild_changes(), second in wild_changes()) {
+        // Anywhere among the labels: also where they end.
+        for from in [0, LABEL_MIDDLE, u64::MAX - 12] {
+            let changes = [wild(&first, from, b"1"), wild(&second, from, b"")];
+            let start = Content::List((from + 3..from + 3 + len).map(|label| (label, vec![7])).collect());
+            let mut content = start.clone();
+            changes.concat().iter().for_each(|change| content.step(change));
+            let expected = if content.is_gapless() { Ok(content.body()) } else { Err(PackedError::Gap) };
+            let whole = patch_of_changes(Kind::List, &changes.concat());
+            prop_assert_eq!(&apply(Kind::List, Some(&start.body()), &whole), &expected);
+            let [first, second] = changes.map(|changes| patch_of_changes(Kind::List, &changes));
+            prop_assert_eq!(combine(&first, &second).unwrap(), whole);
+            // One after the other, if what is between can be written.
+            if let Ok(between) = apply(Kind::List, Some(&start.body()), &first) {
+                prop_assert_eq!(&apply(Kind::List, Some(&between), &second), &expected);
+            }
+        }
+    }
+
+    #[test]
+    fn whole_rows_keep_their_header(kind in kinds(), expire_at: Option<u64>, before in acts(8), acts in acts(8)) {
+        let mut content = content(kind, &before);
+        let row = |content: &Content, expire_at| {
+            let mut row = Vec::new();
+            let packed = true;
+            Header { kind, expire_at, packed }.write(&mut row);
+            [row, content.body()].concat()
+        };
+        let old = row(&content, expire_at);
+        let patch = patch_of(&mut content, &acts);
+        let mut out = b"before".to_vec();
+        patch_row(&mut out, Some(&old), &patch).unwrap();
+        prop_assert_eq!(out, [&b"before"[..], &row(&content, expire_at)].concat());
+
+        let mut content = Content::empty(kind);
+        let patch = patch_of(&mut content, &acts);
+        let mut out = Vec::new();
+        patch_row(&mut out, None, &patch).unwrap();
+        prop_assert_eq!(out, row(&content, None));
+    }
+}
+
+/// The count in front grows and shrinks by a byte.
+#[test]
+fn counts_change_their_length() {
+    for entries in [127u32, 128, 16_383, 16_384] {
+        let names: Vec<[u8; 4]> = (0..=entries).map(u32::to_be_bytes).collect();
+        let body = |count: usize| {
+            let mut out = Vec::new();
+            write_set(&mut out, count, names[..count].iter().map(|name| &name[..]));
+            out
+        };
+        let (small, large) = (body(entries as usize), body(entries as usize + 1));
+        let last = Change::Member(&names[entries as usize], true);
+        let add = patch_of_changes(Kind::Set, &[last]);
+        assert_eq!(apply(Kind::Set, Some(&small), &add).unwrap(), large);
+        let last = Change::Member(&names[entries as usize], false);
+        let delete = patch_of_changes(Kind::Set, &[last]);
+        assert_eq!(apply(Kind::Set, Some(&large), &delete).unwrap(), small);
+    }
+}
+
+#[test]
+fn nothing_is_appended_after_an_error() {
+    let set = patch_of_changes(Kind::Set, &[Change::Member(b"m", true)]);
+    let hash = patch_of_changes(Kind::Hash, &[Change::Field(b"f", None)]);
+    let gap = patch_of_changes(Kind::List, &[Change::Element(7, b""), Change::Element(9, b"")]);
+    let mut out = b"before".to_vec();
+    let other = PackedError::OtherKind {
+        patch: Kind::Set,
+        row: Kind::Hash,
+    };
+    assert_eq!(apply_into(&mut out, Kind::Hash, None, &set), Err(other));
+    assert_eq!(combine_into(&mut out, &hash, &set), Err(other));
+    assert_eq!(patch_row(&mut out, Some(&[0x45, 0]), &set), Err(other));
+    assert_eq!(apply_into(&mut out, Kind::List, None, &gap), Err(PackedError::Gap));
+    assert_eq!(patch_row(&mut out, None, &gap), Err(PackedError::Gap));
+    let cut_body = apply_into(&mut out, Kind::Set, Some(&[1, 5, b'm']), &set);
+    assert_eq!(cut_body, Err(PackedError::Body));
+    let cut_patch = combine_into(&mut out, &set, &set[..set.len() - 1]);
+    assert_eq!(cut_patch, Err(PackedError::Patch));
+    for row in [&[1][..], &[5, 0], &[0x0f], &[]] {
+        assert_eq!(patch_row(&mut out, Some(row), &set), Err(PackedError::NotPacked));
+    }
+    assert_eq!(out, b"before");
+}
+
+/// What a change costs in the log beyond the names and values.
+#[test]
+fn a_patch_takes_few_bytes() {
+    for (kind, change, bytes) in [
+        (Kind::Hash, Change::Field(b"f", Some(b"v")), 3),
+        (Kind::Hash, Change::Field(b"f", None), 3),
+        (Kind::Set, Change::Member(b"m", true), 2),
+        (Kind::Zset, Change::Score(b"m", Some(1)), 10),
+        (Kind::List, Change::Element(LABEL_MIDDLE - 1, b"e"), 4),
+        (Kind::List, Change::Head(LABEL_MIDDLE + 1), 2),
+    ] {
+        let names = match change {
+            Change::Field(_, Some(_)) => 2,
+            Change::Head(_) => 0,
+            _ => 1,
+        };
+        assert_eq!(patch_of_changes(kind, &[change]).len(), bytes + names, "{change:?}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "out of order")]
+fn a_body_out_of_order_is_not_written() {
+    write_set(&mut Vec::new(), 2, [&b"b"[..], b"a"]);
+}
+
+#[test]
+#[should_panic(expected = "other entries than it says")]
+fn a_body_with_another_count_is_not_written() {
+    write_list(&mut Vec::new(), 0, 2, [&b"b"[..]]);
+}
