@@ -64,7 +64,8 @@ fn hash(expire_at: Option<u64>, fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 fn row(store: &Store) -> Option<Vec<u8>> {
-    let view = View::reading(store, Tier::Disk, false);
+    let reading = store.read();
+    let view = View::reading(&reading, Tier::Disk);
     let row = view.get(view.space(0), Cf::Meta, &meta_key(b"k")).unwrap();
     row.map(|row| row.to_vec())
 }
