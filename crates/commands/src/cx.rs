@@ -29,6 +29,10 @@ pub struct Cx<'a> {
     pub reads_only: bool,
     /// Longest string that may be made, bytes: `proto-max-bulk-len`.
     pub string_bytes_max: usize,
+    /// Longest HyperLogLog that is kept in the sparse encoding, bytes: `hll-sparse-max-bytes`.
+    pub hll_sparse_bytes_max: usize,
+    /// False where nothing may be written, on a replica say: a command that keeps what it computed keeps nothing then.
+    pub may_write: bool,
     observer: &'a mut dyn Observer,
     db: u16,
     space: SpaceId,
@@ -63,6 +67,7 @@ impl<'a> Cx<'a> {
         let space = view.space(db);
         Cx {
             reads_only: !view.is_writing(),
+            may_write: view.is_writing(),
             view,
             reply,
             now,
@@ -70,6 +75,7 @@ impl<'a> Cx<'a> {
             may_block: true,
             waits: false,
             string_bytes_max: 512 << 20,
+            hll_sparse_bytes_max: crate::hll::SPARSE_BYTES_MAX,
             observer,
             db,
             space,

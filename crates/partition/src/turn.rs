@@ -103,6 +103,7 @@ impl<'a> Turn<'a> {
         cx.waits = call.waits;
         cx.reads_only = !writes;
         cx.string_bytes_max = self.shared.string_bytes_max.load(Ordering::Relaxed);
+        cx.hll_sparse_bytes_max = self.shared.hll_sparse_bytes_max.load(Ordering::Relaxed);
         let mut outcome = execute(&mut cx, call.request);
         drop(cx);
         if outcome.is_ok() && self.writer.overlay.entry_bytes() > ENTRY_BYTES_MAX {

@@ -435,6 +435,7 @@ impl Node {
         if let Some(data) = &*self.data.load() {
             data.set_notify(notify_classes(values.notify_keyspace_events));
             data.set_string_bytes_max(values.proto_max_bulk_len as usize);
+            data.set_hll_sparse_bytes_max(values.hll_sparse_max_bytes as usize);
             data.set_hooks(Arc::new(EventHooks(Arc::downgrade(self))));
         }
     }

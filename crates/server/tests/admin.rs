@@ -124,6 +124,35 @@ fn config_changes_take_effect() {
 }
 
 #[test]
+fn the_size_of_sparse_hyperloglogs_can_change() {
+    let server = Server::start(&["--hll-sparse-max-bytes", "100"]);
+    let mut client = server.client();
+    let add = |client: &mut Client, key: &str| {
+        let elements: Vec<String> = (0..300).map(|n| format!("e{n}")).collect();
+        client.say(&format!("PFADD {key} {}", elements.join(" ")));
+        (
+            client.say(&format!("PFDEBUG ENCODING {key}")),
+            client.say(&format!("STRLEN {key}")),
+        )
+    };
+    let dense = ("dense".to_owned(), "12304".to_owned());
+    assert_eq!(add(&mut client, "a"), dense);
+    assert_eq!(client.say("CONFIG SET hll-sparse-max-bytes 3000"), "OK");
+    let (encoding, len) = add(&mut client, "b");
+    assert_eq!(encoding, "sparse");
+    assert_eq!(client.say("PFCOUNT a"), client.say("PFCOUNT b"));
+    // One that is longer stays as it is until it grows.
+    assert_eq!(client.say("CONFIG SET hll-sparse-max-bytes 0"), "OK");
+    assert_eq!(client.say("PFADD b e1"), "0");
+    assert_eq!(client.say("STRLEN b"), len);
+    assert_eq!(client.say("PFADD b other1 other2"), "1");
+    assert_eq!(client.say("STRLEN b"), dense.1);
+    assert_eq!(client.say("PFMERGE c a"), "OK");
+    client.send_lines(&["MULTI", "PFADD d x", "STRLEN d", "EXEC"]);
+    assert_eq!(client.hear_all(4)[3], "[1, 12304]");
+}
+
+#[test]
 fn config_rewrite_keeps_what_was_set() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("haypile.conf");
