@@ -67,7 +67,10 @@ impl<'a> Turn<'a> {
         };
         let flags = call.command.spec.flags;
         let writes = flags.has(Flags::WRITE);
-        if writes && let Some(refusal) = self.shared.refusal() {
+        let keeps = flags.has(Flags::MAY_REPLICATE);
+        let refusal = (writes || keeps).then(|| self.shared.refusal()).flatten();
+        let may_write = (writes || keeps) && refusal.is_none();
+        if writes && let Some(refusal) = refusal {
             return Err(refusal);
         }
         if !self.in_transaction {
@@ -75,7 +78,7 @@ impl<'a> Turn<'a> {
         }
         let start = call.reply.len();
         let mark = self.mark();
-        if writes || flags.has(Flags::MAY_REPLICATE) {
+        if may_write {
             let key = call.command.spec.keys.first_of(call.request).unwrap_or_default();
             let event = call.command.event.map(|event| event as u8);
             let name = call.command.spec.name.as_bytes();
@@ -102,6 +105,7 @@ impl<'a> Turn<'a> {
         cx.may_block = call.may_block && !self.in_transaction;
         cx.waits = call.waits;
         cx.reads_only = !writes;
+        cx.may_write = may_write;
         cx.string_bytes_max = self.shared.string_bytes_max.load(Ordering::Relaxed);
         cx.hll_sparse_bytes_max = self.shared.hll_sparse_bytes_max.load(Ordering::Relaxed);
         let mut outcome = execute(&mut cx, call.request);

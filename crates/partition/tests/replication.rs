@@ -119,6 +119,66 @@ fn a_follower_has_what_its_source_has_and_takes_no_writes() {
 }
 
 #[test]
+fn a_follower_keeps_nothing_that_it_computed() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let source = open(dirs[0].path(), Role::Leader, 1);
+    let follower = open(dirs[1].path(), Role::Follower, 2);
+    say(&source, "PFADD h a b c");
+    catch_up(&source, &follower);
+    let end = follower.local_position().end;
+    let mut counted = String::new();
+    let transaction = follower.run_internal(|turn| {
+        turn.transaction(|turn| {
+            counted = run(turn, "PFCOUNT h");
+            Ok::<(), ()>(())
+        })
+    });
+    assert_eq!(transaction, Ok(Ok(())));
+    assert_eq!(counted, ":3");
+    assert_eq!(follower.local_position().end, end, "its log is its source's");
+    // The source does keep it.
+    assert_eq!(say(&source, "PFCOUNT h"), ":3");
+    assert_eq!(source.local_position().end.index, end.index + 1);
+}
+
+#[test]
+fn entries_fail_the_transactions_that_watch_what_they_change() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let source = open(dirs[0].path(), Role::Leader, 1);
+    let follower = open(dirs[1].path(), Role::Follower, 2);
+    let watch = |key: &str| {
+        let flag = Arc::new(WatchFlag::default());
+        let lives = follower.run_internal(|turn| turn.watch(0, key.as_bytes(), &flag));
+        (flag, lives.unwrap().unwrap())
+    };
+    for line in ["SET elsewhere 1", "SWAPDB 0 1", "SET there 1", "SET expired 1 PX 1"] {
+        say(&source, line);
+    }
+    catch_up(&source, &follower);
+    while say(&follower, "EXISTS expired") != ":0" {
+        std::thread::yield_now();
+    }
+    let (expired, lives) = watch("expired");
+    assert!(!lives);
+    let (there, lives) = watch("there");
+    assert!(lives);
+    let (elsewhere, _) = watch("elsewhere");
+    let (nowhere, _) = watch("nowhere");
+    say(&source, "DEL expired");
+    catch_up(&source, &follower);
+    assert!(!expired.is_dirty(), "it was gone already");
+    say(&source, "SWAPDB 0 1");
+    catch_up(&source, &follower);
+    assert!(there.is_dirty() && elsewhere.is_dirty());
+    assert!(!nowhere.is_dirty() && !expired.is_dirty());
+    let (elsewhere, _) = watch("elsewhere");
+    say(&source, "FLUSHALL");
+    say(&source, "SET expired 2");
+    catch_up(&source, &follower);
+    assert!(elsewhere.is_dirty() && expired.is_dirty() && !nowhere.is_dirty());
+}
+
+#[test]
 fn only_what_follows_is_taken_and_only_by_a_follower() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let source = open(dirs[0].path(), Role::Leader, 1);
