@@ -621,6 +621,7 @@ fn debug_does_what_test_suites_use() {
             .say("DEBUG OBJECT key:7")
             .contains(" encoding:embstr serializedlength:")
     );
+    assert!(client.say("DEBUG SDSLEN key:7").contains("val_sds_len:20,"));
     assert_eq!(client.say("DEBUG OBJECT nothing"), "(error) ERR no such key");
     let none = "0".repeat(40);
     assert!(
