@@ -500,6 +500,32 @@ fn what_a_server_that_stands_alone_says() {
         ("ACL WHOAMI", "\"default\""),
         ("CLUSTER INFO", "(error) ERR This instance has cluster support disabled"),
         ("READONLY", "(error) ERR This instance has cluster support disabled"),
+        ("FUNCTION FLUSH", "OK"),
+        ("FUNCTION FLUSH async", "OK"),
+        ("FUNCTION FLUSH SYNC", "OK"),
+        (
+            "FUNCTION FLUSH now",
+            "(error) ERR FUNCTION FLUSH only supports SYNC|ASYNC option",
+        ),
+        (
+            "FUNCTION flush SYNC ASYNC",
+            "(error) ERR unknown subcommand or wrong number of arguments for 'flush'. Try FUNCTION HELP.",
+        ),
+        ("FUNCTION LIST", "[]"),
+        ("FUNCTION LIST withcode LIBRARYNAME x*", "[]"),
+        ("FUNCTION LIST libraryname LIBRARYNAME WITHCODE", "[]"),
+        (
+            "FUNCTION LIST LIBRARYNAME",
+            "(error) ERR library name argument was not given",
+        ),
+        (
+            "FUNCTION LIST WITHCODE WithCode",
+            "(error) ERR Unknown argument WithCode",
+        ),
+        (
+            "FUNCTION LIST LIBRARYNAME a LIBRARYNAME b",
+            "(error) ERR Unknown argument LIBRARYNAME",
+        ),
         (
             "ACL NONSENSE",
             "(error) ERR unknown subcommand 'NONSENSE'. Try ACL HELP.",
