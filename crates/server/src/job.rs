@@ -205,7 +205,7 @@ impl Job {
         if let Err(error) = self.admit(known) {
             return self.refuse(&error, Some(known), turn);
         }
-        if self.node.is_paused(self.writes(known)) && !commands::runs_while_paused(known) {
+        if self.node.is_paused(self.writes(known)) {
             return Err(Stop::Pause);
         }
         if let Some(multi) = &mut self.session.multi
