@@ -95,36 +95,46 @@ impl<'a> Cx<'a> {
 
     /// Empties a database, O(1). Transactions that watch one of its keys fail.
     pub fn flush_db(&mut self, db: u16) -> Result<(), CommandError> {
-        self.touch_watched(db, db)?;
         self.view.flush(db)?;
+        self.observer.emptied(db);
         self.space = self.view.space(self.db);
         Ok(())
     }
 
     /// Exchanges two databases.
     pub fn swap_dbs(&mut self, a: u16, b: u16) -> Result<(), CommandError> {
-        self.touch_watched(a, b)?;
-        self.touch_watched(b, a)?;
+        let coming = [(a, self.watched_in(a, b)?), (b, self.watched_in(b, a)?)];
         self.view.swap(a, b)?;
         self.space = self.view.space(self.db);
-        self.observer.replaced(a);
-        self.observer.replaced(b);
+        for (db, keys) in coming {
+            self.observer.emptied(db);
+            keys.iter().for_each(|key| self.observer.modified(db, key));
+            self.observer.replaced(db);
+        }
         Ok(())
     }
 
-    /// Marks those watched keys of `db` as changed that exist in it or in the database that takes its place.
-    fn touch_watched(&mut self, db: u16, other: u16) -> Result<(), CommandError> {
-        for key in self.observer.watched(db) {
-            let meta = meta_key(&key);
-            let mut exists = false;
-            for db in [db, other] {
-                exists |= self.view.get(self.view.space(db), Cf::Meta, &meta)?.is_some();
-            }
-            if exists {
-                self.observer.modified(db, &key);
+    /// The keys that are watched in `db` and live in the database `other`.
+    fn watched_in(&mut self, db: u16, other: u16) -> Result<Vec<Vec<u8>>, CommandError> {
+        let mut keys = self.observer.watched(db);
+        if keys.is_empty() {
+            return Ok(keys);
+        }
+        let selected = self.db;
+        self.select(other);
+        let mut living = Vec::new();
+        for key in keys.drain(..) {
+            match self.raw_row(&meta_key(&key)) {
+                Ok(Some(row)) if row.header.expire_at.is_none_or(|at| at > self.now) => living.push(key),
+                Ok(_) => {}
+                Err(error) => {
+                    self.select(selected);
+                    return Err(error);
+                }
             }
         }
-        Ok(())
+        self.select(selected);
+        Ok(living)
     }
 
     /// Number of keys and of keys with an expiry in the selected database.
@@ -298,8 +308,8 @@ impl<'a> Cx<'a> {
     /// Removes a key whose time is over, and says so.
     pub fn expire(&mut self, key: &[u8], old: Header) -> Result<(), CommandError> {
         self.delete(key, old)?;
-        self.observer.expired();
-        self.modified(KeyEvent::Expired, key);
+        self.observer.expired(self.db, key);
+        self.event(KeyEvent::Expired, key);
         Ok(())
     }
 

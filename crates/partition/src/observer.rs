@@ -98,11 +98,13 @@ impl Observer for ReadObserver<'_> {
         self.misses += u64::from(!hit);
     }
 
-    fn expired(&mut self) {}
+    fn expired(&mut self, _: u16, _: &[u8]) {}
 
     fn watched(&self, _: u16) -> Vec<Vec<u8>> {
         Vec::new()
     }
+
+    fn emptied(&mut self, _: u16) {}
 
     fn replaced(&mut self, _: u16) {}
 }
@@ -145,8 +147,9 @@ impl Observer for TurnObserver<'_> {
         self.counters.looked_up(hit);
     }
 
-    fn expired(&mut self) {
+    fn expired(&mut self, db: u16, key: &[u8]) {
         self.counters.expired.fetch_add(1, Ordering::Relaxed);
+        self.watch.remove_absent(db, key);
     }
 
     fn watched(&self, db: u16) -> Vec<Vec<u8>> {
@@ -155,6 +158,10 @@ impl Observer for TurnObserver<'_> {
         } else {
             self.watch.keys_of(db)
         }
+    }
+
+    fn emptied(&mut self, db: u16) {
+        self.watch.empty(db);
     }
 
     fn replaced(&mut self, db: u16) {

@@ -140,9 +140,14 @@ impl<'a> Turn<'a> {
         outcome
     }
 
-    /// Marks a key as watched by a client.
-    pub fn watch(&mut self, db: u16, key: &[u8], flag: &Arc<WatchFlag>) {
-        self.writer.watch.add(db, key, flag);
+    /// Marks a key as watched by a client; true if it lives.
+    ///
+    /// # Errors
+    /// The key cannot be looked at; it is not watched then.
+    pub fn watch(&mut self, db: u16, key: &[u8], flag: &Arc<WatchFlag>) -> Result<bool, CommandError> {
+        let lives = self.lives(db, key)?;
+        self.writer.watch.add(db, key, flag, !lives);
+        Ok(lives)
     }
 
     /// Ends that.
@@ -198,20 +203,17 @@ impl<'a> Turn<'a> {
         view.counts(view.space(db)).expires > 0
     }
 
-    /// `None` if the key is not there; else whether its time is over though it has not been removed yet.
-    pub fn is_stale(&mut self, db: u16, key: &[u8]) -> Result<Option<bool>, CommandError> {
-        let Writer {
-            overlay,
-            random,
-            now_ms,
-            ..
-        } = &mut *self.writer;
-        let view = View::writing(&self.shared.store, overlay, Tier::Disk);
-        let mut reply = Reply::new(haypile_resp::Version::Resp2);
-        let mut deaf = haypile_commands::Deaf;
-        let cx = Cx::new(view, &mut reply, &mut deaf, &mut **random, db, *now_ms);
-        let row = cx.raw_row(&haypile_store::keys::meta_key(key))?;
-        Ok(row.map(|row| row.header.expire_at.is_some_and(|at| at <= *now_ms)))
+    /// True if the key is there and its time is not over.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn lives(&mut self, db: u16, key: &[u8]) -> Result<bool, CommandError> {
+        let now_ms = self.writer.now_ms;
+        let row = self.inspect(db, |cx| {
+            let row = cx.raw_row(&haypile_store::keys::meta_key(key))?;
+            Ok(row.map(|row| row.header))
+        })?;
+        Ok(row.is_some_and(|header| header.expire_at.is_none_or(|at| at > now_ms)))
     }
 
     /// Evaluates something of the server's own as one entry, or as a part of the transaction, with a context on database

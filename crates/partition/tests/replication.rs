@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use haypile_commands::table;
 use haypile_oplog::{OwnedEntry, SyncPolicy};
 use haypile_partition::{
-    Call, Event, Hooks, Options, Partition, ReplicatedEntry, ReplicatedError, Role, Turn, install,
+    Call, Event, Hooks, Options, Partition, ReplicatedEntry, ReplicatedError, Role, Turn, WatchFlag, install,
 };
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::effects::{Effect, Effects};
