@@ -23,8 +23,8 @@ pub struct Cx<'a> {
     pub random: &'a mut dyn Random,
     /// False inside a transaction: a blocking command then replies at once.
     pub may_block: bool,
-    /// True for a blocking command that has waited already and is evaluated again.
-    pub waits: bool,
+    /// For a blocking command that has waited: the key that has become ready, from which alone it is served.
+    pub ready_key: Option<&'a [u8]>,
     /// True for a command that only reads: its look-ups count as hits and misses.
     pub reads_only: bool,
     /// Longest string that may be made, bytes: `proto-max-bulk-len`.
@@ -73,7 +73,7 @@ impl<'a> Cx<'a> {
             now,
             random,
             may_block: true,
-            waits: false,
+            ready_key: None,
             string_bytes_max: 512 << 20,
             hll_sparse_bytes_max: crate::hll::SPARSE_BYTES_MAX,
             observer,
@@ -101,7 +101,7 @@ impl<'a> Cx<'a> {
         Ok(())
     }
 
-    /// Exchanges two databases.
+    /// Exchanges two databases. Transactions fail that watch a key which was there, or which is there now.
     pub fn swap_dbs(&mut self, a: u16, b: u16) -> Result<(), CommandError> {
         let coming = [(a, self.watched_in(a, b)?), (b, self.watched_in(b, a)?)];
         self.view.swap(a, b)?;
@@ -186,13 +186,17 @@ impl<'a> Cx<'a> {
         }
     }
 
-    /// A collection that a blocking command would take from. A client that waits already goes on waiting when the key
-    /// has become something else: only its first look is an error.
+    /// A collection that a blocking command would take from. Who has waited is served from the key that has become ready,
+    /// whatever else there is, as in Redis; and goes on waiting if that has become something else: only its first look is
+    /// an error.
     pub fn source(&mut self, key: &[u8], kind: Kind) -> Result<Option<Collection>, CommandError> {
-        let waits = self.waits;
-        match self.collection(key, kind) {
-            Err(CommandError::Reply(_)) if waits => Ok(None),
-            found => found,
+        match self.ready_key {
+            None => self.collection(key, kind),
+            Some(ready) if ready != key => Ok(None),
+            Some(_) => match self.collection(key, kind) {
+                Err(CommandError::Reply(_)) => Ok(None),
+                found => found,
+            },
         }
     }
 

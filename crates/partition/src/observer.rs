@@ -138,7 +138,8 @@ impl Observer for TurnObserver<'_> {
     }
 
     fn ready(&mut self, db: u16, key: &[u8]) {
-        if self.blocked.waits_for(db, key) {
+        let known = self.heard.ready.last().is_some_and(|(d, k)| *d == db && k == key);
+        if !known && self.blocked.waits_for(db, key) {
             self.heard.ready.push((db, key.to_vec()));
         }
     }

@@ -92,6 +92,8 @@ pub(crate) struct Writer {
     pub(crate) random: Box<dyn Random>,
     pub(crate) watch: WatchTable,
     pub(crate) blocked: BlockedTable,
+    /// Tasks that waited and have been served in this turn.
+    pub(crate) served: Vec<Box<dyn Task>>,
     pub(crate) heard: Heard,
     pub(crate) pending: VecDeque<PendingTurn>,
     pub(crate) uncommitted_bytes: usize,
@@ -141,6 +143,7 @@ impl Partition {
             random: options.random,
             watch: WatchTable::default(),
             blocked: BlockedTable::default(),
+            served: Vec::new(),
             heard: Heard::default(),
             pending: VecDeque::new(),
             uncommitted_bytes: 0,

@@ -5,6 +5,7 @@ use haypile_store::effects::Effects;
 use haypile_sync::message::Message;
 use haypile_types::Position;
 
+use crate::panics::guarded;
 use crate::partition::{Partition, Shared, Writer};
 use crate::role::Role;
 use crate::{CommitError, Event, events, touched};
@@ -63,7 +64,11 @@ impl Partition {
         let last = loop {
             let mut writer = shared.visit();
             if writer.pending.is_empty() {
-                let index = shared.append_replicated(&mut writer, entries.clone())?;
+                let appended = guarded(|| shared.append_replicated(&mut writer, entries.clone()));
+                let index = appended.unwrap_or_else(|cause| {
+                    writer.oplog.discard_pushed();
+                    Err(shared.panicked(cause).into())
+                })?;
                 shared.publish(shared.told(entries, messages));
                 break index;
             }

@@ -29,8 +29,8 @@ pub struct Call<'a> {
     pub db: u16,
     /// How far reads may go. With [`Tier::Memory`] a missing block gives `StoreError::Cold`, without effects.
     pub tier: Tier,
-    /// Whether it has waited already and is evaluated again.
-    pub waits: bool,
+    /// Of a blocking command that has waited: the key that has become ready for it.
+    pub ready_key: Option<&'a [u8]>,
     /// Whether a blocking command may wait.
     pub may_block: bool,
     /// To be used instead of the partition's own.
@@ -41,7 +41,7 @@ pub struct Call<'a> {
 pub struct Turn<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) writer: &'a mut Writer,
-    in_transaction: bool,
+    pub(crate) in_transaction: bool,
 }
 
 impl<'a> Turn<'a> {
@@ -53,7 +53,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Milliseconds since the epoch, the same for the whole turn.
+    /// Milliseconds since the epoch, the same for a whole command or transaction.
     pub fn now_ms(&self) -> u64 {
         self.writer.now_ms
     }
@@ -103,7 +103,7 @@ impl<'a> Turn<'a> {
         let random = call.random.unwrap_or(&mut **random);
         let mut cx = Cx::new(view, call.reply, &mut observer, random, call.db, *now_ms);
         cx.may_block = call.may_block && !self.in_transaction;
-        cx.waits = call.waits;
+        cx.ready_key = call.ready_key;
         cx.reads_only = !writes;
         cx.may_write = may_write;
         cx.string_bytes_max = self.shared.string_bytes_max.load(Ordering::Relaxed);

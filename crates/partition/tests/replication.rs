@@ -58,7 +58,7 @@ fn run(turn: &mut Turn<'_>, line: &str) -> String {
         reply: &mut reply,
         db: 0,
         tier: Tier::Disk,
-        waits: false,
+        ready_key: None,
         may_block: false,
         random: None,
     });

@@ -580,6 +580,34 @@ fn a_monitor_sees_what_is_evaluated() {
     assert!(client.hear_all(3)[2].contains("MONITOR isn't allowed"));
 }
 
+/// A command that waits is shown when it comes, and not again when its client is served or gives up.
+#[test]
+fn a_monitor_sees_when_a_wait_begins() {
+    for args in [["--io-threads", "1"], ["--io-threads", "4"]] {
+        let server = Server::start(&args);
+        let (mut client, mut waiting, mut monitor) = (server.client(), server.client(), server.client());
+        assert_eq!(monitor.say("MONITOR"), "OK");
+        let mut hear = || {
+            let line = monitor.hear();
+            line.split_once("] ").expect("a line").1.replace('"', "")
+        };
+        waiting.send_lines(&["SET before 1", "BLPOP q 0", "ECHO behind"]);
+        assert_eq!(waiting.hear(), "OK");
+        assert_eq!([hear(), hear()], ["SET before 1", "BLPOP q 0"]);
+        client.send_lines(&["RPUSH q a", "LLEN q"]);
+        client.hear_all(2);
+        waiting.hear_all(2);
+        assert_eq!([hear(), hear(), hear()], ["RPUSH q a", "LLEN q", "ECHO behind"]);
+        // One that need not wait is shown once as well, and one that waits in vain.
+        client.send_lines(&["RPUSH q a", "BLPOP q 0", "BLPOP q 0.01", "WAIT 1 10", "ECHO end"]);
+        client.hear_all(5);
+        assert_eq!(
+            [hear(), hear(), hear(), hear(), hear()],
+            ["RPUSH q a", "BLPOP q 0", "BLPOP q 0.01", "WAIT 1 10", "ECHO end"]
+        );
+    }
+}
+
 /// These need the writer or its figures, which another command of the same connection may hold.
 #[test]
 fn own_commands_work_behind_writes_and_in_transactions() {
@@ -645,7 +673,7 @@ fn debug_does_what_test_suites_use() {
     assert!(
         client
             .say("DEBUG OBJECT key:7")
-            .contains(" encoding:embstr serializedlength:")
+            .contains(" encoding:embstr serializedlength:21 ")
     );
     assert!(client.say("DEBUG SDSLEN key:7").contains("val_sds_len:20,"));
     assert_eq!(client.say("DEBUG OBJECT nothing"), "(error) ERR no such key");

@@ -229,7 +229,7 @@ fn run_queued(cx: &mut ServerCx<'_, '_>, turn: &mut Turn<'_>, request: &Request)
             db: cx.session.db,
             tier: cx.tier,
             may_block: false,
-            waits: false,
+            ready_key: None,
         }),
         _ => {
             let mut inner = ServerCx {
