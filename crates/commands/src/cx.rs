@@ -23,12 +23,16 @@ pub struct Cx<'a> {
     pub random: &'a mut dyn Random,
     /// False inside a transaction: a blocking command then replies at once.
     pub may_block: bool,
-    /// True for a blocking command that has waited already and is evaluated again.
-    pub waits: bool,
+    /// For a blocking command that has waited: the key that has become ready, from which alone it is served.
+    pub ready_key: Option<&'a [u8]>,
     /// True for a command that only reads: its look-ups count as hits and misses.
     pub reads_only: bool,
     /// Longest string that may be made, bytes: `proto-max-bulk-len`.
     pub string_bytes_max: usize,
+    /// Longest HyperLogLog that is kept in the sparse encoding, bytes: `hll-sparse-max-bytes`.
+    pub hll_sparse_bytes_max: usize,
+    /// False where nothing may be written, on a replica say: a command that keeps what it computed keeps nothing then.
+    pub may_write: bool,
     observer: &'a mut dyn Observer,
     db: u16,
     space: SpaceId,
@@ -63,13 +67,15 @@ impl<'a> Cx<'a> {
         let space = view.space(db);
         Cx {
             reads_only: !view.is_writing(),
+            may_write: view.is_writing(),
             view,
             reply,
             now,
             random,
             may_block: true,
-            waits: false,
+            ready_key: None,
             string_bytes_max: 512 << 20,
+            hll_sparse_bytes_max: crate::hll::SPARSE_BYTES_MAX,
             observer,
             db,
             space,
@@ -89,36 +95,46 @@ impl<'a> Cx<'a> {
 
     /// Empties a database, O(1). Transactions that watch one of its keys fail.
     pub fn flush_db(&mut self, db: u16) -> Result<(), CommandError> {
-        self.touch_watched(db, db)?;
         self.view.flush(db)?;
+        self.observer.emptied(db);
         self.space = self.view.space(self.db);
         Ok(())
     }
 
-    /// Exchanges two databases.
+    /// Exchanges two databases. Transactions fail that watch a key which was there, or which is there now.
     pub fn swap_dbs(&mut self, a: u16, b: u16) -> Result<(), CommandError> {
-        self.touch_watched(a, b)?;
-        self.touch_watched(b, a)?;
+        let coming = [(a, self.watched_in(a, b)?), (b, self.watched_in(b, a)?)];
         self.view.swap(a, b)?;
         self.space = self.view.space(self.db);
-        self.observer.replaced(a);
-        self.observer.replaced(b);
+        for (db, keys) in coming {
+            self.observer.emptied(db);
+            keys.iter().for_each(|key| self.observer.modified(db, key));
+            self.observer.replaced(db);
+        }
         Ok(())
     }
 
-    /// Marks those watched keys of `db` as changed that exist in it or in the database that takes its place.
-    fn touch_watched(&mut self, db: u16, other: u16) -> Result<(), CommandError> {
-        for key in self.observer.watched(db) {
-            let meta = meta_key(&key);
-            let mut exists = false;
-            for db in [db, other] {
-                exists |= self.view.get(self.view.space(db), Cf::Meta, &meta)?.is_some();
-            }
-            if exists {
-                self.observer.modified(db, &key);
+    /// The keys that are watched in `db` and live in the database `other`.
+    fn watched_in(&mut self, db: u16, other: u16) -> Result<Vec<Vec<u8>>, CommandError> {
+        let mut keys = self.observer.watched(db);
+        if keys.is_empty() {
+            return Ok(keys);
+        }
+        let selected = self.db;
+        self.select(other);
+        let mut living = Vec::new();
+        for key in keys.drain(..) {
+            match self.raw_row(&meta_key(&key)) {
+                Ok(Some(row)) if row.header.expire_at.is_none_or(|at| at > self.now) => living.push(key),
+                Ok(_) => {}
+                Err(error) => {
+                    self.select(selected);
+                    return Err(error);
+                }
             }
         }
-        Ok(())
+        self.select(selected);
+        Ok(living)
     }
 
     /// Number of keys and of keys with an expiry in the selected database.
@@ -170,13 +186,17 @@ impl<'a> Cx<'a> {
         }
     }
 
-    /// A collection that a blocking command would take from. A client that waits already goes on waiting when the key
-    /// has become something else: only its first look is an error.
+    /// A collection that a blocking command would take from. Who has waited is served from the key that has become ready,
+    /// whatever else there is, as in Redis; and goes on waiting if that has become something else: only its first look is
+    /// an error.
     pub fn source(&mut self, key: &[u8], kind: Kind) -> Result<Option<Collection>, CommandError> {
-        let waits = self.waits;
-        match self.collection(key, kind) {
-            Err(CommandError::Reply(_)) if waits => Ok(None),
-            found => found,
+        match self.ready_key {
+            None => self.collection(key, kind),
+            Some(ready) if ready != key => Ok(None),
+            Some(_) => match self.collection(key, kind) {
+                Err(CommandError::Reply(_)) => Ok(None),
+                found => found,
+            },
         }
     }
 
@@ -294,8 +314,8 @@ impl<'a> Cx<'a> {
     /// Removes a key whose time is over, and says so.
     pub fn expire(&mut self, key: &[u8], old: Header) -> Result<(), CommandError> {
         self.delete(key, old)?;
-        self.observer.expired();
-        self.modified(KeyEvent::Expired, key);
+        self.observer.expired(self.db, key);
+        self.event(KeyEvent::Expired, key);
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use haypile_resp::Reply;
 use haypile_store::StoreError;
+use haypile_store::row::Kind;
 
 /// Why a command gave no reply of its own.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,8 @@ pub enum CommandError {
 pub struct Block {
     /// User keys: the command is evaluated again when one of them becomes ready.
     pub keys: Vec<Vec<u8>>,
+    /// The type that a key must have to serve the client; `None` of a command that waits for no key.
+    pub kind: Option<Kind>,
     /// Milliseconds until it gives up; `None` = never.
     pub timeout_ms: Option<u64>,
     /// What it then replies.

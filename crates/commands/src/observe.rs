@@ -41,10 +41,13 @@ pub trait Observer {
     fn ready(&mut self, db: u16, key: &[u8]);
     /// A reading command looked a key up.
     fn looked_up(&mut self, hit: bool);
-    /// A key was removed because its time was over.
-    fn expired(&mut self);
-    /// The keys of a database that some transaction watches: asked before all of the database changes at once.
+    /// A key was removed because its time was over: transactions fail that began to watch it while it lived. For those
+    /// that watch it since later, it was gone already.
+    fn expired(&mut self, db: u16, key: &[u8]);
+    /// The keys of a database that some transaction watches: asked before another database takes its place.
     fn watched(&self, db: u16) -> Vec<Vec<u8>>;
+    /// All keys of a database have gone: transactions fail that watch one which was there.
+    fn emptied(&mut self, db: u16);
     /// A database has become another one: all who are blocked on its keys are looked at.
     fn replaced(&mut self, db: u16);
 }
@@ -58,9 +61,10 @@ impl Observer for Deaf {
     fn event(&mut self, _: KeyEvent, _: u16, _: &[u8]) {}
     fn ready(&mut self, _: u16, _: &[u8]) {}
     fn looked_up(&mut self, _: bool) {}
-    fn expired(&mut self) {}
+    fn expired(&mut self, _: u16, _: &[u8]) {}
     fn watched(&self, _: u16) -> Vec<Vec<u8>> {
         Vec::new()
     }
+    fn emptied(&mut self, _: u16) {}
     fn replaced(&mut self, _: u16) {}
 }

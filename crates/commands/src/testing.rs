@@ -36,10 +36,11 @@ impl Observer for Recorder<'_> {
         self.0.push(heard("ready", db, key));
     }
     fn looked_up(&mut self, _: bool) {}
-    fn expired(&mut self) {}
+    fn expired(&mut self, _: u16, _: &[u8]) {}
     fn watched(&self, _: u16) -> Vec<Vec<u8>> {
         Vec::new()
     }
+    fn emptied(&mut self, _: u16) {}
     fn replaced(&mut self, _: u16) {}
 }
 

@@ -59,6 +59,13 @@ pub enum CommitError {
     /// Whether it survives a crash is unknown, and the partition takes no more writes.
     #[error("MISCONF the disk has failed: writes are refused until a restart, and this one may be lost: {0}")]
     Poisoned(String),
+    /// A defect of the program: something panicked, and the partition takes no more writes. What was published can be
+    /// read. Nothing of the turn was logged, unless logging or publishing it is what panicked.
+    #[error(
+        "MISCONF a defect in the server has stopped a command half-way: writes are refused until a restart; see the \
+         server's log, and please report it: {0}"
+    )]
+    Panicked(String),
 }
 
 impl CommitError {

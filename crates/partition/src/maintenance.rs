@@ -239,8 +239,9 @@ impl State {
         }
         match self.shared.store.resume() {
             Ok(()) => {
-                tracing::info!("there is room on the disk again: writes are accepted");
-                self.shared.accept_again();
+                if self.shared.accept_again() {
+                    tracing::info!("there is room on the disk again: writes are accepted");
+                }
             }
             Err(error) => tracing::warn!(%error, "the store cannot go on yet"),
         }

@@ -99,11 +99,13 @@ impl Observer for ReadObserver<'_> {
         self.misses += u64::from(!hit);
     }
 
-    fn expired(&mut self) {}
+    fn expired(&mut self, _: u16, _: &[u8]) {}
 
     fn watched(&self, _: u16) -> Vec<Vec<u8>> {
         Vec::new()
     }
+
+    fn emptied(&mut self, _: u16) {}
 
     fn replaced(&mut self, _: u16) {}
 }
@@ -137,7 +139,8 @@ impl Observer for TurnObserver<'_> {
     }
 
     fn ready(&mut self, db: u16, key: &[u8]) {
-        if self.blocked.waits_for(db, key) {
+        let known = self.heard.ready.last().is_some_and(|(d, k)| *d == db && k == key);
+        if !known && self.blocked.waits_for(db, key) {
             self.heard.ready.push((db, key.to_vec()));
         }
     }
@@ -146,8 +149,9 @@ impl Observer for TurnObserver<'_> {
         self.counters.looked_up(hit);
     }
 
-    fn expired(&mut self) {
+    fn expired(&mut self, db: u16, key: &[u8]) {
         self.counters.expired.add(1);
+        self.watch.remove_absent(db, key);
     }
 
     fn watched(&self, db: u16) -> Vec<Vec<u8>> {
@@ -156,6 +160,10 @@ impl Observer for TurnObserver<'_> {
         } else {
             self.watch.keys_of(db)
         }
+    }
+
+    fn emptied(&mut self, db: u16) {
+        self.watch.empty(db);
     }
 
     fn replaced(&mut self, db: u16) {

@@ -54,6 +54,7 @@ pub(crate) struct Shared {
     knowledge: WriterKnowledge,
     pub(crate) counters: Counters,
     pub(crate) string_bytes_max: AtomicUsize,
+    pub(crate) hll_sparse_bytes_max: AtomicUsize,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) syncer: Arc<Syncer>,
     pub(crate) readers: Readers,
@@ -91,6 +92,8 @@ pub(crate) struct Writer {
     pub(crate) random: Box<dyn Random>,
     pub(crate) watch: WatchTable,
     pub(crate) blocked: BlockedTable,
+    /// Tasks that waited and have been served in this turn.
+    pub(crate) served: Vec<Box<dyn Task>>,
     pub(crate) heard: Heard,
     pub(crate) pending: VecDeque<PendingTurn>,
     pub(crate) uncommitted_bytes: usize,
@@ -140,6 +143,7 @@ impl Partition {
             random: options.random,
             watch: WatchTable::default(),
             blocked: BlockedTable::default(),
+            served: Vec::new(),
             heard: Heard::default(),
             pending: VecDeque::new(),
             uncommitted_bytes: 0,
@@ -152,6 +156,7 @@ impl Partition {
             knowledge,
             counters: Counters::default(),
             string_bytes_max: AtomicUsize::new(512 << 20),
+            hll_sparse_bytes_max: AtomicUsize::new(haypile_commands::hll::SPARSE_BYTES_MAX),
             writer: Mutex::new(writer),
             syncer,
             readers,
@@ -196,6 +201,11 @@ impl Partition {
     /// Longest string, bytes.
     pub fn set_string_bytes_max(&self, bytes: usize) {
         self.shared.string_bytes_max.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Longest HyperLogLog that is kept in the sparse encoding, bytes.
+    pub fn set_hll_sparse_bytes_max(&self, bytes: usize) {
+        self.shared.hll_sparse_bytes_max.store(bytes, Ordering::Relaxed);
     }
 
     /// The store, for reading and for figures.

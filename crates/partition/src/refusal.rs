@@ -33,7 +33,16 @@ impl Shared {
         let no_space = matches!(error, CommitError::NoSpace(_));
         let mut refusal = self.refusal.lock();
         if !no_space && refusal.as_ref().is_none_or(|r| r.no_space) {
-            tracing::error!(%error, "writes are refused until a restart: check the disk first, then restart the server");
+            match error {
+                CommitError::Panicked(_) => tracing::error!(
+                    %error,
+                    "writes are refused until a restart: please report the panic above, then restart the server"
+                ),
+                _ => tracing::error!(
+                    %error,
+                    "writes are refused until a restart: check the disk first, then restart the server"
+                ),
+            }
         }
         if refusal.as_ref().is_none_or(|r| r.no_space || !no_space) {
             *refusal = Some(Refusal {
@@ -44,10 +53,15 @@ impl Shared {
         self.refused.store(true, Ordering::Release);
     }
 
-    pub(crate) fn accept_again(&self) {
+    /// Accepts writes again if only room was missing; false if something else is wrong.
+    pub(crate) fn accept_again(&self) -> bool {
         let mut refusal = self.refusal.lock();
+        if refusal.as_ref().is_some_and(|refusal| !refusal.no_space) {
+            return false;
+        }
         *refusal = None;
         self.refused.store(false, Ordering::Release);
+        true
     }
 
     /// Why nothing can be written, apart from the role.

@@ -5,10 +5,10 @@ use haypile_store::effects::Effects;
 use haypile_sync::message::Message;
 use haypile_types::Position;
 
+use crate::panics::guarded;
 use crate::partition::{Partition, Shared, Writer};
 use crate::role::Role;
-use crate::touched::Touched;
-use crate::{CommitError, Event, events};
+use crate::{CommitError, Event, events, touched};
 
 /// An entry of another's log.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,11 @@ impl Partition {
         let last = loop {
             let mut writer = shared.visit();
             if writer.pending.is_empty() {
-                let index = shared.append_replicated(&mut writer, entries.clone())?;
+                let appended = guarded(|| shared.append_replicated(&mut writer, entries.clone()));
+                let index = appended.unwrap_or_else(|cause| {
+                    writer.oplog.discard_pushed();
+                    Err(shared.panicked(cause).into())
+                })?;
                 shared.publish(shared.told(entries, messages));
                 break index;
             }
@@ -128,7 +132,6 @@ impl Shared {
         writer.logged_bytes += payloads.len() as u64;
         // What the writer remembered of collections may have changed behind its back.
         writer.overlay.forget_knowledge();
-        let touched = (!writer.watch.is_empty()).then(|| Touched::before(&self.store, &writer.watch, &payloads));
         match self.store.replay(&payloads, end, clock) {
             Ok(applied) => {
                 if applied.remapped {
@@ -143,8 +146,8 @@ impl Shared {
                 return Err(error.into());
             }
         }
-        if let Some(touched) = touched {
-            touched.touch(&self.store, &writer.watch, &payloads);
+        if !writer.watch.is_empty() {
+            touched::touch(&self.store, &writer.watch, &payloads, self.clock.now_ms());
         }
         writer.replicated = payloads;
         let always = writer.oplog.sync_policy() == SyncPolicy::Always;

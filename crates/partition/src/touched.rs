@@ -1,65 +1,58 @@
 //! Which watched keys an entry changes that somebody else wrote.
 
 use haypile_store::effects::{Effect, Effects};
+use haypile_store::row::Header;
 use haypile_store::{Cf, Store, Tier, View, keys};
 
 use crate::watch::WatchTable;
 
-/// Watched keys of databases that become others: those that were there before.
-pub(crate) struct Touched(Vec<(u16, Vec<u8>)>);
-
-impl Touched {
-    /// To be called before the entries are published.
-    pub(crate) fn before(store: &Store, watch: &WatchTable, payloads: &[u8]) -> Self {
-        let mut existed = Vec::new();
-        for effect in Effects::new(payloads).flatten() {
-            if let Effect::Map { db, .. } = effect {
-                let there = watch.keys_of(db).into_iter().filter(|key| exists(store, db, key));
-                existed.extend(there.map(|key| (db, key)));
+/// Fails the transactions that watch a key which has changed, after the entries were published. Of a database that has
+/// become another, these are the keys that were there or are there now.
+pub(crate) fn touch(store: &Store, watch: &WatchTable, payloads: &[u8], now_ms: u64) {
+    let dbs = store.mapping();
+    for effect in Effects::new(payloads).flatten() {
+        let (space, cf, key, removed) = match effect {
+            Effect::Put { space, cf, key, .. } => (space, cf, key, false),
+            Effect::Delete { space, cf, key } => (space, cf, key, true),
+            Effect::Patch { space, key, .. } => (space, Cf::Meta, key, false),
+            Effect::Map { db, .. } => {
+                watch.empty(db);
+                let there = watch
+                    .keys_of(db)
+                    .into_iter()
+                    .filter(|key| lives(store, db, key, now_ms));
+                there.for_each(|key| watch.touch(db, &key));
+                continue;
             }
-        }
-        Touched(existed)
-    }
-
-    /// Fails the transactions that watch a key which has changed, after the entries were published. Of a database that has
-    /// become another, these are the keys that were there or are there now.
-    pub(crate) fn touch(self, store: &Store, watch: &WatchTable, payloads: &[u8]) {
-        for (db, key) in self.0 {
-            watch.touch(db, &key);
-        }
-        let dbs = store.mapping();
-        for effect in Effects::new(payloads).flatten() {
-            let (space, cf, key) = match effect {
-                Effect::Put { space, cf, key, .. } | Effect::Delete { space, cf, key } => (space, cf, key),
-                Effect::Patch { space, key, .. } => (space, Cf::Meta, key),
-                Effect::Map { db, .. } => {
-                    let there = watch.keys_of(db).into_iter().filter(|key| exists(store, db, key));
-                    there.for_each(|key| watch.touch(db, &key));
-                    continue;
-                }
-                Effect::Count { .. } | Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {
-                    continue;
-                }
-            };
-            let user_key = match cf {
-                Cf::Meta => Some(keys::user_key(key)),
-                Cf::Data => keys::parse_data_key(key).map(|parsed| parsed.user_key),
-                Cf::Expiry => None,
-            };
-            let db = dbs.iter().position(|mapped| *mapped == space);
-            if let (Some(user_key), Some(db)) = (user_key, db) {
-                watch.touch(db as u16, user_key);
+            Effect::Count { .. } | Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {
+                continue;
+            }
+        };
+        let user_key = match cf {
+            Cf::Meta => Some(keys::user_key(key)),
+            Cf::Data => keys::parse_data_key(key).map(|parsed| parsed.user_key),
+            Cf::Expiry => None,
+        };
+        let db = dbs.iter().position(|mapped| *mapped == space);
+        if let (Some(user_key), Some(db)) = (user_key, db) {
+            // A row that is put says that the key lives; what goes may have been absent already.
+            match removed {
+                true => watch.remove_absent(db as u16, user_key),
+                false => watch.touch(db as u16, user_key),
             }
         }
     }
 }
 
-/// True if the key is there, or if that cannot be found out.
-fn exists(store: &Store, db: u16, key: &[u8]) -> bool {
+/// True if the key is there and its time is not over, or if that cannot be found out.
+fn lives(store: &Store, db: u16, key: &[u8], now_ms: u64) -> bool {
     let reading = store.read();
     let view = View::reading(&reading, Tier::Disk);
-    let row = view.get(view.space(db), Cf::Meta, &keys::meta_key(key));
-    !matches!(row, Ok(None))
+    match view.get(view.space(db), Cf::Meta, &keys::meta_key(key)) {
+        Ok(Some(row)) => Header::read(&row).is_none_or(|(header, _)| header.expire_at.is_none_or(|at| at > now_ms)),
+        Ok(None) => false,
+        Err(_) => true,
+    }
 }
 
 #[cfg(test)]
@@ -79,13 +72,13 @@ mod tests {
         let mut watch = WatchTable::default();
         let [changed, other] = [b"k", b"o"].map(|key| {
             let flag = Arc::new(WatchFlag::default());
-            watch.add(0, key, &flag);
+            watch.add(0, key, &flag, false);
             flag
         });
         let meta = keys::meta_key(b"k");
         // As `store/src/effects.rs` has it: a hash's field is gone.
         let payload = [&[11, 0, meta.len() as u8], &meta[..], &[4, 5, 1, 0, b'f']].concat();
-        Touched::before(&store, &watch, &payload).touch(&store, &watch, &payload);
+        touch(&store, &watch, &payload, 0);
         assert!(changed.is_dirty());
         assert!(!other.is_dirty());
     }

@@ -29,8 +29,8 @@ pub struct Call<'a> {
     pub db: u16,
     /// How far reads may go. With [`Tier::Memory`] a missing block gives `StoreError::Cold`, without effects.
     pub tier: Tier,
-    /// Whether it has waited already and is evaluated again.
-    pub waits: bool,
+    /// Of a blocking command that has waited: the key that has become ready for it.
+    pub ready_key: Option<&'a [u8]>,
     /// Whether a blocking command may wait.
     pub may_block: bool,
     /// To be used instead of the partition's own.
@@ -41,7 +41,7 @@ pub struct Call<'a> {
 pub struct Turn<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) writer: &'a mut Writer,
-    in_transaction: bool,
+    pub(crate) in_transaction: bool,
 }
 
 impl<'a> Turn<'a> {
@@ -53,7 +53,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Milliseconds since the epoch, the same for the whole turn.
+    /// Milliseconds since the epoch, the same for a whole command or transaction.
     pub fn now_ms(&self) -> u64 {
         self.writer.now_ms
     }
@@ -67,7 +67,10 @@ impl<'a> Turn<'a> {
         };
         let flags = call.command.spec.flags;
         let writes = flags.has(Flags::WRITE);
-        if writes && let Some(refusal) = self.shared.refusal() {
+        let keeps = flags.has(Flags::MAY_REPLICATE);
+        let refusal = (writes || keeps).then(|| self.shared.refusal()).flatten();
+        let may_write = (writes || keeps) && refusal.is_none();
+        if writes && let Some(refusal) = refusal {
             return Err(refusal);
         }
         if !self.in_transaction {
@@ -75,7 +78,7 @@ impl<'a> Turn<'a> {
         }
         let start = call.reply.len();
         let mark = self.mark();
-        if writes || flags.has(Flags::MAY_REPLICATE) {
+        if may_write {
             let key = call.command.spec.keys.first_of(call.request).unwrap_or_default();
             let event = call.command.event.map(|event| event as u8);
             let name = call.command.spec.name.as_bytes();
@@ -101,9 +104,11 @@ impl<'a> Turn<'a> {
         let random = call.random.unwrap_or(&mut **random);
         let mut cx = Cx::new(view, call.reply, &mut observer, random, call.db, *now_ms);
         cx.may_block = call.may_block && !self.in_transaction;
-        cx.waits = call.waits;
+        cx.ready_key = call.ready_key;
         cx.reads_only = !writes;
+        cx.may_write = may_write;
         cx.string_bytes_max = self.shared.string_bytes_max.load(Ordering::Relaxed);
+        cx.hll_sparse_bytes_max = self.shared.hll_sparse_bytes_max.load(Ordering::Relaxed);
         let mut outcome = execute(&mut cx, call.request);
         drop(cx);
         if outcome.is_ok() && self.writer.overlay.entry_bytes() > ENTRY_BYTES_MAX {
@@ -136,9 +141,14 @@ impl<'a> Turn<'a> {
         outcome
     }
 
-    /// Marks a key as watched by a client.
-    pub fn watch(&mut self, db: u16, key: &[u8], flag: &Arc<WatchFlag>) {
-        self.writer.watch.add(db, key, flag);
+    /// Marks a key as watched by a client; true if it lives.
+    ///
+    /// # Errors
+    /// The key cannot be looked at; it is not watched then.
+    pub fn watch(&mut self, db: u16, key: &[u8], flag: &Arc<WatchFlag>) -> Result<bool, CommandError> {
+        let lives = self.lives(db, key)?;
+        self.writer.watch.add(db, key, flag, !lives);
+        Ok(lives)
     }
 
     /// Ends that.
@@ -195,21 +205,17 @@ impl<'a> Turn<'a> {
         view.counts(view.space(db)).expires > 0
     }
 
-    /// `None` if the key is not there; else whether its time is over though it has not been removed yet.
-    pub fn is_stale(&mut self, db: u16, key: &[u8]) -> Result<Option<bool>, CommandError> {
-        let Writer {
-            overlay,
-            random,
-            now_ms,
-            ..
-        } = &mut *self.writer;
-        let reading = self.shared.store.read();
-        let view = View::writing(&reading, overlay, Tier::Disk);
-        let mut reply = Reply::new(haypile_resp::Version::Resp2);
-        let mut deaf = haypile_commands::Deaf;
-        let cx = Cx::new(view, &mut reply, &mut deaf, &mut **random, db, *now_ms);
-        let row = cx.raw_row(&haypile_store::keys::meta_key(key))?;
-        Ok(row.map(|row| row.header.expire_at.is_some_and(|at| at <= *now_ms)))
+    /// True if the key is there and its time is not over.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn lives(&mut self, db: u16, key: &[u8]) -> Result<bool, CommandError> {
+        let now_ms = self.writer.now_ms;
+        let row = self.inspect(db, |cx| {
+            let row = cx.raw_row(&haypile_store::keys::meta_key(key))?;
+            Ok(row.map(|row| row.header))
+        })?;
+        Ok(row.is_some_and(|header| header.expire_at.is_none_or(|at| at > now_ms)))
     }
 
     /// Evaluates something of the server's own as one entry, or as a part of the transaction, with a context on database

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use parking_lot::{Condvar, Mutex};
 
 use crate::PartitionError;
+use crate::panics::guarded;
 use crate::partition::Shared;
 
 /// How to wake the thread and how to stop it.
@@ -37,7 +38,9 @@ impl Worker {
                     let Some(shared) = shared.upgrade().filter(|_| !signal.abandon.load(Ordering::Acquire)) else {
                         return;
                     };
-                    work(&shared);
+                    if let Err(cause) = guarded(|| work(&shared)) {
+                        shared.panicked(cause);
+                    }
                     if !go_on {
                         return;
                     }

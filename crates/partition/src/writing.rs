@@ -7,6 +7,7 @@ use haypile_types::Position;
 use parking_lot::MutexGuard;
 
 use crate::commit::{self, PendingTurn};
+use crate::panics::guarded;
 use crate::partition::{Hooks, Shared, Writer};
 use crate::role::Role;
 use crate::task::{Step, Task};
@@ -60,9 +61,9 @@ impl Shared {
                 }
                 self.committed.wait(&mut writer);
             }
-            let done = self.evaluate(&mut writer, &mut rest);
+            let (done, panicked) = self.evaluate(&mut writer, &mut rest);
             let more = rest.len() > 0;
-            let finished = self.end_turn(&mut writer, done);
+            let finished = self.finish_turn(&mut writer, done, panicked);
             if more {
                 finished.finish();
                 continue;
@@ -73,8 +74,13 @@ impl Shared {
         }
     }
 
-    /// Evaluates tasks until they or the turn's limits are used up; gives those that are done.
-    fn evaluate(&self, writer: &mut Writer, tasks: &mut std::vec::IntoIter<Box<dyn Task>>) -> Vec<Box<dyn Task>> {
+    /// Evaluates tasks until they or the turn's limits are used up; gives those that are done, and what one of them, the
+    /// last, has panicked with.
+    fn evaluate(
+        &self,
+        writer: &mut Writer,
+        tasks: &mut std::vec::IntoIter<Box<dyn Task>>,
+    ) -> (Vec<Box<dyn Task>>, Option<String>) {
         writer.overlay.begin_turn();
         writer.now_ms = self.clock.now_ms().max(writer.now_ms);
         // Nothing becomes visible meanwhile; each command's own costs next to nothing with this one around it.
@@ -82,34 +88,36 @@ impl Shared {
         let mut done = Vec::with_capacity(tasks.len());
         while done.len() < TURN_TASKS_MAX && writer.overlay.turn_bytes() < TURN_BYTES_MAX {
             let Some(mut task) = tasks.next() else { break };
-            match task.evaluate(&mut Turn::new(self, writer)) {
-                Step::Done => done.push(task),
-                Step::Blocked { db, keys } => writer.blocked.insert(task, db, keys),
+            match guarded(|| task.evaluate(&mut Turn::new(self, writer))) {
+                Ok(Step::Done) => done.push(task),
+                Ok(Step::Blocked(awaited)) => writer.blocked.insert(task, awaited),
+                Err(cause) => {
+                    done.push(task);
+                    return (done, Some(cause));
+                }
             }
-            if !writer.heard.ready.is_empty() {
-                self.serve_ready(writer, &mut done);
+            if !writer.heard.ready.is_empty()
+                && let Err(cause) = guarded(|| self.serve_waiting(writer))
+            {
+                return (done, Some(cause));
             }
+            done.append(&mut writer.served);
         }
-        done
+        (done, None)
     }
 
-    /// Evaluates those again who wait for keys that have become ready, first come first, until none is left.
-    fn serve_ready(&self, writer: &mut Writer, done: &mut Vec<Box<dyn Task>>) {
-        while !writer.heard.ready.is_empty() {
-            let ready = std::mem::take(&mut writer.heard.ready);
-            for (db, key) in ready {
-                for client in writer.blocked.waiters(db, &key) {
-                    let Some(mut task) = writer.blocked.lend(client) else {
-                        continue;
-                    };
-                    match task.evaluate(&mut Turn::new(self, writer)) {
-                        Step::Done => {
-                            writer.blocked.remove(client);
-                            done.push(task);
-                        }
-                        Step::Blocked { .. } => writer.blocked.give_back(client, task),
-                    }
-                }
+    /// Ends a turn, whether or not something has panicked in it.
+    fn finish_turn(&self, writer: &mut Writer, done: Vec<Box<dyn Task>>, panicked: Option<String>) -> Finished {
+        if let Some(cause) = panicked {
+            return self.abandon_turn(writer, done, cause);
+        }
+        match guarded(|| self.end_turn(writer, done)) {
+            Ok(finished) => finished,
+            Err(cause) => {
+                // The turn may be logged or not. Its clients are gone with the panic; others may have seen what it wrote.
+                let error = Some(self.panicked(cause));
+                let tasks = writer.pending.drain(..).flat_map(|turn| turn.tasks).collect();
+                Finished { tasks, error }
             }
         }
     }
@@ -204,7 +212,20 @@ impl Shared {
         let mut finished = Finished::nothing();
         while writer.pending.front().is_some_and(|turn| turn.position.index <= index) {
             let Some(turn) = writer.pending.pop_front() else { break };
-            let applied = self.store.apply_oldest(&mut writer.overlay, turn.position, turn.clock);
+            let applied = guarded(|| self.store.apply_oldest(&mut writer.overlay, turn.position, turn.clock));
+            let applied = match applied {
+                Ok(applied) => applied,
+                Err(cause) => {
+                    // It is logged and will be applied at the next start; until then nothing may be built upon it.
+                    let error = CommitError::Panicked(cause);
+                    tracing::error!(%error, "a committed entry cannot be applied");
+                    self.refuse(&error);
+                    finished.tasks.extend(turn.tasks);
+                    finished.tasks.extend(writer.pending.drain(..).flat_map(|t| t.tasks));
+                    finished.error = Some(error);
+                    break;
+                }
+            };
             writer.uncommitted_bytes -= turn.bytes;
             if applied.remapped {
                 self.commits.unmapped();
@@ -260,10 +281,22 @@ impl Shared {
         let mut writer = self.writer.lock();
         writer.overlay.begin_turn();
         writer.now_ms = self.clock.now_ms().max(writer.now_ms);
-        let result = body(&mut Turn::new(self, &mut writer));
-        let mut done = Vec::new();
-        self.serve_ready(&mut writer, &mut done);
-        let finished = self.end_turn(&mut writer, done);
+        let evaluated = guarded(|| {
+            let result = body(&mut Turn::new(self, &mut writer));
+            self.serve_waiting(&mut writer);
+            result
+        });
+        let result = match evaluated {
+            Ok(result) => result,
+            Err(cause) => {
+                let finished = self.abandon_turn(&mut writer, Vec::new(), cause.clone());
+                drop(writer);
+                finished.finish();
+                return Err(CommitError::Panicked(cause));
+            }
+        };
+        let done = std::mem::take(&mut writer.served);
+        let finished = self.finish_turn(&mut writer, done, None);
         let position = writer.oplog.last();
         let always = !writer.pending.is_empty();
         drop(writer);
@@ -292,8 +325,8 @@ impl Shared {
 
 /// Tasks to finish once the turn is let go.
 pub(crate) struct Finished {
-    tasks: Vec<Box<dyn Task>>,
-    error: Option<CommitError>,
+    pub(crate) tasks: Vec<Box<dyn Task>>,
+    pub(crate) error: Option<CommitError>,
 }
 
 impl Finished {

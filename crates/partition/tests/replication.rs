@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use haypile_commands::table;
 use haypile_oplog::{OwnedEntry, SyncPolicy};
 use haypile_partition::{
-    Call, Event, Hooks, Options, Partition, ReplicatedEntry, ReplicatedError, Role, Turn, install,
+    Call, Event, Hooks, Options, Partition, ReplicatedEntry, ReplicatedError, Role, Turn, WatchFlag, install,
 };
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::effects::{Effect, Effects};
@@ -58,7 +58,7 @@ fn run(turn: &mut Turn<'_>, line: &str) -> String {
         reply: &mut reply,
         db: 0,
         tier: Tier::Disk,
-        waits: false,
+        ready_key: None,
         may_block: false,
         random: None,
     });
@@ -116,6 +116,66 @@ fn a_follower_has_what_its_source_has_and_takes_no_writes() {
     catch_up(&source, &follower);
     assert_eq!(say(&follower, "LRANGE l 0 -1"), "*1\r\n$1\r\nq");
     assert_eq!(follower.counts()[0].keys, 1);
+}
+
+#[test]
+fn a_follower_keeps_nothing_that_it_computed() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let source = open(dirs[0].path(), Role::Leader, 1);
+    let follower = open(dirs[1].path(), Role::Follower, 2);
+    say(&source, "PFADD h a b c");
+    catch_up(&source, &follower);
+    let end = follower.local_position().end;
+    let mut counted = String::new();
+    let transaction = follower.run_internal(|turn| {
+        turn.transaction(|turn| {
+            counted = run(turn, "PFCOUNT h");
+            Ok::<(), ()>(())
+        })
+    });
+    assert_eq!(transaction, Ok(Ok(())));
+    assert_eq!(counted, ":3");
+    assert_eq!(follower.local_position().end, end, "its log is its source's");
+    // The source does keep it.
+    assert_eq!(say(&source, "PFCOUNT h"), ":3");
+    assert_eq!(source.local_position().end.index, end.index + 1);
+}
+
+#[test]
+fn entries_fail_the_transactions_that_watch_what_they_change() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let source = open(dirs[0].path(), Role::Leader, 1);
+    let follower = open(dirs[1].path(), Role::Follower, 2);
+    let watch = |key: &str| {
+        let flag = Arc::new(WatchFlag::default());
+        let lives = follower.run_internal(|turn| turn.watch(0, key.as_bytes(), &flag));
+        (flag, lives.unwrap().unwrap())
+    };
+    for line in ["SET elsewhere 1", "SWAPDB 0 1", "SET there 1", "SET expired 1 PX 1"] {
+        say(&source, line);
+    }
+    catch_up(&source, &follower);
+    while say(&follower, "EXISTS expired") != ":0" {
+        std::thread::yield_now();
+    }
+    let (expired, lives) = watch("expired");
+    assert!(!lives);
+    let (there, lives) = watch("there");
+    assert!(lives);
+    let (elsewhere, _) = watch("elsewhere");
+    let (nowhere, _) = watch("nowhere");
+    say(&source, "DEL expired");
+    catch_up(&source, &follower);
+    assert!(!expired.is_dirty(), "it was gone already");
+    say(&source, "SWAPDB 0 1");
+    catch_up(&source, &follower);
+    assert!(there.is_dirty() && elsewhere.is_dirty());
+    assert!(!nowhere.is_dirty() && !expired.is_dirty());
+    let (elsewhere, _) = watch("elsewhere");
+    say(&source, "FLUSHALL");
+    say(&source, "SET expired 2");
+    catch_up(&source, &follower);
+    assert!(elsewhere.is_dirty() && expired.is_dirty() && !nowhere.is_dirty());
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! A connection's requests on their way: who evaluates them, in which order, and what they reply.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use haypile_commands::table::{self, Known};
 use haypile_commands::{Block, CommandError, Flags, Handler, Outcome};
-use haypile_partition::{Call, CommitError, Step, Task, Turn};
+use haypile_partition::{Awaited, Call, CommitError, Step, Task, Turn};
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::{StoreError, Tier};
 use haypile_types::Random;
@@ -45,8 +46,8 @@ pub struct Job {
     turn: (usize, usize),
     /// What the first request waits for.
     block: Option<Block>,
-    /// The first request has waited already.
-    waits: bool,
+    /// How long the replies were when the evaluation of a request began that is not over: it may have panicked.
+    evaluating: Option<usize>,
 }
 
 /// What has to happen next with a job.
@@ -58,8 +59,8 @@ pub enum Next {
     Turn,
     /// The first request needs the disk.
     Disk,
-    /// Replies are to be written first, then the first request waits.
-    Flush,
+    /// The first request will wait, once what was evaluated before it in the same turn is committed.
+    Wait,
     /// Clients are paused.
     Pause,
 }
@@ -81,6 +82,10 @@ const FETCHED_AHEAD: usize = 64;
 /// Bytes of replies after which they are written before more requests are evaluated: what a client can pile up by asking
 /// for much at once is this and one reply.
 const REPLY_PAUSE_BYTES: usize = 1 << 20;
+
+/// What a client is told whose request has panicked outside of a turn.
+const PANICKED: &str =
+    "ERR a defect in the server has stopped this command; see the server's log, and please report it";
 
 /// Why the evaluation of a request stopped without a reply.
 enum Stop {
@@ -111,7 +116,7 @@ impl Job {
             seed: 0,
             turn: (0, 0),
             block: None,
-            waits: false,
+            evaluating: None,
         }
     }
 
@@ -135,15 +140,20 @@ impl Job {
                 break;
             }
             let before = self.reply.len();
+            self.evaluating = Some(before);
             let outcome = self.step(&request, turn.as_deref_mut(), &mut clock);
+            self.evaluating = None;
             let stop = match outcome {
                 Ok(()) => {
-                    self.waits = false;
                     self.tier = Tier::Memory;
                     self.fetches = 0;
                     // Who wants no reply gets none, nor an error in its place.
                     let answered = self.reply.len() > before && self.session.replies != Replies::Off;
                     self.turn.1 += usize::from(answered);
+                    if turn.as_deref_mut().is_some_and(Turn::serve_waiting) {
+                        // That time is not the next command's.
+                        clock = Instant::now();
+                    }
                     continue;
                 }
                 Err(stop) => stop,
@@ -157,7 +167,7 @@ impl Job {
                 Stop::Pause => Next::Pause,
                 Stop::Block(block) => {
                     self.block = Some(block);
-                    Next::Flush
+                    Next::Wait
                 }
             };
             break;
@@ -205,7 +215,7 @@ impl Job {
         if let Err(error) = self.admit(known) {
             return self.refuse(&error, Some(known), turn);
         }
-        if self.node.is_paused(self.writes(known)) && !commands::runs_while_paused(known) {
+        if self.node.is_paused(self.writes(known)) {
             return Err(Stop::Pause);
         }
         if let Some(multi) = &mut self.session.multi
@@ -225,14 +235,11 @@ impl Job {
             // On the pool it waits for a fence.
             return Err(Stop::Disk);
         }
-        let outcome = self.evaluate_one(known, request, turn)?;
+        let outcome = self.evaluate_one(known, request, turn, None)?;
         let now = Instant::now();
         let micros = now.duration_since(*clock).as_micros() as u64;
         *clock = now;
-        let start = match outcome {
-            // Messages are not muted.
-            Ok(()) if commands::replies_with_messages(known) => self.reply.len(),
-            Ok(()) => start,
+        match outcome {
             Err(CommandError::Store(StoreError::Cold)) => {
                 self.reply.truncate(start);
                 return Err(Stop::Disk);
@@ -243,6 +250,18 @@ impl Job {
                 return Err(Stop::Turn);
             }
             Err(CommandError::Block(block)) => return Err(Stop::Block(block)),
+            outcome => self.conclude(known, outcome, start),
+        }
+        self.node.called(known, request, micros, &self.client);
+        Ok(())
+    }
+
+    /// Brings the reply to a request, which starts at `start`, into its last form.
+    fn conclude(&mut self, known: &'static Known, outcome: Outcome, start: usize) {
+        let muted_from = match outcome {
+            // Messages are not muted.
+            Ok(()) if commands::replies_with_messages(known) => self.reply.len(),
+            Ok(()) => start,
             Err(error) => {
                 let text = error_text(&error);
                 self.node.stats.error(&text);
@@ -253,9 +272,7 @@ impl Job {
                 start
             }
         };
-        self.node.called(known, request, micros, &self.client);
-        self.mute(start);
-        Ok(())
+        self.mute(muted_from);
     }
 
     fn evaluate_one(
@@ -263,6 +280,7 @@ impl Job {
         known: &'static Known,
         request: &Request,
         turn: Option<&mut Turn<'_>>,
+        ready_key: Option<&[u8]>,
     ) -> Result<Outcome, Stop> {
         let needs_writer = self.needs_writer(known);
         let outcome = match known.spec.handler {
@@ -276,7 +294,7 @@ impl Job {
                     random: (self.fetches > 0).then_some(&mut random),
                     tier: self.tier,
                     may_block: true,
-                    waits: self.waits,
+                    ready_key,
                 };
                 match turn {
                     Some(turn) => turn.execute(call),
@@ -380,6 +398,27 @@ impl Job {
             || self.session.multi.as_ref().is_some_and(exec_writes)
     }
 
+    /// As [`Job::run`] without a turn, on a thread that other connections need as well: a panic ends this one alone.
+    pub fn run_guarded(&mut self) {
+        if catch_unwind(AssertUnwindSafe(|| self.run(None))).is_err() {
+            if let Some(start) = self.evaluating.take() {
+                self.reply.truncate(start);
+            }
+            self.give_up(PANICKED);
+        }
+    }
+
+    /// Tells the client of a panic in the evaluation of its request, and closes the connection: the session may be half
+    /// changed.
+    fn give_up(&mut self, why: &str) {
+        if self.session.replies != Replies::Off {
+            self.reply.error(why);
+        }
+        self.session.close = true;
+        self.requests.clear();
+        self.next = Next::Idle;
+    }
+
     /// On a pool thread: gets what the first request needs off the disk, and sends the job home, or to the writer.
     pub fn warm_up(mut self: Box<Self>) {
         let first = self.requests.front().and_then(|request| table::resolve(request).ok());
@@ -461,38 +500,84 @@ impl Task for Job {
     }
 
     fn evaluate(&mut self, turn: &mut Turn<'_>) -> Step {
-        self.waits = self.block.take().is_some();
-        let waited = self.waits;
-        self.turn = (self.reply.len(), 0);
-        self.run(Some(turn));
-        if self.next == Next::Flush && self.reply.is_empty() {
-            let Some(block) = &self.block else { return Step::Done };
-            let keys = block.keys.clone();
-            if waited {
-                // It waits since earlier: the deadline stays what it was.
-                return Step::Blocked {
-                    db: self.session.db,
-                    keys,
-                };
-            }
-            self.client.blocked.store(true, Ordering::Relaxed);
-            let until = block
-                .timeout_ms
-                .map(|ms| Instant::now() + Duration::from_millis(ms.min(1 << 40)));
-            let (client, token) = (self.client.id, self.client.token);
-            self.client.home.push(Message::Blocked { client, token, until });
-            return Step::Blocked {
-                db: self.session.db,
-                keys,
-            };
-        }
-        // It goes home, even if only to have its replies written before it waits.
+        // Replies that are there already came with a request that is to wait. They are committed, and not sent yet: who
+        // sees them may rely on the wait having begun.
+        let committed = self.reply.len();
+        self.turn = (committed, 0);
         self.block = None;
+        self.run(Some(turn));
+        let block = match &self.block {
+            Some(block) if self.reply.len() == committed => block,
+            // It goes home, even if only to come back for its wait when its replies are committed.
+            _ => return Step::Done,
+        };
+        let awaited = Awaited {
+            db: self.session.db,
+            keys: block.keys.clone(),
+            kind: block.kind,
+        };
+        let until = block
+            .timeout_ms
+            .map(|ms| Instant::now() + Duration::from_millis(ms.min(1 << 40)));
+        self.client.blocked.store(true, Ordering::Relaxed);
+        if let Some(request) = self.requests.front()
+            && let Ok(known) = table::resolve(request)
+        {
+            self.node.waits(known, request, &self.client);
+        }
+        self.client.home.push(Message::Blocked {
+            client: self.client.id,
+            token: self.client.token,
+            until,
+            replies: self.reply.take(),
+        });
+        Step::Blocked(awaited)
+    }
+
+    /// Only the request that waits is evaluated: those behind it come later, as in Redis, where the client that made the
+    /// key ready goes on first.
+    fn serve(&mut self, turn: &mut Turn<'_>, key: &[u8]) -> bool {
+        if self.client.killed.load(Ordering::Relaxed) {
+            return false;
+        }
+        let Some(request) = self.requests.pop_front() else {
+            return false;
+        };
+        let Ok(known) = table::resolve(&request) else {
+            // It was found when it began to wait.
+            self.requests.push_front(request);
+            return false;
+        };
+        let start = self.reply.len();
+        self.turn = (start, 0);
+        let begun = Instant::now();
+        // Elements of a key that came by RENAME or SWAPDB may be cold. Fetching them first would mean to lose the place in
+        // the line.
+        self.tier = Tier::Disk;
+        self.evaluating = Some(start);
+        let evaluated = self.evaluate_one(known, &request, Some(turn), Some(key));
+        self.evaluating = None;
+        self.tier = Tier::Memory;
+        let outcome = match evaluated {
+            Ok(Err(CommandError::Block(_))) | Err(_) => {
+                self.reply.truncate(start);
+                self.requests.push_front(request);
+                return false;
+            }
+            Ok(outcome) => outcome,
+        };
+        self.conclude(known, outcome, start);
+        self.turn.1 = usize::from(self.reply.len() > start);
+        let micros = begun.elapsed().as_micros() as u64;
+        self.node.waited(known, &request, micros, &self.client);
+        self.block = None;
+        self.next = Next::Idle;
         self.client.blocked.store(false, Ordering::Relaxed);
-        Step::Done
+        true
     }
 
     fn unblock(&mut self, why: Option<CommandError>) {
+        let waited = self.client.blocked.swap(false, Ordering::Relaxed);
         if let Some(request) = self.requests.pop_front()
             && let Ok(known) = table::resolve(&request)
         {
@@ -500,9 +585,11 @@ impl Task for Job {
                 self.node.stats.error(&error.to_string());
                 self.node.stats.failed(known.id);
             }
-            self.node.called(known, &request, 0, &self.client);
+            match waited {
+                true => self.node.waited(known, &request, 0, &self.client),
+                false => self.node.called(known, &request, 0, &self.client),
+            }
         }
-        self.client.blocked.store(false, Ordering::Relaxed);
         let start = self.reply.len();
         let wait = self.session.wait.take();
         if wait.is_some() {
@@ -530,7 +617,20 @@ impl Task for Job {
             for _ in 0..answered {
                 self.reply.error(&text);
             }
+            if self.evaluating.take().is_some() {
+                self.give_up(&text);
+            }
         }
         self.send_home();
+    }
+}
+
+impl Drop for Job {
+    /// A job that a panic takes with it: nobody would answer its client any more.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let (client, token) = (self.client.id, self.client.token);
+            self.client.home.push(Message::Close { client, token });
+        }
     }
 }

@@ -102,7 +102,23 @@ pub fn start(values: &Values) -> io::Result<LogControl> {
         LogFormat::Json => registry.with(layer.json()).init(),
         LogFormat::Text => registry.with(layer).init(),
     }
+    log_panics();
     Ok(LogControl { level: control, file })
+}
+
+/// Has panics told in the log, wherever that is, instead of on standard error.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let backtrace = std::backtrace::Backtrace::capture();
+        tracing::error!(
+            thread = thread.name().unwrap_or("without a name"),
+            at = panic.location().map(tracing::field::display),
+            message = panic.payload_as_str().unwrap_or("without a message"),
+            %backtrace,
+            "panicked: a defect in the server"
+        );
+    }));
 }
 
 #[cfg(test)]

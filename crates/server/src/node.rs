@@ -435,6 +435,7 @@ impl Node {
         if let Some(data) = &*self.data.load() {
             data.set_notify(notify_classes(values.notify_keyspace_events));
             data.set_string_bytes_max(values.proto_max_bulk_len as usize);
+            data.set_hll_sparse_bytes_max(values.hll_sparse_max_bytes as usize);
             data.set_hooks(Arc::new(EventHooks(Arc::downgrade(self))));
         }
     }
@@ -521,9 +522,20 @@ impl Node {
 
     /// Counts an evaluated command, and remembers it if it was slow.
     pub fn called(&self, known: &'static Known, request: &Request, micros: u64, client: &Client) {
-        let values = self.config.load();
-        self.stats.called(known.id, micros, values.latency_tracking);
+        self.waits(known, request, client);
+        self.waited(known, request, micros, client);
+    }
+
+    /// Counts a command whose evaluation is not over: its client waits for a key.
+    pub fn waits(&self, known: &'static Known, request: &Request, client: &Client) {
+        self.stats.came(known.id);
         self.monitors.show(known, request, client, || self.clock.now_us());
+    }
+
+    /// The same command has been served, or waits no longer: remembers it if it was slow.
+    pub fn waited(&self, known: &'static Known, request: &Request, micros: u64, client: &Client) {
+        let values = self.config.load();
+        self.stats.took(known.id, micros, values.latency_tracking);
         let long_ms = values.latency_monitor_threshold;
         if long_ms > 0 && micros / 1000 >= long_ms {
             let fast = known.spec.flags.has(Flags::FAST);

@@ -1,6 +1,7 @@
 //! Threads for what may wait for the disk, so that no connection's thread does.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -73,7 +74,10 @@ impl Queue {
                 self.wake.wait(&mut jobs);
             };
             drop(jobs);
-            job.warm_up();
+            // The job goes with the panic, and its connection with the job; the thread is needed by others.
+            if catch_unwind(AssertUnwindSafe(|| job.warm_up())).is_err() {
+                tracing::error!("a request that needed the disk has panicked: its connection is closed");
+            }
         }
     }
 }

@@ -44,7 +44,7 @@ pub struct Multi {
 pub struct Watch {
     /// Set when one of the keys has changed.
     pub flag: Arc<WatchFlag>,
-    /// Database, key, and whether the key's time was over already when it was watched.
+    /// Database, key, and whether the key was there, its time not over, when it was watched.
     pub keys: Vec<(u16, Vec<u8>, bool)>,
 }
 

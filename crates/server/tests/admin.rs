@@ -124,6 +124,35 @@ fn config_changes_take_effect() {
 }
 
 #[test]
+fn the_size_of_sparse_hyperloglogs_can_change() {
+    let server = Server::start(&["--hll-sparse-max-bytes", "100"]);
+    let mut client = server.client();
+    let add = |client: &mut Client, key: &str| {
+        let elements: Vec<String> = (0..300).map(|n| format!("e{n}")).collect();
+        client.say(&format!("PFADD {key} {}", elements.join(" ")));
+        (
+            client.say(&format!("PFDEBUG ENCODING {key}")),
+            client.say(&format!("STRLEN {key}")),
+        )
+    };
+    let dense = ("dense".to_owned(), "12304".to_owned());
+    assert_eq!(add(&mut client, "a"), dense);
+    assert_eq!(client.say("CONFIG SET hll-sparse-max-bytes 3000"), "OK");
+    let (encoding, len) = add(&mut client, "b");
+    assert_eq!(encoding, "sparse");
+    assert_eq!(client.say("PFCOUNT a"), client.say("PFCOUNT b"));
+    // One that is longer stays as it is until it grows.
+    assert_eq!(client.say("CONFIG SET hll-sparse-max-bytes 0"), "OK");
+    assert_eq!(client.say("PFADD b e1"), "0");
+    assert_eq!(client.say("STRLEN b"), len);
+    assert_eq!(client.say("PFADD b other1 other2"), "1");
+    assert_eq!(client.say("STRLEN b"), dense.1);
+    assert_eq!(client.say("PFMERGE c a"), "OK");
+    client.send_lines(&["MULTI", "PFADD d x", "STRLEN d", "EXEC"]);
+    assert_eq!(client.hear_all(4)[3], "[1, 12304]");
+}
+
+#[test]
 fn config_rewrite_keeps_what_was_set() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("haypile.conf");
@@ -471,6 +500,32 @@ fn what_a_server_that_stands_alone_says() {
         ("ACL WHOAMI", "\"default\""),
         ("CLUSTER INFO", "(error) ERR This instance has cluster support disabled"),
         ("READONLY", "(error) ERR This instance has cluster support disabled"),
+        ("FUNCTION FLUSH", "OK"),
+        ("FUNCTION FLUSH async", "OK"),
+        ("FUNCTION FLUSH SYNC", "OK"),
+        (
+            "FUNCTION FLUSH now",
+            "(error) ERR FUNCTION FLUSH only supports SYNC|ASYNC option",
+        ),
+        (
+            "FUNCTION flush SYNC ASYNC",
+            "(error) ERR unknown subcommand or wrong number of arguments for 'flush'. Try FUNCTION HELP.",
+        ),
+        ("FUNCTION LIST", "[]"),
+        ("FUNCTION LIST withcode LIBRARYNAME x*", "[]"),
+        ("FUNCTION LIST libraryname LIBRARYNAME WITHCODE", "[]"),
+        (
+            "FUNCTION LIST LIBRARYNAME",
+            "(error) ERR library name argument was not given",
+        ),
+        (
+            "FUNCTION LIST WITHCODE WithCode",
+            "(error) ERR Unknown argument WithCode",
+        ),
+        (
+            "FUNCTION LIST LIBRARYNAME a LIBRARYNAME b",
+            "(error) ERR Unknown argument LIBRARYNAME",
+        ),
         (
             "ACL NONSENSE",
             "(error) ERR unknown subcommand 'NONSENSE'. Try ACL HELP.",
@@ -523,6 +578,34 @@ fn a_monitor_sees_what_is_evaluated() {
     assert!(!client.say("CLIENT LIST").contains(" flags=O "));
     client.send_lines(&["MULTI", "MONITOR", "EXEC"]);
     assert!(client.hear_all(3)[2].contains("MONITOR isn't allowed"));
+}
+
+/// A command that waits is shown when it comes, and not again when its client is served or gives up.
+#[test]
+fn a_monitor_sees_when_a_wait_begins() {
+    for args in [["--io-threads", "1"], ["--io-threads", "4"]] {
+        let server = Server::start(&args);
+        let (mut client, mut waiting, mut monitor) = (server.client(), server.client(), server.client());
+        assert_eq!(monitor.say("MONITOR"), "OK");
+        let mut hear = || {
+            let line = monitor.hear();
+            line.split_once("] ").expect("a line").1.replace('"', "")
+        };
+        waiting.send_lines(&["SET before 1", "BLPOP q 0", "ECHO behind"]);
+        assert_eq!(waiting.hear(), "OK");
+        assert_eq!([hear(), hear()], ["SET before 1", "BLPOP q 0"]);
+        client.send_lines(&["RPUSH q a", "LLEN q"]);
+        client.hear_all(2);
+        waiting.hear_all(2);
+        assert_eq!([hear(), hear(), hear()], ["RPUSH q a", "LLEN q", "ECHO behind"]);
+        // One that need not wait is shown once as well, and one that waits in vain.
+        client.send_lines(&["RPUSH q a", "BLPOP q 0", "BLPOP q 0.01", "WAIT 1 10", "ECHO end"]);
+        client.hear_all(5);
+        assert_eq!(
+            [hear(), hear(), hear(), hear(), hear()],
+            ["RPUSH q a", "BLPOP q 0", "BLPOP q 0.01", "WAIT 1 10", "ECHO end"]
+        );
+    }
 }
 
 /// These need the writer or its figures, which another command of the same connection may hold.
@@ -590,8 +673,9 @@ fn debug_does_what_test_suites_use() {
     assert!(
         client
             .say("DEBUG OBJECT key:7")
-            .contains(" encoding:embstr serializedlength:")
+            .contains(" encoding:embstr serializedlength:21 ")
     );
+    assert!(client.say("DEBUG SDSLEN key:7").contains("val_sds_len:20,"));
     assert_eq!(client.say("DEBUG OBJECT nothing"), "(error) ERR no such key");
     let none = "0".repeat(40);
     assert!(

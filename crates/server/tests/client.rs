@@ -443,20 +443,86 @@ fn a_pause_of_writes_holds_up_writes_only() {
     assert_eq!(info_of(&mut asker, ids[0]).unwrap()["flags"], "N");
 }
 
+/// When MONITOR says that a command was evaluated, microseconds.
+fn evaluated_at(monitor: &mut Client, command: &str) -> u64 {
+    loop {
+        let line = monitor.hear();
+        if line.contains(command) {
+            let time = line.split(' ').next().unwrap().replace('.', "");
+            return time.parse().unwrap();
+        }
+    }
+}
+
+/// Whatever is sent then, as in Redis, where only what is refused without being looked at is answered.
 #[test]
-fn a_pause_of_all_holds_up_reads_and_ends_by_itself() {
+fn a_pause_of_all_holds_up_everything_and_ends_by_itself() {
+    const PAUSE_MS: u64 = 50;
+    let server = Server::start(&[]);
+    let (mut client, mut monitor) = (server.client(), server.client());
+    assert_eq!(monitor.say("MONITOR"), "OK");
+    let pause = format!("CLIENT PAUSE {PAUSE_MS} ALL");
+    for line in [
+        "GET a",
+        "PING",
+        "CLIENT ID",
+        "CLIENT GETNAME",
+        "CLIENT REPLY ON",
+        "HELLO 2",
+        "MULTI",
+        "RESET",
+        "QUIT",
+    ] {
+        client.send_lines(&["ECHO before", &pause, line, "ECHO after"]);
+        let before = evaluated_at(&mut monitor, "\"before\"");
+        let command = format!(" \"{}\"", line.split(' ').next().unwrap());
+        let after = evaluated_at(&mut monitor, &command);
+        assert!(after - before >= PAUSE_MS * 1000, "{line}");
+        if line == "QUIT" {
+            client.hear_all(3);
+            client.assert_closed();
+        } else {
+            client.hear_all(4);
+            client.say("DISCARD");
+        }
+        client = server.client();
+    }
+    // Even what would end it; MONITOR does not show that.
+    client.send_lines(&["TIME", &pause, "CLIENT UNPAUSE", "TIME"]);
+    let replies = client.hear_all(4);
+    let micros = |time: &str| -> u64 {
+        let parts: Vec<u64> = time.split('"').filter_map(|part| part.parse().ok()).collect();
+        parts[0] * 1_000_000 + parts[1]
+    };
+    assert_eq!(replies[1..3], ["OK", "OK"]);
+    assert!(
+        micros(&replies[3]) - micros(&replies[0]) >= PAUSE_MS * 1000,
+        "{replies:?}"
+    );
+    // What makes no sense is refused at once; a test can tell because the pause would not end.
+    let mut other = server.client();
+    assert_eq!(client.say("CLIENT PAUSE 1000000000 ALL"), "OK");
+    for (line, error) in [
+        ("NOSUCH", "ERR unknown command 'NOSUCH', with args beginning with: "),
+        ("GET", "ERR wrong number of arguments for 'get' command"),
+        ("CLIENT NOSUCH", "ERR unknown subcommand 'NOSUCH'. Try CLIENT HELP."),
+    ] {
+        assert_eq!(other.say(line), format!("(error) {error}"), "{line}");
+    }
+}
+
+#[test]
+fn a_pause_is_neither_shortened_nor_made_weaker() {
     let server = Server::start(&[]);
     let (mut asker, mut reader) = (server.client(), server.client());
     let id = reader.id();
-    assert_eq!(asker.say("CLIENT PAUSE 1000000"), "OK");
-    // Neither shortened nor made weaker.
-    assert_eq!(asker.say("CLIENT PAUSE 1 WRITE"), "OK");
-    reader.send_lines(&["GET a"]);
+    // Within a transaction the pause begins at its end.
+    asker.send_lines(&["MULTI", "CLIENT PAUSE 1000000 WRITE", "CLIENT PAUSE 1 WRITE", "EXEC"]);
+    assert_eq!(asker.hear_all(4)[3], "[OK, OK]");
+    reader.send_lines(&["SET a 1"]);
     await_blocked(&mut asker, id);
     assert_eq!(asker.say("CLIENT UNPAUSE"), "OK");
-    assert_eq!(reader.hear(), "nil");
-    assert_eq!(asker.say("CLIENT PAUSE 50 ALL"), "OK");
-    assert_eq!(reader.say("GET a"), "nil");
+    assert_eq!(reader.hear(), "OK");
     for (line, error) in [
         ("CLIENT PAUSE x", "ERR timeout is not an integer or out of range"),
         ("CLIENT PAUSE -1", "ERR timeout is negative"),
@@ -465,7 +531,7 @@ fn a_pause_of_all_holds_up_reads_and_ends_by_itself() {
         assert_eq!(asker.say(line), format!("(error) {error}"), "{line}");
     }
     assert_eq!(asker.say("CLIENT PAUSE 0"), "OK");
-    assert_eq!(reader.say("GET a"), "nil");
+    assert_eq!(reader.say("GET a"), "\"1\"");
 }
 
 #[test]

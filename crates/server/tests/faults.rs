@@ -9,6 +9,7 @@ mod faults {
     mod damage;
     mod full_disk;
     mod open_files;
+    mod panics;
     mod refusal;
     mod stop;
     mod support;

@@ -29,7 +29,7 @@ fn pfadd(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     };
     let mut changed = row.is_none();
     for element in request.iter().skip(2) {
-        changed |= sketch.add(element)?;
+        changed |= sketch.add(element, cx.hll_sparse_bytes_max)?;
     }
     if changed {
         sketch.invalidate_cache();

@@ -48,7 +48,7 @@ fn count_one(cx: &mut Cx<'_>, key: &[u8]) -> Result<u64, crate::CommandError> {
         return Ok(count);
     }
     let count = sketch.count()?;
-    if cx.view.is_writing() {
+    if cx.may_write {
         sketch.cache_count(count);
         cx.put_string(key, Some(row.header), sketch.bytes(), row.header.expire_at)?;
         cx.touch(key);

@@ -41,7 +41,7 @@ fn pfmerge(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         sketch.make_dense()?;
     }
     for (index, &value) in union.iter().enumerate().filter(|(_, value)| **value > 0) {
-        sketch.raise(index, value)?;
+        sketch.raise(index, value, cx.hll_sparse_bytes_max)?;
     }
     sketch.invalidate_cache();
     let header = row.as_ref().map(|row| row.header);

@@ -14,7 +14,7 @@
 //!
 //! An element's MurmurHash64A picks a register by its 14 lowest bits; the register keeps the greatest number seen of
 //! zeros (and one) that follow them. A value starts sparse and becomes dense, for good, when a register has to be
-//! greater than 32 or the whole grows beyond [`SPARSE_BYTES_MAX`].
+//! greater than 32 or the whole grows beyond `hll-sparse-max-bytes`.
 //!
 //! The format and its limits are described at the head of Redis' `hyperloglog.c`; the estimator is that of Otmar Ertl,
 //! "New cardinality estimation algorithms for HyperLogLog sketches", arXiv:1702.01284.
@@ -51,8 +51,9 @@ const INDEX_BITS: u32 = 14;
 /// Greatest value of a register: the bits of the hash that are left, and one.
 const REGISTER_MAX: usize = 64 - INDEX_BITS as usize + 1;
 
-/// Beyond this length, header included, a sparse value becomes dense. Redis' default for `hll-sparse-max-bytes`.
-const SPARSE_BYTES_MAX: usize = 3000;
+/// Beyond this length, header included, a sparse value becomes dense, unless `hll-sparse-max-bytes` says otherwise:
+/// Redis' default for that.
+pub const SPARSE_BYTES_MAX: usize = 3000;
 
 /// All registers, a byte each.
 type Registers = [u8; REGISTERS];

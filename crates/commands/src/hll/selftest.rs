@@ -68,8 +68,8 @@ fn test_estimates(cx: &mut Cx<'_>) -> Result<(), CommandError> {
     let mut checkpoint = 1;
     for n in 1..=ELEMENTS {
         let element = (n ^ seed).to_le_bytes();
-        sketch.add(&element)?;
-        dense.add(&element)?;
+        sketch.add(&element, SPARSE_BYTES_MAX)?;
+        dense.add(&element, SPARSE_BYTES_MAX)?;
         if n != checkpoint {
             continue;
         }

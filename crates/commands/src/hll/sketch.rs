@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::estimate::estimate;
-use super::{CORRUPT, Histogram, INDEX_BITS, NOT_HLL, REGISTERS, Registers, SPARSE_BYTES_MAX, dense, sparse};
+use super::{CORRUPT, Histogram, INDEX_BITS, NOT_HLL, REGISTERS, Registers, dense, sparse};
 use crate::CommandError;
 
 const MAGIC: &[u8; 4] = b"HYLL";
@@ -103,14 +103,16 @@ impl<'a> Sketch<'a> {
         }
     }
 
-    /// Adds an element; true if a register changed. The kept count is left as it is.
-    pub(super) fn add(&mut self, element: &[u8]) -> Result<bool, CommandError> {
+    /// Adds an element; true if a register changed. The kept count is left as it is. A sparse value that would grow beyond
+    /// `sparse_bytes_max` becomes dense.
+    pub(super) fn add(&mut self, element: &[u8], sparse_bytes_max: usize) -> Result<bool, CommandError> {
         let (index, value) = register_of(element);
-        self.raise(index, value)
+        self.raise(index, value, sparse_bytes_max)
     }
 
-    /// Raises a register to `value` if it is less; true if it was. The kept count is left as it is.
-    pub(super) fn raise(&mut self, index: usize, value: u8) -> Result<bool, CommandError> {
+    /// Raises a register to `value` if it is less; true if it was. The kept count is left as it is. As to
+    /// `sparse_bytes_max`, see [`Sketch::add`].
+    pub(super) fn raise(&mut self, index: usize, value: u8, sparse_bytes_max: usize) -> Result<bool, CommandError> {
         if self.is_sparse() {
             if value <= sparse::VALUE_MAX {
                 let place = sparse::find(self.payload(), index)?;
@@ -118,7 +120,7 @@ impl<'a> Sketch<'a> {
                     return Ok(false);
                 }
                 let bytes = self.bytes.to_mut();
-                if sparse::raise(bytes, HEADER_BYTES, &place, index, value, SPARSE_BYTES_MAX) {
+                if sparse::raise(bytes, HEADER_BYTES, &place, index, value, sparse_bytes_max) {
                     return Ok(true);
                 }
             }

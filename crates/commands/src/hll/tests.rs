@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::sketch::Sketch;
-use super::{REGISTERS, sketch::count_of};
+use super::{REGISTERS, SPARSE_BYTES_MAX, sketch::count_of};
 use crate::testing::Bench;
 
 fn add(bench: &mut Bench, key: &str, elements: std::ops::RangeInclusive<u32>) -> String {
@@ -199,7 +199,7 @@ proptest! {
                 sketch.make_dense().unwrap();
             }
             for element in elements {
-                sketch.add(&element.to_le_bytes()).unwrap();
+                sketch.add(&element.to_le_bytes(), SPARSE_BYTES_MAX).unwrap();
             }
             sketch
         };

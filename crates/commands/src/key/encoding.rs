@@ -100,11 +100,11 @@ fn all(
 }
 
 /// Bytes of a listpack around its entries: total length, number of entries, end mark.
-const LISTPACK_FRAME_BYTES: usize = 7;
+pub(super) const LISTPACK_FRAME_BYTES: usize = 7;
 
 /// Bytes that an entry takes in a Redis listpack: its encoding, its content, and its length once more for reading
 /// backwards.
-fn listpack_entry_bytes(value: &[u8]) -> usize {
+pub(super) fn listpack_entry_bytes(value: &[u8]) -> usize {
     let forwards = match parse_i64(value) {
         Some(0..=127) => 1,
         Some(-4096..=4095) => 2,

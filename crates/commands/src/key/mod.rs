@@ -31,6 +31,7 @@ mod pattern;
 mod random;
 mod rename;
 mod scan;
+mod serialized;
 mod transfer;
 mod ttl;
 
@@ -43,6 +44,7 @@ mod tests;
 
 pub use active_expire::{ExpireReport, expire_due, expire_due_from};
 pub use object::encoding_of;
+pub use serialized::serialized;
 
 use haypile_store::StoreError;
 use haypile_store::row::Header;

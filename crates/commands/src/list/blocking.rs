@@ -136,6 +136,7 @@ fn wait(cx: &mut Cx<'_>, request: &Request, keys: Range<usize>, timeout_ms: Opti
     if cx.may_block {
         return Err(CommandError::Block(Block {
             keys: keys.map(|at| request[at].to_vec()).collect(),
+            kind: Some(Kind::List),
             timeout_ms,
             on_timeout: OnTimeout::NullArray,
         }));

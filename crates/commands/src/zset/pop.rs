@@ -215,6 +215,7 @@ fn wait<'k>(cx: &mut Cx<'_>, keys: impl Iterator<Item = &'k [u8]>, timeout_ms: O
     if cx.may_block {
         return Err(CommandError::Block(Block {
             keys: keys.map(<[u8]>::to_vec).collect(),
+            kind: Some(Kind::Zset),
             timeout_ms,
             on_timeout: OnTimeout::NullArray,
         }));

@@ -103,6 +103,9 @@ fn apply(cx: &mut ServerCx<'_, '_>, values: &Values, name: &str) {
         "proto-max-bulk-len" => with_data(node, |data| {
             data.set_string_bytes_max(values.proto_max_bulk_len as usize)
         }),
+        "hll-sparse-max-bytes" => with_data(node, |data| {
+            data.set_hll_sparse_bytes_max(values.hll_sparse_max_bytes as usize)
+        }),
         "masterauth" | "masteruser" => node.replication.retry(),
         key if tls::depends_on(key) => node.replication.retry(),
         "slowlog-max-len" => node.slowlog.truncate(values.slowlog_max_len as usize),

@@ -174,12 +174,6 @@ pub fn asks_about_subscribers(known: &Known) -> bool {
     known.full_name.starts_with("pubsub|") && known.spec.name != "help"
 }
 
-/// True for a command that runs while clients are paused.
-pub fn runs_while_paused(known: &Known) -> bool {
-    known.full_name.starts_with("client|")
-        || matches!(known.spec.name, "hello" | "auth" | "quit" | "reset" | "shutdown")
-}
-
 /// True for a command without the write flag that a pause of writes holds up all the same, as in Redis.
 pub fn counts_as_write(known: &Known) -> bool {
     matches!(known.spec.name, "publish" | "spublish" | "pfcount")

@@ -250,6 +250,7 @@ fn wait_for(cx: &mut ServerCx<'_, '_>, wait: Wait, timeout: u64) -> Outcome {
     cx.session.wait = Some(wait);
     Err(CommandError::Block(Block {
         keys: Vec::new(),
+        kind: None,
         timeout_ms: (timeout > 0).then_some(timeout),
         on_timeout: OnTimeout::Zero,
     }))

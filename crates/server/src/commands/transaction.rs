@@ -52,9 +52,8 @@ fn watch(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         if watch.keys.iter().any(|(d, k, _)| *d == db && k == key) {
             continue;
         }
-        let stale = turn.is_stale(db, key)?.unwrap_or(false);
-        turn.watch(db, key, &watch.flag);
-        watch.keys.push((db, key.to_vec(), stale));
+        let lives = turn.watch(db, key, &watch.flag)?;
+        watch.keys.push((db, key.to_vec(), lives));
     }
     cx.client.watching.store(watch.keys.len(), Ordering::Relaxed);
     cx.reply.ok();
@@ -203,7 +202,7 @@ fn must_not_be_repeated(multi: &Multi) -> bool {
     reads && acts
 }
 
-/// True if a watched key has changed, or its time was over since.
+/// True if a watched key has changed, or its time is over since.
 fn is_dirty(cx: &mut ServerCx<'_, '_>) -> Result<bool, CommandError> {
     let (Some(watch), Some(turn)) = (&cx.session.watch, cx.turn.as_deref_mut()) else {
         return Ok(false);
@@ -211,8 +210,8 @@ fn is_dirty(cx: &mut ServerCx<'_, '_>) -> Result<bool, CommandError> {
     if watch.flag.is_dirty() {
         return Ok(true);
     }
-    for (db, key, was_stale) in &watch.keys {
-        if !was_stale && turn.is_stale(*db, key)? == Some(true) {
+    for (db, key, lived) in &watch.keys {
+        if *lived && !turn.lives(*db, key)? {
             return Ok(true);
         }
     }
@@ -230,7 +229,7 @@ fn run_queued(cx: &mut ServerCx<'_, '_>, turn: &mut Turn<'_>, request: &Request)
             db: cx.session.db,
             tier: cx.tier,
             may_block: false,
-            waits: false,
+            ready_key: None,
         }),
         _ => {
             let mut inner = ServerCx {

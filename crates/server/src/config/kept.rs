@@ -44,7 +44,6 @@ kept! {
         "set-max-listpack-value", BYTES, "64", RunTime;
         "zset-max-listpack-entries" | "zset-max-ziplist-entries", COUNT, "128", RunTime;
         "zset-max-listpack-value" | "zset-max-ziplist-value", BYTES, "64", RunTime;
-        "hll-sparse-max-bytes", BYTES, "3000", RunTime;
         "stream-node-max-bytes", BYTES, "4096", RunTime;
         "stream-node-max-entries", COUNT, "100", RunTime;
         "activerehashing", YesNo, "yes", RunTime;

@@ -177,6 +177,9 @@ settings! {
         /// Writes are refused while the file system of `dir` has less room than this; reads go on, and writes resume
         /// by themselves. 0 never refuses.
         disk_free_min_bytes: u64 => "disk-free-min-bytes", Size::from(0), "64mb", RunTime;
+        /// The longest HyperLogLog that is kept in the sparse encoding, its header included. A longer one becomes dense, at
+        /// 12304 bytes, when it grows next; the estimates are the same.
+        hll_sparse_max_bytes: u64 => "hll-sparse-max-bytes", Size::from(0), "3000", RunTime;
     }
     "Operation log" {
         /// The size of one segment file. Segments are preallocated and recycled.

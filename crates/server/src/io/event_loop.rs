@@ -173,7 +173,8 @@ impl EventLoop {
         for token in std::mem::take(&mut self.ready) {
             self.serve(node, token);
         }
-        if !self.tasks.is_empty() {
+        // Who is to wait comes home once before.
+        while !self.tasks.is_empty() {
             self.submit(node);
             self.take_messages(node);
         }
@@ -245,12 +246,12 @@ impl EventLoop {
             return self.after_run(node, token, more);
         }
         conn.client.last_active_ms.store(node.clock.now_ms(), Ordering::Relaxed);
-        job.run(None);
+        job.run_guarded();
         let paused = job.next == Next::Pause;
         conn.client.paused.store(paused, Ordering::Relaxed);
         more |= job.requests.is_empty() && conn.has_input();
         match job.next {
-            Next::Turn => self.tasks.push(job),
+            Next::Turn | Next::Wait => self.tasks.push(job),
             Next::Disk => {
                 // What was answered before need not wait for the disk.
                 conn.send(job.reply.buffer());
@@ -264,7 +265,7 @@ impl EventLoop {
                 conn.job = Some(job);
                 self.after_run(node, token, more);
             }
-            Next::Idle | Next::Flush => {
+            Next::Idle => {
                 conn.job = Some(job);
                 self.after_run(node, token, more);
             }
@@ -302,13 +303,19 @@ impl EventLoop {
                         self.dirty.push(token);
                     }
                 }
-                Message::Blocked { client, token, until } => {
+                Message::Blocked {
+                    client,
+                    token,
+                    until,
+                    replies,
+                } => {
                     let Some(conn) = self.conn_of(client, token) else {
                         // It was closed while the writer looked at its request: nobody else will end its wait.
                         node.data.unblock(client, Some(CommandError::reply("ERR closed")));
                         continue;
                     };
                     conn.blocked_until = until;
+                    conn.send(&replies);
                     conn.start_waiting();
                     if conn.ended {
                         self.close(node, token);
@@ -360,6 +367,11 @@ impl EventLoop {
         };
         conn.blocked_until = None;
         conn.client.paused.store(job.next == Next::Pause, Ordering::Relaxed);
+        let goes_on = !job.session.close && !conn.client.killed.load(Ordering::Relaxed) && !node.is_stopping();
+        if job.next == Next::Wait && goes_on {
+            // The replies are sent when the wait has begun.
+            return self.tasks.push(job);
+        }
         if !job.reply.is_empty() {
             conn.send(job.reply.buffer());
             job.reply.clear();
@@ -378,7 +390,7 @@ impl EventLoop {
         match job.next {
             Next::Disk => return node.pool.push(job),
             Next::Pause => self.paused = true,
-            Next::Idle | Next::Turn | Next::Flush => {
+            Next::Idle | Next::Turn | Next::Wait => {
                 if !job.requests.is_empty() || conn.has_input() || conn.readable || conn.ended {
                     enqueue(&mut self.ready, conn, token);
                 }

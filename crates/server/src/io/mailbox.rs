@@ -37,6 +37,8 @@ pub enum Message {
         token: usize,
         /// until then; `None` = for ever.
         until: Option<Instant>,
+        /// What it is owed for the requests before that one.
+        replies: Vec<u8>,
     },
     /// Close the connection once what it is owed is written.
     Close {

@@ -1,6 +1,6 @@
 use haypile_commands::args::integer;
 use haypile_commands::error::{NO_SUCH_KEY, NOT_POSITIVE};
-use haypile_commands::key::{digest, encoding_of};
+use haypile_commands::key::{digest, encoding_of, serialized};
 use haypile_commands::server::key_bytes;
 use haypile_commands::{CommandError, Cx, Outcome};
 use haypile_partition::Turn;
@@ -58,7 +58,7 @@ fn look_at(cx: &mut ServerCx<'_, '_>, key: &[u8]) -> Result<(&'static str, u64),
 }
 
 pub(super) fn object(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
-    let (encoding, bytes) = look_at(cx, &request[2])?;
+    let (encoding, bytes) = cx.inspect(|cx| serialized(cx, &request[2])?.ok_or(NO_SUCH_KEY))?;
     // There is no address: values are on disk.
     cx.reply.simple(&format!(
         "Value at:0x000000000000 refcount:1 encoding:{encoding} serializedlength:{bytes} lru:0 lru_seconds_idle:0"
@@ -66,9 +66,16 @@ pub(super) fn object(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     Ok(())
 }
 
+/// Length of a string that Redis would keep as bytes.
+fn string_bytes(cx: &mut ServerCx<'_, '_>, key: &[u8]) -> Result<usize, CommandError> {
+    cx.inspect(|cx| match encoding_of(cx, key)?.ok_or(NO_SUCH_KEY)? {
+        "embstr" | "raw" => Ok(cx.string(key)?.map_or(0, |row| row.body().len())),
+        _ => Err(CommandError::reply("ERR Not an sds encoded string.")),
+    })
+}
+
 pub(super) fn sdslen(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
-    let (_, bytes) = look_at(cx, &request[2])?;
-    let key = request[2].len();
+    let (bytes, key) = (string_bytes(cx, &request[2])?, request[2].len());
     cx.reply.simple(&format!(
         "key_sds_len:{key}, key_sds_avail:0, key_zmalloc: {key}, val_sds_len:{bytes}, val_sds_avail:0, val_zmalloc: \
          {bytes}"

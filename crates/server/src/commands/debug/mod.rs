@@ -1,6 +1,8 @@
-//! DEBUG: for test suites and for those who look for errors. What would crash the server is not offered.
+//! DEBUG: for test suites and for those who look for errors. What would crash the server is not offered; a panic, which
+//! does not crash it, is.
 
 mod data;
+mod panics;
 mod protocol;
 
 use std::ops::RangeInclusive;
@@ -115,6 +117,20 @@ const SUBCOMMANDS: &[Subcommand] = &[
         "<key>",
         "Show low level info about a key and its value.",
         data::object,
+    ),
+    subcommand(
+        "PANIC-IN-READ",
+        0..=0,
+        "",
+        "Panic as a defect in a command that reads would. This connection is closed, no other.",
+        panics::in_read,
+    ),
+    subcommand(
+        "PANIC-IN-TURN",
+        0..=1,
+        "[<key>]",
+        "Panic in the middle of a write to <key>, as a defect would. Writes are refused until a restart.",
+        panics::in_turn,
     ),
     subcommand("PAUSE-CRON", 1..=1, "<0|1>", "Accepted, without effect.", nothing),
     subcommand(

@@ -1,0 +1,180 @@
+//! Tasks of command lines, run in a partition in a temporary directory.
+
+// Each test program uses a part of it.
+#![allow(dead_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use haypile_commands::{Block, CommandError, table};
+use haypile_oplog::SyncPolicy;
+use haypile_partition::{Awaited, Call, CommitError, Options, Partition, Recovery, Step, Task, Turn};
+use haypile_resp::{Reply, Request, Version};
+use haypile_store::{SharedResources, StoreOptions, Tier};
+use haypile_types::{Random, SystemClock};
+
+pub struct Counting(pub u64);
+
+impl Random for Counting {
+    fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.0
+    }
+}
+
+/// Opens a partition that writes its own log.
+pub fn open(dir: &Path, sync: SyncPolicy) -> (Partition, Recovery) {
+    let options = Options {
+        dir: dir.to_owned(),
+        role: haypile_partition::Role::Leader,
+        store: StoreOptions::default(),
+        oplog: haypile_oplog::Options {
+            sync,
+            segment_bytes: 1 << 20,
+            ..Default::default()
+        },
+        shared: SharedResources::new(16 << 20, 4 << 20),
+        clock: Arc::new(SystemClock),
+        // Epochs have random ids: each run of a server has other numbers.
+        random: Box::new(Counting(NEXT_RUN.fetch_add(1, Ordering::Relaxed))),
+        uncommitted_bytes_max: 1 << 20,
+        unflushed_log_bytes_max: 64 << 20,
+        disk_free_bytes_min: 0,
+    };
+    Partition::open(options).unwrap()
+}
+
+/// What the client of a task is sent at its end.
+pub type Replied = Result<String, CommitError>;
+
+/// Command lines as one task; sends what it replied. The line `panic` panics.
+pub struct Lines {
+    client: u64,
+    lines: Vec<String>,
+    transaction: bool,
+    reply: Reply,
+    done: Sender<Replied>,
+}
+
+static NEXT_RUN: AtomicU64 = AtomicU64::new(1);
+static NEXT_CLIENT: AtomicU64 = AtomicU64::new(1);
+
+impl Lines {
+    pub fn boxed(lines: &[&str], transaction: bool) -> (Box<dyn Task>, Receiver<Replied>) {
+        let (done, receiver) = channel();
+        let lines = lines.iter().map(|l| (*l).to_owned()).collect();
+        let client = NEXT_CLIENT.fetch_add(1, Ordering::Relaxed);
+        (
+            Box::new(Lines {
+                client,
+                lines,
+                transaction,
+                reply: Reply::new(Version::Resp2),
+                done,
+            }),
+            receiver,
+        )
+    }
+}
+
+fn execute(turn: &mut Turn<'_>, line: &str, reply: &mut Reply, ready: Option<&[u8]>) -> Result<(), CommandError> {
+    let request = Request::from_args(line.split(' '));
+    let command = table::resolve(&request)?;
+    turn.execute(Call {
+        command,
+        request: &request,
+        reply,
+        db: 0,
+        tier: Tier::Disk,
+        ready_key: ready,
+        may_block: true,
+        random: None,
+    })
+}
+
+impl Task for Lines {
+    fn client(&self) -> u64 {
+        self.client
+    }
+
+    fn evaluate(&mut self, turn: &mut Turn<'_>) -> Step {
+        let Lines {
+            lines,
+            reply,
+            transaction,
+            ..
+        } = self;
+        if *transaction {
+            let _ = turn.transaction(|turn| {
+                lines.iter().try_for_each(|line| {
+                    assert_ne!(line, "panic", "as the test wants it");
+                    execute(turn, line, reply, None)
+                })
+            });
+            return Step::Done;
+        }
+        for line in lines {
+            assert_ne!(line, "panic", "as the test wants it");
+            match execute(turn, line, reply, None) {
+                Ok(()) => {
+                    turn.serve_waiting();
+                }
+                Err(CommandError::Block(Block { keys, kind, .. })) => {
+                    return Step::Blocked(Awaited { db: 0, keys, kind });
+                }
+                Err(error) => reply.error(&error.to_string()),
+            }
+        }
+        Step::Done
+    }
+
+    fn serve(&mut self, turn: &mut Turn<'_>, key: &[u8]) -> bool {
+        assert_eq!(self.lines.len(), 1, "a line that waits comes alone");
+        match execute(turn, &self.lines[0], &mut self.reply, Some(key)) {
+            Ok(()) => true,
+            Err(CommandError::Block(_)) => false,
+            Err(error) => {
+                self.reply.error(&error.to_string());
+                true
+            }
+        }
+    }
+
+    fn unblock(&mut self, _: Option<CommandError>) {
+        self.reply.null_array();
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), &CommitError>) {
+        let text = String::from_utf8_lossy(self.reply.buffer()).replace("\r\n", "|");
+        let _ = self.done.send(outcome.map(|()| text).map_err(Clone::clone));
+    }
+}
+
+/// Runs lines as one task.
+pub fn run(partition: &Partition, lines: &[&str]) -> Replied {
+    let (task, done) = Lines::boxed(lines, false);
+    partition.submit(&mut vec![task]);
+    done.recv().unwrap()
+}
+
+/// Runs a line that reads, outside of a turn.
+pub fn read(partition: &Partition, line: &str) -> String {
+    let request = Request::from_args(line.split(' '));
+    let mut reply = Reply::new(Version::Resp2);
+    let command = table::resolve(&request).unwrap();
+    let call = Call {
+        command,
+        request: &request,
+        reply: &mut reply,
+        db: 0,
+        tier: Tier::Disk,
+        ready_key: None,
+        may_block: false,
+        random: None,
+    };
+    partition.read(call, &mut Counting(1)).unwrap();
+    String::from_utf8_lossy(reply.buffer()).replace("\r\n", "|")
+}
