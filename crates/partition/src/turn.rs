@@ -188,13 +188,6 @@ impl<'a> Turn<'a> {
         true
     }
 
-    /// True if a database has keys that expire.
-    pub fn has_expires(&mut self, db: u16) -> bool {
-        let reading = self.shared.store.read();
-        let view = View::writing(&reading, &mut self.writer.overlay, Tier::Disk);
-        view.counts(view.space(db)).expires > 0
-    }
-
     /// `None` if the key is not there; else whether its time is over though it has not been removed yet.
     pub fn is_stale(&mut self, db: u16, key: &[u8]) -> Result<Option<bool>, CommandError> {
         let Writer {
@@ -216,6 +209,17 @@ impl<'a> Turn<'a> {
     /// `db`.
     pub fn internal<R>(
         &mut self,
+        name: &str,
+        db: u16,
+        body: impl FnOnce(&mut Cx<'_>) -> Result<R, CommandError>,
+    ) -> Result<R, CommandError> {
+        self.internal_reading(Tier::Disk, name, db, body)
+    }
+
+    /// The same with reads that go as far as `tier`.
+    pub fn internal_reading<R>(
+        &mut self,
+        tier: Tier,
         name: &str,
         db: u16,
         body: impl FnOnce(&mut Cx<'_>) -> Result<R, CommandError>,
@@ -245,7 +249,7 @@ impl<'a> Turn<'a> {
             heard,
         };
         let reading = self.shared.store.read();
-        let view = View::writing(&reading, overlay, Tier::Disk);
+        let view = View::writing(&reading, overlay, tier);
         let mut cx = Cx::new(view, &mut reply, &mut observer, &mut **random, db, *now_ms);
         let outcome = body(&mut cx);
         drop(cx);
