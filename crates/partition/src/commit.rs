@@ -26,6 +26,8 @@ pub(crate) struct PendingTurn {
 pub(crate) struct Commits {
     pub(crate) worker: Worker,
     unmapped: AtomicBool,
+    /// The log says so on disk.
+    freeing: AtomicBool,
 }
 
 impl Commits {
@@ -46,12 +48,24 @@ pub(crate) fn commit(shared: &Shared) {
         Ok(_) => shared.publish_durable(),
         Err(error) => return shared.fail_pending(CommitError::from_log(&error)),
     }
-    if unmapped && let Err(error) = shared.store.drop_unmapped() {
+    if unmapped {
+        // Those who wait for commits do not wait for that.
+        shared.commits.freeing.store(true, Ordering::Release);
+        shared.settling.wake();
+    }
+}
+
+/// The settling thread's work.
+pub(crate) fn settle_and_free(shared: &Shared) {
+    settle(shared);
+    if shared.commits.freeing.swap(false, Ordering::AcqRel)
+        && let Err(error) = shared.store.drop_unmapped(shared.syncer.durable_index())
+    {
         tracing::error!(%error, "a database that was flushed cannot be freed on disk");
     }
 }
 
-/// The settling thread's work. An error is RocksDB's, which has it in its health as well.
+/// Writes to the store what is published. An error is RocksDB's, which has it in its health as well.
 pub(crate) fn settle(shared: &Shared) {
     if let Err(error) = shared.store.settle() {
         tracing::warn!(%error, "what is committed cannot be written to the store yet");

@@ -19,6 +19,7 @@ mod blocked;
 mod commit;
 mod error;
 mod events;
+mod expiry;
 mod identity;
 pub mod install;
 mod maintenance;

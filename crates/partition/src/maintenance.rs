@@ -6,21 +6,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use haypile_commands::key::expire_due;
 use haypile_oplog::Wanted;
 use haypile_types::Position;
 use parking_lot::{Condvar, Mutex};
 
 use crate::commit;
+use crate::expiry::{Expiry, MayExpire};
 use crate::partition::{Partition, Shared};
 use crate::{CommitError, PartitionError};
 
 /// Time between two looks.
 const TICK: Duration = Duration::from_millis(100);
-/// Expired keys removed in one turn: bounds how long others wait.
-const EXPIRE_BATCH: usize = 500;
-/// Turns of expiry per tick and database.
-const EXPIRE_ROUNDS: usize = 40;
+/// Time between two looks as long as more expired keys wait to be removed.
+const BUSY_TICK: Duration = Duration::from_millis(20);
 /// Ticks between two times that what was published is written to the store, however little it is.
 const SETTLE_TICKS: u64 = 10;
 /// Ticks between two looks at the disk.
@@ -47,28 +45,34 @@ impl Maintenance {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let expire = Arc::new(AtomicBool::new(true));
         let held_until_ms = Arc::new(AtomicU64::new(0));
+        let may_expire = MayExpire {
+            expire: expire.clone(),
+            held_until_ms: held_until_ms.clone(),
+            clock: partition.shared.clock.clone(),
+        };
         let mut state = State {
             shared: partition.shared.clone(),
+            expiry: Expiry::new(may_expire),
             flushes: 0,
             ticks: 0,
             persisted: Position::ZERO,
             logged_bytes_then: 0,
         };
-        let (stop_seen, expire_seen, held_seen) = (stop.clone(), expire.clone(), held_until_ms.clone());
+        let stop_seen = stop.clone();
         let thread = std::thread::Builder::new()
             .name("maintenance".into())
             .spawn(move || {
+                let mut pause = TICK;
                 loop {
                     let mut stopped = stop_seen.0.lock();
                     if !*stopped {
-                        stop_seen.1.wait_for(&mut stopped, TICK);
+                        stop_seen.1.wait_for(&mut stopped, pause);
                     }
                     if *stopped {
                         return;
                     }
                     drop(stopped);
-                    let held = state.shared.clock.now_ms() < held_seen.load(Ordering::Relaxed);
-                    state.tick(expire_seen.load(Ordering::Relaxed) && !held);
+                    pause = if state.tick() { BUSY_TICK } else { TICK };
                 }
             })
             .map_err(|source| PartitionError::Io {
@@ -118,6 +122,7 @@ impl Drop for Maintenance {
 
 struct State {
     shared: Arc<Shared>,
+    expiry: Expiry,
     flushes: u64,
     ticks: u64,
     /// What the store had saved at the last look, and how much had been logged when that was new.
@@ -126,11 +131,10 @@ struct State {
 }
 
 impl State {
-    fn tick(&mut self, expire: bool) {
+    /// True if it is to come again soon.
+    fn tick(&mut self) -> bool {
         self.ticks += 1;
-        if expire {
-            self.expire();
-        }
+        let busy = self.expiry.remove_due(&self.shared);
         if self.ticks.is_multiple_of(SETTLE_TICKS) {
             commit::settle(&self.shared);
         }
@@ -144,32 +148,7 @@ impl State {
         if self.ticks.is_multiple_of(SPACE_TICKS) {
             self.look_at_space();
         }
-    }
-
-    fn expire(&self) {
-        let shared = &self.shared;
-        if shared.refusal().is_some() {
-            return;
-        }
-        let databases = shared.store.state().dbs.len() as u16;
-        for db in 0..databases {
-            for _ in 0..EXPIRE_ROUNDS {
-                let due = shared.run_internal(|turn| match turn.has_expires(db) {
-                    true => turn
-                        .internal("expire", db, |cx| expire_due(cx, EXPIRE_BATCH))
-                        .map(|r| r.more),
-                    false => Ok(false),
-                });
-                match due {
-                    Ok(Ok(true)) => {}
-                    Ok(Ok(false)) | Err(_) => break,
-                    Ok(Err(error)) => {
-                        tracing::warn!(%error, "expired keys cannot be removed");
-                        break;
-                    }
-                }
-            }
-        }
+        busy
     }
 
     /// Releases log segments that the store has saved; has the store flushed when too much log depends on memory.

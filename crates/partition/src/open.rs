@@ -96,7 +96,7 @@ pub(crate) fn open(options: &mut Options) -> Result<(Store, Oplog, Epochs, Recov
         }
         recovery.replayed = replay(&store, &oplog, state.applied.index + 1)?;
     }
-    recovery.store_is_full = is_full(store.drop_unmapped())? || is_full(store.settle())?;
+    recovery.store_is_full = is_full(store.drop_unmapped(oplog.syncer().durable_index()))? || is_full(store.settle())?;
     recovery.position = store.state().applied;
     let epochs = start_history(options, &saved, &oplog, &mut recovery)?;
     Ok((store, oplog, epochs, recovery))

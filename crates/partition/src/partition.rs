@@ -184,7 +184,7 @@ impl Partition {
             shared.refuse(&CommitError::NoSpace("the store cannot be written to".into()));
         }
         shared.commits.worker.start("commit", &shared, commit::commit)?;
-        shared.settling.start("settle", &shared, commit::settle)?;
+        shared.settling.start("settle", &shared, commit::settle_and_free)?;
         Ok((Partition { shared }, recovery))
     }
 

@@ -198,13 +198,6 @@ impl<'a> Turn<'a> {
         true
     }
 
-    /// True if a database has keys that expire.
-    pub fn has_expires(&mut self, db: u16) -> bool {
-        let reading = self.shared.store.read();
-        let view = View::writing(&reading, &mut self.writer.overlay, Tier::Disk);
-        view.counts(view.space(db)).expires > 0
-    }
-
     /// True if the key is there and its time is not over.
     ///
     /// # Errors
@@ -222,6 +215,17 @@ impl<'a> Turn<'a> {
     /// `db`.
     pub fn internal<R>(
         &mut self,
+        name: &str,
+        db: u16,
+        body: impl FnOnce(&mut Cx<'_>) -> Result<R, CommandError>,
+    ) -> Result<R, CommandError> {
+        self.internal_reading(Tier::Disk, name, db, body)
+    }
+
+    /// The same with reads that go as far as `tier`.
+    pub fn internal_reading<R>(
+        &mut self,
+        tier: Tier,
         name: &str,
         db: u16,
         body: impl FnOnce(&mut Cx<'_>) -> Result<R, CommandError>,
@@ -251,7 +255,7 @@ impl<'a> Turn<'a> {
             heard,
         };
         let reading = self.shared.store.read();
-        let view = View::writing(&reading, overlay, Tier::Disk);
+        let view = View::writing(&reading, overlay, tier);
         let mut cx = Cx::new(view, &mut reply, &mut observer, &mut **random, db, *now_ms);
         let outcome = body(&mut cx);
         drop(cx);

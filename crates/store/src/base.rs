@@ -54,14 +54,14 @@ impl Base {
         key: &[u8],
         tier: Tier,
     ) -> Result<Option<DBPinnableSlice<'_>>, StoreError> {
-        let Some(open) = self.spaces.get(&space) else {
+        let Some(family) = self.spaces.get(&space).and_then(|open| open.cf(cf)) else {
             return Ok(None);
         };
         let options = match tier {
             Tier::Memory => &self.memory_reads,
             Tier::Disk => &self.disk_reads,
         };
-        let got = self.db.get_pinned_cf_opt(open.cf(cf), key, options);
+        let got = self.db.get_pinned_cf_opt(family, key, options);
         got.map_err(StoreError::rocks("read"))
     }
 

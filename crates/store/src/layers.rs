@@ -59,6 +59,16 @@ impl Layer {
         &self.sorted().rows
     }
 
+    /// The keyspaces of its rows.
+    pub(crate) fn spaces(&self) -> impl Iterator<Item = SpaceId> {
+        let mut rest = self.rows();
+        std::iter::from_fn(move || {
+            let space = rest.first()?.space();
+            rest = &rest[rest.partition_point(|row| row.space() <= space)..];
+            Some(space)
+        })
+    }
+
     /// The row of a key.
     pub(crate) fn get(&self, space: SpaceId, key: &[u8]) -> Option<&Row> {
         let rows = self.around(space, key);

@@ -175,6 +175,31 @@ fn logger() -> InfoLogger {
     })
 }
 
+/// Bytes by which a memtable grows. A database in use has up to three of them, most of which stay nearly empty.
+const ARENA_BYTES: usize = 32 << 10;
+/// Part of the write buffer that a memtable's Bloom filter takes, all of it when the memtable is made: only where many
+/// rows are written, see [`MEMTABLE_BLOOM_ROWS`].
+pub(crate) const MEMTABLE_BLOOM: (&str, &str) = ("memtable_prefix_bloom_size_ratio", "0.02");
+/// Rows in the memtable of a column family from which on its memtables have Bloom filters.
+pub(crate) const MEMTABLE_BLOOM_ROWS: u64 = 32 << 10;
+/// Memtables of one column family that may wait to be flushed before writers wait for that.
+const MEMTABLES_MAX: i32 = 6;
+
+/// The options of the column family that has the store's own record. It is flushed together with the others, so it must
+/// not make writers wait before they do.
+pub(crate) fn default_options(shared: &SharedResources) -> Options {
+    let mut o = Options::default();
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(&shared.cache);
+    o.set_block_based_table_factory(&table);
+    o.set_write_buffer_size(shared.write_buffer_bytes.max(1 << 20));
+    o.set_arena_block_size(ARENA_BYTES);
+    o.set_max_write_buffer_number(MEMTABLES_MAX);
+    o.set_level_zero_slowdown_writes_trigger(LEVEL0_SLOWDOWN_FILES);
+    o.set_level_zero_stop_writes_trigger(LEVEL0_STOP_FILES);
+    o
+}
+
 pub(crate) fn cf_options(
     cf: Cf,
     space: SpaceId,
@@ -201,7 +226,6 @@ pub(crate) fn cf_options(
         table.set_whole_key_filtering(true);
         table.set_partition_filters(true);
         o.set_memtable_whole_key_filtering(true);
-        o.set_memtable_prefix_bloom_ratio(0.02);
     }
     if cf == Cf::Meta {
         table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
@@ -210,7 +234,8 @@ pub(crate) fn cf_options(
     o.set_block_based_table_factory(&table);
     // The write buffer manager decides when to flush; this only keeps one family from taking all of it.
     o.set_write_buffer_size(shared.write_buffer_bytes.max(1 << 20));
-    o.set_max_write_buffer_number(6);
+    o.set_arena_block_size(ARENA_BYTES);
+    o.set_max_write_buffer_number(MEMTABLES_MAX);
     o.set_level_compaction_dynamic_level_bytes(true);
     o.set_level_zero_file_num_compaction_trigger(4);
     o.set_level_zero_slowdown_writes_trigger(LEVEL0_SLOWDOWN_FILES);
@@ -218,7 +243,10 @@ pub(crate) fn cf_options(
     o.set_target_file_size_base(64 << 20);
     o.set_max_bytes_for_level_base(512 << 20);
     o.add_compact_on_deletion_collector_factory(DELETION_WINDOW, DELETION_TRIGGER, 0.5);
-    o.set_memtable_op_scan_flush_trigger(SCAN_FLUSH_TRIGGER);
+    if cf != Cf::Expiry {
+        // Who removes expired keys goes on where the last round ended, and crosses no dead entries.
+        o.set_memtable_op_scan_flush_trigger(SCAN_FLUSH_TRIGGER);
+    }
     match options.compression {
         Compression::None => o.set_compression_type(DBCompressionType::None),
         Compression::Lz4 => o.set_compression_type(DBCompressionType::Lz4),

@@ -4,14 +4,16 @@
 //! else the turn changes is noted and its position becomes visible. What it has superseded is kept for readers who entered before.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use haypile_rows::{Eras, FETCHED_AHEAD, Guard, Key, Limbo, Row};
 use haypile_types::Position;
 
 use crate::effects::{Effect, Effects};
+use crate::keys::parse_expiry_key;
 use crate::layers::Layer;
 use crate::store::Store;
-use crate::visible::Databases;
+use crate::visible::{Databases, Family};
 use crate::{Cf, Counts, Overlay, SpaceId, StoreError, Tier, packed};
 
 /// Rows of one column family with which a turn gets a layer of its own, instead of a place in the list of the newest.
@@ -20,6 +22,9 @@ const LAYER_ROWS: usize = 4096;
 const KEPT_ROWS: usize = 4096;
 /// Superseded versions that nobody looks at may wait for the next turns, up to so many bytes.
 const FREED_LATER_BYTES: usize = 256 << 10;
+
+/// The mark of a store in which no key was given an expiry: see [`Store::take_first_expiry`].
+pub(crate) const NO_EXPIRY: u64 = u64::MAX;
 
 /// What publishing changed beyond keys and values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +56,8 @@ pub(crate) struct Publisher {
     databases: Vec<DatabasesVersion>,
     /// Readers were told to end when so much was kept.
     recalled_at: usize,
+    /// The earliest expiry that the turn has written.
+    first_expiry: Option<u64>,
 }
 
 struct DatabasesVersion {
@@ -86,6 +93,12 @@ impl Publisher {
 
     fn row(&mut self, store: &Store, key: Key<'_>, value: Option<&[u8]>, position: u64) {
         self.limbo.free_one(self.freeable);
+        if key.family == Cf::Expiry as u8
+            && value.is_some()
+            && let Some((at, _)) = parse_expiry_key(key.key)
+        {
+            self.first_expiry = Some(self.first_expiry.map_or(at, |first| first.min(at)));
+        }
         let published = store.rows.publish(&mut self.scratch, key, value, position);
         let (row, before) = (published.row, published.before);
         let family = usize::from(key.family);
@@ -231,10 +244,16 @@ impl Publisher {
             for (_, space) in &self.maps {
                 state.next_space = state.next_space.max(space + 1);
             }
-            state.dbs = dbs.to_vec();
+            let before = std::mem::replace(&mut state.dbs, dbs.to_vec());
+            let gone = before.into_iter().filter(|space| !dbs.contains(space));
+            front.unmapped.extend(gone.map(|space| (space, position.index)));
             state.counts.retain(|space, _| state.dbs.contains(space));
         }
         store.visible.advance(position.index);
+        // Not before: who takes the mark must be able to see what it stands for.
+        if let Some(first) = self.first_expiry.take() {
+            store.first_expiry.fetch_min(first, Ordering::AcqRel);
+        }
         applied
     }
 
@@ -313,6 +332,24 @@ impl Store {
     /// Bytes of superseded versions that are kept for readers.
     pub fn retained_bytes(&self) -> usize {
         self.publisher.lock().retained_bytes()
+    }
+
+    /// The earliest expiry, in milliseconds since the epoch, that was given to any key since the last call; `None` if none
+    /// was. Who then reads the newest state sees these keys.
+    pub fn take_first_expiry(&self) -> Option<u64> {
+        let first = self.first_expiry.swap(NO_EXPIRY, Ordering::AcqRel);
+        (first != NO_EXPIRY).then_some(first)
+    }
+
+    /// Rows that are published and not settled.
+    pub fn unsettled_rows(&self) -> usize {
+        let settled = self.settled_index();
+        let front = self.visible.front.lock();
+        let rows = |family: &Family| {
+            let layers = family.layers.iter().filter(|layer| layer.until > settled);
+            family.list.len() + layers.map(|layer| layer.len()).sum::<usize>()
+        };
+        front.families.iter().map(rows).sum()
     }
 
     /// Publishes the oldest pending turn, whose last entry is at `position`, and drops it from the overlay.

@@ -108,14 +108,15 @@ impl<'a> Ground<'a> {
             .state
             .dirty(self.space, self.cf, (lower, upper), direction, pending);
         let base = self.state.base();
-        let rocks = base.spaces.get(&self.space).map(|open| {
+        let family = base.spaces.get(&self.space).and_then(|open| open.cf(self.cf));
+        let rocks = family.map(|family| {
             let mut options = point_options(self.tier);
             options.set_iterate_lower_bound(lower);
             if let Some(upper) = upper {
                 options.set_iterate_upper_bound(upper);
             }
             base.use_snapshot(&mut options);
-            base.db().raw_iterator_cf_opt(open.cf(self.cf), options)
+            base.db().raw_iterator_cf_opt(family, options)
         });
         Ok(Merged::new(rocks, dirty, direction, self.overlay.is_some()))
     }

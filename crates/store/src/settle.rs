@@ -5,16 +5,17 @@
 //! three steps: it is written; a new base, which has it, takes the place of the old one; and when nobody who has entered
 //! before reads any more, its rows are clean and its layers go ([`Store::tidy`]).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use haypile_rows::{Eras, FETCHED_AHEAD, Limbo};
 use haypile_types::Position;
-use rocksdb::{WriteBatch, WriteOptions};
+use rocksdb::{FlushOptions, WriteBatch, WriteOptions};
 
 use crate::base::Base;
 use crate::layers::Layers;
+use crate::options::{MEMTABLE_BLOOM, MEMTABLE_BLOOM_ROWS};
 use crate::spaces::Space;
 use crate::state::STATE_KEY;
 use crate::store::Store;
@@ -22,6 +23,8 @@ use crate::{Cf, SpaceId, StoreError};
 
 /// The column family in which the store's own record stands.
 const DEFAULT_CF: &str = "default";
+/// RocksDB's name for how many rows the memtable has that is being written.
+const ACTIVE_MEMTABLE_ROWS: &str = "rocksdb.num-entries-active-mem-table";
 
 /// What the settling thread keeps between batches.
 pub(crate) struct Settler {
@@ -34,6 +37,8 @@ pub(crate) struct Settler {
     /// Batches that are written and still needed by readers, the oldest first.
     written: VecDeque<Written>,
     limbo: Limbo,
+    /// Column families whose memtables have Bloom filters.
+    filtered: HashSet<(SpaceId, Cf)>,
 }
 
 /// A batch that is in RocksDB.
@@ -53,6 +58,7 @@ impl Settler {
             spaces,
             written: VecDeque::new(),
             limbo: Limbo::default(),
+            filtered: HashSet::new(),
         }
     }
 }
@@ -82,6 +88,8 @@ impl Store {
             let unsettled = layers[cf as usize]
                 .iter()
                 .filter(|layer| layer.until > settler.settled.index);
+            let spaces = unsettled.clone().flat_map(|layer| layer.spaces());
+            self.open_families(&mut settler.spaces, cf, spaces)?;
             let mut open: Option<(SpaceId, Arc<Space>)> = None;
             // The oldest first: of several writes to a key RocksDB has the last.
             let rows = unsettled.flat_map(|layer| layer.rows());
@@ -91,19 +99,20 @@ impl Store {
                     row.prefetch();
                 }
                 if open.as_ref().is_none_or(|(id, _)| *id != row.space()) {
-                    open = Some((row.space(), self.open_space(&mut settler.spaces, row.space())?));
+                    open = settler.spaces.get(&row.space()).map(|open| (row.space(), open.clone()));
                 }
-                let Some((_, space)) = &open else { continue };
+                let family = open.as_ref().and_then(|(_, space)| space.cf(cf));
+                let family = family.ok_or_else(|| missing(&cf.name_in(row.space())))?;
                 match row.value() {
-                    Some(value) => settler.batch.put_cf(space.cf(cf), row.key(), value),
-                    None => settler.batch.delete_cf(space.cf(cf), row.key()),
+                    Some(value) => settler.batch.put_cf(family, row.key(), value),
+                    None => settler.batch.delete_cf(family, row.key()),
                 }
             }
         }
         settler.scratch.clear();
         state.encode(&mut settler.scratch);
         let default = self.db.cf_handle(DEFAULT_CF);
-        let default = default.ok_or_else(|| StoreError::Corrupt("the default column family is missing".into()))?;
+        let default = default.ok_or_else(|| missing(DEFAULT_CF))?;
         settler.batch.put_cf(&default, STATE_KEY, &settler.scratch);
         let mut options = WriteOptions::default();
         options.disable_wal(true);
@@ -122,7 +131,7 @@ impl Store {
         self.pins
             .lock()
             .keep_within_bounds(state.applied.index, self.shared.kept_bytes);
-        Ok(())
+        self.filter_memtables(settler)
     }
 
     /// Gives readers RocksDB's state of now; the tag of the one before.
@@ -183,23 +192,66 @@ impl Store {
         }
     }
 
-    /// The column families of a keyspace, made if it has none yet.
-    fn open_space(&self, spaces: &mut HashMap<SpaceId, Arc<Space>>, id: SpaceId) -> Result<Arc<Space>, StoreError> {
-        if let Some(open) = spaces.get(&id) {
-            return Ok(open.clone());
-        }
-        for cf in Cf::ALL {
-            let name = cf.name_in(id);
-            if self.db.cf_handle(&name).is_none() {
-                self.db
-                    .create_cf(&name, &self.cf_options(cf, id))
-                    .map_err(StoreError::rocks("extend"))?;
+    /// Makes a column family of these keyspaces where it is missing.
+    fn open_families(
+        &self,
+        spaces: &mut HashMap<SpaceId, Arc<Space>>,
+        cf: Cf,
+        wanted: impl Iterator<Item = SpaceId>,
+    ) -> Result<(), StoreError> {
+        let is_missing = |id: &SpaceId| spaces.get(id).is_none_or(|space| space.cf(cf).is_none());
+        let mut missing: Vec<SpaceId> = wanted.filter(is_missing).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        // With each call RocksDB writes a file with the options of all column families that there are. Those of elements
+        // have options of their own: each filter looks into its own keyspace.
+        let at_once = if cf == Cf::Data { 1 } else { usize::MAX };
+        for ids in missing.chunks(at_once.min(missing.len().max(1))) {
+            // An attempt that failed may have made some of them.
+            let absent = ids.iter().filter(|id| self.db.cf_handle(&cf.name_in(**id)).is_none());
+            let names: Vec<String> = absent.map(|id| cf.name_in(*id)).collect();
+            if let (Some(id), false) = (ids.first(), names.is_empty()) {
+                let made = self.db.create_cfs(names, &self.cf_options(cf, *id));
+                made.map_err(StoreError::rocks("extend"))?;
+            }
+            for id in ids {
+                spaces.insert(*id, Arc::new(Space::open(&self.db, *id)));
             }
         }
-        let open =
-            Space::open(&self.db, id).ok_or_else(|| StoreError::Corrupt(format!("keyspace {id} cannot be opened")))?;
-        let open = Arc::new(open);
-        spaces.insert(id, open.clone());
-        Ok(open)
+        Ok(())
     }
+
+    /// Gives Bloom filters to the memtables of column families into which much is written. They are worth their memory, a part
+    /// of the whole write buffer, only there.
+    fn filter_memtables(&self, settler: &mut Settler) -> Result<(), StoreError> {
+        let Settler { spaces, filtered, .. } = settler;
+        filtered.retain(|(id, _)| spaces.contains_key(id));
+        for (id, space) in spaces {
+            for (cf, family) in space.cfs().filter(|(cf, _)| *cf != Cf::Expiry) {
+                if filtered.contains(&(*id, cf)) {
+                    continue;
+                }
+                let rows = self.db.property_int_value_cf(family, ACTIVE_MEMTABLE_ROWS);
+                let rows = rows.map_err(StoreError::rocks("ask"))?.unwrap_or(0);
+                if rows < MEMTABLE_BLOOM_ROWS {
+                    continue;
+                }
+                self.db
+                    .set_options_cf(family, &[MEMTABLE_BLOOM])
+                    .map_err(StoreError::rocks("change the options of"))?;
+                filtered.insert((*id, cf));
+                // The next memtable has one.
+                let mut options = FlushOptions::default();
+                options.set_wait(false);
+                self.db
+                    .flush_cf_opt(family, &options)
+                    .map_err(StoreError::rocks("flush"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn missing(family: &str) -> StoreError {
+    StoreError::Corrupt(format!("the column family {family} is missing"))
 }

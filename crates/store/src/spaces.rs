@@ -54,27 +54,34 @@ pub struct Counts {
     pub expires: u64,
 }
 
-/// The open column families of one keyspace.
+/// The open column families of one keyspace. Each is made when there is something for it: a database of a few strings
+/// has no column family of elements, which would cost memory for nothing.
 pub(crate) struct Space {
     /// `'static` stands for "as long as the `DB` beside it": see `Store`'s field order.
-    cfs: [Arc<BoundColumnFamily<'static>>; 3],
+    cfs: [Option<Arc<BoundColumnFamily<'static>>>; 3],
 }
 
 impl Space {
-    /// Looks up a keyspace's column families; `None` if one is missing.
-    pub(crate) fn open(db: &DB, id: SpaceId) -> Option<Space> {
+    /// Looks up the column families that a keyspace has.
+    pub(crate) fn open(db: &DB, id: SpaceId) -> Space {
         let handle = |cf: Cf| {
             let handle = db.cf_handle(&cf.name_in(id))?;
             // SAFETY: the lifetime is a marker only. `Store` drops all spaces before its `DB`, and hands out
             // nothing that holds a handle for longer than a borrow of the store.
             Some(unsafe { std::mem::transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle) })
         };
-        Some(Space {
-            cfs: [handle(Cf::Meta)?, handle(Cf::Data)?, handle(Cf::Expiry)?],
-        })
+        Space {
+            cfs: Cf::ALL.map(handle),
+        }
     }
 
-    pub(crate) fn cf(&self, cf: Cf) -> &Arc<BoundColumnFamily<'static>> {
-        &self.cfs[cf as usize]
+    /// A column family; `None` if nothing has ever been written to it.
+    pub(crate) fn cf(&self, cf: Cf) -> Option<&Arc<BoundColumnFamily<'static>>> {
+        self.cfs[cf as usize].as_ref()
+    }
+
+    /// Those that there are.
+    pub(crate) fn cfs(&self) -> impl Iterator<Item = (Cf, &Arc<BoundColumnFamily<'static>>)> {
+        Cf::ALL.into_iter().filter_map(|cf| Some((cf, self.cf(cf)?)))
     }
 }

@@ -12,8 +12,8 @@ use rocksdb::{ColumnFamilyDescriptor, DB, FlushOptions, Options, ReadOptions, Re
 use crate::base::Base;
 use crate::keys;
 use crate::listener::{Health, Listener};
-use crate::options::{cf_options, db_options};
-use crate::publish::Publisher;
+use crate::options::{cf_options, db_options, default_options};
+use crate::publish::{NO_EXPIRY, Publisher};
 use crate::reading::Pins;
 use crate::settle::Settler;
 use crate::spaces::Space;
@@ -32,6 +32,8 @@ pub struct Store {
     pub(crate) settler: Mutex<Settler>,
     /// Log index of the last entry that RocksDB has, its memtables included.
     pub(crate) settled_index: AtomicU64,
+    /// See [`Store::take_first_expiry`].
+    pub(crate) first_expiry: AtomicU64,
     pub(crate) pins: Mutex<Pins>,
     /// The states of RocksDB that somebody may still read, the oldest first; the dead are cleared away now and then.
     pub(crate) bases: Arc<Mutex<Vec<Weak<Base>>>>,
@@ -78,7 +80,7 @@ impl Store {
         let families = existing.iter().map(|name| {
             let options = match Cf::parse_name(name) {
                 Some((cf, space)) => cf_options(cf, space, &options, &shared, (&weak_db, &bases)),
-                None => Options::default(),
+                None => default_options(&shared),
             };
             ColumnFamilyDescriptor::new(name, options)
         });
@@ -94,8 +96,7 @@ impl Store {
         let open: HashMap<_, _> = existing
             .iter()
             .filter_map(|name| Cf::parse_name(name))
-            .filter(|(cf, _)| *cf == Cf::Meta)
-            .filter_map(|(_, id)| Some((id, Arc::new(Space::open(&db, id)?))))
+            .map(|(_, id)| (id, Arc::new(Space::open(&db, id))))
             .collect();
         let settler = Settler::new(state.applied, open.clone());
         let (applied, publisher) = (state.applied.index, Publisher::new(&state.dbs));
@@ -104,6 +105,7 @@ impl Store {
             publisher: Mutex::new(publisher),
             settler: Mutex::new(settler),
             settled_index: AtomicU64::new(applied),
+            first_expiry: AtomicU64::new(NO_EXPIRY),
             pins: Mutex::new(Pins::default()),
             bases,
             rows: RowTable::new(shared.row_bytes),
@@ -215,7 +217,7 @@ impl Store {
         options.set_wait(true);
         let mut handles: Vec<_> = spaces
             .values()
-            .flat_map(|s| Cf::ALL.map(|cf| s.cf(cf).clone()))
+            .flat_map(|space| space.cfs().map(|(_, family)| family.clone()))
             .collect();
         handles.extend(self.db.cf_handle("default"));
         let refs: Vec<_> = handles.iter().collect();
@@ -226,16 +228,23 @@ impl Store {
 
     /// Frees keyspaces that no database is any more.
     ///
-    /// This takes effect on disk at once. The log must be safe up to the entry that unmapped them, or a crash could
-    /// bring back a database without its keys.
-    pub fn drop_unmapped(&self) -> Result<(), StoreError> {
+    /// This takes effect on disk at once, while what the disk has of the rest may be from before. So only those go that were
+    /// unmapped by entries up to `durable`, which the log has on disk: after a crash these are applied again, and
+    /// whatever is still said of the keyspaces before them is of no account. Of those that come later a crash could make
+    /// databases without their keys; they wait for the next call.
+    pub fn drop_unmapped(&self, durable: u64) -> Result<(), StoreError> {
         // What RocksDB has must not name a keyspace that is gone.
         self.settle()?;
         let mut settler = self.settler.lock();
         // Databases may become others meanwhile. What is unmapped stays so.
-        let dbs = self.mapping();
+        let mut front = self.visible.front.lock();
+        let dbs = front.state.dbs.clone();
+        front.unmapped.retain(|(_, index)| *index > durable);
+        let waiting: Vec<SpaceId> = front.unmapped.iter().map(|(id, _)| *id).collect();
+        drop(front);
         let ids = settler.spaces.keys();
-        let unmapped: Vec<SpaceId> = ids.filter(|id| !dbs.contains(id)).copied().collect();
+        let unmapped = ids.filter(|id| !dbs.contains(id) && !waiting.contains(id));
+        let unmapped: Vec<SpaceId> = unmapped.copied().collect();
         if unmapped.is_empty() {
             return Ok(());
         }
@@ -243,9 +252,10 @@ impl Store {
         // Who still reads the old base has its column families: RocksDB keeps what is dropped as long as that.
         self.renew_base(&mut settler);
         for id in unmapped {
-            for cf in Cf::ALL {
+            let there = |name: &String| self.db.cf_handle(name).is_some();
+            for name in Cf::ALL.map(|cf| cf.name_in(id)).into_iter().filter(there) {
                 self.db
-                    .drop_cf(&cf.name_in(id))
+                    .drop_cf(&name)
                     .map_err(StoreError::rocks("free a keyspace of"))?;
             }
         }
@@ -278,11 +288,11 @@ impl Store {
     pub fn compact(&self) -> Result<bool, StoreError> {
         self.flush()?;
         for space in self.open_spaces().values() {
-            for cf in Cf::ALL {
+            for (_, family) in space.cfs() {
                 if self.compaction_cancelled.load(Ordering::Relaxed) {
                     return Ok(false);
                 }
-                self.db.compact_range_cf(space.cf(cf), None::<&[u8]>, None::<&[u8]>);
+                self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
             }
         }
         Ok(!self.compaction_cancelled.load(Ordering::Relaxed))
@@ -323,10 +333,8 @@ impl Store {
         let spaces = self.open_spaces();
         let sum = |property: &str| -> u64 {
             let of = |space: &Space| -> u64 {
-                Cf::ALL
-                    .iter()
-                    .filter_map(|cf| self.db.property_int_value_cf(space.cf(*cf), property).ok().flatten())
-                    .sum()
+                let value = |family| self.db.property_int_value_cf(family, property).ok().flatten();
+                space.cfs().filter_map(|(_, family)| value(family)).sum()
             };
             spaces.values().map(|space| of(space)).sum()
         };

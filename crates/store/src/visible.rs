@@ -34,6 +34,9 @@ pub(crate) struct Front {
     /// The store after the last entry that readers see.
     pub(crate) state: StoreState,
     pub(crate) families: [Family; 3],
+    /// Keyspaces that no database is any more, and the log index of the turn since which that is so, until they may be
+    /// freed as far as the log is concerned.
+    pub(crate) unmapped: Vec<(SpaceId, u64)>,
 }
 
 /// What is visible of a column family and not in RocksDB, or not yet for all readers.
@@ -68,6 +71,7 @@ impl Visible {
             front: Mutex::new(Front {
                 state,
                 families: Default::default(),
+                unmapped: Vec::new(),
             }),
         }
     }

@@ -138,7 +138,7 @@ impl World {
         let index = self.pending.remove(0);
         let store = self.store.as_ref().unwrap();
         store.apply_oldest(&mut self.overlay, Position::new(1, index), 0);
-        store.drop_unmapped().unwrap();
+        store.drop_unmapped(u64::MAX).unwrap();
         self.published = self.after_turn.remove(0);
     }
 

@@ -40,6 +40,7 @@ impl World {
         let header = Header {
             kind: Kind::Hash,
             expire_at: None,
+            packed: false,
         };
         header.write(&mut row);
         let version = view.new_version().unwrap();
@@ -126,7 +127,7 @@ fn each_reader_sees_one_turn_and_time_does_not_run_backwards() {
         scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
                 world.store.settle().unwrap();
-                world.store.drop_unmapped().unwrap();
+                world.store.drop_unmapped(u64::MAX).unwrap();
             }
         });
         scope.spawn(|| {
@@ -154,7 +155,7 @@ fn a_pinned_state_stays_while_everything_is_replaced_settled_and_compacted() {
     for n in 4..30 {
         world.turn(n, 0);
         world.store.flush().unwrap();
-        world.store.drop_unmapped().unwrap();
+        world.store.drop_unmapped(u64::MAX).unwrap();
         world.store.compact().unwrap();
         assert_eq!(seen(&mut View::pinned(&unsettled, Tier::Disk)).unwrap(), 1);
         assert_eq!(seen(&mut View::pinned(&settled, Tier::Disk)).unwrap(), 2);

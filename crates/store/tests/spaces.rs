@@ -1,6 +1,7 @@
 //! Databases become other keyspaces while those that are not needed any more are freed.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use haypile_store::{Cf, Overlay, SharedResources, Store, StoreOptions, Tier, View};
@@ -39,7 +40,7 @@ fn what_a_database_has_become_is_not_lost_while_an_old_keyspace_is_freed() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while looks.load(Ordering::SeqCst) < END {
-                store.drop_unmapped().unwrap();
+                store.drop_unmapped(u64::MAX).unwrap();
                 looks.fetch_add(1, Ordering::SeqCst);
             }
         });
@@ -61,4 +62,125 @@ fn what_a_database_has_become_is_not_lost_while_an_old_keyspace_is_freed() {
             }
         }
     });
+}
+
+/// What the disk has of a directory now: what a power failure would leave.
+fn copy(from: &Path) -> tempfile::TempDir {
+    let to = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.path().join(file.file_name())).unwrap();
+    }
+    to
+}
+
+fn open(dir: &Path) -> Store {
+    let options = StoreOptions {
+        databases: 2,
+        ..StoreOptions::default()
+    };
+    Store::open(dir, options, SharedResources::new(8 << 20, 2 << 20)).unwrap()
+}
+
+fn families(dir: &Path) -> Vec<String> {
+    let mut names = rocksdb::DB::list_cf(&rocksdb::Options::default(), dir).unwrap();
+    names.retain(|name| name != "default");
+    names.sort();
+    names
+}
+
+fn value(store: &Store, key: &[u8]) -> Option<Vec<u8>> {
+    let reading = store.read();
+    let view = View::reading(&reading, Tier::Disk);
+    let found = view.get(view.space(0), Cf::Meta, key).unwrap();
+    found.map(|value| value.to_vec())
+}
+
+/// Applies what is logged up to an index, as a start does: `settles` after each entry, or only at the end.
+fn recover(store: &Store, log: &[Vec<u8>], until: u64, settles: bool) {
+    for index in store.applied().index + 1..=until {
+        store
+            .replay(&log[index as usize - 1], Position::new(1, index), index)
+            .unwrap();
+        if settles {
+            store.settle().unwrap();
+        }
+    }
+    store.drop_unmapped(until).unwrap();
+    store.settle().unwrap();
+}
+
+#[test]
+fn a_power_failure_at_any_step_of_freeing_a_keyspace_takes_nothing_that_the_log_has_not_flushed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (mut overlay, mut index, mut log) = (Overlay::new(), 0, Vec::new());
+    let mut logged = |write: &dyn Fn(&mut View<'_>)| {
+        index += 1;
+        overlay.begin_turn();
+        overlay.begin_entry(index);
+        write(&mut View::writing(&store.read(), &mut overlay, Tier::Disk));
+        overlay.end_entry().unwrap();
+        log.extend(overlay.newest_entries().map(|(_, payload)| payload.to_vec()));
+        store.apply_oldest(&mut overlay, Position::new(1, index), index);
+    };
+    let put = |key: &'static [u8]| {
+        move |view: &mut View<'_>| {
+            for cf in [Cf::Meta, Cf::Data, Cf::Expiry] {
+                view.put(0, cf, key, key).unwrap();
+            }
+            view.count(0, 1, 1).unwrap();
+        }
+    };
+    logged(&put(b"0000saved"));
+    store.flush().unwrap();
+    logged(&put(b"0000logged"));
+    logged(&|view| view.flush(0).unwrap());
+    let published = copy(dir.path());
+    // The log has less on disk than the entry that empties the database.
+    store.drop_unmapped(2).unwrap();
+    let kept = copy(dir.path());
+    store.drop_unmapped(3).unwrap();
+    let freed = copy(dir.path());
+    drop(store);
+    let all = ["data.0", "expiry.0", "meta.0"];
+    assert_eq!(families(kept.path()), all);
+    assert_eq!(families(freed.path()), [""; 0]);
+
+    for lost in [&published, &kept] {
+        // What the log lost was never said to be on disk; the database has what it had before.
+        let dir = copy(lost.path());
+        let store = open(dir.path());
+        recover(&store, &log, 2, true);
+        assert_eq!(value(&store, b"0000saved").as_deref(), Some(&b"0000saved"[..]));
+        assert_eq!(value(&store, b"0000logged").as_deref(), Some(&b"0000logged"[..]));
+        assert_eq!(store.state().counts[&0].keys, 2);
+    }
+    for freed_families in 0..=all.len() {
+        // The column families are dropped one after another.
+        for settles in [false, true] {
+            let dir = copy(kept.path());
+            let db = rocksdb::DB::open_cf(&rocksdb::Options::default(), dir.path(), all).unwrap();
+            let db: rocksdb::DB = db;
+            for name in &all[..freed_families] {
+                db.drop_cf(name).unwrap();
+            }
+            drop(db);
+            is_empty_after_recovery(dir.path(), &log, settles);
+        }
+    }
+    is_empty_after_recovery(freed.path(), &log, true);
+}
+
+fn is_empty_after_recovery(dir: &Path, log: &[Vec<u8>], settles: bool) {
+    let store = open(dir);
+    assert_eq!(store.applied().index, 1, "the disk has what is from before");
+    recover(&store, log, 3, settles);
+    assert_eq!(value(&store, b"0000saved"), None);
+    assert_eq!(value(&store, b"0000logged"), None);
+    assert_eq!(store.state().counts.values().map(|counts| counts.keys).sum::<u64>(), 0);
+    store.flush().unwrap();
+    drop(store);
+    assert_eq!(families(dir), [""; 0], "nothing is left of it");
+    assert_eq!(open(dir).applied().index, 3);
 }

@@ -15,7 +15,7 @@
 //! - Elements carry the user key, so RENAME, MOVE and COPY of a collection write each element anew: O(n).
 //! - SCAN's cursor is a place (slot, hash), see [`scan`].
 //! - A key whose time is over is invisible. A command that writes removes it when it comes across it, and
-//!   [`expire_due`] removes the others.
+//!   [`remove_due`] removes the others.
 
 mod active_expire;
 mod copy;
@@ -42,7 +42,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use active_expire::{ExpireReport, expire_due, expire_due_from};
+pub use active_expire::{Due, fetch_due, find_due, remove_due};
 pub use object::encoding_of;
 pub use serialized::serialized;
 
