@@ -68,7 +68,7 @@ fn execute(turn: &mut Turn<'_>, db: u16, line: &str) {
         reply: &mut Reply::new(Version::Resp2),
         db,
         tier: Tier::Disk,
-        waits: false,
+        ready_key: None,
         may_block: false,
         random: None,
     })
