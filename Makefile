@@ -83,6 +83,10 @@ compat: build ## Run Redis' own test suite and others; ARGS=--help says which
 torture: build ## Kill the server again and again under load, check its data; ARGS="--rounds 20"
 	@scripts/torture.sh $(ARGS)
 
+.PHONY: torture-reads
+torture-reads: build ## Read what others write, and check that each reply is one whole state; ARGS="--rounds 20"
+	@scripts/torture-reads.sh $(ARGS)
+
 .PHONY: torture-replication
 torture-replication: build ## Let everything go wrong between servers that follow each other; ARGS="--rounds 20"
 	@scripts/torture-replication.sh $(ARGS)

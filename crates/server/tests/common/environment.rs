@@ -10,8 +10,13 @@ pub fn number(name: &str) -> Option<u64> {
 }
 
 /// The seed of a run: another one each time, unless this environment variable gives it.
-#[allow(clippy::disallowed_methods)] // the one place that wants the time itself
 pub fn seed(name: &str) -> u64 {
+    number(name).unwrap_or(now_ms() % 1_000_000_007)
+}
+
+/// Milliseconds since the epoch, as the servers of this machine have them.
+#[allow(clippy::disallowed_methods)] // the one place that wants the time itself
+pub fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
-    number(name).unwrap_or(now.as_millis() as u64 % 1_000_000_007)
+    now.as_millis() as u64
 }

@@ -21,6 +21,7 @@ mod environment;
 mod ports;
 mod proxy;
 mod random;
+mod redis;
 mod server;
 mod text;
 
@@ -28,10 +29,11 @@ use std::time::{Duration, Instant};
 
 pub use client::{Client, encode};
 pub use disk::SmallDisk;
-pub use environment::{number, seed};
+pub use environment::{now_ms, number, seed};
 pub use ports::free_port;
 pub use proxy::{Link, Net, SYNC_PORT_ABOVE, Way, Weather};
 pub use random::Rng;
+pub use redis::Redis;
 pub use server::{Refusal, Server};
 pub use text::{array, bulk, error, int, ok, text, words};
 

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
 
 use haypile_sync::message::Refusal;
 use haypile_sync::wire::v1::{self, sync_server};
@@ -10,53 +9,13 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::support::{assert_in_sync, await_error, field, fill, follow, primary, primary_at, stranger};
-use crate::common::{Client, Net, SYNC_PORT_ABOVE, Server, free_port, wait_until};
-
-/// A redis-server of its own process; `None` where it is not installed, which this says.
-struct Redis {
-    child: Child,
-    port: u16,
-    log: tempfile::TempDir,
-}
-
-impl Redis {
-    fn start(args: &[&str]) -> Option<Redis> {
-        if Command::new("redis-server").arg("--version").output().is_err() {
-            println!("skipped: redis-server is not installed");
-            return None;
-        }
-        let (port, log) = (free_port(), tempfile::tempdir().unwrap());
-        let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .args(["--logfile", "log"])
-            .arg("--dir")
-            .arg(log.path())
-            .args(args)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let redis = Redis { child, port, log };
-        wait_until("redis-server", || Client::try_connect(redis.port).is_ok());
-        Some(redis)
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.log.path().join("log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::common::{Client, Net, Redis, SYNC_PORT_ABOVE, Server, free_port, wait_until};
 
 #[test]
 fn a_redis_server_is_no_primary_for_us() {
     let Some(redis) = Redis::start(&[]) else { return };
     let replica = stranger(&[]);
-    follow(&replica, ([127, 0, 0, 1], redis.port).into());
+    follow(&replica, ([127, 0, 0, 1], redis.port()).into());
     await_error(&replica, "it is no Haypile server");
     let mut client = replica.client();
     assert_eq!(client.say("EXISTS other:1"), "1");

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use super::apply::{in_order, texts};
 use super::choose::HLL_ELEMENTS;
 use super::model::{Data, Item, State};
-use super::worker::now_ms;
-use crate::common::{Client, Value, text, wait_until};
+use crate::common::{Client, Value, now_ms, text, wait_until};
 
 /// The keys of all connections: by connection, and what belongs to none.
 pub struct Dump {

@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::batch::receive;
 use super::choose::{Chooser, Step};
 use super::model::State;
 use crate::common::Rng;
-use crate::common::{Client, encode, text};
+use crate::common::{Client, encode, now_ms, text};
 
 /// Steps sent at once, at most.
 const PIPELINE: u64 = 50;
@@ -158,12 +157,4 @@ impl Step {
             state.apply(db, command);
         }
     }
-}
-
-/// Milliseconds since the epoch, as the server has them.
-#[allow(clippy::disallowed_methods)] // expiry is compared with the server's own clock
-pub fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |now| now.as_millis() as u64)
 }
