@@ -139,7 +139,7 @@ impl Limbo {
     ///
     /// `freeable` is what [`Eras::oldest`] said at some time, or the newest tag of that time if that is smaller.
     pub fn free_one(&mut self, freeable: u64) -> bool {
-        if !self.waiting.front().is_some_and(|(tag, _)| *tag <= freeable) {
+        if self.waiting.front().is_none_or(|(tag, _)| *tag > freeable) {
             return false;
         }
         if let Some((_, freed)) = self.waiting.pop_front() {

@@ -318,7 +318,8 @@ impl EventLoop {
                     conn.send(&replies);
                     conn.start_waiting();
                     if conn.ended {
-                        self.close(node, token);
+                        // It waits for what will not come; what it is owed for the requests before that goes out.
+                        self.kill(node, token);
                         continue;
                     }
                     self.dirty.push(token);
