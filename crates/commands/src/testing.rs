@@ -128,7 +128,6 @@ impl Bench {
             let view = View::reading(&reading, Tier::Disk);
             let mut cx = Cx::new(view, &mut reply, &mut observer, &mut self.random, self.db, self.now);
             let outcome = execute(&mut cx, request);
-            drop(cx);
             finish(&mut reply, outcome);
             return reply.take();
         }
@@ -142,7 +141,6 @@ impl Bench {
         let mut cx = Cx::new(view, &mut reply, &mut observer, &mut self.random, self.db, self.now);
         cx.may_block = self.may_block;
         let outcome = execute(&mut cx, request);
-        drop(cx);
         if outcome.is_err() {
             self.overlay.rollback(savepoint);
         }

@@ -274,7 +274,6 @@ impl Partition {
             let mut cx = Cx::new(view, &mut reply, &mut deaf, random, db, self.shared.clock.now_ms());
             // Whatever it says: it is evaluated again in its turn.
             let _ = execute(&mut cx, request);
-            drop(cx);
             reply.clear();
         }
     }

@@ -110,7 +110,6 @@ impl<'a> Turn<'a> {
         cx.string_bytes_max = self.shared.string_bytes_max.load(Ordering::Relaxed);
         cx.hll_sparse_bytes_max = self.shared.hll_sparse_bytes_max.load(Ordering::Relaxed);
         let mut outcome = execute(&mut cx, call.request);
-        drop(cx);
         if outcome.is_ok() && self.writer.overlay.entry_bytes() > ENTRY_BYTES_MAX {
             outcome = Err(CommandError::reply(
                 "ERR too much to write at once: what a command or a transaction changes must fit into 2 GiB",
@@ -258,7 +257,6 @@ impl<'a> Turn<'a> {
         let view = View::writing(&reading, overlay, tier);
         let mut cx = Cx::new(view, &mut reply, &mut observer, &mut **random, db, *now_ms);
         let outcome = body(&mut cx);
-        drop(cx);
         if outcome.is_err() {
             self.take_back(mark);
         }

@@ -261,7 +261,6 @@ fn what_is_moved_serves_others_in_turn() {
                 "(error) WRONGTYPE Operation against a key holding the wrong kind of value",
                 "\"1\"",
             ],
-            ..CASE
         },
     ]);
 }
@@ -308,7 +307,6 @@ fn whatever_brings_a_key_makes_it_ready() {
             lines: &["SET q x", "RENAME o q", "LRANGE q 0 -1"],
             replies: &["OK", "OK", "[\"2\"]"],
             served: &["[\"q\", \"1\"]"],
-            ..CASE
         },
         Case {
             before: &["ZADD o 1 a 2 b"],
@@ -316,7 +314,6 @@ fn whatever_brings_a_key_makes_it_ready() {
             lines: &["RENAMENX o q", "ZCARD q"],
             replies: &["1", "1"],
             served: &["[\"q\", \"a\", \"1\"]"],
-            ..CASE
         },
         Case {
             before: &["RPUSH o 1 2"],
@@ -330,7 +327,6 @@ fn whatever_brings_a_key_makes_it_ready() {
             ],
             replies: &["1", "OK", "[\"2\"]", "OK", "[\"1\", \"2\"]"],
             served: &["[\"q\", \"1\"]"],
-            ..CASE
         },
         Case {
             before: &["RPUSH q 1 2"],
@@ -338,7 +334,6 @@ fn whatever_brings_a_key_makes_it_ready() {
             lines: &["MOVE q 2", "EXISTS q", "SELECT 2", "LRANGE q 0 -1", "SELECT 0"],
             replies: &["1", "0", "OK", "[\"2\"]", "OK"],
             served: &["[\"q\", \"1\"]"],
-            ..CASE
         },
         Case {
             before: &["SELECT 4", "RPUSH q 1", "SELECT 5", "ZADD z 1 a", "SELECT 0"],
@@ -346,7 +341,6 @@ fn whatever_brings_a_key_makes_it_ready() {
             lines: &["SWAPDB 4 5", "DBSIZE", "SELECT 4", "DBSIZE", "SELECT 0"],
             replies: &["OK", "0", "OK", "0", "OK"],
             served: &["[\"q\", \"1\"]", "[\"z\", \"a\", \"1\"]"],
-            ..CASE
         },
         Case {
             before: &["ZADD o 3 c 1 a"],
@@ -354,7 +348,6 @@ fn whatever_brings_a_key_makes_it_ready() {
             lines: &["ZUNIONSTORE q 1 o", "EXISTS q", "ZRANGESTORE q o 0 0", "EXISTS q"],
             replies: &["2", "0", "1", "1"],
             served: &["[\"q\", \"a\", \"1\"]", "[\"q\", \"c\", \"3\"]"],
-            ..CASE
         },
         // Nothing does that is no new key.
         Case {

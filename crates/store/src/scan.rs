@@ -139,6 +139,7 @@ struct KnownScan<'a> {
 }
 
 /// What comes when nothing more is known.
+#[allow(clippy::large_enum_variant)] // one at a time, in a box
 enum Behind<'a> {
     NotOpen,
     Open(Merged<'a>),

@@ -83,8 +83,11 @@ pub enum Fault {
 /// Finds out which states replies are.
 #[derive(Default)]
 pub struct Checker {
-    kept: VecDeque<(usize, State, u16, String, Rc<Option<Item>>)>,
+    kept: VecDeque<Kept>,
 }
+
+/// An item of a scenario (its number) in a state, by database and name.
+type Kept = (usize, State, u16, String, Rc<Option<Item>>);
 
 impl Checker {
     /// The oldest state that explains the answer: whoever has seen it has seen no less.

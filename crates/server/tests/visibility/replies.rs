@@ -71,12 +71,12 @@ fn of_key(name: &str, item: Option<&Item>, rest: &[&str]) -> Expected {
     let data = item.map(|item| &item.data);
     match (name, data) {
         ("TYPE", _) => {
-            let of = |data| match data {
-                &Data::Text(_) => "string",
-                &Data::Hash(_) => "hash",
-                &Data::List(_) => "list",
-                &Data::Set(_) => "set",
-                &Data::Zset(_) => "zset",
+            let of = |data: &Data| match data {
+                Data::Text(_) => "string",
+                Data::Hash(_) => "hash",
+                Data::List(_) => "list",
+                Data::Set(_) => "set",
+                Data::Zset(_) => "zset",
             };
             Expected::Is(Value::Simple(data.map_or("none", of).into()))
         }

@@ -48,7 +48,9 @@ impl<'a> PendingTurn<'a> {
 }
 
 /// Pending writes of a range in key order.
-pub(crate) struct PendingRange<'a>(Option<(&'a Overlay, btree_map::Range<'a, Box<[u8]>, Place>)>);
+pub(crate) struct PendingRange<'a>(Option<(&'a Overlay, Ordered<'a>)>);
+
+type Ordered<'a> = btree_map::Range<'a, Box<[u8]>, Place>;
 
 /// Bytes that an ordered key has before the key itself: keyspace and column family.
 const ORDERED_PREFIX: usize = 5;
@@ -60,7 +62,7 @@ impl<'a> PendingRange<'a> {
     }
 
     /// Those of the overlay between two of its ordered keys.
-    pub(super) fn of(overlay: &'a Overlay, range: btree_map::Range<'a, Box<[u8]>, Place>) -> Self {
+    pub(super) fn of(overlay: &'a Overlay, range: Ordered<'a>) -> Self {
         PendingRange(Some((overlay, range)))
     }
 
