@@ -53,7 +53,6 @@ impl World {
             view.put(space, Cf::Meta, &meta_key(format!("k{at}").as_bytes()), &value)
                 .unwrap();
         }
-        drop(view);
         drop(reading);
         overlay.end_entry().unwrap();
         self.store.apply_oldest(&mut overlay, Position::new(1, n), n);
