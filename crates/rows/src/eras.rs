@@ -272,17 +272,17 @@ mod tests {
 
     #[test]
     fn a_thread_leaves_with_its_last_guard() {
-        std::thread::spawn(|| {
-            let outer = Eras::enter();
-            let tag = Eras::global().tag();
-            Eras::global().advance();
-            let inner = Eras::enter();
-            drop(outer);
-            assert!(Eras::global().oldest() < tag);
-            drop(inner);
-            assert!(ENTERED.get().is_none());
-        })
-        .join()
-        .expect("no panic");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let outer = Eras::enter();
+                let tag = Eras::global().tag();
+                Eras::global().advance();
+                let inner = Eras::enter();
+                drop(outer);
+                assert!(Eras::global().oldest() < tag);
+                drop(inner);
+                assert!(ENTERED.get().is_none());
+            });
+        });
     }
 }

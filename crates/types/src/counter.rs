@@ -90,7 +90,7 @@ mod tests {
     fn threads_have_numbers_of_their_own() {
         let own = thread_index();
         assert_eq!(thread_index(), own);
-        let other = std::thread::spawn(thread_index).join().expect("a number");
+        let other = std::thread::scope(|scope| scope.spawn(thread_index).join().expect("a number"));
         assert_ne!(own, other);
     }
 
