@@ -42,6 +42,8 @@ run: build ## Build and start the server; ARGS="--port 7000" gives it flags
 
 .PHONY: test
 test: setup ## Build and run all tests
+	@# What is lock-free, in all orders in which it can run: with the model checker's atomics, so apart from the rest.
+	@$(CARGO) test --release -p haypile-rows --features loom --test loom --quiet
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		$(CARGO) test --release --workspace --doc --quiet; \
 		$(CARGO) nextest run --release --workspace $(ARGS); \
