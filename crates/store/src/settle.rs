@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use haypile_rows::{Eras, FETCHED_AHEAD, Limbo};
 use haypile_types::Position;
-use rocksdb::{FlushOptions, WriteBatch, WriteOptions};
+use rocksdb::{WriteBatch, WriteOptions};
 
 use crate::base::Base;
 use crate::layers::Layers;
@@ -240,12 +240,8 @@ impl Store {
                     .set_options_cf(family, &[MEMTABLE_BLOOM])
                     .map_err(StoreError::rocks("change the options of"))?;
                 filtered.insert((*id, cf));
-                // The next memtable has one.
-                let mut options = FlushOptions::default();
-                options.set_wait(false);
-                self.db
-                    .flush_cf_opt(family, &options)
-                    .map_err(StoreError::rocks("flush"))?;
+                // The next memtable has one. This family is not flushed for it: alone it would be ahead of the others on disk, and
+                // elements there without their row would be taken for orphans.
             }
         }
         Ok(())
