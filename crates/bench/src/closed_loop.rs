@@ -1,8 +1,8 @@
 //! A closed loop as `redis-benchmark` runs it, for several commands in turn: each connection sends as many as the
 //! pipelining depth, waits for all their replies, and goes on.
 //!
-//! It reads replies at less cost than `redis-benchmark`, which makes an object of each of their elements, so that with
-//! long replies it is later that the client is what limits the server.
+//! It reads replies at less cost than `redis-benchmark`, which makes an object of each of their elements, so that the
+//! client is less often what limits the server.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};

@@ -147,7 +147,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
     };
     let mut tables = Vec::new();
     for group in groups {
-        let new = match group {
+        let mut new = match group {
             Group::Small => small::run(args, Beside::Nothing)?,
             Group::Mixed => small::run(args, Beside::Writes)?,
             Group::Memory => memory::run(args)?,
@@ -157,6 +157,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
             Group::First => first::run(args)?,
             Group::Budget => budget::run(args, args.budget.unwrap_or(BUDGET))?,
         };
+        new.retain(|table| !table.rows.is_empty());
         new.iter().for_each(|table| print!("{}", table.text()));
         tables.extend(new);
         // After each group, so that an interrupted run leaves what it has measured.

@@ -1,10 +1,12 @@
 //! The commands that are timed over sizes that double, as data.
 //!
 //! Words in braces stand for numbers: `{n}` the size, `{mid}` and `{quarter}` of it and `{mid+9}`, `{rand}` a random
-//! one below it, and of those that change with each command `{next}` 0, 1, 2…, `{walk}` each below the size once, without
-//! order, and `{after}` those behind the middle in order. `{pairs}` stands for `n` keys
-//! with values. Elements are `e:0` up to `e:n`, exclusive: in this order in a list, without order and with their number
-//! as the score in a sorted set, as fields of a hash.
+//! one below it, and of those that change with each command `{next}` 0, 1, 2…, `{walk}` each below the size once,
+//! without order, and `{after}` those behind the middle in order. `{pairs}` stands for `n` words, half of them keys and
+//! half values: servers take about a million words in a command.
+//!
+//! Elements are `e:0` up to `e:n`, exclusive: in this order in a list, without order and with their number as the score
+//! in a sorted set, as fields of a hash.
 
 use super::growth::Class;
 
@@ -21,7 +23,7 @@ pub enum On {
     Hash,
     /// `text`: so many bytes
     Text,
-    /// As many keys in a command; nothing is there before
+    /// As many words in a command; nothing is there before
     Keys,
 }
 
@@ -151,7 +153,7 @@ pub const SCENARIOS: &[Scenario] = &[
     of(Text, "APPEND of 10", Constant, &["APPEND text 0123456789"]),
     of(Text, "BITCOUNT", Linear, &["BITCOUNT text"]),
 
-    of(Keys, "MSET", Linear, &["MSET {pairs}"]),
+    of(Keys, "MSET of n/2 keys", Linear, &["MSET {pairs}"]),
     after(Keys, "SET after MSET", Constant, Once(&["MSET {pairs}"]), &["SET single v:{next}"]),
     after(Keys, "GET after MSET", Constant, Once(&["MSET {pairs}", "SET single v"]), &["GET single"]),
 ];

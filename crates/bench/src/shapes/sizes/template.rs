@@ -28,7 +28,7 @@ impl Numbers {
         let mut words = Vec::new();
         for word in template.split(' ') {
             match word {
-                "{pairs}" => words.extend((0..self.n).flat_map(|i| [format!("key:{i}"), format!("v:{i}")])),
+                "{pairs}" => words.extend((0..self.n / 2).flat_map(|i| [format!("key:{i}"), format!("v:{i}")])),
                 word => words.push(self.word(word)),
             }
         }
@@ -77,7 +77,7 @@ mod tests {
         let template = "X {n} {mid} {mid+9} {quarter} a:{next} {after}";
         assert_eq!(text(&mut numbers, template), "X 100 50 59 25 a:0 51");
         assert_eq!(text(&mut numbers, template), "X 100 50 59 25 a:1 52");
-        assert_eq!(text(&mut Numbers::new(2), "MSET {pairs}"), "MSET key:0 v:0 key:1 v:1");
+        assert_eq!(text(&mut Numbers::new(4), "MSET {pairs}"), "MSET key:0 v:0 key:1 v:1");
         let mut walked: Vec<String> = (0..100).map(|_| text(&mut numbers, "{walk}")).collect();
         walked.sort();
         walked.dedup();
