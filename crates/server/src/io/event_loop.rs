@@ -322,7 +322,7 @@ impl EventLoop {
                     conn.send(&replies);
                     conn.start_waiting();
                     if conn.ended {
-                        self.close(node, token);
+                        self.kill(node, token);
                         continue;
                     }
                     self.dirty.push(token);
