@@ -301,6 +301,20 @@ impl Partition {
         true
     }
 
+    /// Ends the waits of those blocked clients that `choose` names as if their time were over. No turn is evaluated
+    /// between the choice and the end of the waits: a client cannot have begun to wait for something else.
+    pub fn unblock_all(&self, choose: impl FnOnce() -> Vec<u64>) {
+        let tasks: Vec<_> = {
+            let mut writer = self.shared.visit();
+            let clients = choose().into_iter();
+            clients.filter_map(|client| writer.blocked.remove(client)).collect()
+        };
+        for mut task in tasks {
+            task.unblock(None);
+            task.finish(Ok(()));
+        }
+    }
+
     /// Forgets a blocked client whose connection is gone.
     pub fn forget(&self, client: u64) -> Option<Box<dyn Task>> {
         self.shared.visit().blocked.remove(client)

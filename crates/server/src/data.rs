@@ -114,4 +114,11 @@ impl DataSlot {
     pub fn unblock(&self, client: u64, why: Option<CommandError>) -> bool {
         self.load().as_ref().is_some_and(|data| data.unblock(client, why))
     }
+
+    /// Ends waits as if their time were over, see [`Partition::unblock_all`].
+    pub fn unblock_all(&self, choose: impl FnOnce() -> Vec<u64>) {
+        if let Some(data) = &*self.load() {
+            data.unblock_all(choose);
+        }
+    }
 }

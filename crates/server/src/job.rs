@@ -519,6 +519,7 @@ impl Task for Job {
         let until = block
             .timeout_ms
             .map(|ms| Instant::now() + Duration::from_millis(ms.min(1 << 40)));
+        (self.tier, self.fetches) = (Tier::Memory, 0);
         self.client.blocked.store(true, Ordering::Relaxed);
         if let Some(request) = self.requests.front()
             && let Ok(known) = table::resolve(request)

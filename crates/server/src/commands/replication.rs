@@ -244,6 +244,8 @@ fn wait_for(cx: &mut ServerCx<'_, '_>, wait: Wait, timeout: u64) -> Outcome {
     node.replication.source.hurry();
     if wait.is_over(node) {
         node.replication.waits.remove(cx.client.id);
+        // It may have been about to wait before its replies were committed.
+        cx.session.wait = None;
         wait.reply(node, cx.reply);
         return Ok(());
     }

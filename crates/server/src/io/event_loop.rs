@@ -458,12 +458,15 @@ pub(super) fn enqueue(ready: &mut Vec<usize>, conn: &mut Conn, token: usize) {
     }
 }
 
-/// Undoes what a connection has left behind: its subscriptions and watched keys.
+/// Undoes what a connection has left behind: its subscriptions, its WAIT and watched keys.
 fn dispose(node: &Arc<Node>, mut job: Job) {
     for sort in [Sort::Channel, Sort::Pattern, Sort::Shard] {
         for channel in std::mem::take(&mut job.session.subscriptions[sort as usize]) {
             node.pubsub.unsubscribe(sort, &channel, job.client.id);
         }
+    }
+    if job.session.wait.take().is_some() {
+        node.replication.waits.remove(job.client.id);
     }
     if let Some(watch) = job.session.watch.take() {
         let data = node.data.load();

@@ -75,19 +75,14 @@ impl Waits {
 
     /// A replica has acknowledged something: ends the waits that are over. Not within a turn.
     pub fn acked(&self, node: &Node) {
-        let over: Vec<u64> = {
-            let mut waits = self.clients.lock();
-            if waits.is_empty() {
-                return;
-            }
-            let (over, rest) = waits.drain(..).partition(|(_, wait)| wait.is_over(node));
-            *waits = rest;
-            self.count.store(waits.len(), Ordering::Release);
-            let over: Vec<(u64, Wait)> = over;
-            over.into_iter().map(|(client, _)| client).collect()
-        };
-        for client in over {
-            node.data.unblock(client, None);
+        if self.is_empty() {
+            return;
         }
+        // What is found here is forgotten when its client is told, or, if it has yet to begin its wait, looks again.
+        node.data.unblock_all(|| {
+            let waits = self.clients.lock();
+            let over = waits.iter().filter(|(_, wait)| wait.is_over(node));
+            over.map(|(client, _)| *client).collect()
+        });
     }
 }

@@ -1,6 +1,6 @@
 //! What becomes of clients that wait, have begun a transaction or listen, when their server changes its role.
 
-use super::support::{assert_in_sync, field, fill, full_syncs, primary, wait_for_link, wait_for_streams};
+use super::support::{assert_in_sync, field, fill, full_syncs, primary, replica_of, wait_for_link, wait_for_streams};
 use crate::common::{Client, Server, wait_until};
 
 const READ_ONLY: &str = "(error) READONLY You can't write against a read only replica.";
@@ -57,6 +57,76 @@ fn who_waits_is_told_and_closed_when_the_server_becomes_a_replica() {
     assert_eq!(client.say("REPLICAOF NO ONE"), "OK");
     client.say("RPUSH k v");
     assert_eq!(waiter.hear(), "[\"k\", \"v\"]");
+}
+
+/// What serves a client is an entry of its own, in its place: replicas have the same, in the same order.
+#[test]
+fn replicas_have_what_those_who_waited_left() {
+    for args in [["--io-threads", "1"], ["--io-threads", "4"]] {
+        let server = primary(&args);
+        let replica = replica_of(server.port(), &[]);
+        wait_for_link(&replica);
+        wait_for_streams(&server, 1);
+        let (mut client, mut events) = (server.client(), replica.client());
+        assert_eq!(events.say("CONFIG SET notify-keyspace-events EA"), "OK");
+        events.say("PSUBSCRIBE __keyevent@0__:*");
+        let mut waiting = [
+            ("BLMOVE q d LEFT RIGHT 0", "\"1\""),
+            ("BLMPOP 0 1 q LEFT COUNT 2", "[\"q\", [\"2\", \"3\"]]"),
+            ("BLPOP d 0", "[\"d\", \"1\"]"),
+            ("BZPOPMIN z 0", "[\"z\", \"a\", \"1\"]"),
+        ]
+        .map(|(line, reply)| {
+            let before: usize = blocked_clients(&mut client).parse().unwrap();
+            let mut waiting = server.client();
+            waiting.send_lines(&[line]);
+            wait_until("one more waits", || {
+                blocked_clients(&mut client) == (before + 1).to_string()
+            });
+            (waiting, reply)
+        });
+        client.send_lines(&["RPUSH q 1 2 3 4", "RPUSH q 5", "ZADD z 1 a 2 b", "SET end 1"]);
+        client.hear_all(4);
+        for (waiting, reply) in &mut waiting {
+            assert_eq!(waiting.hear(), *reply);
+        }
+        let mut heard = Vec::new();
+        while heard.last().is_none_or(|event| event != "set end") {
+            let message = events.hear();
+            let (_, event) = message.rsplit_once("__:").expect("an event");
+            heard.push(event.trim_end_matches(']').replace("\", \"", " ").replace('"', ""));
+        }
+        assert_eq!(
+            heard,
+            [
+                "rpush q",
+                "rpush d",
+                "lpop q",
+                "lpop q",
+                "lpop d",
+                "del d",
+                "rpush q",
+                "zadd z",
+                "zpopmin z",
+                "set end"
+            ]
+        );
+        assert_in_sync(&server, &replica);
+        assert_eq!(replica.client().say("LRANGE q 0 -1"), "[\"4\", \"5\"]");
+    }
+}
+
+#[test]
+fn a_wait_that_is_over_before_it_begins_leaves_nothing() {
+    let server = primary(&[]);
+    let replica = replica_of(server.port(), &[]);
+    wait_for_link(&replica);
+    wait_for_streams(&server, 1);
+    let mut client = server.client();
+    for _ in 0..20 {
+        client.send_lines(&["SET a 1", "WAIT 1 0", "BLPOP none 0.001"]);
+        assert_eq!(client.hear_all(3), ["OK", "1", "nil"]);
+    }
 }
 
 #[test]
