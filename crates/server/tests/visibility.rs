@@ -48,10 +48,11 @@ use common::{Rng, number, seed};
 use visibility::{Options, Plan, run};
 
 /// Reads of a group of small scenarios in a short run, and in a round of a long one.
-const READS: u64 = 60_000;
-const READS_LONG: u64 = 200_000;
-/// Groups of small scenarios in a short run, and of large ones: another seed takes others.
-const GROUPS: usize = 2;
+const READS: u64 = 200_000;
+const READS_LONG: u64 = 600_000;
+/// Groups of small scenarios in a short run, and of large ones: another seed takes others. All of them are in a long one.
+const GROUPS: [usize; 2] = [3, 1];
+const GROUPS_ALL: [usize; 2] = [usize::MAX; 2];
 
 /// A variable's text; `default` if it is not set.
 fn word(name: &str, default: &str) -> String {
@@ -134,8 +135,8 @@ fn redis_shows_whole_states() {
             redis: true,
             ..options(1, "everysec")
         },
-        reads: READS / 10,
-        groups_max: usize::MAX,
+        reads: READS / 20,
+        groups_max: GROUPS_ALL,
         only: word("HAYPILE_TORTURE_ONLY", ""),
         repeat: format!("HAYPILE_TORTURE_SEED={seed} make test ARGS=redis_shows_whole_states"),
     });
@@ -166,7 +167,7 @@ fn long_run() {
                 ..options(threads, &sync)
             },
             reads: READS_LONG,
-            groups_max: usize::MAX,
+            groups_max: GROUPS_ALL,
             only: word("HAYPILE_TORTURE_ONLY", ""),
             repeat: format!("scripts/torture-reads.sh --rounds 1 --seed {seed} {given}"),
         });

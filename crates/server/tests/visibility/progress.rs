@@ -28,7 +28,7 @@ const THEMES: u64 = 6;
 /// What a round has come to.
 pub struct Progress {
     pub courses: Vec<Course>,
-    /// Reads that all readers together have done, and those that they are to do.
+    /// Reads that all readers together have done, and those that they are to do. Some count more than once.
     reads: AtomicU64,
     reads_goal: u64,
     /// The same for steps.

@@ -13,6 +13,8 @@ use crate::common::{Rng, now_ms};
 /// Reads sent at one go, at most; fewer if their replies are long.
 const PIPELINE: u64 = 100;
 const PIPELINE_LONG: u64 = 3;
+/// A read that takes longer counts as so many others.
+const SLOW_WEIGHT: u64 = 6;
 /// In one case of so many a reader asks something else than what all are about.
 const OTHERS: u64 = 4;
 /// Different reads it then has.
@@ -115,6 +117,10 @@ impl Reader<'_> {
             }
             course.reads.fetch_add(1, Ordering::Relaxed);
         }
-        self.progress.has_read(asked.len() as u64);
+        let weight = |index: &usize| match reads::is_quick(&questions[*index].read) {
+            true => 1,
+            false => SLOW_WEIGHT,
+        };
+        self.progress.has_read(asked.iter().map(weight).sum());
     }
 }

@@ -126,6 +126,15 @@ pub fn is_short(read: &Unit) -> bool {
     read.commands.iter().all(|command| SHORT.contains(&command[0].as_str()))
 }
 
+/// Commands that look up single rows and have long replies only if these are long.
+const QUICK: [&str; 4] = ["GET", "MGET", "GETRANGE", "SUBSTR"];
+
+/// Whether the read is quickly done, as a rule.
+pub fn is_quick(read: &Unit) -> bool {
+    let mut names = read.commands.iter().map(|command| command[0].as_str());
+    names.all(|name| SHORT.contains(&name) || QUICK.contains(&name))
+}
+
 /// A command that reads two keys of one type.
 pub fn of_keys(kind: Kind, keys: [&str; 2], rng: &mut Rng) -> Command {
     let choices: &[&str] = match kind {

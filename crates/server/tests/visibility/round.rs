@@ -15,9 +15,9 @@ use crate::common::Rng;
 const GROUP: usize = 6;
 /// Large scenarios are in groups of their own, so that the others need not wait for them, and are read so many times
 /// less often.
-const LARGE_READS: u64 = 10;
+const LARGE_READS: u64 = 20;
 /// A group goes on until there was a step for so many reads that it is to do.
-const STEPS: u64 = 20;
+const STEPS: u64 = 60;
 /// Connections that read at each server.
 const READERS: usize = 4;
 /// Threads that write, on two connections each. Scenarios are dealt out to them.
@@ -31,7 +31,7 @@ pub struct Plan {
     /// Reads of each group of scenarios, of all readers together.
     pub reads: u64,
     /// Groups of small scenarios at most, and of large ones.
-    pub groups_max: usize,
+    pub groups_max: [usize; 2],
     /// Only scenarios in whose names this is.
     pub only: String,
     /// How the run is repeated.
@@ -50,10 +50,10 @@ pub fn run(plan: &Plan) -> Result<(), String> {
     };
     let mut rng = Rng::new(*seed, 0);
     let (mut table, mut examples) = (String::new(), String::new());
-    for (mut all, reads) in chosen(plan, &mut rng) {
+    for ((mut all, reads), groups_max) in chosen(plan, &mut rng).into_iter().zip(plan.groups_max) {
         // Groups of the same size.
         let groups = all.len().div_ceil(GROUP);
-        for left in (1..=groups).rev().take(plan.groups_max) {
+        for left in (1..=groups).rev().take(groups_max) {
             let group = all.split_off(all.len() - all.len() / left);
             let began = Instant::now();
             let courses = run_group(plan, reads, &nodes, group, &mut rng);

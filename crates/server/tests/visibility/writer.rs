@@ -11,6 +11,10 @@ use crate::common::{Rng, now_ms};
 const PIPELINE: u64 = 128;
 /// Bytes after which no more is sent along.
 const PIPELINE_BYTES: usize = 64 << 10;
+/// After one of so many steps the writer reads itself, among the first of a batch: what is sent while replies wait has
+/// bounds.
+const READS: u64 = 4;
+const READS_UP_TO: u64 = 4;
 /// A batch in so many carries ballast: one of these numbers of keys, of so many that there are.
 const BALLASTS: u64 = 3;
 const BALLAST_KEYS_EACH: [u64; 4] = [50, 300, 800, 4000];
@@ -60,16 +64,13 @@ pub fn run(progress: &Progress, mine: &[usize], port: u16, has_replica: bool, mu
                 sent.push(Sent::Ballast { unit });
             }
             let course = one.unwrap_or_else(|| choose(progress, mine, &mut rng));
-            let Some(Sent::Step { step, .. }) = add_step(progress, course, connection, &mut sent) else {
-                continue;
-            };
+            let step = add_step(progress, course, connection, &mut sent);
             let scenario = &progress.courses[course].scenario;
             steps += 1;
             cost += scenario.cost();
-            if steps <= 4 && rng.one_in(4) {
-                let unit = scenario.read(progress.courses[course].made_by(*step), &mut rng);
+            if steps <= READS_UP_TO && rng.one_in(READS) {
+                let unit = scenario.read(progress.courses[course].made_by(step), &mut rng);
                 connection.add(&unit);
-                let step = *step;
                 sent.push(Sent::Read { course, step, unit });
             }
         }
@@ -101,19 +102,15 @@ fn choose(progress: &Progress, mine: &[usize], rng: &mut Rng) -> usize {
     }
 }
 
-fn add_step<'a>(
-    progress: &Progress,
-    course: usize,
-    connection: &mut Connection,
-    sent: &'a mut Vec<Sent>,
-) -> Option<&'a Sent> {
+/// Adds the next step of a scenario; gives its number.
+fn add_step(progress: &Progress, course: usize, connection: &mut Connection, sent: &mut Vec<Sent>) -> u64 {
     let known = &progress.courses[course];
     let step = known.steps() + 1;
     let unit = known.scenario.step(step);
     known.sends(step);
     connection.add(&unit);
     sent.push(Sent::Step { course, step, unit });
-    sent.last()
+    step
 }
 
 fn take_replies(progress: &Progress, connection: &mut Connection, sent: &[Sent], checker: &mut Checker) {
