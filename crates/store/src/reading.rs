@@ -226,6 +226,8 @@ struct Pin {
 
 impl Pins {
     fn add(&mut self, layers: &[Layers; 3]) -> Arc<AtomicBool> {
+        // Here as well: where nothing is written, nothing is settled.
+        self.forget_gone();
         let given_up = Arc::new(AtomicBool::new(false));
         self.0.push(Pin {
             layers: layers
@@ -238,10 +240,14 @@ impl Pins {
         given_up
     }
 
+    /// Forgets the states that are gone: they have dropped their mark.
+    fn forget_gone(&mut self) {
+        self.0.retain(|pin| Arc::strong_count(&pin.given_up) > 1);
+    }
+
     /// Gives up the oldest states if what only they keep in memory is too much. Everything until `settled` is in RocksDB.
     pub(crate) fn keep_within_bounds(&mut self, settled: u64, bytes_max: usize) {
-        // States that are gone have dropped their mark.
-        self.0.retain(|pin| Arc::strong_count(&pin.given_up) > 1);
+        self.forget_gone();
         let mut seen = HashSet::new();
         let mut bytes = 0;
         // The newest may keep what they need.
@@ -264,4 +270,20 @@ pub(crate) fn point_options(tier: Tier) -> ReadOptions {
         options.set_read_tier(rocksdb::ReadTier::BlockCache);
     }
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_that_are_gone_are_forgotten_where_nothing_is_settled() {
+        let mut pins = Pins::default();
+        let kept = pins.add(&Default::default());
+        for _ in 0..100 {
+            drop(pins.add(&Default::default()));
+        }
+        assert_eq!(pins.0.len(), 2, "the one that is kept, and the last");
+        drop(kept);
+    }
 }
