@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 
-use haypile_types::thread_index;
+use haypile_types::{Padded, thread_index};
 
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Padded, fence, lock};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, fence, lock};
 
 /// Threads that have a slot of their own. Those beyond share a lock.
 #[cfg(not(feature = "loom"))]

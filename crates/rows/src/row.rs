@@ -59,7 +59,7 @@ pub(crate) struct Head {
     /// Where it stands in a list of the publisher's; see [`Row::place`].
     place: AtomicU32,
     family: u8,
-    form: Form,
+    deleted: bool,
     /// Only here: it may not be evicted.
     dirty: AtomicBool,
     /// Looked up since the CLOCK hand came by.
@@ -73,15 +73,6 @@ struct Older(*const c_void);
 unsafe impl Send for Older {}
 // SAFETY: as above; it never changes.
 unsafe impl Sync for Older {}
-
-/// What a row's value is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// All of it.
-    Whole,
-    /// None: the key is deleted.
-    Deleted,
-}
 
 impl Row {
     /// A version of a key that is visible from `position` on, and has superseded `older`. `scratch` is room for putting it
@@ -105,10 +96,7 @@ impl Row {
             key_len: key.key.len() as u32,
             place: AtomicU32::new(0),
             family: key.family,
-            form: match value {
-                Some(_) => Form::Whole,
-                None => Form::Deleted,
-            },
+            deleted: value.is_none(),
             dirty: AtomicBool::new(dirty),
             referenced: AtomicBool::new(false),
         };
@@ -146,7 +134,7 @@ impl Row {
 
     /// The value; `None`: the key is deleted.
     pub fn value(&self) -> Option<&[u8]> {
-        (self.head().form == Form::Whole).then(|| &self.0.slice[self.head().key_len as usize..])
+        (!self.head().deleted).then(|| &self.0.slice[self.head().key_len as usize..])
     }
 
     /// Bytes of key and value.

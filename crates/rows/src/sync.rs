@@ -22,8 +22,3 @@ mod kinds {
 }
 
 pub(crate) use kinds::{AtomicPtr, AtomicU64, AtomicUsize, Mutex, MutexGuard, fence, lock};
-
-/// A value with cache lines of its own, two because processors fetch them in pairs.
-#[derive(Default)]
-#[repr(align(128))]
-pub(crate) struct Padded<T>(pub(crate) T);

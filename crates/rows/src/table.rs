@@ -2,9 +2,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use haypile_types::Padded;
+
 use crate::buckets::{Bucket, Buckets};
 use crate::row::{Key, Row, RowRef};
-use crate::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, Padded, lock};
+use crate::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, lock};
 use crate::{Eras, Guard};
 
 /// Shards at most, a power of two: threads that change the table meet rarely, and no shard takes long to grow.

@@ -28,17 +28,22 @@ fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
+/// A reader who looks at the newest token, and at that one again a little later.
+fn looks(eras: &'static Eras, shared: &'static Shared<Token>) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        let guard = eras.enter_at(0);
+        let alive = shared.get(&guard).0;
+        thread::yield_now();
+        assert!(alive.load(Ordering::Relaxed), "freed while a reader looks at it");
+    })
+}
+
 #[test]
 fn what_a_reader_looks_at_is_not_freed() {
     loom::model(|| {
         let eras = leak(Eras::default());
         let shared = leak(Shared::new(Arc::new(Token::new())));
-        let reader = thread::spawn(move || {
-            let guard = eras.enter_at(0);
-            let alive = shared.get(&guard).0;
-            thread::yield_now();
-            assert!(alive.load(Ordering::Relaxed), "freed while a reader looks at it");
-        });
+        let reader = looks(eras, shared);
         let mut limbo = Limbo::default();
         for _ in 0..2 {
             let before = shared.replace(Arc::new(Token::new()));
@@ -57,12 +62,7 @@ fn what_nobody_looks_at_is_freed_with_a_tag_that_another_thread_begins() {
     loom::model(|| {
         let eras = leak(Eras::default());
         let shared = leak(Shared::new(Arc::new(Token::new())));
-        let reader = thread::spawn(move || {
-            let guard = eras.enter_at(0);
-            let alive = shared.get(&guard).0;
-            thread::yield_now();
-            assert!(alive.load(Ordering::Relaxed), "freed while a reader looks at it");
-        });
+        let reader = looks(eras, shared);
         let other = thread::spawn(move || eras.advance());
         let before = shared.replace(Arc::new(Token::new()));
         let mut limbo = Limbo::default();

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use rocksdb::{DB, DBPinnableSlice, ReadOptions, SnapshotWithThreadMode};
 
+use crate::reading::point_options;
 use crate::spaces::Space;
 use crate::{Cf, SpaceId, StoreError, Tier};
 
@@ -29,10 +30,7 @@ impl Base {
             std::mem::transmute::<SnapshotWithThreadMode<'_, DB>, SnapshotWithThreadMode<'static, DB>>(snapshot)
         };
         let options = |tier| {
-            let mut options = ReadOptions::default();
-            if tier == Tier::Memory {
-                options.set_read_tier(rocksdb::ReadTier::BlockCache);
-            }
+            let mut options = point_options(tier);
             options.set_snapshot(&snapshot);
             options
         };

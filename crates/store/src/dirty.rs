@@ -59,10 +59,10 @@ impl DirtyItem<'_> {
 }
 
 impl<'a> DirtyRange<'a> {
-    /// The range of `space` from `lower` up to but not including `upper` in these layers, the oldest first, in these rows, which are newer,
-    /// and in what is pending.
+    /// The range of `space` from `lower` up to but not including `upper` in these layers, the oldest first; these rows of the range,
+    /// which are newer; and what is pending of it.
     pub(crate) fn new(
-        (layers, loose): (&[Arc<Layer>], Vec<Row>),
+        (layers, mut loose): (&[Arc<Layer>], Vec<Row>),
         mut pending: PendingRange<'a>,
         space: SpaceId,
         (lower, upper): (&[u8], Option<&[u8]>),
@@ -77,9 +77,6 @@ impl<'a> DirtyRange<'a> {
                 sources.push(Source { layer, rest });
             }
         }
-        let within =
-            |row: &Row| row.space() == space && row.key() >= lower && upper.is_none_or(|upper| row.key() < upper);
-        let mut loose: Vec<Row> = loose.into_iter().filter(within).collect();
         loose.sort_by(|a, b| a.key().cmp(b.key()));
         let forward = direction == Direction::Forward;
         let all = 0..loose.len();

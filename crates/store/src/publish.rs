@@ -13,7 +13,7 @@ use crate::effects::{Effect, Effects};
 use crate::keys::parse_expiry_key;
 use crate::layers::Layer;
 use crate::store::Store;
-use crate::visible::{Databases, Family};
+use crate::visible::Databases;
 use crate::{Cf, Counts, Overlay, SpaceId, StoreError, Tier, packed};
 
 /// Rows of one column family with which a turn gets a layer of its own, instead of a place in the list of the newest.
@@ -184,12 +184,10 @@ impl Publisher {
     /// Adds what the turn has published to what is visible.
     fn install(&mut self, store: &Store, position: Position, clock: u64) -> Applied {
         let remapped = !self.maps.is_empty();
-        let mut dbs = None;
-        if remapped {
-            dbs = Some(self.remap(store, position.index));
-        }
+        let dbs = remapped.then(|| self.remap(store, position.index));
         let mut front = store.visible.front.lock();
         let front = &mut *front;
+        let settled = store.settled_index();
         let mut applied = Applied {
             remapped,
             ..Applied::default()
@@ -204,10 +202,11 @@ impl Publisher {
             } else {
                 family.list_bytes += bytes;
                 for New { row, before } in rows.drain(..) {
-                    let listed = before.as_ref().map(|before| (before.place(), before));
-                    match listed
-                        .and_then(|(place, before)| family.list.get_mut(place).filter(|listed| listed.is_same(before)))
-                    {
+                    let listed = before.as_ref().and_then(|before| {
+                        let listed = family.list.get_mut(before.place());
+                        listed.filter(|listed| listed.is_same(before))
+                    });
+                    match listed {
                         Some(listed) => {
                             row.set_place(listed.place());
                             family.list_bytes -= listed.len();
@@ -220,12 +219,9 @@ impl Publisher {
                     }
                 }
             }
-            let settled = store.settled_index();
-            let unsettled = family.layers.iter().filter(|layer| layer.until > settled);
-            let (rows, bytes) =
-                unsettled.fold((0, 0), |(rows, bytes), layer| (rows + layer.len(), bytes + layer.bytes));
-            applied.dirty_rows += family.list.len() + rows;
-            applied.dirty_bytes += family.list_bytes + bytes;
+            let (rows, bytes) = family.unsettled(settled);
+            applied.dirty_rows += rows;
+            applied.dirty_bytes += bytes;
         }
         let state = &mut front.state;
         assert!(
@@ -345,11 +341,7 @@ impl Store {
     pub fn unsettled_rows(&self) -> usize {
         let settled = self.settled_index();
         let front = self.visible.front.lock();
-        let rows = |family: &Family| {
-            let layers = family.layers.iter().filter(|layer| layer.until > settled);
-            family.list.len() + layers.map(|layer| layer.len()).sum::<usize>()
-        };
-        front.families.iter().map(rows).sum()
+        front.families.iter().map(|family| family.unsettled(settled).0).sum()
     }
 
     /// Publishes the oldest pending turn, whose last entry is at `position`, and drops it from the overlay.

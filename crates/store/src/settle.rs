@@ -131,7 +131,11 @@ impl Store {
         self.pins
             .lock()
             .keep_within_bounds(state.applied.index, self.shared.kept_bytes);
-        self.filter_memtables(settler)
+        if let Err(error) = self.filter_memtables(settler) {
+            // What was to be written is written; it is only that look-ups take longer.
+            tracing::warn!(%error, "a memtable gets no Bloom filter");
+        }
+        Ok(())
     }
 
     /// Gives readers RocksDB's state of now; the tag of the one before.
@@ -183,13 +187,6 @@ impl Store {
         });
         drop(front);
         drop(dropped);
-    }
-
-    /// Lets go of what is kept for readers who have ended meanwhile.
-    pub fn release(&self) {
-        if let Some(mut settler) = self.settler.try_lock() {
-            self.tidy(&mut settler);
-        }
     }
 
     /// Makes a column family of these keyspaces where it is missing.

@@ -1,9 +1,11 @@
 //! What readers see: one position, and what has to be known to read at it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use haypile_rows::{Guard, Row, Shared};
+use haypile_types::Padded;
 use parking_lot::Mutex;
 
 use crate::base::Base;
@@ -18,16 +20,12 @@ const LAYERS_JOINED: usize = 12;
 /// See the module.
 pub(crate) struct Visible {
     /// Log index of the last entry that readers see.
-    position: Line<AtomicU64>,
+    position: Padded<AtomicU64>,
     pub(crate) base: Shared<Base>,
     pub(crate) databases: Shared<Databases>,
     /// Held for moments only, never while something is published, sorted or written.
     pub(crate) front: Mutex<Front>,
 }
-
-/// A value with cache lines of its own.
-#[repr(align(128))]
-struct Line<T>(T);
 
 /// What changes when something becomes visible.
 pub(crate) struct Front {
@@ -65,7 +63,7 @@ impl Databases {
 impl Visible {
     pub(crate) fn new(state: StoreState, base: Base) -> Self {
         Visible {
-            position: Line(AtomicU64::new(state.applied.index)),
+            position: Padded(AtomicU64::new(state.applied.index)),
             base: Shared::new(Arc::new(base)),
             databases: Shared::new(Arc::new(Databases(vec![(0, state.dbs.clone().into())]))),
             front: Mutex::new(Front {
@@ -86,8 +84,8 @@ impl Visible {
         self.position.0.store(position, Ordering::Release);
     }
 
-    /// The rows of a column family above `base`, for a reader of a range: layers, and rows that are in none, from all over the
-    /// keyspaces. What is newer than the reader may be among them.
+    /// The rows of a column family above `base`, for a reader of a range: layers, and those of the wanted rows that are in none.
+    /// What is newer than the reader may be among them.
     pub(crate) fn unsettled(&self, cf: Cf, base: u64, wanted: impl Fn(&Row) -> bool) -> (Layers, Vec<Row>) {
         let mut front = self.front.lock();
         let until = front.state.applied.index;
@@ -124,8 +122,7 @@ impl Visible {
         let (Some(last), true) = (joined.last(), joined.len() > 1) else {
             return;
         };
-        let mut newest: std::collections::HashMap<(SpaceId, &[u8]), &Row> =
-            std::collections::HashMap::with_capacity(rows);
+        let mut newest: HashMap<(SpaceId, &[u8]), &Row> = HashMap::with_capacity(rows);
         for row in joined.iter().flat_map(|layer| layer.rows()) {
             newest.insert((row.space(), row.key()), row);
         }
@@ -158,6 +155,14 @@ impl Visible {
 }
 
 impl Family {
+    /// Rows that RocksDB does not have, and their bytes, if it has everything up to `settled`.
+    pub(crate) fn unsettled(&self, settled: u64) -> (usize, usize) {
+        let layers = self.layers.iter().filter(|layer| layer.until > settled);
+        layers.fold((self.list.len(), self.list_bytes), |(rows, bytes), layer| {
+            (rows + layer.len(), bytes + layer.bytes)
+        })
+    }
+
     /// Makes a layer of the list.
     pub(crate) fn seal(&mut self, cf: Cf, until: u64) {
         if self.list.is_empty() {

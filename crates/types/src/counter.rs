@@ -9,12 +9,13 @@ const STRIPES: usize = 16;
 /// A counter to which many threads add all the time: each adds in a place of its own, so that none writes a cache line that another one
 /// writes.
 #[derive(Default)]
-pub struct Counter([Stripe; STRIPES]);
+pub struct Counter([Padded<AtomicU64>; STRIPES]);
 
-/// Two cache lines, because processors fetch them in pairs.
+/// A value with cache lines of its own, two because processors fetch them in pairs: for what one thread writes while others read or
+/// write its neighbours.
 #[derive(Default)]
 #[repr(align(128))]
-struct Stripe(AtomicU64);
+pub struct Padded<T>(pub T);
 
 impl Counter {
     /// Adds to it.

@@ -6,6 +6,6 @@ mod position;
 mod slot;
 
 pub use clock::{Clock, Random, SystemClock};
-pub use counter::{Counter, thread_index};
+pub use counter::{Counter, Padded, thread_index};
 pub use position::Position;
 pub use slot::{SLOTS, Slot, slot_of};
