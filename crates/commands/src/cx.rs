@@ -1,11 +1,16 @@
 use haypile_resp::Reply;
 use haypile_store::keys::{expiry_key, meta_key};
+use haypile_store::packed;
 use haypile_store::row::{Header, Kind};
 use haypile_store::{Cf, Counts, Direction, Scan, SpaceId, StoreError, Value, View};
 use haypile_types::Random;
 
+use crate::collection::{Elements, Form, Spread};
 use crate::error::WRONG_TYPE;
-use crate::{Collection, CommandError, KeyEvent, Observer};
+use crate::{Collection, CommandError, KeyEvent, Observer, PackedLimits};
+
+/// Changes of one command that a packed collection takes before it is found to be none.
+const CHANGES_MAX: usize = 2048;
 
 /// All that a command may see and do.
 ///
@@ -31,6 +36,8 @@ pub struct Cx<'a> {
     pub string_bytes_max: usize,
     /// Longest HyperLogLog that is kept in the sparse encoding, bytes: `hll-sparse-max-bytes`.
     pub hll_sparse_bytes_max: usize,
+    /// Up to where collections are packed.
+    pub packed_limits: PackedLimits,
     /// False where nothing may be written, on a replica say: a command that keeps what it computed keeps nothing then.
     pub may_write: bool,
     observer: &'a mut dyn Observer,
@@ -76,6 +83,7 @@ impl<'a> Cx<'a> {
             ready_key: None,
             string_bytes_max: 512 << 20,
             hll_sparse_bytes_max: crate::hll::SPARSE_BYTES_MAX,
+            packed_limits: PackedLimits::default(),
             observer,
             db,
             space,
@@ -204,14 +212,13 @@ impl<'a> Cx<'a> {
     pub fn collection_or_new(&mut self, key: &[u8], kind: Kind) -> Result<Collection, CommandError> {
         match self.collection(key, kind)? {
             Some(found) => Ok(found),
-            None => self.new_collection(key, kind, None),
+            None => Ok(self.new_collection(key, kind, None)),
         }
     }
 
     /// A new, empty collection in place of what `old` says is there.
-    pub fn new_collection(&mut self, key: &[u8], kind: Kind, old: Option<Header>) -> Result<Collection, CommandError> {
-        let version = self.view.new_version()?;
-        Ok(Collection::new(key, kind, version, old))
+    pub fn new_collection(&mut self, key: &[u8], kind: Kind, old: Option<Header>) -> Collection {
+        Collection::new(key, kind, old)
     }
 
     /// Stores a string in place of `old`, the header of the row that [`Cx::row`] found.
@@ -234,27 +241,85 @@ impl<'a> Cx<'a> {
         )
     }
 
-    /// Stores a collection's row, or removes the key if the collection is empty now.
+    /// Stores a collection with what has changed, or removes the key if the collection is empty now. Where nothing has
+    /// changed it does nothing.
     pub fn put_collection(&mut self, key: &[u8], collection: &mut Collection) -> Result<(), CommandError> {
         if collection.size == 0 {
             if let Some(old) = collection.old.take() {
                 self.delete(key, old)?;
             }
+            *collection = Collection::new(key, collection.kind, None);
             return Ok(());
         }
-        let mut body = Vec::with_capacity(32);
-        collection.write(&mut body);
-        let header = Header {
-            kind: collection.kind,
-            expire_at: collection.expire_at,
-            packed: false,
+        if collection.is_packed() && !self.put_packed(key, collection)? {
+            self.spread(collection)?;
+        }
+        if let Form::Spread(spread) = collection.form()
+            && !collection.is_as_stored()
+        {
+            let mut body = Vec::with_capacity(32);
+            collection.write(spread, &mut body);
+            let header = collection.header(false);
+            self.put_row(key, collection.old, header, &body)?;
+            self.has_been_stored(key, collection, header);
+        }
+        Ok(())
+    }
+
+    /// Stores a packed collection, if it may stay so; false if it may not.
+    fn put_packed(&mut self, key: &[u8], collection: &mut Collection) -> Result<bool, CommandError> {
+        let Form::Packed(packing) = collection.form() else {
+            return Ok(false);
         };
-        self.put_row(key, collection.old, header, &body)?;
+        if packing.changes() == 0 && collection.is_as_stored() {
+            return Ok(true);
+        }
+        let patch = packing.patch(collection.indexes())?;
+        let header = collection.header(true);
+        let mut row = Vec::new();
+        header.write(&mut row);
+        let body = row.len();
+        packing.apply(&mut row, &patch)?;
+        if packed::count(&row[body..]).map_err(StoreError::from)? != collection.size {
+            return Err(StoreError::Corrupt("a packed collection has another size than it should".into()).into());
+        }
+        if !self
+            .packed_limits
+            .admit(collection.kind, collection.size, &row[body..])?
+        {
+            return Ok(false);
+        }
+        if collection.is_stored() && collection.old == Some(header) {
+            self.view.patch(self.space, &meta_key(key), &row, &patch)?;
+        } else {
+            self.put_row(key, collection.old, header, &row[body..])?;
+        }
+        self.has_been_stored(key, collection, header);
+        if let Form::Packed(packing) = collection.form_mut() {
+            packing.is_now(&row[body..]);
+        }
+        Ok(true)
+    }
+
+    /// Gives the elements of a packed collection rows of their own.
+    fn spread(&mut self, collection: &mut Collection) -> Result<(), CommandError> {
+        let Form::Packed(packing) = collection.form() else {
+            return Ok(());
+        };
+        let spread = Spread::new(collection.key(), self.view.new_version()?);
+        let mut rows = packing.range(&[], None, Direction::Forward)?;
+        while let Some((element, value)) = rows.next() {
+            self.view.put(self.space, Cf::Data, &spread.data_key(element), value)?;
+        }
+        collection.is_spread(spread);
+        Ok(())
+    }
+
+    fn has_been_stored(&mut self, key: &[u8], collection: &mut Collection, header: Header) {
         if collection.old.is_none_or(|old| old.kind != header.kind) || collection.has_grown() {
             self.ready(header.kind, key);
         }
-        collection.stored(header);
-        Ok(())
+        collection.has_been_stored(header);
     }
 
     /// Stores a row: its header and body. For what is not a collection's own work, such as RENAME and COPY.
@@ -345,45 +410,96 @@ impl<'a> Cx<'a> {
         }
     }
 
-    /// The value of an element; its key is made by [`Collection::element`].
-    pub fn element(&self, key: &[u8]) -> Result<Option<Value<'a>>, CommandError> {
-        Ok(self.view.get(self.space, Cf::Data, key)?)
+    /// The value of an element.
+    pub fn element(&self, collection: &Collection, element: &[u8]) -> Result<Option<Value<'a>>, CommandError> {
+        match collection.form() {
+            Form::Packed(packing) => {
+                let value = packing.get(element)?;
+                Ok(value.map(|value| Value::Owned(value.into_owned().into_boxed_slice())))
+            }
+            Form::Spread(spread) => Ok(self.view.get(self.space, Cf::Data, &spread.data_key(element))?),
+        }
     }
 
-    /// Stores an element.
-    pub fn put_element(&mut self, key: &[u8], value: &[u8]) -> Result<(), CommandError> {
-        Ok(self.view.put(self.space, Cf::Data, key, value)?)
+    /// True if there is such an element.
+    pub fn has_element(&self, collection: &Collection, element: &[u8]) -> Result<bool, CommandError> {
+        match collection.form() {
+            Form::Packed(packing) => Ok(packing.get(element)?.is_some()),
+            Form::Spread(_) => Ok(self.element(collection, element)?.is_some()),
+        }
     }
 
-    /// Removes an element.
-    pub fn delete_element(&mut self, key: &[u8]) -> Result<(), CommandError> {
-        Ok(self.view.delete(self.space, Cf::Data, key)?)
-    }
-
-    /// Elements from `lower` up to but not including `upper`, both whole data keys. While the scan lives nothing can be
-    /// written, but `cx.reply` stays free: borrow `cx.view` and use [`scan_elements`] for that.
-    pub fn scan(&mut self, lower: &[u8], upper: Option<&[u8]>, direction: Direction) -> Result<Scan<'_>, CommandError> {
-        Ok(self.view.scan(self.space, Cf::Data, lower, upper, direction)?)
-    }
-
-    /// The data key of an element of a collection that happens to be in memory, chosen at random; `prefix` is the
-    /// collection's. `None` if none is.
-    pub fn known_element(&mut self, prefix: &[u8]) -> Option<Vec<u8>> {
-        let random = self.random.next_u64();
-        self.view.known_element(self.space, prefix, random)
-    }
-
-    /// The same with the reply beside it, for commands that write out what they scan.
-    pub fn scan_and_reply(
+    /// Changes an element. [`Cx::put_collection`] makes it effective.
+    pub fn put_element(
         &mut self,
+        collection: &mut Collection,
+        element: &[u8],
+        value: &[u8],
+    ) -> Result<(), CommandError> {
+        let kind = collection.kind;
+        if let Form::Packed(packing) = collection.form_mut() {
+            packing.set(element, Some(value))?;
+            if packing.changes() > CHANGES_MAX || !self.packed_limits.admit_item(kind, element, value) {
+                self.spread(collection)?;
+            }
+            return Ok(());
+        }
+        if let Form::Spread(spread) = collection.form() {
+            self.view.put(self.space, Cf::Data, &spread.data_key(element), value)?;
+        }
+        Ok(())
+    }
+
+    /// Removes an element. [`Cx::put_collection`] makes it effective.
+    pub fn delete_element(&mut self, collection: &mut Collection, element: &[u8]) -> Result<(), CommandError> {
+        match collection.form_mut() {
+            Form::Packed(packing) => packing.set(element, None)?,
+            Form::Spread(spread) => self.view.delete(self.space, Cf::Data, &spread.data_key(element))?,
+        }
+        Ok(())
+    }
+
+    /// Elements from `lower` up to but not including `upper` (`None`: to the end), in the order of their names. While the scan
+    /// lives nothing can be written.
+    pub fn scan(
+        &mut self,
+        collection: &Collection,
         lower: &[u8],
         upper: Option<&[u8]>,
         direction: Direction,
-    ) -> Result<(Scan<'_>, &mut Reply), CommandError> {
-        Ok((
-            self.view.scan(self.space, Cf::Data, lower, upper, direction)?,
-            self.reply,
-        ))
+    ) -> Result<Elements<'_>, CommandError> {
+        Ok(self.scan_and_reply(collection, lower, upper, direction)?.0)
+    }
+
+    /// The name of an element that happens to be in memory, chosen at random; `None` if none is, or in a packed collection.
+    pub fn known_element(&mut self, collection: &Collection) -> Option<Vec<u8>> {
+        let Form::Spread(spread) = collection.form() else {
+            return None;
+        };
+        let random = self.random.next_u64();
+        let key = self.view.known_element(self.space, spread.prefix(), random)?;
+        key.get(spread.prefix().len()..).map(<[u8]>::to_vec)
+    }
+
+    /// The same as [`Cx::scan`] with the reply beside it, for commands that write out what they scan.
+    pub fn scan_and_reply(
+        &mut self,
+        collection: &Collection,
+        lower: &[u8],
+        upper: Option<&[u8]>,
+        direction: Direction,
+    ) -> Result<(Elements<'_>, &mut Reply), CommandError> {
+        let elements = match collection.form() {
+            Form::Packed(packing) => Elements::packed(packing.range(lower, upper, direction)?),
+            Form::Spread(spread) => {
+                let (lower, upper) = (spread.data_key(lower), spread.upper_bound(upper));
+                let scan = self
+                    .view
+                    .scan(self.space, Cf::Data, &lower, upper.as_deref(), direction)?;
+                Elements::spread(scan, spread.prefix().len())
+            }
+        };
+        Ok((elements, self.reply))
     }
 
     /// Rows in the order of their meta keys.

@@ -342,11 +342,13 @@ fn element(kind: Option<Kind>, head: Option<u64>, element: &[u8], value: Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PackedLimits;
     use crate::testing::Bench;
 
     /// What these commands do, each an entry.
     fn described(lines: &[&str]) -> Vec<Vec<What>> {
         let mut bench = Bench::new();
+        bench.limits = PackedLimits::NONE;
         bench.apply = false;
         for line in lines {
             bench.run(line);
@@ -440,6 +442,7 @@ mod tests {
     #[test]
     fn an_unknown_type_is_shown_as_bytes() {
         let mut bench = Bench::new();
+        bench.limits = PackedLimits::NONE;
         bench.run("hset k f v");
         bench.apply = false;
         bench.run("hset k f w");

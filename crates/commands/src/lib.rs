@@ -33,7 +33,7 @@ mod testing;
 pub mod tips;
 pub mod zset;
 
-pub use collection::{Collection, LIST_MIDDLE};
+pub use collection::{Collection, LIST_MIDDLE, PackedLimits};
 pub use cx::{Cx, Row};
 pub use error::{Block, CommandError, OnTimeout, Outcome};
 pub use events::KeyEvent;

@@ -38,23 +38,22 @@ const CHUNK: u64 = 4096;
 /// Bytes of a set's element before its member: see [`crate::set`].
 const SPREAD: usize = 2;
 
-/// Writes an element, as it stands after the collection's prefix, and its value.
+/// Writes an element, and its value.
 pub(crate) type Emit = fn(&mut Reply, &[u8], &[u8]);
 
-/// An element: what stands after the collection's prefix, and the value if it was asked for.
+/// An element: its name, and the value if it was asked for.
 pub(crate) type Element = (Vec<u8>, Vec<u8>);
 
 /// One element: exactly uniform among up to `exact_max`. With its value, if `values`.
 pub(crate) fn one(cx: &mut Cx<'_>, from: &Collection, exact_max: u64, values: bool) -> Result<Element, CommandError> {
     if from.size <= exact_max {
         let steps = cx.random.below(from.size);
-        return step(cx, from, from.prefix(), steps, values);
+        return step(cx, from, &[], steps, values);
     }
     let (place, run) = if from.kind == Kind::Set {
         spread_place(cx, from)?
     } else {
-        let end = from.end_of(&[]);
-        (descend(cx, from.prefix().to_vec(), end)?, RUN)
+        (descend(cx, from, Vec::new(), None)?, RUN)
     };
     let steps = cx.random.below(run);
     step(cx, from, &place, steps, values)
@@ -96,14 +95,13 @@ pub(crate) fn select(
 ) -> Result<(), CommandError> {
     let mut random = Seeded(cx.random.next_u64());
     let (mut wanted, mut left) = (count, from.size);
-    let end = from.end_of(&[]);
-    let (mut scan, reply) = cx.scan_and_reply(from.prefix(), end.as_deref(), Direction::Forward)?;
+    let (mut scan, reply) = cx.scan_and_reply(from, &[], None, Direction::Forward)?;
     while left > 0 {
         let (key, value) = scan.next()?.ok_or_else(missing)?;
         let taken = random.below(left) < wanted;
         wanted -= u64::from(taken);
         left -= 1;
-        visit(reply, taken, from.strip(key), value);
+        visit(reply, taken, key, value);
     }
     Ok(())
 }
@@ -156,8 +154,7 @@ fn emit_at(
     sorted.sort_unstable();
     sorted.dedup();
     let mut found: Vec<Element> = Vec::with_capacity(sorted.len());
-    let end = from.end_of(&[]);
-    let mut scan = cx.scan(from.prefix(), end.as_deref(), Direction::Forward)?;
+    let mut scan = cx.scan(from, &[], None, Direction::Forward)?;
     let mut at = 0;
     for &place in &sorted {
         while at < place {
@@ -165,7 +162,7 @@ fn emit_at(
             at += 1;
         }
         let (key, value) = scan.next()?.ok_or_else(missing)?;
-        found.push(element(from, key, value, values));
+        found.push(element(key, value, values));
         at += 1;
     }
     drop(scan);
@@ -187,46 +184,50 @@ fn step(
     mut steps: u64,
     values: bool,
 ) -> Result<Element, CommandError> {
-    let end = from.end_of(&[]);
     let mut lower = place;
     // Three rounds: what is left of this one, and a run may be longer than a whole one only if elements are missing.
     for _ in 0..3 {
-        let mut scan = cx.scan(lower, end.as_deref(), Direction::Forward)?;
+        let mut scan = cx.scan(from, lower, None, Direction::Forward)?;
         while let Some((key, value)) = scan.next()? {
             if steps == 0 {
-                return Ok(element(from, key, value, values));
+                return Ok(element(key, value, values));
             }
             steps -= 1;
         }
-        lower = from.prefix();
+        lower = &[];
     }
     Err(missing())
 }
 
-fn element(from: &Collection, key: &[u8], value: &[u8], values: bool) -> Element {
+fn element(key: &[u8], value: &[u8], values: bool) -> Element {
     let value = if values { value.to_vec() } else { Vec::new() };
-    (from.strip(key).to_vec(), value)
+    (key.to_vec(), value)
 }
 
 /// A random place in a set's hash order, and the number of steps to take from there.
 fn spread_place(cx: &mut Cx<'_>, from: &Collection) -> Result<(Vec<u8>, u64), CommandError> {
-    let lower = from.element(&[&(cx.random.next_u64() as u16).to_be_bytes()]);
+    let lower = (cx.random.next_u64() as u16).to_be_bytes().to_vec();
     let group = from.size >> (8 * SPREAD);
     if group * 2 <= RUN_MAX {
         return Ok((lower, RUN.max(group * 2)));
     }
     let upper = prefix_end(&lower);
-    Ok((descend(cx, lower, upper)?, RUN))
+    Ok((descend(cx, from, lower, upper)?, RUN))
 }
 
-/// A place in a range of keys, found by a random descent; the lower bound if the range is empty.
-fn descend(cx: &mut Cx<'_>, lower: Vec<u8>, upper: Option<Vec<u8>>) -> Result<Vec<u8>, CommandError> {
+/// A place in a range of elements, found by a random descent; the lower bound if the range is empty.
+fn descend(
+    cx: &mut Cx<'_>,
+    from: &Collection,
+    lower: Vec<u8>,
+    upper: Option<Vec<u8>>,
+) -> Result<Vec<u8>, CommandError> {
     let (mut lower, mut upper) = (lower, upper);
-    let Some(mut first) = edge(cx, &lower, upper.as_deref(), Direction::Forward)? else {
+    let Some(mut first) = edge(cx, from, &lower, upper.as_deref(), Direction::Forward)? else {
         return Ok(lower);
     };
     for _ in 0..LEVELS {
-        let Some(last) = edge(cx, &lower, upper.as_deref(), Direction::Reverse)? else {
+        let Some(last) = edge(cx, from, &lower, upper.as_deref(), Direction::Reverse)? else {
             break;
         };
         let common = first.iter().zip(&last).take_while(|(a, b)| a == b).count();
@@ -234,7 +235,7 @@ fn descend(cx: &mut Cx<'_>, lower: Vec<u8>, upper: Option<Vec<u8>>) -> Result<Ve
         if first.len() == common {
             // All others begin with it: it has no byte here. A run from before it can reach it.
             first.push(0);
-            let Some(second) = edge(cx, &first, upper.as_deref(), Direction::Forward)? else {
+            let Some(second) = edge(cx, from, &first, upper.as_deref(), Direction::Forward)? else {
                 break;
             };
             first = second;
@@ -243,7 +244,7 @@ fn descend(cx: &mut Cx<'_>, lower: Vec<u8>, upper: Option<Vec<u8>>) -> Result<Ve
         let byte = low + cx.random.below(u64::from(high - low) + 1) as u8;
         let place = [&last[..common], &[byte]].concat();
         // There is one, as `last` comes at or after it.
-        let Some(found) = edge(cx, &place, upper.as_deref(), Direction::Forward)? else {
+        let Some(found) = edge(cx, from, &place, upper.as_deref(), Direction::Forward)? else {
             break;
         };
         lower = found[..=common].to_vec();
@@ -253,14 +254,15 @@ fn descend(cx: &mut Cx<'_>, lower: Vec<u8>, upper: Option<Vec<u8>>) -> Result<Ve
     Ok(first)
 }
 
-/// The first key of a range in the given direction.
+/// The first element of a range in the given direction.
 pub(crate) fn edge(
     cx: &mut Cx<'_>,
+    from: &Collection,
     lower: &[u8],
     upper: Option<&[u8]>,
     direction: Direction,
 ) -> Result<Option<Vec<u8>>, CommandError> {
-    let mut scan = cx.scan(lower, upper, direction)?;
+    let mut scan = cx.scan(from, lower, upper, direction)?;
     Ok(scan.next()?.map(|(key, _)| key.to_vec()))
 }
 

@@ -4,7 +4,7 @@ use haypile_resp::{Reply, Request, Version};
 use haypile_store::{Overlay, SharedResources, Store, StoreOptions, Tier, View};
 use haypile_types::{Position, Random};
 
-use crate::{CommandError, Cx, Flags, Handler, KeyEvent, Observer, table};
+use crate::{CommandError, Cx, Flags, Handler, KeyEvent, Observer, PackedLimits, table};
 
 pub(crate) struct Bench {
     store: Store,
@@ -20,6 +20,8 @@ pub(crate) struct Bench {
     pub(crate) may_block: bool,
     /// The database that commands run in.
     pub(crate) db: u16,
+    /// Up to where collections are packed.
+    pub(crate) limits: PackedLimits,
     /// What the last command told its observer: `event key`, `ready key`; in a database other than 0 `event key @db`.
     pub(crate) heard: Vec<String>,
     _dir: tempfile::TempDir,
@@ -83,6 +85,7 @@ impl Bench {
             version: Version::Resp2,
             may_block: true,
             db: 0,
+            limits: PackedLimits::default(),
             heard: Vec::new(),
             _dir: dir,
         }
@@ -140,6 +143,7 @@ impl Bench {
         let view = View::writing(&reading, &mut self.overlay, Tier::Disk);
         let mut cx = Cx::new(view, &mut reply, &mut observer, &mut self.random, self.db, self.now);
         cx.may_block = self.may_block;
+        cx.packed_limits = self.limits;
         let outcome = execute(&mut cx, request);
         if outcome.is_err() {
             self.overlay.rollback(savepoint);
@@ -162,6 +166,11 @@ impl Bench {
             .collect()
     }
 
+    /// The digest of all that there is.
+    pub(crate) fn digest(&mut self) -> crate::key::digest::Digest {
+        self.write(|cx| crate::key::digest::everything(&mut cx.view).unwrap())
+    }
+
     /// Runs code that writes, as one entry: for what no command does, such as expiring keys in the background.
     pub(crate) fn write<T>(&mut self, run: impl FnOnce(&mut Cx<'_>) -> T) -> T {
         let mut reply = Reply::new(self.version);
@@ -173,14 +182,9 @@ impl Bench {
         let reading = self.store.read();
         let view = View::writing(&reading, &mut self.overlay, Tier::Disk);
         let mut observer = Recorder(&mut self.heard);
-        let done = run(&mut Cx::new(
-            view,
-            &mut reply,
-            &mut observer,
-            &mut self.random,
-            self.db,
-            self.now,
-        ));
+        let mut cx = Cx::new(view, &mut reply, &mut observer, &mut self.random, self.db, self.now);
+        cx.packed_limits = self.limits;
+        let done = run(&mut cx);
         if self.overlay.end_entry().is_some() {
             self.index += 1;
         }

@@ -69,12 +69,11 @@ pub(super) fn every(
     hash: &Collection,
     mut each: impl FnMut(&mut Reply, &[u8], &[u8]),
 ) -> Result<(), CommandError> {
-    let end = hash.end_of(&[]);
-    let (mut scan, reply) = cx.scan_and_reply(hash.prefix(), end.as_deref(), Direction::Forward)?;
+    let (mut scan, reply) = cx.scan_and_reply(hash, &[], None, Direction::Forward)?;
     let mut left = hash.size;
-    while let Some((key, value)) = scan.next()? {
+    while let Some((field, value)) = scan.next()? {
         left = left.checked_sub(1).ok_or_else(missing)?;
-        each(reply, hash.strip(key), value);
+        each(reply, field, value);
     }
     if left == 0 { Ok(()) } else { Err(missing()) }
 }

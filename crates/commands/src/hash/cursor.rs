@@ -186,10 +186,9 @@ pub(super) fn resolve(cx: &mut Cx<'_>, hash: &Collection, cursor: u64) -> Result
 
 /// What all fields have in common: its length, at most [`PREFIX_MAX`].
 pub(super) fn common_prefix(cx: &mut Cx<'_>, hash: &Collection) -> Result<usize, CommandError> {
-    let end = hash.end_of(&[]);
-    let first = edge(cx, hash.prefix(), end.as_deref(), Direction::Forward)?.unwrap_or_default();
-    let last = edge(cx, hash.prefix(), end.as_deref(), Direction::Reverse)?.unwrap_or_default();
-    Ok(common_len(hash.strip(&first), hash.strip(&last)).min(PREFIX_MAX))
+    let first = edge(cx, hash, &[], None, Direction::Forward)?.unwrap_or_default();
+    let last = edge(cx, hash, &[], None, Direction::Reverse)?.unwrap_or_default();
+    Ok(common_len(&first, &last).min(PREFIX_MAX))
 }
 
 /// A near cursor for going on between two fields that follow each other, if it can tell them apart. `common` is what
@@ -232,7 +231,7 @@ pub(super) fn far_or_held(
         }
     }
     let exact = &next[..needed];
-    let number = xxh3_64_with_seed(exact, xxh3_64(hash.prefix()) ^ u64::from(cx.db())) & ((1 << HELD_NUMBER_BITS) - 1);
+    let number = xxh3_64_with_seed(exact, xxh3_64(hash.key()) ^ u64::from(cx.db())) & ((1 << HELD_NUMBER_BITS) - 1);
     held::hold(number, exact);
     Ok(Cursor::Held {
         len: common as u8,
@@ -249,24 +248,22 @@ fn find_prefix(
     len: usize,
     agrees: impl Fn(&[u8]) -> bool,
 ) -> Result<Option<Vec<u8>>, CommandError> {
-    let end = hash.end_of(&[]);
-    let mut lower = hash.prefix().to_vec();
+    let mut lower = Vec::new();
     for _ in 0..PROBES_MAX {
-        let Some(mut key) = edge(cx, &lower, end.as_deref(), Direction::Forward)? else {
+        let Some(mut field) = edge(cx, hash, &lower, None, Direction::Forward)? else {
             return Ok(None);
         };
-        let field = hash.strip(&key);
         if field.len() < len {
-            key.push(0);
-            lower = key;
+            field.push(0);
+            lower = field;
             continue;
         }
         let prefix = &field[..len];
         if agrees(prefix) {
             return Ok(Some(prefix.to_vec()));
         }
-        key.truncate(hash.prefix().len() + len);
-        match prefix_end(&key) {
+        field.truncate(len);
+        match prefix_end(&field) {
             Some(next) => lower = next,
             None => return Ok(None),
         }

@@ -32,8 +32,7 @@ pub(super) const HINCRBYFLOAT: Spec = Spec {
 fn hincrby(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let increment = integer(&request[3])?;
     let mut hash = cx.collection_or_new(&request[1], Kind::Hash)?;
-    let data_key = hash.element(&[&request[2]]);
-    let old = match cx.element(&data_key)? {
+    let old = match cx.element(&hash, &request[2])? {
         Some(value) => Some(parse_i64(&value).ok_or_else(|| CommandError::reply("ERR hash value is not an integer"))?),
         None => None,
     };
@@ -41,14 +40,7 @@ fn hincrby(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         .unwrap_or(0)
         .checked_add(increment)
         .ok_or_else(|| CommandError::reply("ERR increment or decrement would overflow"))?;
-    store(
-        cx,
-        request,
-        &mut hash,
-        &data_key,
-        old.is_none(),
-        sum.to_string().as_bytes(),
-    )?;
+    store(cx, request, &mut hash, old.is_none(), sum.to_string().as_bytes())?;
     cx.reply.integer(sum);
     cx.modified(KeyEvent::HIncrBy, &request[1]);
     Ok(())
@@ -62,8 +54,7 @@ fn hincrbyfloat(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         return Err(CommandError::reply("ERR value is NaN or Infinity"));
     }
     let mut hash = cx.collection_or_new(&request[1], Kind::Hash)?;
-    let data_key = hash.element(&[&request[2]]);
-    let old = match cx.element(&data_key)? {
+    let old = match cx.element(&hash, &request[2])? {
         Some(value) => {
             Some(LongDouble::parse(&value).ok_or_else(|| CommandError::reply("ERR hash value is not a float"))?)
         }
@@ -74,7 +65,7 @@ fn hincrbyfloat(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         .checked_add(increment)
         .ok_or_else(|| CommandError::reply("ERR increment would produce NaN or Infinity"))?
         .to_string();
-    store(cx, request, &mut hash, &data_key, old.is_none(), sum.as_bytes())?;
+    store(cx, request, &mut hash, old.is_none(), sum.as_bytes())?;
     cx.reply.bulk_str(&sum);
     cx.modified(KeyEvent::HIncrByFloat, &request[1]);
     Ok(())
@@ -84,16 +75,12 @@ fn store(
     cx: &mut Cx<'_>,
     request: &Request,
     hash: &mut Collection,
-    data_key: &[u8],
     new: bool,
     value: &[u8],
 ) -> Result<(), CommandError> {
-    cx.put_element(data_key, value)?;
-    if new {
-        hash.size += 1;
-        cx.put_collection(&request[1], hash)?;
-    }
-    Ok(())
+    cx.put_element(hash, &request[2], value)?;
+    hash.size += u64::from(new);
+    cx.put_collection(&request[1], hash)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Hashes: fields with a value, in the order of the fields' bytes.
 //!
 //! ```text
-//! data key    the collection's prefix | field
-//! data value  the field's value
+//! element  field
+//! value    the field's value
 //! ```
 //!
 //! The row's size is the number of fields. Setting a field that exists leaves the row as it is.
@@ -22,7 +22,7 @@ pub(crate) mod scan;
 mod tests;
 mod write;
 
-use crate::{Collection, Spec};
+use crate::Spec;
 
 /// The family's commands.
 pub static COMMANDS: &[Spec] = &[
@@ -44,23 +44,3 @@ pub static COMMANDS: &[Spec] = &[
     range::HRANGEBYLEX,
     scan::HSCAN,
 ];
-
-/// The data keys of a hash's fields, one at a time in the same memory.
-struct FieldKey {
-    key: Vec<u8>,
-    prefix: usize,
-}
-
-impl FieldKey {
-    fn new(hash: &Collection) -> Self {
-        let mut key = Vec::with_capacity(hash.prefix().len() + 48);
-        key.extend_from_slice(hash.prefix());
-        FieldKey { prefix: key.len(), key }
-    }
-
-    fn of(&mut self, field: &[u8]) -> &[u8] {
-        self.key.truncate(self.prefix);
-        self.key.extend_from_slice(field);
-        &self.key
-    }
-}

@@ -85,7 +85,7 @@ impl<'r> Range<'r> {
         })
     }
 
-    /// The bounds as data keys: the first one, and the one after the last.
+    /// The bounds as elements: the first one, and the one after the last.
     fn bounds(&self, hash: &Collection) -> (Vec<u8>, Option<Vec<u8>>) {
         // A field with a zero byte more is the next that there can be.
         let lower = match self.min {
@@ -116,7 +116,7 @@ fn hrangebylex(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let place = cx.reply.deferred_len();
     let mut written = 0;
     if range.count != Some(0) && range.offset < hash.size {
-        let (mut scan, reply) = cx.scan_and_reply(&lower, upper.as_deref(), direction)?;
+        let (mut scan, reply) = cx.scan_and_reply(&hash, &lower, upper.as_deref(), direction)?;
         let mut skip = range.offset;
         while range.count.is_none_or(|count| written < count) {
             let Some((key, value)) = scan.next()? else { break };
@@ -124,7 +124,7 @@ fn hrangebylex(cx: &mut Cx<'_>, request: &Request) -> Outcome {
                 skip -= 1;
                 continue;
             }
-            reply.bulk(hash.strip(key));
+            reply.bulk(key);
             reply.bulk(value);
             written += 1;
         }

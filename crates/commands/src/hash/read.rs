@@ -1,7 +1,6 @@
 use haypile_resp::Request;
 use haypile_store::row::Kind;
 
-use super::FieldKey;
 use crate::spec::READ_FAST;
 use crate::{CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
 
@@ -81,7 +80,7 @@ fn with_value(
     reply: impl FnOnce(&mut Cx<'_>, Option<&[u8]>),
 ) -> Result<(), CommandError> {
     let value = match cx.collection(&request[1], Kind::Hash)? {
-        Some(hash) => cx.element(&hash.element(&[&request[2]]))?,
+        Some(hash) => cx.element(&hash, &request[2])?,
         None => None,
     };
     reply(cx, value.as_deref());
@@ -91,10 +90,9 @@ fn with_value(
 fn hmget(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let hash = cx.collection(&request[1], Kind::Hash)?;
     cx.reply.array(request.len() - 2);
-    let mut field_key = hash.as_ref().map(FieldKey::new);
     for field in request.iter().skip(2) {
-        let value = match &mut field_key {
-            Some(key) => cx.element(key.of(field))?,
+        let value = match &hash {
+            Some(hash) => cx.element(hash, field)?,
             None => None,
         };
         match value {

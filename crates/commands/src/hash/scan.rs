@@ -51,7 +51,7 @@ fn hscan(cx: &mut Cx<'_>, request: &Request) -> Outcome {
 struct Pass<'c> {
     hash: &'c Collection,
     options: &'c ScanOptions<'c>,
-    /// Where to look: data keys.
+    /// Where to look.
     lower: Vec<u8>,
     upper: Option<Vec<u8>>,
     reply: ScanReply,
@@ -72,7 +72,7 @@ impl<'c> Pass<'c> {
         Ok(Pass {
             hash,
             options,
-            lower: hash.element(&[place.as_slice().max(prefix)]),
+            lower: place.as_slice().max(prefix).to_vec(),
             upper: hash.end_of(prefix),
             reply: ScanReply::new(cx.reply),
             done: Vec::new(),
@@ -95,7 +95,7 @@ impl<'c> Pass<'c> {
         }
         // Few fields may share what a near cursor can tell: then those come too.
         let until = self.looked_at + self.options.count.min(BEYOND_MAX);
-        self.lower = self.hash.element(&[&next]);
+        self.lower = next.clone();
         let mut found = None;
         let stopped = self.advance(cx, |pass, next| {
             found = cursor::near(common, &pass.done, next);
@@ -115,9 +115,8 @@ impl<'c> Pass<'c> {
         cx: &mut Cx<'_>,
         mut stop: impl FnMut(&Self, &[u8]) -> bool,
     ) -> Result<Option<Vec<u8>>, CommandError> {
-        let mut scan = cx.scan(&self.lower, self.upper.as_deref(), Direction::Forward)?;
-        while let Some((key, value)) = scan.next()? {
-            let field = self.hash.strip(key);
+        let mut scan = cx.scan(self.hash, &self.lower, self.upper.as_deref(), Direction::Forward)?;
+        while let Some((field, value)) = scan.next()? {
             if stop(self, field) {
                 return Ok(Some(field.to_vec()));
             }

@@ -1,7 +1,6 @@
 use haypile_resp::Request;
 use haypile_store::row::Kind;
 
-use super::FieldKey;
 use crate::spec::{REMOVE_FAST, WRITE_FAST};
 use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
@@ -74,19 +73,15 @@ fn set_all(cx: &mut Cx<'_>, request: &Request, name: &str) -> Result<u64, Comman
     let mut hash = cx.collection_or_new(key, Kind::Hash)?;
     // What has just been created has no fields; only the request's own may come twice.
     let surely_new = hash.old.is_none() && request.len() == 4;
-    let mut field_key = FieldKey::new(&hash);
     let mut created = 0;
     for i in (2..request.len()).step_by(2) {
-        let data_key = field_key.of(&request[i]);
-        if surely_new || cx.element(data_key)?.is_none() {
+        if surely_new || !cx.has_element(&hash, &request[i])? {
             created += 1;
         }
-        cx.put_element(data_key, &request[i + 1])?;
+        cx.put_element(&mut hash, &request[i], &request[i + 1])?;
     }
-    if created > 0 {
-        hash.size += created;
-        cx.put_collection(key, &mut hash)?;
-    }
+    hash.size += created;
+    cx.put_collection(key, &mut hash)?;
     cx.modified(KeyEvent::HSet, key);
     Ok(created)
 }
@@ -94,12 +89,11 @@ fn set_all(cx: &mut Cx<'_>, request: &Request, name: &str) -> Result<u64, Comman
 fn hsetnx(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let key = &request[1];
     let mut hash = cx.collection_or_new(key, Kind::Hash)?;
-    let data_key = hash.element(&[&request[2]]);
-    if hash.old.is_some() && cx.element(&data_key)?.is_some() {
+    if hash.old.is_some() && cx.has_element(&hash, &request[2])? {
         cx.reply.integer(0);
         return Ok(());
     }
-    cx.put_element(&data_key, &request[3])?;
+    cx.put_element(&mut hash, &request[2], &request[3])?;
     hash.size += 1;
     cx.put_collection(key, &mut hash)?;
     cx.reply.integer(1);
@@ -113,12 +107,10 @@ fn hdel(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         cx.reply.integer(0);
         return Ok(());
     };
-    let mut field_key = FieldKey::new(&hash);
     let mut deleted = 0;
     for field in request.iter().skip(2) {
-        let data_key = field_key.of(field);
-        if cx.element(data_key)?.is_some() {
-            cx.delete_element(data_key)?;
+        if cx.has_element(&hash, field)? {
+            cx.delete_element(&mut hash, field)?;
             deleted += 1;
             hash.size -= 1;
             if hash.size == 0 {

@@ -20,9 +20,12 @@
 use std::fmt;
 
 use haypile_store::keys::{DataKey, data_prefix, meta_key, parse_data_key, prefix_end, user_key};
+use haypile_store::packed;
 use haypile_store::row::{Header, Kind};
 use haypile_store::{Cf, Direction, StoreError, View};
 use xxhash_rust::xxh3::xxh3_128;
+
+use crate::collection::for_each_element;
 
 /// A sum of hashes; 0 of nothing. Shown as 40 hexadecimal digits, the length of Redis' digests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -71,6 +74,10 @@ fn database(view: &mut View<'_>, db: u16) -> Result<(u64, Digest), StoreError> {
     while let Some((meta, row)) = rows.next()? {
         let row = Row::parse(row)?;
         digest.add(hasher.key(ROW, db, user_key(meta), row.digest()?));
+        if row.header.packed {
+            let elements = row.packed_elements(&mut hasher)?;
+            digest.add(hasher.key(ELEMENTS, db, user_key(meta), elements));
+        }
         keys += 1;
     }
     drop(rows);
@@ -86,8 +93,11 @@ pub fn value(view: &mut View<'_>, db: u16, key: &[u8]) -> Result<Option<Digest>,
     };
     let row = Row::parse(&bytes)?;
     let mut elements = Elements::default();
+    let mut hasher = Hasher::default();
+    if row.header.packed {
+        elements.sum = row.packed_elements(&mut hasher)?;
+    }
     if let Some(version) = row.version()? {
-        let mut hasher = Hasher::default();
         let prefix = data_prefix(key, version);
         let end = prefix_end(&prefix);
         let mut scan = view.scan(space, Cf::Data, &prefix, end.as_deref(), Direction::Forward)?;
@@ -117,12 +127,22 @@ impl<'r> Row<'r> {
         })
     }
 
-    /// `None` for a string.
+    /// `None` for what has no elements with rows of their own.
     fn version(&self) -> Result<Option<u64>, StoreError> {
         match self.header.kind {
             Kind::String => Ok(None),
+            _ if self.header.packed => Ok(None),
             _ => self.number(0).map(Some),
         }
+    }
+
+    /// The digest of the elements of a packed collection, which is that of a spread one.
+    fn packed_elements(&self, hasher: &mut Hasher) -> Result<u128, StoreError> {
+        let mut elements = Elements::default();
+        for_each_element(self.header.kind, self.body, |element, value| {
+            elements.add(hasher, self.header.kind, element, value);
+        })?;
+        Ok(elements.sum)
     }
 
     fn number(&self, at: usize) -> Result<u64, StoreError> {
@@ -136,6 +156,7 @@ impl<'r> Row<'r> {
     fn digest(&self) -> Result<u128, StoreError> {
         let content = match self.header.kind {
             Kind::String => xxh3_128(self.body),
+            _ if self.header.packed => u128::from(packed::count(self.body)?),
             _ => u128::from(self.number(8)?),
         };
         let mut bytes = [0; 25];
@@ -329,11 +350,12 @@ mod tests {
         let mut bench = Bench::new();
         bench.collection("a", Kind::List, 3);
         bench.write(|cx| {
-            let mut list = cx.new_collection(b"b", Kind::List, None).unwrap();
+            let mut list = cx.new_collection(b"b", Kind::List, None);
             list.head -= 100;
             for i in 0..3 {
                 let element = list.element(&[&(list.head + i).to_be_bytes()]);
-                cx.put_element(&element, format!("value {i}").as_bytes()).unwrap();
+                cx.put_element(&mut list, &element, format!("value {i}").as_bytes())
+                    .unwrap();
             }
             list.size = 3;
             cx.put_collection(b"b", &mut list).unwrap();

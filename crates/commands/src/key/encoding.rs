@@ -1,66 +1,28 @@
-//! The encodings that OBJECT ENCODING names.
-//!
-//! There is one layout for each type here, whatever the size. The names are derived: they are those that Redis with its
-//! default configuration would give to a value with this content, where its encoding depends on the content alone. (In
-//! Redis it depends on the past too: a set that has been large stays a hash table.)
+//! The encodings that OBJECT ENCODING names, in Redis' words: a packed collection is a listpack, or an intset if it is a set of
+//! integers only, a spread one is what Redis has for large ones.
 
 use haypile_resp::parse_i64;
-use haypile_store::Direction;
 use haypile_store::row::Kind;
 
+use crate::CommandError;
+use crate::collection::has_integers_only;
 use crate::cx::Row;
-use crate::{Collection, CommandError, Cx};
 
 /// Longest string that Redis keeps beside its object's header.
 const EMBSTR_BYTES_MAX: usize = 44;
 /// Longest text of an integer of 64 bits.
 const INT_TEXT_BYTES_MAX: usize = 20;
-/// `list-max-listpack-size -2`.
-const LIST_LISTPACK_BYTES_MAX: usize = 8 << 10;
-/// `set-max-intset-entries`.
-const INTSET_MEMBERS_MAX: u64 = 512;
-/// `set-max-listpack-entries`, `zset-max-listpack-entries`.
-const SET_LISTPACK_MEMBERS_MAX: u64 = 128;
-/// `hash-max-listpack-entries`.
-const HASH_LISTPACK_FIELDS_MAX: u64 = 512;
-/// `set-max-listpack-value`, `zset-max-listpack-value`, `hash-max-listpack-value`.
-const LISTPACK_ITEM_BYTES_MAX: usize = 64;
 
-/// The name of the encoding. Reads at most a few hundred elements.
-pub(super) fn name(cx: &mut Cx<'_>, key: &[u8], row: &Row<'_>) -> Result<&'static str, CommandError> {
-    if row.header.kind == Kind::String {
-        return Ok(of_string(row.body()));
-    }
-    let collection = Collection::read(key, row.header, row.body())?;
-    let size = collection.size;
-    let small = |item: &[u8]| item.len() <= LISTPACK_ITEM_BYTES_MAX;
-    Ok(match collection.kind {
-        Kind::String => of_string(row.body()),
-        Kind::Stream => "stream",
-        Kind::List => {
-            let mut bytes = LISTPACK_FRAME_BYTES;
-            let fits = all(cx, &collection, |_, value| {
-                bytes += listpack_entry_bytes(value);
-                bytes <= LIST_LISTPACK_BYTES_MAX
-            })?;
-            if fits { "listpack" } else { "quicklist" }
-        }
-        Kind::Set if size <= INTSET_MEMBERS_MAX && all(cx, &collection, |member, _| parse_i64(member).is_some())? => {
-            "intset"
-        }
-        Kind::Set if size <= SET_LISTPACK_MEMBERS_MAX && all(cx, &collection, |member, _| small(member))? => "listpack",
-        Kind::Set => "hashtable",
-        Kind::Zset if size <= SET_LISTPACK_MEMBERS_MAX && all(cx, &collection, |member, _| small(member))? => {
-            "listpack"
-        }
-        Kind::Zset => "skiplist",
-        Kind::Hash
-            if size <= HASH_LISTPACK_FIELDS_MAX
-                && all(cx, &collection, |field, value| small(field) && small(value))? =>
-        {
-            "listpack"
-        }
-        Kind::Hash => "hashtable",
+/// The name of the encoding.
+pub(super) fn name(row: &Row<'_>) -> Result<&'static str, CommandError> {
+    Ok(match (row.header.kind, row.header.packed) {
+        (Kind::String, _) => of_string(row.body()),
+        (Kind::Set, true) if has_integers_only(row.body())? => "intset",
+        (_, true) => "listpack",
+        (Kind::List, false) => "quicklist",
+        (Kind::Set | Kind::Hash, false) => "hashtable",
+        (Kind::Zset, false) => "skiplist",
+        (Kind::Stream, false) => "stream",
     })
 }
 
@@ -72,31 +34,6 @@ fn of_string(value: &[u8]) -> &'static str {
     } else {
         "raw"
     }
-}
-
-/// True if the condition holds for each element: its member, field or (for a list) index, and what is stored with it.
-fn all(
-    cx: &mut Cx<'_>,
-    collection: &Collection,
-    mut condition: impl FnMut(&[u8], &[u8]) -> bool,
-) -> Result<bool, CommandError> {
-    // What stands before a member, by the layouts that the types' modules describe.
-    let (before_member, tag): (usize, &[u8]) = match collection.kind {
-        // A spread number.
-        Kind::Set => (2, &[]),
-        // The tag of member entries and a spread number.
-        Kind::Zset => (3, &[0]),
-        _ => (0, &[]),
-    };
-    let (lower, upper) = (collection.element(&[tag]), collection.end_of(tag));
-    let mut elements = cx.scan(&lower, upper.as_deref(), Direction::Forward)?;
-    while let Some((key, value)) = elements.next()? {
-        let member = collection.strip(key).get(before_member..).unwrap_or_default();
-        if !condition(member, value) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// Bytes of a listpack around its entries: total length, number of entries, end mark.
@@ -146,20 +83,24 @@ mod tests {
         for (kind, items, name) in [
             (Kind::Set, numbers(512), "intset"),
             (Kind::Set, numbers(513), "hashtable"),
-            (Kind::Set, words(128, 64), "listpack"),
+            (Kind::Set, words(126, 64), "listpack"),
             (Kind::Set, words(129, 64), "hashtable"),
             (Kind::Set, words(1, 65), "hashtable"),
             (Kind::Set, [numbers(100), words(1, 5)].concat(), "listpack"),
-            (Kind::Zset, words(128, 64), "listpack"),
+            (Kind::Zset, words(112, 64), "listpack"),
             (Kind::Zset, words(129, 64), "skiplist"),
             (Kind::Zset, words(1, 65), "skiplist"),
-            (Kind::Hash, words(512, 64), "listpack"),
+            (Kind::Hash, words(50, 64), "listpack"),
+            // 8 KiB are the most, whatever the thresholds say.
+            (Kind::Hash, words(64, 64), "hashtable"),
+            (Kind::Hash, numbers(512), "listpack"),
+            (Kind::Hash, numbers(513), "hashtable"),
             (Kind::Hash, words(513, 64), "hashtable"),
             (Kind::Hash, words(1, 65), "hashtable"),
             (Kind::Hash, vec![("f".into(), "x".repeat(65))], "hashtable"),
-            // 65 bytes each, within 8 KiB.
-            (Kind::List, words(125, 63), "listpack"),
-            (Kind::List, words(126, 63), "quicklist"),
+            // 64 bytes each, within 8 KiB.
+            (Kind::List, words(127, 63), "listpack"),
+            (Kind::List, words(128, 63), "quicklist"),
             (Kind::List, vec![(String::new(), "x".repeat(9000))], "quicklist"),
         ] {
             bench.filled("k", kind, &items);

@@ -29,16 +29,21 @@ impl Bench {
     pub(super) fn filled(&mut self, key: &str, kind: Kind, items: &[(String, String)]) {
         self.write(|cx| {
             let old: Option<Header> = cx.row(key.as_bytes()).unwrap().map(|row| row.header);
-            let mut made = cx.new_collection(key.as_bytes(), kind, old).unwrap();
+            let mut made = cx.new_collection(key.as_bytes(), kind, old);
             for (i, (member, value)) in (0..).zip(items) {
                 let (member, place) = (member.as_bytes(), spread(member.as_bytes()).to_be_bytes());
                 let element = match kind {
-                    Kind::List => made.element(&[&(made.head + i).to_be_bytes()]),
-                    Kind::Set => made.element(&[&place, member]),
-                    Kind::Zset => made.element(&[&[0], &place, member]),
-                    _ => made.element(&[member]),
+                    Kind::List => (made.head + i).to_be_bytes().to_vec(),
+                    Kind::Set => [&place, member].concat(),
+                    Kind::Zset => [&[0], &place[..], member].concat(),
+                    _ => member.to_vec(),
                 };
-                cx.put_element(&element, value.as_bytes()).unwrap();
+                let value = match kind {
+                    Kind::Zset => i.to_be_bytes().to_vec(),
+                    Kind::Set => Vec::new(),
+                    _ => value.clone().into_bytes(),
+                };
+                cx.put_element(&mut made, &element, &value).unwrap();
             }
             made.size = items.len() as u64;
             cx.put_collection(key.as_bytes(), &mut made).unwrap();
@@ -58,11 +63,11 @@ impl Bench {
         self.write(|cx| {
             let row = cx.row(key.as_bytes()).unwrap().unwrap();
             let found = crate::Collection::read(key.as_bytes(), row.header, row.body()).unwrap();
-            let end = found.end_of(&[]);
-            let mut scan = cx.scan(found.prefix(), end.as_deref(), Direction::Forward).unwrap();
+            let mut scan = cx.scan(&found, &[], None, Direction::Forward).unwrap();
             let mut n = 0;
-            while scan.next().unwrap().is_some() {
-                n += 1;
+            while let Some((element, _)) = scan.next().unwrap() {
+                // What follows from others is not counted.
+                n += usize::from(found.kind != Kind::Zset || element[0] == 0);
             }
             assert_eq!(n as u64, found.size);
             n

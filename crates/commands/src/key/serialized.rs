@@ -28,7 +28,7 @@ pub fn serialized(cx: &mut Cx<'_>, key: &[u8]) -> Result<Option<(&'static str, u
     let Some(row) = cx.raw_row(&meta_key(key))?.filter(|row| is_live(row.header, cx.now)) else {
         return Ok(None);
     };
-    let encoding = encoding::name(cx, key, &row)?;
+    let encoding = encoding::name(&row)?;
     if row.header.kind == Kind::String {
         return Ok(Some((encoding, of_string(row.body()))));
     }
@@ -68,13 +68,11 @@ impl Content {
     fn read(cx: &mut Cx<'_>, collection: &Collection) -> Result<Content, CommandError> {
         let (mut content, mut seen) = (Content::default(), 0);
         // Of a sorted set's two entries for each member those count that come first in order.
-        let upper = collection.end_of(&[]);
-        let mut scan = cx.scan(collection.prefix(), upper.as_deref(), Direction::Forward)?;
-        while let Some((key, value)) = scan.next()? {
+        let mut scan = cx.scan(collection, &[], None, Direction::Forward)?;
+        while let Some((element, value)) = scan.next()? {
             if seen == SAMPLES {
                 break;
             }
-            let element = collection.strip(key);
             match collection.kind {
                 Kind::Set => content.add_item(set::member_of(element).unwrap_or_default()),
                 Kind::Zset => match zset::entry_of(element, Some(value)) {

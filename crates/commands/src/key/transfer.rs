@@ -1,12 +1,10 @@
 //! Writing a value anew under another key or in another database.
 
 use haypile_store::Direction;
-use haypile_store::StoreError;
-use haypile_store::keys::{data_prefix, prefix_end};
 use haypile_store::row::{Header, Kind};
 
 use crate::cx::Row;
-use crate::{CommandError, Cx, KeyEvent};
+use crate::{Collection, CommandError, Cx, KeyEvent};
 
 /// Elements, and bytes of them, that are held in memory at a time while a collection is copied. The effects of the
 /// command grow with the collection all the same.
@@ -31,48 +29,38 @@ pub(super) fn transfer(
     old: Option<Header>,
 ) -> Result<(), CommandError> {
     let header = row.header;
-    if header.kind == Kind::String {
-        cx.select(to.db);
-        cx.put_row(to.key, old, header, row.body())?;
-    } else {
-        let cut_short = || StoreError::Corrupt("a collection's row is cut short".into());
-        // The body starts with the version; the rest is the same for the copy.
-        let (old_version, rest) = row.body().split_first_chunk::<8>().ok_or_else(cut_short)?;
-        let new_version = cx.view.new_version()?;
-        copy_elements(
-            cx,
-            (from.db, &data_prefix(from.key, u64::from_be_bytes(*old_version))),
-            (to.db, &data_prefix(to.key, new_version)),
-        )?;
-        let body = [&new_version.to_be_bytes()[..], rest].concat();
-        cx.put_row(to.key, old, header, &body)?;
-    }
     if old.is_some() {
         // Redis deletes the old value silently and adds a new key.
+        cx.select(to.db);
         cx.event(KeyEvent::New, to.key);
     }
-    cx.ready(header.kind, to.key);
-    Ok(())
+    if header.kind == Kind::String || header.packed {
+        cx.select(to.db);
+        cx.put_row(to.key, old, header, row.body())?;
+        cx.ready(header.kind, to.key);
+        return Ok(());
+    }
+    let source = Collection::read(from.key, header, row.body())?;
+    let mut copy = cx.new_collection(to.key, header.kind, old);
+    (copy.size, copy.head, copy.expire_at) = (source.size, source.head, source.expire_at);
+    copy_elements(cx, (from.db, &source), (to.db, &mut copy))?;
+    cx.put_collection(to.key, &mut copy)
 }
 
-/// Copies all elements with one prefix to another. Leaves the target's database selected.
+/// Copies all elements. Leaves the target's database selected.
 fn copy_elements(
     cx: &mut Cx<'_>,
-    (from_db, from): (u16, &[u8]),
-    (to_db, to): (u16, &[u8]),
+    (from_db, from): (u16, &Collection),
+    (to_db, to): (u16, &mut Collection),
 ) -> Result<(), CommandError> {
-    let end = prefix_end(from);
-    let mut lower = from.to_vec();
-    let mut target = to.to_vec();
+    let mut lower = Vec::new();
     let mut batch = Batch::default();
     loop {
         cx.select(from_db);
-        batch.read(cx, from.len(), &mut lower, end.as_deref())?;
+        batch.read(cx, from, &mut lower)?;
         cx.select(to_db);
         for (element, value) in batch.iter() {
-            target.truncate(to.len());
-            target.extend_from_slice(element);
-            cx.put_element(&target, value)?;
+            cx.put_element(to, element, value)?;
         }
         if batch.is_last {
             return Ok(());
@@ -91,31 +79,25 @@ struct Batch {
 
 impl Batch {
     /// Reads the next elements, and sets `lower` to where to go on.
-    fn read(
-        &mut self,
-        cx: &mut Cx<'_>,
-        prefix_len: usize,
-        lower: &mut Vec<u8>,
-        end: Option<&[u8]>,
-    ) -> Result<(), CommandError> {
+    fn read(&mut self, cx: &mut Cx<'_>, from: &Collection, lower: &mut Vec<u8>) -> Result<(), CommandError> {
         self.bytes.clear();
         self.ends.clear();
         self.is_last = true;
-        let start = lower.clone();
-        let mut scan = cx.scan(&start, end, Direction::Forward)?;
-        while let Some((key, value)) = scan.next()? {
-            self.bytes.extend_from_slice(&key[prefix_len..]);
+        let mut scan = cx.scan(from, lower, None, Direction::Forward)?;
+        let mut next = None;
+        while let Some((element, value)) = scan.next()? {
+            self.bytes.extend_from_slice(element);
             let element_end = self.bytes.len();
             self.bytes.extend_from_slice(value);
             self.ends.push((element_end, self.bytes.len()));
             if self.ends.len() == BATCH_ELEMENTS_MAX || self.bytes.len() >= BATCH_BYTES_MAX {
-                lower.clear();
-                lower.extend_from_slice(key);
-                lower.push(0);
+                next = Some([element, &[0]].concat());
                 self.is_last = false;
                 break;
             }
         }
+        drop(scan);
+        *lower = next.unwrap_or_default();
         Ok(())
     }
 
@@ -161,10 +143,9 @@ mod tests {
     fn wide_elements_end_a_batch_early() {
         let mut bench = Bench::new();
         bench.write(|cx| {
-            let mut wide = cx.new_collection(b"k", Kind::Hash, None).unwrap();
+            let mut wide = cx.new_collection(b"k", Kind::Hash, None);
             for i in 0..5u8 {
-                cx.put_element(&wide.element(&[&[i]]), &vec![i; BATCH_BYTES_MAX / 2])
-                    .unwrap();
+                cx.put_element(&mut wide, &[i], &vec![i; BATCH_BYTES_MAX / 2]).unwrap();
                 wide.size += 1;
             }
             cx.put_collection(b"k", &mut wide).unwrap();

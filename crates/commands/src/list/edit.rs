@@ -2,7 +2,7 @@ use haypile_resp::Request;
 use haypile_store::Direction;
 use haypile_store::row::Kind;
 
-use super::element::{self, ElementKey, index_of};
+use super::element::{self, index_of};
 use super::{shift, store_taken, tail};
 use crate::error::SYNTAX;
 use crate::spec::{REMOVE, WRITE};
@@ -80,7 +80,7 @@ fn linsert(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         return Ok(());
     };
     let gap = shift::open_gap(cx, &mut list, pivot + u64::from(after))?;
-    cx.put_element(ElementKey::of(&list).at(gap), &request[4])?;
+    cx.put_element(&mut list, &gap.to_be_bytes(), &request[4])?;
     cx.put_collection(key, &mut list)?;
     cx.modified(KeyEvent::LInsert, key);
     cx.reply.integer(list.size as i64);
@@ -95,8 +95,8 @@ fn find(
     max: u64,
     direction: Direction,
 ) -> Result<Vec<u64>, CommandError> {
-    let (lower, upper) = element::bounds(list, &(list.head..tail(list)?));
-    let mut scan = cx.scan(&lower, Some(&upper), direction)?;
+    let (lower, upper) = element::bounds(&(list.head..tail(list)?));
+    let mut scan = cx.scan(list, &lower, Some(&upper), direction)?;
     let mut found = Vec::new();
     while (found.len() as u64) < max
         && let Some((key, value)) = scan.next()?

@@ -5,40 +5,20 @@ use haypile_store::{Direction, Value};
 use super::damaged;
 use crate::{Collection, CommandError, Cx, Outcome};
 
-/// The data key of an element: one buffer for all elements of a list.
-pub(super) struct ElementKey(Vec<u8>);
-
-impl ElementKey {
-    pub(super) fn of(list: &Collection) -> Self {
-        ElementKey(list.element(&[&[0; 8]]))
-    }
-
-    /// The key of the element with this index.
-    pub(super) fn at(&mut self, index: u64) -> &[u8] {
-        if let Some(place) = self.0.last_chunk_mut() {
-            *place = index.to_be_bytes();
-        }
-        &self.0
-    }
-}
-
-/// The index in an element's data key.
-pub(super) fn index_of(data_key: &[u8]) -> Result<u64, CommandError> {
-    let index = data_key.last_chunk().ok_or_else(damaged)?;
+/// The index that an element's name is.
+pub(super) fn index_of(name: &[u8]) -> Result<u64, CommandError> {
+    let index = name.last_chunk().ok_or_else(damaged)?;
     Ok(u64::from_be_bytes(*index))
 }
 
 /// The bounds of a scan over these indexes.
-pub(super) fn bounds(list: &Collection, indexes: &Range<u64>) -> (Vec<u8>, Vec<u8>) {
-    (
-        list.element(&[&indexes.start.to_be_bytes()]),
-        list.element(&[&indexes.end.to_be_bytes()]),
-    )
+pub(super) fn bounds(indexes: &Range<u64>) -> ([u8; 8], [u8; 8]) {
+    (indexes.start.to_be_bytes(), indexes.end.to_be_bytes())
 }
 
 /// The element with an index that the list has.
-pub(super) fn read<'a>(cx: &Cx<'a>, key: &mut ElementKey, index: u64) -> Result<Value<'a>, CommandError> {
-    Ok(cx.element(key.at(index))?.ok_or_else(damaged)?)
+pub(super) fn read<'a>(cx: &Cx<'a>, list: &Collection, index: u64) -> Result<Value<'a>, CommandError> {
+    Ok(cx.element(list, &index.to_be_bytes())?.ok_or_else(damaged)?)
 }
 
 /// Ranges up to this length are read by lookups as long as these find the elements in memory, which costs half of what
@@ -59,8 +39,8 @@ pub(super) fn reply_with(cx: &mut Cx<'_>, list: &Collection, mut indexes: Range<
     if indexes.is_empty() {
         return Ok(());
     }
-    let (lower, upper) = bounds(list, &indexes);
-    let (mut scan, reply) = cx.scan_and_reply(&lower, Some(&upper), direction)?;
+    let (lower, upper) = bounds(&indexes);
+    let (mut scan, reply) = cx.scan_and_reply(list, &lower, Some(&upper), direction)?;
     let mut written = 0;
     while let Some((_, value)) = scan.next()? {
         reply.bulk(value);
@@ -78,13 +58,12 @@ fn look_up(cx: &mut Cx<'_>, list: &Collection, indexes: &mut Range<u64>, directi
         true => MISSES_WHEN_WRITING_MAX,
         false => MISSES_MAX,
     };
-    let mut key = ElementKey::of(list);
     while !indexes.is_empty() && misses_left > 0 {
         let index = match direction {
             Direction::Forward => indexes.start,
             Direction::Reverse => indexes.end - 1,
         };
-        let value = read(cx, &mut key, index)?;
+        let value = read(cx, list, index)?;
         misses_left -= u64::from(!value.is_shared());
         cx.reply.bulk(&value);
         match direction {

@@ -1,7 +1,7 @@
 use haypile_resp::Request;
 use haypile_store::row::Kind;
 
-use super::element::{self, ElementKey};
+use super::element;
 use crate::error::{NO_SUCH_KEY, OUT_OF_RANGE};
 use crate::spec::{READ, READ_FAST, WRITE};
 use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec, args};
@@ -62,7 +62,7 @@ fn lindex(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     };
     match resolve(&list, &request[2])? {
         Some(index) => {
-            let value = element::read(cx, &mut ElementKey::of(&list), index)?;
+            let value = element::read(cx, &list, index)?;
             cx.reply.bulk(&value);
         }
         None => cx.reply.null(),
@@ -72,9 +72,10 @@ fn lindex(cx: &mut Cx<'_>, request: &Request) -> Outcome {
 
 fn lset(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let key = &request[1];
-    let list = cx.collection(key, Kind::List)?.ok_or(NO_SUCH_KEY)?;
+    let mut list = cx.collection(key, Kind::List)?.ok_or(NO_SUCH_KEY)?;
     let index = resolve(&list, &request[2])?.ok_or(OUT_OF_RANGE)?;
-    cx.put_element(ElementKey::of(&list).at(index), &request[3])?;
+    cx.put_element(&mut list, &index.to_be_bytes(), &request[3])?;
+    cx.put_collection(key, &mut list)?;
     cx.modified(KeyEvent::LSet, key);
     cx.reply.ok();
     Ok(())

@@ -32,8 +32,6 @@ use haypile_store::{StoreError, Value};
 use crate::error::SYNTAX;
 use crate::{Collection, CommandError, Cx, KeyEvent, Outcome, Spec, args};
 
-use element::ElementKey;
-
 /// The index in an element, which is what stands in a data key after the prefix; `None` if it is not one.
 pub(crate) fn index_in(element: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(element.try_into().ok()?))
@@ -123,7 +121,6 @@ fn damaged() -> StoreError {
 
 /// Adds elements at an end, one after the other. The row is for the caller to store.
 fn push<'v>(cx: &mut Cx<'_>, list: &mut Collection, end: End, values: impl IntoIterator<Item = &'v [u8]>) -> Outcome {
-    let mut key = ElementKey::of(list);
     for value in values {
         let index = match end {
             End::Left => {
@@ -134,7 +131,7 @@ fn push<'v>(cx: &mut Cx<'_>, list: &mut Collection, end: End, values: impl IntoI
         };
         list.size += 1;
         list.head.checked_add(list.size).ok_or(FULL)?;
-        cx.put_element(key.at(index), value)?;
+        cx.put_element(list, &index.to_be_bytes(), value)?;
     }
     Ok(())
 }
@@ -146,10 +143,9 @@ fn pop<'a>(cx: &mut Cx<'a>, list: &mut Collection, end: End) -> Result<Value<'a>
         End::Left => list.head,
         End::Right => tail(list)? - 1,
     };
-    let mut key = ElementKey::of(list);
-    let value = cx.element(key.at(index))?.ok_or_else(damaged)?;
+    let value = cx.element(list, &index.to_be_bytes())?.ok_or_else(damaged)?;
     if left > 0 || value.len() > ORPHAN_BYTES_MAX {
-        cx.delete_element(key.at(index))?;
+        cx.delete_element(list, &index.to_be_bytes())?;
     }
     if end == End::Left {
         list.head = index.checked_add(1).ok_or_else(damaged)?;
@@ -171,7 +167,8 @@ fn store_taken(cx: &mut Cx<'_>, key: &[u8], list: &mut Collection, event: KeyEve
 
 #[cfg(test)]
 mod tests {
-    use haypile_store::keys::{data_prefix, meta_key};
+    use haypile_store::keys::meta_key;
+    use haypile_store::packed::write_list;
 
     use crate::testing::Bench;
 
@@ -180,14 +177,24 @@ mod tests {
         let mut bench = Bench::new();
         bench.run("rpush k b c");
         bench.run("lpush k a");
+        let head = 0x7fff_ffff_ffff_ffff_u64;
+        let elements = [&b"a"[..], b"b", b"c"];
         bench.write(|cx| {
             let row = cx.raw_row(&meta_key(b"k")).unwrap().unwrap();
-            let version = row.body()[..8].try_into().map(u64::from_be_bytes).unwrap();
-            let head = 0x7fff_ffff_ffff_ffff_u64;
+            let mut body = Vec::new();
+            write_list(&mut body, head, 3, elements);
+            assert_eq!(row.body(), body);
+        });
+        bench.write(|cx| {
+            cx.packed_limits.list_size = 1;
+            let mut list = cx.collection(b"k", haypile_store::row::Kind::List).unwrap().unwrap();
+            list.write_anyway();
+            cx.put_collection(b"k", &mut list).unwrap();
+            let row = cx.raw_row(&meta_key(b"k")).unwrap().unwrap();
             assert_eq!(row.body()[8..], [3u64.to_be_bytes(), head.to_be_bytes()].concat());
-            for (index, element) in (head..).zip([b"a", b"b", b"c"]) {
-                let key = [&data_prefix(b"k", version)[..], &index.to_be_bytes()].concat();
-                assert_eq!(&cx.element(&key).unwrap().unwrap()[..], element);
+            let list = cx.collection(b"k", haypile_store::row::Kind::List).unwrap().unwrap();
+            for (index, element) in (head..).zip(elements) {
+                assert_eq!(&cx.element(&list, &index.to_be_bytes()).unwrap().unwrap()[..], element);
             }
         });
     }

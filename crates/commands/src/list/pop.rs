@@ -4,7 +4,7 @@ use haypile_resp::{Request, parse_i64};
 use haypile_store::Direction;
 use haypile_store::row::Kind;
 
-use super::element::{self, ElementKey};
+use super::element;
 use super::{End, pop, store_taken, tail};
 use crate::error::SYNTAX;
 use crate::spec::{REMOVE, REMOVE_FAST};
@@ -92,9 +92,8 @@ fn pop_many(cx: &mut Cx<'_>, list: &mut Collection, end: End, count: u64) -> Out
     element::reply_with(cx, list, indexes.clone(), direction)?;
     // Of a list that goes as a whole the elements are collected later.
     if count < list.size {
-        let mut key = ElementKey::of(list);
         for index in indexes.clone() {
-            cx.delete_element(key.at(index))?;
+            cx.delete_element(list, &index.to_be_bytes())?;
         }
     }
     if end == End::Left {

@@ -49,7 +49,7 @@ fn push_elements(cx: &mut Cx<'_>, request: &Request, end: End, create: bool) -> 
     let key = &request[1];
     let mut list = match cx.collection(key, Kind::List)? {
         Some(list) => list,
-        None if create => cx.new_collection(key, Kind::List, None)?,
+        None if create => cx.new_collection(key, Kind::List, None),
         None => {
             cx.reply.integer(0);
             return Ok(());

@@ -4,7 +4,7 @@ use haypile_resp::Request;
 use haypile_store::Direction;
 use haypile_store::row::Kind;
 
-use super::element::{self, ElementKey};
+use super::element;
 use super::{damaged, store_taken, tail};
 use crate::spec::{READ, REMOVE};
 use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, LIST_MIDDLE, Outcome, SPEC, Spec, args};
@@ -77,6 +77,8 @@ fn indexes(list: &Collection, start: i64, stop: i64) -> Result<Range<u64>, Comma
 
 /// What an effect takes in the log beside key and value, bytes, about.
 const EFFECT_BYTES: u64 = 8;
+/// What an element's key takes, bytes, about.
+const KEY_BYTES: u64 = 32;
 
 /// Survivors of a trim that are held in memory on their way to a new version, bytes.
 const MOVED_BYTES_MAX: u64 = 16 << 20;
@@ -86,16 +88,15 @@ const MOVED_BYTES_MAX: u64 = 16 << 20;
 fn trim(cx: &mut Cx<'_>, key: &[u8], list: &mut Collection, kept: Range<u64>) -> Outcome {
     let size = kept.end - kept.start;
     let cut = list.size - size;
-    if size < cut {
-        let per_element = list.prefix().len() as u64 + 8 + EFFECT_BYTES;
+    if size < cut && !list.is_packed() {
+        let per_element = KEY_BYTES + EFFECT_BYTES;
         let bytes_max = (cut - size).saturating_mul(per_element).min(MOVED_BYTES_MAX);
         if let Some(values) = read_within(cx, list, &kept, bytes_max)? {
             return move_to_new_version(cx, key, list, &values);
         }
     }
-    let mut element_key = ElementKey::of(list);
     for index in (list.head..kept.start).chain(kept.end..tail(list)?) {
-        cx.delete_element(element_key.at(index))?;
+        cx.delete_element(list, &index.to_be_bytes())?;
     }
     list.head = kept.start;
     list.size = size;
@@ -109,8 +110,8 @@ fn read_within(
     indexes: &Range<u64>,
     bytes_max: u64,
 ) -> Result<Option<Vec<Box<[u8]>>>, CommandError> {
-    let (lower, upper) = element::bounds(list, indexes);
-    let mut scan = cx.scan(&lower, Some(&upper), Direction::Forward)?;
+    let (lower, upper) = element::bounds(indexes);
+    let mut scan = cx.scan(list, &lower, Some(&upper), Direction::Forward)?;
     let mut values = Vec::new();
     let mut bytes = 0;
     while let Some((_, value)) = scan.next()? {
@@ -127,12 +128,11 @@ fn read_within(
 }
 
 fn move_to_new_version(cx: &mut Cx<'_>, key: &[u8], list: &mut Collection, values: &[Box<[u8]>]) -> Outcome {
-    let mut moved = cx.new_collection(key, Kind::List, list.old)?;
+    let mut moved = cx.new_collection(key, Kind::List, list.old);
     moved.expire_at = list.expire_at;
     moved.size = values.len() as u64;
-    let mut element_key = ElementKey::of(&moved);
     for (index, value) in (LIST_MIDDLE..).zip(values) {
-        cx.put_element(element_key.at(index), value)?;
+        cx.put_element(&mut moved, &index.to_be_bytes(), value)?;
     }
     *list = moved;
     Ok(())

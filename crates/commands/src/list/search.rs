@@ -101,8 +101,8 @@ fn lpos(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         Direction::Forward => head..head + looked_at,
         Direction::Reverse => tail - looked_at..tail,
     };
-    let (lower, upper) = element::bounds(&list, &indexes);
-    let (mut scan, reply) = cx.scan_and_reply(&lower, Some(&upper), options.direction)?;
+    let (lower, upper) = element::bounds(&indexes);
+    let (mut scan, reply) = cx.scan_and_reply(&list, &lower, Some(&upper), options.direction)?;
     let place = options.count.map(|_| reply.deferred_len());
     let (mut matches, mut found) = (0, 0);
     while let Some((key, value)) = scan.next()? {

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use haypile_store::Direction;
 
-use super::element::{self, ElementKey, index_of};
+use super::element::{self, index_of};
 use super::{damaged, tail};
 use crate::{Collection, CommandError, Cx, Outcome};
 
@@ -18,7 +18,8 @@ pub(super) fn open_gap(cx: &mut Cx<'_>, list: &mut Collection, index: u64) -> Re
     let left_is_shorter = index - head <= tail - index;
     let gap = if left_is_shorter {
         list.head = head.checked_sub(1).ok_or(super::FULL)?;
-        relocate(cx, list, head..index, &[], list.head, Direction::Forward)?;
+        let target = list.head;
+        relocate(cx, list, head..index, &[], target, Direction::Forward)?;
         index - 1
     } else {
         tail.checked_add(1).ok_or(super::FULL)?;
@@ -47,9 +48,8 @@ pub(super) fn remove(cx: &mut Cx<'_>, list: &mut Collection, removed: &[u64]) ->
         relocate(cx, list, head..stays.start, left, last_of_left, Direction::Reverse)?;
     }
     let new_head = head + left.len() as u64;
-    let mut key = ElementKey::of(list);
     for index in (head..new_head).chain(tail - right.len() as u64..tail) {
-        cx.delete_element(key.at(index))?;
+        cx.delete_element(list, &index.to_be_bytes())?;
     }
     list.head = new_head;
     list.size -= count;
@@ -74,13 +74,12 @@ fn longest_run(indexes: Range<u64>, removed: &[u64]) -> (usize, Range<u64>) {
 /// direction or not at all, so none is overwritten before it has been read. The old places are left as they are.
 fn relocate(
     cx: &mut Cx<'_>,
-    list: &Collection,
+    list: &mut Collection,
     mut source: Range<u64>,
     mut skipped: &[u64],
     mut target: u64,
     direction: Direction,
 ) -> Outcome {
-    let mut key = ElementKey::of(list);
     let mut chunk = Chunk::default();
     while !source.is_empty() {
         chunk.read(cx, list, &source, direction)?;
@@ -103,7 +102,7 @@ fn relocate(
                 skipped = rest;
                 continue;
             }
-            cx.put_element(key.at(target), value)?;
+            cx.put_element(list, &target.to_be_bytes(), value)?;
             // The one beyond the last is not used: it may not exist.
             target = match direction {
                 Direction::Forward => target.wrapping_add(1),
@@ -131,8 +130,8 @@ impl Chunk {
             Direction::Forward => (range.start..range.start + count, range.start),
             Direction::Reverse => (range.end - count..range.end, range.end - 1),
         };
-        let (lower, upper) = element::bounds(list, &part);
-        let mut scan = cx.scan(&lower, Some(&upper), direction)?;
+        let (lower, upper) = element::bounds(&part);
+        let mut scan = cx.scan(list, &lower, Some(&upper), direction)?;
         while self.bytes.len() < CHUNK_BYTES_MAX
             && let Some((key, value)) = scan.next()?
         {

@@ -1,7 +1,7 @@
 use haypile_resp::Request;
 use haypile_store::row::Kind;
 
-use super::element::{self, ElementKey};
+use super::element;
 use super::{End, FULL, damaged, pop, push, store_taken, tail};
 use crate::spec::WRITE;
 use crate::{Collection, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
@@ -78,8 +78,7 @@ fn rotate(cx: &mut Cx<'_>, mut list: Collection, key: &[u8], from: End, to: End)
         End::Left => head,
         End::Right => last,
     };
-    let mut element_key = ElementKey::of(&list);
-    let value = element::read(cx, &mut element_key, index)?;
+    let value = element::read(cx, &list, index)?;
     if from != to && list.size > 1 {
         let (new_head, place) = match to {
             End::Left => {
@@ -91,11 +90,12 @@ fn rotate(cx: &mut Cx<'_>, mut list: Collection, key: &[u8], from: End, to: End)
                 (head + 1, tail)
             }
         };
-        cx.delete_element(element_key.at(index))?;
-        cx.put_element(element_key.at(place), &value)?;
+        cx.delete_element(&mut list, &index.to_be_bytes())?;
+        cx.put_element(&mut list, &place.to_be_bytes(), &value)?;
         list.head = new_head;
     }
     // Also if nothing has moved: that it was a write has to stand in the log.
+    list.write_anyway();
     cx.put_collection(key, &mut list)?;
     cx.modified(to.push_event(), key);
     cx.event(from.pop_event(), key);

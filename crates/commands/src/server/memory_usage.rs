@@ -39,7 +39,9 @@ pub fn key_bytes(cx: &mut Cx<'_>, key: &[u8], samples: u64) -> Result<Option<u64
     }
     if row.header.kind != Kind::String {
         let collection = Collection::read(key, row.header, row.body())?;
-        bytes = bytes.saturating_add(elements(cx, &collection, samples)?);
+        if !collection.is_packed() {
+            bytes = bytes.saturating_add(elements(cx, &collection, samples)?);
+        }
     }
     Ok(Some(bytes))
 }
@@ -65,14 +67,14 @@ fn samples(request: &Request) -> Result<u64, CommandError> {
 /// Bytes of all elements, estimated from the first ones.
 fn elements(cx: &mut Cx<'_>, collection: &Collection, samples: u64) -> Result<u64, CommandError> {
     let (mut seen, mut bytes) = (0u64, 0u64);
-    let upper = collection.end_of(&[]);
-    let mut scan = cx.scan(collection.prefix(), upper.as_deref(), Direction::Forward)?;
+    let before = collection.data_key_bytes();
+    let mut scan = cx.scan(collection, &[], None, Direction::Forward)?;
     while seen < samples {
         let Some((key, value)) = scan.next()? else {
             return Ok(bytes);
         };
         seen += 1;
-        bytes += (key.len() + value.len()) as u64;
+        bytes += (before + key.len() + value.len()) as u64;
     }
     // A sorted set has two entries for each member.
     let entries = match collection.kind {
@@ -113,7 +115,7 @@ mod tests {
         let fill = |cx: &mut Cx<'_>| -> Result<(), CommandError> {
             let mut hash = cx.collection_or_new(b"h", Kind::Hash)?;
             for i in 0..1000 {
-                cx.put_element(&hash.element(&[format!("field:{i:06}").as_bytes()]), &[b'v'; 50])?;
+                cx.put_element(&mut hash, format!("field:{i:06}").as_bytes(), &[b'v'; 50])?;
             }
             hash.size = 1000;
             cx.put_collection(b"h", &mut hash)

@@ -16,8 +16,8 @@ pub(super) type Visit<'v> = &'v mut dyn FnMut(&mut Cx<'_>, &[u8]) -> Result<Cont
 
 /// What is in all of these sets. There is one at least.
 pub(super) fn intersect(cx: &mut Cx<'_>, mut sets: Vec<Collection>, visit: Visit<'_>) -> Result<(), CommandError> {
-    sets.sort_by(|a, b| (a.size, a.prefix()).cmp(&(b.size, b.prefix())));
-    sets.dedup_by(|a, b| a.prefix() == b.prefix());
+    sets.sort_by(|a, b| (a.size, a.identity()).cmp(&(b.size, b.identity())));
+    sets.dedup_by(|a, b| a.identity() == b.identity());
     let Some((smallest, others)) = sets.split_first() else {
         return Ok(());
     };
@@ -31,12 +31,12 @@ pub(super) fn subtract(
     mut others: Vec<Collection>,
     visit: Visit<'_>,
 ) -> Result<(), CommandError> {
-    if others.iter().any(|other| other.prefix() == first.prefix()) {
+    if others.iter().any(|other| other.identity() == first.identity()) {
         return Ok(());
     }
     // The biggest are the likeliest to have a member.
-    others.sort_by(|a, b| (b.size, b.prefix()).cmp(&(a.size, a.prefix())));
-    others.dedup_by(|a, b| a.prefix() == b.prefix());
+    others.sort_by(|a, b| (b.size, b.identity()).cmp(&(a.size, a.identity())));
+    others.dedup_by(|a, b| a.identity() == b.identity());
     filter(cx, first, &others, false, visit)
 }
 
@@ -47,12 +47,11 @@ fn filter(
     inside: bool,
     visit: Visit<'_>,
 ) -> Result<(), CommandError> {
-    let end = set.end_of(&[]);
     let (mut chunk, mut len) = (Chunk::default(), CHUNK_MIN);
-    let mut next = Some(set.prefix().to_vec());
+    let mut next = Some(Vec::new());
     while let Some(lower) = next {
         chunk.clear();
-        next = chunk.read(cx, set, &lower, end.as_deref(), len)?;
+        next = chunk.read(cx, set, &lower, None, len)?;
         let read = chunk.len() as u64;
         for other in others {
             // Both are spread evenly.
@@ -69,8 +68,8 @@ fn filter(
 
 /// What is in any of these sets.
 pub(super) fn unite(cx: &mut Cx<'_>, mut sets: Vec<Collection>, visit: Visit<'_>) -> Result<(), CommandError> {
-    sets.sort_by(|a, b| a.prefix().cmp(b.prefix()));
-    sets.dedup_by(|a, b| a.prefix() == b.prefix());
+    sets.sort_by(|a, b| a.identity().cmp(&b.identity()));
+    sets.dedup_by(|a, b| a.identity() == b.identity());
     // The spread is even, so equal parts of it have about equal numbers of members.
     const SPREADS: u64 = 1 << 16;
     let total: u64 = sets.iter().map(|set| set.size).sum();
@@ -81,12 +80,9 @@ pub(super) fn unite(cx: &mut Cx<'_>, mut sets: Vec<Collection>, visit: Visit<'_>
         let from = ((SPREADS * part / parts) as u16).to_be_bytes();
         let to = SPREADS * (part + 1) / parts;
         for set in &sets {
-            let lower = set.element(&[&from]);
-            let upper = match u16::try_from(to) {
-                Ok(to) => Some(set.element(&[&to.to_be_bytes()])),
-                Err(_) => set.end_of(&[]),
-            };
-            chunk.read(cx, set, &lower, upper.as_deref(), usize::MAX)?;
+            // The last part goes to the end.
+            let upper = u16::try_from(to).map(u16::to_be_bytes).ok();
+            chunk.read(cx, set, &from, upper.as_ref().map(<[u8; 2]>::as_slice), usize::MAX)?;
         }
         if sets.len() > 1 {
             chunk.sort();

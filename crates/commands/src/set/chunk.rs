@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use haypile_store::Direction;
 
-use super::MemberKey;
 use crate::{Collection, CommandError, Cx};
 
 /// To ask for one member costs as much as to read this many.
@@ -46,7 +45,7 @@ impl Chunk {
         self.spans.dedup_by(|a, b| bytes[a.clone()] == bytes[b.clone()]);
     }
 
-    /// Adds members of a set from a data key on, `max` of them or until the other data key; gives the key at which to go
+    /// Adds members of a set from an element on, `max` of them or until the other element; gives the one at which to go
     /// on, `None` at the end.
     pub(super) fn read(
         &mut self,
@@ -56,13 +55,13 @@ impl Chunk {
         upper: Option<&[u8]>,
         max: usize,
     ) -> Result<Option<Vec<u8>>, CommandError> {
-        let mut scan = cx.scan(lower, upper, Direction::Forward)?;
+        let mut scan = cx.scan(set, lower, upper, Direction::Forward)?;
         let mut left = max;
         while let Some((key, _)) = scan.next()? {
             if left == 0 {
                 return Ok(Some(key.to_vec()));
             }
-            self.push(set.strip(key));
+            self.push(key);
             left -= 1;
         }
         Ok(None)
@@ -83,13 +82,13 @@ impl Chunk {
         if between > ASK_COST * self.spans.len() as u64 {
             return self.retain_by_asking(cx, other, inside);
         }
-        let lower = other.element(&[&self.bytes[first.clone()]]);
-        let upper = other.element(&[&self.bytes[last.clone()], &[0]]);
-        let mut scan = cx.scan(&lower, Some(&upper), Direction::Forward)?;
+        let lower = self.bytes[first.clone()].to_vec();
+        let upper = [&self.bytes[last.clone()], &[0]].concat();
+        let mut scan = cx.scan(other, &lower, Some(&upper), Direction::Forward)?;
         let (mut at, mut kept) = (0, 0);
         while at < self.spans.len() {
             // Ours that come before theirs are not inside; without theirs, none of the rest is.
-            let their = scan.next()?.map(|(key, _)| other.strip(key));
+            let their = scan.next()?.map(|(key, _)| key);
             while let Some(span) = self.spans.get(at) {
                 let order = their.map_or(Ordering::Less, |their| self.bytes[span.clone()].cmp(their));
                 if order == Ordering::Greater {
@@ -107,11 +106,10 @@ impl Chunk {
     }
 
     fn retain_by_asking(&mut self, cx: &Cx<'_>, other: &Collection, inside: bool) -> Result<(), CommandError> {
-        let mut member_key = MemberKey::new(other);
         let mut kept = 0;
         for i in 0..self.spans.len() {
             let element = &self.bytes[self.spans[i].clone()];
-            if cx.element(member_key.of_element(element))?.is_some() == inside {
+            if cx.has_element(other, element)? == inside {
                 self.spans.swap(kept, i);
                 kept += 1;
             }

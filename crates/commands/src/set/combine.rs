@@ -131,9 +131,9 @@ fn reply(cx: &mut Cx<'_>, request: &Request, operation: Operation) -> Outcome {
 fn store(cx: &mut Cx<'_>, request: &Request, operation: Operation, event: KeyEvent) -> Outcome {
     let key = &request[1];
     // The result is written while the sources are read: it is another incarnation, even where it replaces one of them.
-    let mut result = cx.new_collection(key, Kind::Set, None)?;
+    let mut result = cx.new_collection(key, Kind::Set, None);
     combine(cx, request.iter().skip(2), operation, &mut |cx, element| {
-        cx.put_element(&result.element(&[element]), &[])?;
+        cx.put_element(&mut result, element, &[])?;
         result.size += 1;
         Ok(ControlFlow::Continue(()))
     })?;

@@ -1,8 +1,8 @@
 //! Sets: members in the order of a hash.
 //!
 //! ```text
-//! data key    the collection's prefix | spread u16 BE | member
-//! data value  empty
+//! element  spread u16 BE | member
+//! value    empty
 //! ```
 //!
 //! The spread is the low 16 bits of the member's XXH3-64 ([`spread`]). It gives SSCAN a cursor that is a place, random
@@ -24,7 +24,9 @@ mod write;
 
 use haypile_store::keys::spread;
 
-use crate::{Collection, Spec};
+use smallvec::SmallVec;
+
+use crate::Spec;
 
 /// The family's commands.
 pub static COMMANDS: &[Spec] = &[
@@ -50,36 +52,21 @@ pub static COMMANDS: &[Spec] = &[
 /// Bytes of an element before the member.
 const SPREAD: usize = 2;
 
-/// The member in an element, which is what stands in a data key after the prefix; `None` if it is not one.
+/// The member in an element; `None` if it is not one.
 pub(crate) fn member_of(element: &[u8]) -> Option<&[u8]> {
     element.get(SPREAD..)
 }
 
-/// The data keys of members, one at a time in the same memory.
-struct MemberKey {
-    key: Vec<u8>,
-    prefix: usize,
-}
+/// The names of members, one at a time in the same memory.
+#[derive(Default)]
+struct Name(SmallVec<[u8; 48]>);
 
-impl MemberKey {
-    fn new(set: &Collection) -> Self {
-        let mut key = Vec::with_capacity(set.prefix().len() + SPREAD + 48);
-        key.extend_from_slice(set.prefix());
-        MemberKey { prefix: key.len(), key }
-    }
-
+impl Name {
     fn of(&mut self, member: &[u8]) -> &[u8] {
-        self.key.truncate(self.prefix);
-        self.key.extend_from_slice(&spread(member).to_be_bytes());
-        self.key.extend_from_slice(member);
-        &self.key
-    }
-
-    /// The same of a member with its spread, as it stands in another set.
-    fn of_element(&mut self, element: &[u8]) -> &[u8] {
-        self.key.truncate(self.prefix);
-        self.key.extend_from_slice(element);
-        &self.key
+        self.0.clear();
+        self.0.extend_from_slice(&spread(member).to_be_bytes());
+        self.0.extend_from_slice(member);
+        &self.0
     }
 }
 

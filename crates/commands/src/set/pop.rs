@@ -40,11 +40,11 @@ fn spop(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         cx.reply.null();
         return Ok(());
     };
-    let data_key = random_member(cx, &set)?;
-    cx.delete_element(&data_key)?;
+    let element = random_member(cx, &set)?;
+    cx.delete_element(&mut set, &element)?;
     set.size -= 1;
     cx.put_collection(key, &mut set)?;
-    cx.reply.bulk(member(set.strip(&data_key)));
+    cx.reply.bulk(member(&element));
     tell(cx, key, &set, KeyEvent::SPop);
     Ok(())
 }
@@ -76,9 +76,9 @@ fn pop_many(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         pop_in_a_pass(cx, &mut set, count)?;
     } else {
         for _ in 0..count {
-            let data_key = random_member(cx, &set)?;
-            cx.delete_element(&data_key)?;
-            cx.reply.bulk(member(set.strip(&data_key)));
+            let element = random_member(cx, &set)?;
+            cx.delete_element(&mut set, &element)?;
+            cx.reply.bulk(member(&element));
             set.size -= 1;
         }
     }
@@ -99,11 +99,11 @@ fn pop_in_a_pass(cx: &mut Cx<'_>, set: &mut Collection, count: u64) -> Result<()
     sample::select(cx, set, count, |reply, taken, element, _| {
         if taken {
             reply.bulk(member(element));
-            popped.push(set.element(&[element]));
+            popped.push(element.to_vec());
         }
     })?;
-    for data_key in &popped {
-        cx.delete_element(data_key)?;
+    for element in &popped {
+        cx.delete_element(set, element)?;
     }
     set.size -= count;
     Ok(())
@@ -116,11 +116,11 @@ fn pop_most(cx: &mut Cx<'_>, key: &[u8], set: &Collection, count: u64) -> Result
         true => reply.bulk(member(element)),
         false => kept.push(element.to_vec()),
     })?;
-    let mut new = cx.new_collection(key, Kind::Set, set.old)?;
+    let mut new = cx.new_collection(key, Kind::Set, set.old);
     new.expire_at = set.expire_at;
     new.size = kept.len() as u64;
     for element in &kept {
-        cx.put_element(&new.element(&[element]), &[])?;
+        cx.put_element(&mut new, element, &[])?;
     }
     Ok(new)
 }

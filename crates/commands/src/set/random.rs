@@ -28,18 +28,18 @@ pub(super) const SRANDMEMBER: Spec = Spec {
 /// one by one must not be read each time.
 const POP_EXACT_MAX: u64 = 64;
 
-/// The member that SPOP takes: its data key. All of SPOP's choice of single members is here.
+/// The member that SPOP takes: its element. All of SPOP's choice of single members is here.
 ///
 /// A big set is popped in runs: the members that stand behind a random place are read together, and the pops that
 /// follow choose among those until they are used up. The order is that of a hash, so neighbours have nothing in common.
 pub(super) fn random_member(cx: &mut Cx<'_>, set: &Collection) -> Result<Vec<u8>, CommandError> {
     if set.size > POP_EXACT_MAX
-        && let Some(key) = cx.known_element(set.prefix())
+        && let Some(key) = cx.known_element(set)
     {
         return Ok(key);
     }
     let (element, _) = sample::one(cx, set, POP_EXACT_MAX, false)?;
-    Ok(set.element(&[&element]))
+    Ok(element)
 }
 
 fn srandmember(cx: &mut Cx<'_>, request: &Request) -> Outcome {

@@ -2,7 +2,7 @@ use haypile_resp::Request;
 use haypile_store::Direction;
 use haypile_store::row::Kind;
 
-use super::{MemberKey, member};
+use super::{Name, member};
 use crate::sample::missing;
 use crate::spec::{READ, READ_FAST};
 use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
@@ -56,7 +56,7 @@ pub(super) const SMEMBERS: Spec = Spec {
 
 fn sismember(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let is_member = match cx.collection(&request[1], Kind::Set)? {
-        Some(set) => cx.element(MemberKey::new(&set).of(&request[2]))?.is_some(),
+        Some(set) => cx.has_element(&set, Name::default().of(&request[2]))?,
         None => false,
     };
     cx.reply.integer(is_member.into());
@@ -66,10 +66,10 @@ fn sismember(cx: &mut Cx<'_>, request: &Request) -> Outcome {
 fn smismember(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let set = cx.collection(&request[1], Kind::Set)?;
     cx.reply.array(request.len() - 2);
-    let mut member_key = set.as_ref().map(MemberKey::new);
+    let mut name = Name::default();
     for member in request.iter().skip(2) {
-        let is_member = match &mut member_key {
-            Some(key) => cx.element(key.of(member))?.is_some(),
+        let is_member = match &set {
+            Some(set) => cx.has_element(set, name.of(member))?,
             None => false,
         };
         cx.reply.integer(is_member.into());
@@ -94,12 +94,11 @@ fn smembers(cx: &mut Cx<'_>, request: &Request) -> Outcome {
 
 /// Writes every member; an error if there are not as many as the row says, because that number has been written before.
 pub(super) fn every(cx: &mut Cx<'_>, set: &Collection) -> Result<(), CommandError> {
-    let end = set.end_of(&[]);
-    let (mut scan, reply) = cx.scan_and_reply(set.prefix(), end.as_deref(), Direction::Forward)?;
+    let (mut scan, reply) = cx.scan_and_reply(set, &[], None, Direction::Forward)?;
     let mut left = set.size;
     while let Some((key, _)) = scan.next()? {
         left = left.checked_sub(1).ok_or_else(missing)?;
-        reply.bulk(member(set.strip(key)));
+        reply.bulk(member(key));
     }
     if left == 0 { Ok(()) } else { Err(missing()) }
 }

@@ -48,14 +48,12 @@ fn sscan(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let options = ScanOptions::parse(request, 3)?;
     let small = set.size <= SMALL_MAX;
     // What is no cursor begins at a place too; that is no worse than any other.
-    let lower = set.element(&[&(cursor as u16).to_be_bytes()]);
-    let end = set.end_of(&[]);
+    let lower = (cursor as u16).to_be_bytes();
     let mut reply = ScanReply::new(cx.reply);
-    let mut scan = cx.scan(&lower, end.as_deref(), Direction::Forward)?;
+    let mut scan = cx.scan(&set, &lower, None, Direction::Forward)?;
     let (mut looked_at, mut group) = (0, [0; SPREAD]);
     let mut next_cursor = 0;
-    while let Some((key, _)) = scan.next()? {
-        let element = set.strip(key);
+    while let Some((element, _)) = scan.next()? {
         let &spread = element.first_chunk().unwrap_or(&[0; SPREAD]);
         if looked_at >= options.count && spread != group && !(small && reply.bytes() < SMALL_BYTES_MAX) {
             next_cursor = 1 << 16 | u64::from(u16::from_be_bytes(spread));

@@ -1,7 +1,7 @@
 use haypile_resp::Request;
 use haypile_store::row::Kind;
 
-use super::MemberKey;
+use super::Name;
 use crate::spec::{REMOVE_FAST, WRITE_FAST};
 use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
@@ -45,12 +45,12 @@ fn sadd(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let mut set = cx.collection_or_new(key, Kind::Set)?;
     // What has just been created has no members; only the request's own may come twice.
     let surely_new = set.old.is_none() && request.len() == 3;
-    let mut member_key = MemberKey::new(&set);
+    let mut name = Name::default();
     let mut added = 0;
     for member in request.iter().skip(2) {
-        let data_key = member_key.of(member);
-        if surely_new || cx.element(data_key)?.is_none() {
-            cx.put_element(data_key, &[])?;
+        let element = name.of(member);
+        if surely_new || !cx.has_element(&set, element)? {
+            cx.put_element(&mut set, element, &[])?;
             added += 1;
         }
     }
@@ -69,12 +69,12 @@ fn srem(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         cx.reply.integer(0);
         return Ok(());
     };
-    let mut member_key = MemberKey::new(&set);
+    let mut name = Name::default();
     let mut removed = 0;
     for member in request.iter().skip(2) {
-        let data_key = member_key.of(member);
-        if cx.element(data_key)?.is_some() {
-            cx.delete_element(data_key)?;
+        let element = name.of(member);
+        if cx.has_element(&set, element)? {
+            cx.delete_element(&mut set, element)?;
             removed += 1;
             set.size -= 1;
             if set.size == 0 {
@@ -107,13 +107,14 @@ fn smove(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let destination = cx.collection(to, Kind::Set)?;
     // It has been seen above that there is one.
     let Some(mut source) = source? else { return Ok(()) };
-    let data_key = MemberKey::new(&source).of(member).to_vec();
-    let is_member = cx.element(&data_key)?.is_some();
+    let mut name = Name::default();
+    let element = name.of(member);
+    let is_member = cx.has_element(&source, element)?;
     if from == to || !is_member {
         cx.reply.integer(is_member.into());
         return Ok(());
     }
-    cx.delete_element(&data_key)?;
+    cx.delete_element(&mut source, element)?;
     source.size -= 1;
     cx.put_collection(from, &mut source)?;
     cx.modified(KeyEvent::SRem, from);
@@ -122,12 +123,10 @@ fn smove(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     }
     let mut destination = match destination {
         Some(destination) => destination,
-        None => cx.new_collection(to, Kind::Set, None)?,
+        None => cx.new_collection(to, Kind::Set, None),
     };
-    let mut member_key = MemberKey::new(&destination);
-    let data_key = member_key.of(member);
-    if destination.old.is_none() || cx.element(data_key)?.is_none() {
-        cx.put_element(data_key, &[])?;
+    if destination.old.is_none() || !cx.has_element(&destination, element)? {
+        cx.put_element(&mut destination, element, &[])?;
         destination.size += 1;
         cx.put_collection(to, &mut destination)?;
         cx.modified(KeyEvent::SAdd, to);

@@ -137,7 +137,7 @@ pub(crate) fn add(cx: &mut Cx<'_>, key: &[u8], items: &[(f64, &[u8])], options: 
             }
             return Ok(());
         }
-        None => cx.new_collection(key, Kind::Zset, None)?,
+        None => cx.new_collection(key, Kind::Zset, None),
     };
     let (mut added, mut changed, mut last) = (0i64, 0i64, None);
     for &(score, member) in items {
@@ -154,9 +154,7 @@ pub(crate) fn add(cx: &mut Cx<'_>, key: &[u8], items: &[(f64, &[u8])], options: 
             Added::Same(score) => Some(score),
         };
     }
-    if added > 0 {
-        cx.put_collection(key, &mut zset)?;
-    }
+    cx.put_collection(key, &mut zset)?;
     if added + changed > 0 {
         cx.modified(
             if options.increment {
@@ -183,9 +181,13 @@ fn add_one(
     member: &[u8],
     options: AddOptions,
 ) -> Result<Added, CommandError> {
-    let entry = member_key(zset, member);
+    let entry = member_key(member);
     // A set that this command makes has nothing on disk to look for.
-    let old = if zset.size == 0 { None } else { cx.element(&entry)? };
+    let old = if zset.size == 0 {
+        None
+    } else {
+        cx.element(zset, &entry)?
+    };
     let Some(old) = old else {
         if options.only_existing {
             return Ok(Added::Not);

@@ -211,10 +211,10 @@ mod tests {
         for apply in [true, false] {
             let mut bench = bench(apply);
             bench.write(|cx| {
-                let mut set: Collection = cx.new_collection(b"s", Kind::Set, None).unwrap();
+                let mut set: Collection = cx.new_collection(b"s", Kind::Set, None);
                 for member in ["c", "e"] {
-                    let key = set.element(&[&spread(member.as_bytes()).to_be_bytes(), member.as_bytes()]);
-                    cx.put_element(&key, &[]).unwrap();
+                    let key = [&spread(member.as_bytes()).to_be_bytes(), member.as_bytes()].concat();
+                    cx.put_element(&mut set, &key, &[]).unwrap();
                     set.size += 1;
                 }
                 cx.put_collection(b"s", &mut set).unwrap();

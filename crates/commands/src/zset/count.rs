@@ -106,7 +106,7 @@ impl Counter {
                 self.spans.pop();
                 continue;
             }
-            let mut scan = cx.scan(&span.lower, Some(&span.upper), Direction::Forward)?;
+            let mut scan = cx.scan(zset, &span.lower, Some(&span.upper), Direction::Forward)?;
             let mut next = None;
             while let Some((data_key, _)) = scan.next()? {
                 if step == 0 {
@@ -180,7 +180,7 @@ fn rank(cx: &mut Cx<'_>, request: &Request, reverse: bool) -> Outcome {
         return Ok(());
     };
     let before = Span {
-        upper: index_key(zset, score, &request[2]),
+        upper: index_key(score, &request[2]),
         ..Span::all(zset)
     };
     let before = count(cx, zset, before)?;

@@ -30,25 +30,25 @@ pub(crate) fn score_from(ordered: u64) -> f64 {
 }
 
 /// The data key of a member's entry.
-pub(super) fn member_key(zset: &Collection, member: &[u8]) -> Vec<u8> {
-    zset.element(&[&[MEMBER], &spread(member).to_be_bytes(), member])
+pub(super) fn member_key(member: &[u8]) -> Vec<u8> {
+    [&[MEMBER], &spread(member).to_be_bytes()[..], member].concat()
 }
 
 /// The data key of a member's place in the score index.
-pub(super) fn index_key(zset: &Collection, score: f64, member: &[u8]) -> Vec<u8> {
-    zset.element(&[&[INDEX], &ordered(score).to_be_bytes(), member])
+pub(super) fn index_key(score: f64, member: &[u8]) -> Vec<u8> {
+    [&[INDEX], &ordered(score).to_be_bytes()[..], member].concat()
 }
 
 /// Score and member in a data key of the score index.
-pub(super) fn parse_index<'k>(zset: &Collection, data_key: &'k [u8]) -> Result<(f64, &'k [u8]), CommandError> {
-    let found = zset.strip(data_key).get(1..).and_then(<[u8]>::split_first_chunk);
+pub(super) fn parse_index<'k>(element: &'k [u8]) -> Result<(f64, &'k [u8]), CommandError> {
+    let found = element.get(1..).and_then(<[u8]>::split_first_chunk);
     let (score, member) = found.ok_or_else(|| StoreError::Corrupt("an entry of a score index is cut short".into()))?;
     Ok((score_from(u64::from_be_bytes(*score)), member))
 }
 
 /// Spread number and member in a data key of a member entry.
-pub(super) fn parse_member<'k>(zset: &Collection, data_key: &'k [u8]) -> Result<(u16, &'k [u8]), CommandError> {
-    let found = zset.strip(data_key).get(1..).and_then(<[u8]>::split_first_chunk);
+pub(super) fn parse_member<'k>(element: &'k [u8]) -> Result<(u16, &'k [u8]), CommandError> {
+    let found = element.get(1..).and_then(<[u8]>::split_first_chunk);
     let (place, member) = found.ok_or_else(|| StoreError::Corrupt("a sorted set's entry is cut short".into()))?;
     Ok((u16::from_be_bytes(*place), member))
 }
@@ -91,7 +91,7 @@ pub(crate) fn find(cx: &mut Cx<'_>, key: &[u8]) -> Result<Option<Collection>, Co
 
 /// A member's score.
 pub(crate) fn score_of(cx: &Cx<'_>, zset: &Collection, member: &[u8]) -> Result<Option<f64>, CommandError> {
-    match cx.element(&member_key(zset, member))? {
+    match cx.element(zset, &member_key(member))? {
         Some(value) => parse_score(&value).map(Some),
         None => Ok(None),
     }
@@ -99,7 +99,8 @@ pub(crate) fn score_of(cx: &Cx<'_>, zset: &Collection, member: &[u8]) -> Result<
 
 /// Adds a member that is not there yet. The row is for the caller to store.
 pub(super) fn insert(cx: &mut Cx<'_>, zset: &mut Collection, member: &[u8], score: f64) -> Result<(), CommandError> {
-    write(cx, zset, member, &member_key(zset, member), score)?;
+    let entry = member_key(member);
+    write(cx, zset, member, &entry, score)?;
     zset.size += 1;
     Ok(())
 }
@@ -107,31 +108,34 @@ pub(super) fn insert(cx: &mut Cx<'_>, zset: &mut Collection, member: &[u8], scor
 /// Writes both elements of a member. `entry` is the key of its entry.
 pub(super) fn write(
     cx: &mut Cx<'_>,
-    zset: &Collection,
+    zset: &mut Collection,
     member: &[u8],
     entry: &[u8],
     score: f64,
 ) -> Result<(), CommandError> {
-    cx.put_element(entry, &ordered(score).to_be_bytes())?;
-    cx.put_element(&index_key(zset, score, member), &[])
+    cx.put_element(zset, entry, &ordered(score).to_be_bytes())?;
+    let index = index_key(score, member);
+    cx.put_element(zset, &index, &[])
 }
 
 /// Gives a member another score.
 pub(super) fn change(
     cx: &mut Cx<'_>,
-    zset: &Collection,
+    zset: &mut Collection,
     member: &[u8],
     entry: &[u8],
     (old, new): (f64, f64),
 ) -> Result<(), CommandError> {
-    cx.delete_element(&index_key(zset, old, member))?;
+    let index = index_key(old, member);
+    cx.delete_element(zset, &index)?;
     write(cx, zset, member, entry, new)
 }
 
 /// Removes a member that is there. The row is for the caller to store.
 pub(super) fn remove(cx: &mut Cx<'_>, zset: &mut Collection, member: &[u8], score: f64) -> Result<(), CommandError> {
-    cx.delete_element(&member_key(zset, member))?;
-    cx.delete_element(&index_key(zset, score, member))?;
+    let (entry, index) = (member_key(member), index_key(score, member));
+    cx.delete_element(zset, &entry)?;
+    cx.delete_element(zset, &index)?;
     zset.size = zset.size.saturating_sub(1);
     Ok(())
 }
@@ -159,14 +163,13 @@ mod tests {
 
     #[test]
     fn elements_are_written_as_documented() {
-        let zset = Collection::new(b"key", Kind::Zset, 7, None);
-        let entry = member_key(&zset, b"member");
-        assert_eq!(zset.strip(&entry), b"\x00\x08\x75member");
-        assert_eq!(parse_member(&zset, &entry).unwrap(), (0x0875, &b"member"[..]));
-        let index = index_key(&zset, -1.5, b"member");
-        assert_eq!(zset.strip(&index), b"\x01\x40\x07\xff\xff\xff\xff\xff\xffmember");
-        assert_eq!(parse_index(&zset, &index).unwrap(), (-1.5, &b"member"[..]));
-        assert!(parse_index(&zset, &index[..index.len() - 7]).is_err());
+        let entry = member_key(b"member");
+        assert_eq!(entry, b"\x00\x08\x75member");
+        assert_eq!(parse_member(&entry).unwrap(), (0x0875, &b"member"[..]));
+        let index = index_key(-1.5, b"member");
+        assert_eq!(index, b"\x01\x40\x07\xff\xff\xff\xff\xff\xffmember");
+        assert_eq!(parse_index(&index).unwrap(), (-1.5, &b"member"[..]));
+        assert!(parse_index(&index[..index.len() - 7]).is_err());
         assert!(parse_score(b"short").is_err());
     }
 

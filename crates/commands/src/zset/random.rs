@@ -105,15 +105,11 @@ fn near(cx: &mut Cx<'_>, zset: &Collection) -> Result<Scored, CommandError> {
     let reach = REACH_MEMBERS.max(zset.size >> 15).min(zset.size);
     let place = (cx.random.next_u64() >> 48) as u16;
     let mut skip = cx.random.below(reach);
-    let end = zset.element(&[&[MEMBER + 1]]);
-    for lower in [
-        zset.element(&[&[MEMBER], &place.to_be_bytes()]),
-        zset.element(&[&[MEMBER]]),
-    ] {
-        let mut scan = cx.scan(&lower, Some(&end), Direction::Forward)?;
+    for lower in [[&[MEMBER], &place.to_be_bytes()[..]].concat(), vec![MEMBER]] {
+        let mut scan = cx.scan(zset, &lower, Some(&[MEMBER + 1]), Direction::Forward)?;
         while let Some((data_key, value)) = scan.next()? {
             if skip == 0 {
-                let (_, member) = parse_member(zset, data_key)?;
+                let (_, member) = parse_member(data_key)?;
                 return Ok((member.to_vec(), parse_score(value)?));
             }
             skip -= 1;

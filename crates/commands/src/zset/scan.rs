@@ -66,11 +66,11 @@ fn page(
     options: &ScanOptions<'_>,
     reply: &mut ScanReply,
 ) -> Result<u16, CommandError> {
-    let lower = zset.element(&[&[MEMBER], &place.to_be_bytes()]);
-    let mut scan = cx.scan(&lower, Some(&zset.element(&[&[MEMBER + 1]])), Direction::Forward)?;
+    let lower = [&[MEMBER], &place.to_be_bytes()[..]].concat();
+    let mut scan = cx.scan(zset, &lower, Some(&[MEMBER + 1]), Direction::Forward)?;
     let (mut seen, mut last) = (0, place);
     while let Some((data_key, value)) = scan.next()? {
-        let (place, member) = parse_member(zset, data_key)?;
+        let (place, member) = parse_member(data_key)?;
         if seen >= options.count && place != last {
             return Ok(place);
         }

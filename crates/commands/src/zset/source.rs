@@ -42,8 +42,8 @@ impl Source {
         match &self.members {
             None => Ok(None),
             Some(set) if set.kind == Kind::Set => {
-                let key = set.element(&[&spread(member).to_be_bytes(), member]);
-                Ok(cx.element(&key)?.map(|_| 1.0))
+                let element = [&spread(member).to_be_bytes(), member].concat();
+                Ok(cx.has_element(set, &element)?.then_some(1.0))
             }
             Some(zset) => score_of(cx, zset, member),
         }
@@ -53,8 +53,8 @@ impl Source {
     pub(super) fn reader(&self) -> Reader<'_> {
         Reader {
             next: self.members.as_ref().map(|members| match members.kind {
-                Kind::Set => members.element(&[]),
-                _ => members.element(&[&[MEMBER]]),
+                Kind::Set => Vec::new(),
+                _ => vec![MEMBER],
             }),
             source: self,
         }
@@ -76,23 +76,19 @@ impl Reader<'_> {
             return Ok(chunk);
         };
         let is_set = members.kind == Kind::Set;
-        let upper = if is_set {
-            members.end_of(&[])
-        } else {
-            Some(members.element(&[&[MEMBER + 1]]))
-        };
-        let mut scan = cx.scan(&lower, upper.as_deref(), Direction::Forward)?;
+        let upper: Option<&[u8]> = if is_set { None } else { Some(&[MEMBER + 1]) };
+        let mut scan = cx.scan(members, &lower, upper, Direction::Forward)?;
         while let Some((data_key, value)) = scan.next()? {
             if chunk.len() == CHUNK_MEMBERS {
                 self.next = Some(data_key.to_vec());
                 break;
             }
             if is_set {
-                let member = members.strip(data_key).get(SET_PREFIX..);
+                let member = data_key.get(SET_PREFIX..);
                 let member = member.ok_or_else(|| StoreError::Corrupt("a set's element is cut short".into()))?;
                 chunk.push((member.to_vec(), 1.0));
             } else {
-                let (_, member) = parse_member(members, data_key)?;
+                let (_, member) = parse_member(data_key)?;
                 chunk.push((member.to_vec(), parse_score(value)?));
             }
         }

@@ -15,7 +15,7 @@ pub(crate) fn replace(cx: &mut Cx<'_>, key: &[u8], items: &[Scored], event: KeyE
         }
         return Ok(());
     }
-    let mut zset = cx.new_collection(key, Kind::Zset, old)?;
+    let mut zset = cx.new_collection(key, Kind::Zset, old);
     for (member, score) in items {
         insert(cx, &mut zset, member, *score)?;
     }

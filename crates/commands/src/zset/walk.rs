@@ -47,14 +47,14 @@ pub(crate) fn walk(
     if take == 0 || span.is_empty() {
         return Ok(0);
     }
-    let (mut scan, reply) = cx.scan_and_reply(&span.lower, Some(&span.upper), direction)?;
+    let (mut scan, reply) = cx.scan_and_reply(zset, &span.lower, Some(&span.upper), direction)?;
     let mut taken = 0;
     while let Some((data_key, _)) = scan.next()? {
         if skip > 0 && span.filter.is_none() {
             skip -= 1;
             continue;
         }
-        let (score, member) = parse_index(zset, data_key)?;
+        let (score, member) = parse_index(data_key)?;
         if span.filter.as_ref().is_some_and(|range| !range.has(member)) {
             continue;
         }

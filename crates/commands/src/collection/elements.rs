@@ -1,0 +1,35 @@
+use haypile_store::{Scan, StoreError};
+
+use super::packing::Rows;
+
+/// Elements of a collection in the order of their names.
+pub struct Elements<'a>(Source<'a>);
+
+#[allow(clippy::large_enum_variant)] // one at a time, on the stack
+enum Source<'a> {
+    Packed(Rows),
+    /// With the length of what stands before an element in its data key.
+    Spread(Scan<'a>, usize),
+}
+
+impl<'a> Elements<'a> {
+    pub(crate) fn packed(rows: Rows) -> Self {
+        Elements(Source::Packed(rows))
+    }
+
+    pub(crate) fn spread(scan: Scan<'a>, prefix: usize) -> Self {
+        Elements(Source::Spread(scan, prefix))
+    }
+
+    /// The next element's name and value; `None` at the end of the range.
+    #[allow(clippy::should_implement_trait)] // lends from itself, which Iterator cannot express
+    pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, StoreError> {
+        match &mut self.0 {
+            Source::Packed(rows) => Ok(rows.next()),
+            Source::Spread(scan, prefix) => {
+                let next = scan.next()?;
+                Ok(next.map(|(key, value)| (key.get(*prefix..).unwrap_or_default(), value)))
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! A key with elements: a list, set, sorted set or hash, whether its elements stand in its row or have rows of their own.
+
+mod elements;
+mod limits;
+mod packing;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use haypile_store::StoreError;
+use haypile_store::keys::{data_prefix, prefix_end};
+use haypile_store::packed::{self, PackedList};
+use haypile_store::row::{Header, Kind};
+
+pub use self::elements::Elements;
+pub use self::limits::PackedLimits;
+pub(crate) use self::limits::has_integers_only;
+pub(crate) use self::packing::{Packing, for_each_element};
+use smallvec::SmallVec;
+
+use crate::CommandError;
+
+/// A key with elements: a list, set, sorted set or hash.
+///
+/// A small collection is *packed*: its elements are the body of its row (see [`haypile_store::packed`]). Any other is
+/// *spread*: its row's body is
+///
+/// ```text
+/// version u64 BE | size u64 BE | [head u64 BE, lists only: the index of the first element]
+/// ```
+///
+/// and each element has a row of its own in the column family `data`.
+///
+/// What an element is called depends on its type alone, so that commands need not know which it is: see
+/// [`Cx::element`](crate::Cx::element) and its kin, and the layouts that the types' modules tell. What is changed by a
+/// command becomes effective with [`Cx::put_collection`](crate::Cx::put_collection), which also decides what the collection
+/// is from then on.
+#[derive(Clone, Debug)]
+pub struct Collection {
+    /// The type.
+    pub kind: Kind,
+    /// Number of elements.
+    pub size: u64,
+    /// Lists: index of the first element, in the middle of the numbers for a new list.
+    pub head: u64,
+    /// When the key expires.
+    pub expire_at: Option<u64>,
+    /// The header of the row that it replaces when it is stored.
+    pub old: Option<Header>,
+    key: SmallVec<[u8; 40]>,
+    form: Form,
+    /// What the row says that is stored: size and head; `None` if it is not this collection's, or must be written anyway.
+    stored: Option<(u64, u64)>,
+    /// The number of elements before the command.
+    size_before: u64,
+}
+
+/// Where the elements are.
+#[derive(Clone, Debug)]
+pub(crate) enum Form {
+    Packed(Packing),
+    Spread(Spread),
+}
+
+/// Elements with rows of their own.
+#[derive(Clone, Debug)]
+pub(crate) struct Spread {
+    version: u64,
+    prefix: Vec<u8>,
+}
+
+/// Index of a new list's first element: room for 2^63 pushes on either side.
+pub const LIST_MIDDLE: u64 = packed::LABEL_MIDDLE;
+
+impl Collection {
+    /// A new one without elements, packed for now.
+    pub(crate) fn new(key: &[u8], kind: Kind, old: Option<Header>) -> Self {
+        Collection {
+            kind,
+            size: 0,
+            head: LIST_MIDDLE,
+            expire_at: None,
+            old,
+            key: SmallVec::from_slice(key),
+            form: Form::Packed(Packing::new(kind, &[])),
+            stored: None,
+            size_before: 0,
+        }
+    }
+
+    pub(crate) fn read(key: &[u8], header: Header, body: &[u8]) -> Result<Self, CommandError> {
+        let (size, head, form) = match header.packed {
+            true => {
+                let head = match header.kind {
+                    Kind::List => PackedList::read(body).map_err(StoreError::from)?.labels().start,
+                    _ => 0,
+                };
+                let size = packed::count(body).map_err(StoreError::from)?;
+                (size, head, Form::Packed(Packing::new(header.kind, body)))
+            }
+            false => {
+                let number = |at: usize| -> Result<u64, StoreError> {
+                    let bytes = body.get(at..).and_then(<[u8]>::first_chunk);
+                    let cut_short = || StoreError::Corrupt("a collection's row is cut short".into());
+                    Ok(u64::from_be_bytes(*bytes.ok_or_else(cut_short)?))
+                };
+                let head = if header.kind == Kind::List { number(16)? } else { 0 };
+                (number(8)?, head, Form::Spread(Spread::new(key, number(0)?)))
+            }
+        };
+        Ok(Collection {
+            kind: header.kind,
+            size,
+            head,
+            expire_at: header.expire_at,
+            old: Some(header),
+            key: SmallVec::from_slice(key),
+            form,
+            stored: Some((size, head)),
+            size_before: size,
+        })
+    }
+
+    /// Appends the body of the row of a spread one.
+    pub(crate) fn write(&self, spread: &Spread, body: &mut Vec<u8>) {
+        body.extend_from_slice(&spread.version.to_be_bytes());
+        body.extend_from_slice(&self.size.to_be_bytes());
+        if self.kind == Kind::List {
+            body.extend_from_slice(&self.head.to_be_bytes());
+        }
+    }
+
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    pub(crate) fn form(&self) -> &Form {
+        &self.form
+    }
+
+    pub(crate) fn form_mut(&mut self) -> &mut Form {
+        &mut self.form
+    }
+
+    /// True if it has more elements than before.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.size > self.size_before
+    }
+
+    /// Has its row written even if nothing in it changes.
+    pub(crate) fn write_anyway(&mut self) {
+        self.stored = None;
+    }
+
+    /// True if the row that is stored is this one's, with this size and head.
+    pub(crate) fn is_as_stored(&self) -> bool {
+        self.stored == Some((self.size, self.head)) && self.old.is_some_and(|old| old.expire_at == self.expire_at)
+    }
+
+    /// True if the row that is stored is this one's, whatever it says of sizes.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.stored.is_some()
+    }
+
+    pub(crate) fn has_been_stored(&mut self, header: Header) {
+        self.old = Some(header);
+        self.stored = Some((self.size, self.head));
+        self.size_before = self.size;
+    }
+
+    pub(crate) fn header(&self, packed: bool) -> Header {
+        Header {
+            kind: self.kind,
+            expire_at: self.expire_at,
+            packed,
+        }
+    }
+
+    /// Lists: the indexes of the elements.
+    pub(crate) fn indexes(&self) -> Range<u64> {
+        self.head..self.head.saturating_add(self.size)
+    }
+
+    /// Its elements have rows of their own now; its own row is still to be written.
+    pub(crate) fn is_spread(&mut self, spread: Spread) {
+        self.form = Form::Spread(spread);
+        self.stored = None;
+    }
+
+    /// Bytes of an element's data key that stand before its name; 0 if it is packed.
+    pub(crate) fn data_key_bytes(&self) -> usize {
+        match &self.form {
+            Form::Packed(_) => 0,
+            Form::Spread(spread) => spread.prefix.len(),
+        }
+    }
+
+    /// True if its elements stand in its row.
+    pub fn is_packed(&self) -> bool {
+        matches!(self.form, Form::Packed(_))
+    }
+
+    /// The same for two that are one collection, or are packed and have the same elements; for no others.
+    pub(crate) fn identity(&self) -> (bool, &[u8]) {
+        match &self.form {
+            Form::Packed(packing) => (true, packing.body()),
+            Form::Spread(spread) => (false, &spread.prefix),
+        }
+    }
+
+    /// The name of an element that is written in these parts.
+    pub fn element(&self, parts: &[&[u8]]) -> Vec<u8> {
+        parts.concat()
+    }
+
+    /// The end of the range of elements whose names start with `part`; `None` if it is the collection's.
+    pub fn end_of(&self, part: &[u8]) -> Option<Vec<u8>> {
+        prefix_end(part)
+    }
+}
+
+impl Spread {
+    pub(crate) fn new(key: &[u8], version: u64) -> Self {
+        Spread {
+            version,
+            prefix: data_prefix(key, version),
+        }
+    }
+
+    /// What the data keys of all elements start with.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
+    /// The data key of an element.
+    pub(crate) fn data_key(&self, element: &[u8]) -> DataKey {
+        let mut key = DataKey::with_capacity(self.prefix.len() + element.len());
+        key.extend_from_slice(&self.prefix);
+        key.extend_from_slice(element);
+        key
+    }
+
+    /// The end of the range of data keys of which an element is the upper bound; `None` is past all elements.
+    pub(crate) fn upper_bound(&self, upper: Option<&[u8]>) -> Option<Vec<u8>> {
+        match upper {
+            Some(upper) => Some([&self.prefix, upper].concat()),
+            None => prefix_end(&self.prefix),
+        }
+    }
+}
+
+/// A data key. Usual ones take no memory of their own.
+pub(crate) type DataKey = SmallVec<[u8; 96]>;

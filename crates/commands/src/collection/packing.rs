@@ -1,0 +1,339 @@
+//! Elements that stand in one row, under the names that they have where each has a row of its own.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use haypile_store::keys::spread;
+use haypile_store::packed::{
+    self, HashPatch, ListPatch, PackedHash, PackedList, PackedSet, PackedZset, SetPatch, ZsetPatch,
+};
+use haypile_store::row::Kind;
+use haypile_store::{Direction, StoreError};
+use smallvec::SmallVec;
+
+/// The elements of a packed collection: those of the body, and what a command has changed since it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Packing {
+    kind: Kind,
+    /// Empty where there is none.
+    body: Vec<u8>,
+    /// What has changed, in the order of the names.
+    changes: Vec<Change>,
+}
+
+#[derive(Clone, Debug)]
+struct Change {
+    name: Bytes,
+    /// `None`: it is gone.
+    value: Option<Bytes>,
+}
+
+/// A field, member, label or value. Usual ones take no memory of their own.
+type Bytes = SmallVec<[u8; 40]>;
+
+/// The body of nothing.
+const NOTHING: &[u8] = &[0];
+
+/// First byte of a sorted set's element that is about a member; its value is the score.
+const ZSET_MEMBER: u8 = 0;
+/// First byte of a sorted set's element in the order of scores.
+const ZSET_INDEX: u8 = 1;
+/// Bytes of a set's element before the member.
+const SPREAD: usize = 2;
+
+/// What a body has for an element.
+enum Name<'e> {
+    /// A field, a member, or a list's label.
+    Of(&'e [u8]),
+    /// A place in the order of scores, which follows from the member's score.
+    Index,
+}
+
+impl Packing {
+    pub(crate) fn new(kind: Kind, body: &[u8]) -> Self {
+        Packing {
+            kind,
+            body: body.to_vec(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// The body as it was read.
+    pub(crate) fn body(&self) -> &[u8] {
+        if self.body.is_empty() { NOTHING } else { &self.body }
+    }
+
+    /// Things that have changed since.
+    pub(crate) fn changes(&self) -> usize {
+        self.changes.len()
+    }
+
+    fn name<'e>(&self, element: &'e [u8]) -> Result<Name<'e>, StoreError> {
+        let name = match self.kind {
+            Kind::Hash | Kind::List => Some(element),
+            Kind::Set => element.get(SPREAD..),
+            Kind::Zset if element.first() == Some(&ZSET_INDEX) => return Ok(Name::Index),
+            Kind::Zset => element.get(1 + SPREAD..),
+            Kind::String | Kind::Stream => None,
+        };
+        name.map(Name::Of)
+            .ok_or_else(|| StoreError::Corrupt("an element of a packed collection is cut short".into()))
+    }
+
+    fn find(&self, name: &[u8]) -> Result<usize, usize> {
+        self.changes.binary_search_by(|change| (*change.name).cmp(name))
+    }
+
+    /// The value of an element.
+    pub(crate) fn get(&self, element: &[u8]) -> Result<Option<Cow<'_, [u8]>>, StoreError> {
+        let Name::Of(name) = self.name(element)? else {
+            return Ok(None);
+        };
+        if let Ok(at) = self.find(name) {
+            return Ok(self.changes[at].value.as_deref().map(Cow::Borrowed));
+        }
+        let body = self.body();
+        Ok(match self.kind {
+            Kind::Hash => PackedHash::read(body)?.get(name)?.map(Cow::Borrowed),
+            Kind::Set => PackedSet::read(body)?.contains(name)?.then_some(Cow::Borrowed(&[])),
+            Kind::Zset => {
+                let score = PackedZset::read(body)?.score(name)?;
+                score.map(|score| Cow::Owned(score.to_be_bytes().to_vec()))
+            }
+            Kind::List => PackedList::read(body)?.get_label(label(name)?)?.map(Cow::Borrowed),
+            Kind::String | Kind::Stream => None,
+        })
+    }
+
+    /// Changes an element; `None` removes it.
+    pub(crate) fn set(&mut self, element: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
+        let Name::Of(name) = self.name(element)? else {
+            return Ok(());
+        };
+        let value = value.map(Bytes::from_slice);
+        // They mostly come in order.
+        let at = match self.changes.last() {
+            None => Err(0),
+            Some(last) if *last.name < *name => Err(self.changes.len()),
+            Some(_) => self.find(name),
+        };
+        match at {
+            Ok(at) => self.changes[at].value = value,
+            Err(at) => {
+                let name = Bytes::from_slice(name);
+                self.changes.insert(at, Change { name, value });
+            }
+        }
+        Ok(())
+    }
+
+    /// What has changed as a patch; `indexes` are those of a list's elements from now on.
+    pub(crate) fn patch(&self, indexes: Range<u64>) -> Result<Vec<u8>, StoreError> {
+        let mut patch = Vec::new();
+        let changes = self
+            .changes
+            .iter()
+            .map(|change| (&change.name[..], change.value.as_deref()));
+        match self.kind {
+            Kind::Hash => {
+                let mut hash = HashPatch::default();
+                changes.for_each(|(field, value)| match value {
+                    Some(value) => hash.set(field, value),
+                    None => hash.delete(field),
+                });
+                hash.write(&mut patch);
+            }
+            Kind::Set => {
+                let mut set = SetPatch::default();
+                changes.for_each(|(member, value)| match value {
+                    Some(_) => set.add(member),
+                    None => set.delete(member),
+                });
+                set.write(&mut patch);
+            }
+            Kind::Zset => {
+                let mut zset = ZsetPatch::default();
+                for (member, value) in changes {
+                    match value {
+                        Some(score) => zset.set(member, number(score)?),
+                        None => zset.delete(member),
+                    }
+                }
+                zset.write(&mut patch);
+            }
+            Kind::List => {
+                let mut list = ListPatch::default();
+                for (name, value) in changes {
+                    if let Some(element) = value {
+                        list.set(label(name)?, element);
+                    }
+                }
+                let stored = PackedList::read(self.body())?.labels();
+                if indexes.start > stored.start {
+                    list.head(indexes.start);
+                }
+                if indexes.end < stored.end {
+                    list.end(indexes.end);
+                }
+                list.write(&mut patch);
+            }
+            Kind::String | Kind::Stream => {}
+        }
+        Ok(patch)
+    }
+
+    /// The body with the changes.
+    pub(crate) fn apply(&self, out: &mut Vec<u8>, patch: &[u8]) -> Result<(), StoreError> {
+        let body = (!self.body.is_empty()).then_some(&self.body[..]);
+        Ok(packed::apply_into(out, self.kind, body, patch)?)
+    }
+
+    /// What is stored is what there is now.
+    pub(crate) fn is_now(&mut self, body: &[u8]) {
+        self.body.clear();
+        self.body.extend_from_slice(body);
+        self.changes.clear();
+    }
+
+    /// The elements from `lower` up to but not including `upper` (`None`: to the end).
+    pub(crate) fn range(&self, lower: &[u8], upper: Option<&[u8]>, direction: Direction) -> Result<Rows, StoreError> {
+        let mut rows = Rows::default();
+        for_each_element(self.kind, self.body(), |element, value| {
+            let is_in = element >= lower && upper.is_none_or(|upper| element < upper);
+            if is_in && (self.changes.is_empty() || !self.has_changed(element)) {
+                rows.push(element, value);
+            }
+        })?;
+        let mut element = Vec::new();
+        for change in &self.changes {
+            let Some(value) = &change.value else { continue };
+            each_of(self.kind, &mut element, &change.name, value, &mut |element, value| {
+                if element >= lower && upper.is_none_or(|upper| element < upper) {
+                    rows.push(element, value);
+                }
+            });
+        }
+        rows.sort(direction);
+        Ok(rows)
+    }
+
+    fn has_changed(&self, element: &[u8]) -> bool {
+        let name = match (self.kind, element.first()) {
+            (Kind::Zset, Some(&ZSET_INDEX)) => element.get(1 + 8..),
+            (Kind::Zset, _) => element.get(1 + SPREAD..),
+            (Kind::Set, _) => element.get(SPREAD..),
+            _ => Some(element),
+        };
+        name.is_some_and(|name| self.find(name).is_ok())
+    }
+}
+
+/// Visits the elements of a body, under the names and with the values that they have where each has a row of its own; in no
+/// order.
+pub(crate) fn for_each_element(kind: Kind, body: &[u8], mut visit: impl FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+    let mut element = Vec::new();
+    match kind {
+        Kind::Hash => {
+            for entry in PackedHash::read(body)?.iter() {
+                let (field, value) = entry?;
+                visit(field, value);
+            }
+        }
+        Kind::Set => {
+            for member in PackedSet::read(body)?.iter() {
+                each_of(kind, &mut element, member?, &[], &mut visit);
+            }
+        }
+        Kind::Zset => {
+            for entry in PackedZset::read(body)?.iter() {
+                let (score, member) = entry?;
+                each_of(kind, &mut element, member, &score.to_be_bytes(), &mut visit);
+            }
+        }
+        Kind::List => {
+            let list = PackedList::read(body)?;
+            for (label, value) in list.labels().zip(list.iter()) {
+                visit(&label.to_be_bytes(), value?);
+            }
+        }
+        Kind::String | Kind::Stream => {}
+    }
+    Ok(())
+}
+
+/// The elements that a name and its value stand for.
+fn each_of(kind: Kind, element: &mut Vec<u8>, name: &[u8], value: &[u8], visit: &mut impl FnMut(&[u8], &[u8])) {
+    let mut put_together = |parts: &[&[u8]]| {
+        element.clear();
+        parts.iter().for_each(|part| element.extend_from_slice(part));
+    };
+    match kind {
+        Kind::Set => {
+            put_together(&[&spread(name).to_be_bytes(), name]);
+            visit(element, value);
+        }
+        Kind::Zset => {
+            put_together(&[&[ZSET_MEMBER], &spread(name).to_be_bytes(), name]);
+            visit(element, value);
+            element.clear();
+            [&[ZSET_INDEX], value, name]
+                .iter()
+                .for_each(|part| element.extend_from_slice(part));
+            visit(element, &[]);
+        }
+        _ => visit(name, value),
+    }
+}
+
+fn number(bytes: &[u8]) -> Result<u64, StoreError> {
+    let bytes = bytes.try_into().map(u64::from_be_bytes);
+    bytes.map_err(|_| StoreError::Corrupt("a number of a packed collection does not have 8 bytes".into()))
+}
+
+fn label(name: &[u8]) -> Result<u64, StoreError> {
+    number(name)
+}
+
+/// Elements in order, one behind the other in the same memory.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    bytes: Vec<u8>,
+    /// The next at the end.
+    rows: Vec<Place>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    element: u32,
+    value: u32,
+    end: u32,
+}
+
+impl Rows {
+    fn push(&mut self, element: &[u8], value: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(element);
+        self.bytes.extend_from_slice(value);
+        self.rows.push(Place {
+            element: start as u32,
+            value: (start + element.len()) as u32,
+            end: self.bytes.len() as u32,
+        });
+    }
+
+    fn sort(&mut self, direction: Direction) {
+        let bytes = &self.bytes;
+        let element = |place: &Place| &bytes[place.element as usize..place.value as usize];
+        self.rows.sort_unstable_by(|a, b| element(b).cmp(element(a)));
+        if direction == Direction::Reverse {
+            self.rows.reverse();
+        }
+    }
+
+    /// The next element and its value.
+    pub(crate) fn next(&mut self) -> Option<(&[u8], &[u8])> {
+        let Place { element, value, end } = self.rows.pop()?;
+        let (element, value, end) = (element as usize, value as usize, end as usize);
+        Some((&self.bytes[element..value], &self.bytes[value..end]))
+    }
+}
