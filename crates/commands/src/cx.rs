@@ -1,7 +1,7 @@
 use haypile_resp::Reply;
 use haypile_store::keys::{expiry_key, meta_key};
 use haypile_store::row::{Header, Kind};
-use haypile_store::{Cf, Counts, Direction, Scan, SpaceId, StoreError, Value, View};
+use haypile_store::{Cf, Counted, Counts, Direction, Scan, SpaceId, StoreError, Value, View};
 use haypile_types::Random;
 
 use crate::error::WRONG_TYPE;
@@ -263,8 +263,12 @@ impl<'a> Cx<'a> {
         let mut row = Vec::with_capacity(9 + body.len());
         new.write(&mut row);
         row.extend_from_slice(body);
-        self.view.put(self.space, Cf::Meta, &meta, &row)?;
         let old_expiry = old.and_then(|old| old.expire_at);
+        let counted = Counted {
+            keys: i8::from(old.is_none()),
+            expires: i8::from(new.expire_at.is_some()) - i8::from(old_expiry.is_some()),
+        };
+        self.view.put_row(self.space, &meta, &row, counted)?;
         if old_expiry != new.expire_at {
             if let Some(at) = old_expiry {
                 self.view.delete(self.space, Cf::Expiry, &expiry_key(at, &meta))?;
@@ -272,11 +276,6 @@ impl<'a> Cx<'a> {
             if let Some(at) = new.expire_at {
                 self.view.put(self.space, Cf::Expiry, &expiry_key(at, &meta), &[])?;
             }
-        }
-        let keys = i64::from(old.is_none());
-        let expires = i64::from(new.expire_at.is_some()) - i64::from(old_expiry.is_some());
-        if keys != 0 || expires != 0 {
-            self.view.count(self.space, keys, expires)?;
         }
         if old.is_none() {
             self.event(KeyEvent::New, key);
@@ -303,11 +302,14 @@ impl<'a> Cx<'a> {
     /// Removes a key, O(1): the elements of a collection are collected later.
     pub fn delete(&mut self, key: &[u8], old: Header) -> Result<(), CommandError> {
         let meta = meta_key(key);
-        self.view.delete(self.space, Cf::Meta, &meta)?;
+        let counted = Counted {
+            keys: -1,
+            expires: -i8::from(old.expire_at.is_some()),
+        };
+        self.view.delete_row(self.space, &meta, counted)?;
         if let Some(at) = old.expire_at {
             self.view.delete(self.space, Cf::Expiry, &expiry_key(at, &meta))?;
         }
-        self.view.count(self.space, -1, -i64::from(old.expire_at.is_some()))?;
         Ok(())
     }
 

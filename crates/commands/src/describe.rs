@@ -164,7 +164,7 @@ impl Describer {
                 }];
             }
             // They follow from the others.
-            Effect::Count { .. } | Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {
+            Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {
                 return Vec::new();
             }
         };

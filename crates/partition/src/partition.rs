@@ -327,12 +327,7 @@ impl Partition {
 
     /// Exact counters of each database.
     pub fn counts(&self) -> Vec<Counts> {
-        let state = self.shared.store.state();
-        state
-            .dbs
-            .iter()
-            .map(|space| state.counts.get(space).copied().unwrap_or_default())
-            .collect()
+        self.shared.store.counts_of_databases()
     }
 
     /// Figures. Not within a turn: see [`Turn::stats`].

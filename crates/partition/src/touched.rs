@@ -13,7 +13,7 @@ pub(crate) fn touch(store: &Store, watch: &WatchTable, payloads: &[u8], now_ms: 
     for effect in Effects::new(payloads).flatten() {
         let (space, cf, key, removed) = match effect {
             Effect::Put { space, cf, key, .. } => (space, cf, key, false),
-            Effect::Delete { space, cf, key } => (space, cf, key, true),
+            Effect::Delete { space, cf, key, .. } => (space, cf, key, true),
             Effect::Patch { space, key, .. } => (space, Cf::Meta, key, false),
             Effect::Map { db, .. } => {
                 watch.empty(db);
@@ -24,7 +24,7 @@ pub(crate) fn touch(store: &Store, watch: &WatchTable, payloads: &[u8], now_ms: 
                 there.for_each(|key| watch.touch(db, &key));
                 continue;
             }
-            Effect::Count { .. } | Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {
+            Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {
                 continue;
             }
         };

@@ -2,7 +2,7 @@ use haypile_rows::Key;
 
 use crate::reading::{Found, State};
 use crate::scan::{Bounds, Ground};
-use crate::{Cf, Counts, Direction, Overlay, Pinned, Reading, Scan, SharedValue, SpaceId, StoreError, Value};
+use crate::{Cf, Counted, Counts, Direction, Overlay, Pinned, Reading, Scan, SharedValue, SpaceId, StoreError, Value};
 
 /// How far a read may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,15 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The exact counters of a slot of a keyspace. For a view for writing this takes as long as looking at all that is pending.
+    pub fn counts_of_slot(&self, space: SpaceId, slot: u16) -> Counts {
+        let stored = self.state.store().counts_of_slot(space, slot);
+        match &self.overlay {
+            Some(overlay) => overlay.counts_of_slot(space, slot, stored),
+            None => stored,
+        }
+    }
+
     /// The value of a key.
     pub fn get(&self, space: SpaceId, cf: Cf, key: &[u8]) -> Result<Option<Value<'a>>, StoreError> {
         let key = Key::new(space, cf as u8, key);
@@ -154,18 +163,26 @@ impl<'a> View<'a> {
         Ok(())
     }
 
+    /// Writes the row of a meta key, which counts.
+    pub fn put_row(&mut self, space: SpaceId, key: &[u8], row: &[u8], counted: Counted) -> Result<(), StoreError> {
+        let key = Key::new(space, Cf::Meta as u8, key);
+        self.overlay()?.put_counted(Cf::Meta, key, Some(row), counted);
+        Ok(())
+    }
+
+    /// Deletes the row of a meta key, which counts.
+    pub fn delete_row(&mut self, space: SpaceId, key: &[u8], counted: Counted) -> Result<(), StoreError> {
+        let key = Key::new(space, Cf::Meta as u8, key);
+        self.overlay()?.put_counted(Cf::Meta, key, None, counted);
+        Ok(())
+    }
+
     /// Logs a keyspace event of the command that is being evaluated: see [`crate::effects`]. Where nothing is logged,
     /// it does nothing.
     pub fn event(&mut self, event: u8, db: u16, key: &[u8]) {
         if let Some(overlay) = &mut self.overlay {
             overlay.event(event, db, key);
         }
-    }
-
-    /// Changes a keyspace's counters.
-    pub fn count(&mut self, space: SpaceId, keys: i64, expires: i64) -> Result<(), StoreError> {
-        self.overlay()?.count(space, keys, expires);
-        Ok(())
     }
 
     /// A version for a collection that is being created.
