@@ -299,7 +299,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn mark(&self) -> Mark {
+    fn mark(&mut self) -> Mark {
         Mark {
             savepoint: self.writer.overlay.savepoint(),
             events: self.writer.heard.events.len(),

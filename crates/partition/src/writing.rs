@@ -167,7 +167,7 @@ impl Shared {
         writer.last_clock = clock;
         let bytes = writer.overlay.turn_bytes();
         writer.uncommitted_bytes += bytes;
-        writer.logged_bytes += bytes as u64;
+        writer.logged_bytes += writer.overlay.turn_logged_bytes() as u64;
         writer.pending.push_back(PendingTurn {
             position: last,
             clock,

@@ -163,20 +163,13 @@ pub(crate) fn write_event(out: &mut Vec<u8>, event: u8, db: u16, key: &[u8]) {
     write_bytes(out, key);
 }
 
-/// Where a patch's key and the patch ended up in the buffer.
-#[allow(dead_code)] // nothing is packed yet
-pub(crate) struct WrittenPatch {
-    pub(crate) key: Range<usize>,
-    pub(crate) patch: Range<usize>,
-}
-
-#[allow(dead_code)] // nothing is packed yet
-pub(crate) fn write_patch(out: &mut Vec<u8>, space: SpaceId, key: &[u8], patch: &[u8]) -> WrittenPatch {
+/// The place of the patch's key in the buffer.
+pub(crate) fn write_patch(out: &mut Vec<u8>, space: SpaceId, key: &[u8], patch: &[u8]) -> Range<usize> {
     out.push(PATCH);
     write_varint(out, u64::from(space));
     let key = write_bytes(out, key);
-    let patch = write_bytes(out, patch);
-    WrittenPatch { key, patch }
+    write_bytes(out, patch);
+    key
 }
 
 fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Range<usize> {
@@ -445,7 +438,7 @@ mod tests {
         let written = write_patch(&mut out, 300, b"key", &[5, 1, 0, b'f']);
         write_patch(&mut out, 0, b"", b"");
         assert_eq!(out, frozen);
-        assert_eq!((written.key, written.patch), (4..7, 8..12));
+        assert_eq!(written, 4..7);
     }
 
     proptest! {

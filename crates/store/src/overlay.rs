@@ -45,6 +45,7 @@ pub struct Overlay {
     borrows_knowledge: bool,
     /// Buffers of an earlier turn, to be used again.
     spare: Vec<u8>,
+    spare_rows: Vec<u8>,
     spare_writes: Vec<TurnWrite>,
     spare_counted: Vec<SlotChange>,
 }
@@ -62,6 +63,8 @@ impl Default for WriterKnowledge {
 #[derive(Default)]
 struct Turn {
     ops: Vec<u8>,
+    /// Whole rows of which only what has changed is logged.
+    rows: Vec<u8>,
     /// The last write of the turn to each key.
     writes: Vec<TurnWrite>,
     entries: Vec<EntryRange>,
@@ -94,6 +97,12 @@ struct EntryState {
     index: u64,
     start: usize,
     versions: u64,
+    /// Where the entry's part of the turn's rows begins.
+    rows_start: usize,
+    /// Places of rows that the command has written over, and those that earlier commands of the entry have: nobody goes back
+    /// to these, unless to before the entry.
+    passed: Vec<Range<usize>>,
+    free: Vec<Range<usize>>,
 }
 
 /// Where a pending write stands.
@@ -101,10 +110,20 @@ struct EntryState {
 struct Place {
     turn: u64,
     key: Range<usize>,
-    /// `None`: the key is deleted.
-    value: Option<Range<usize>>,
+    value: Pending,
     /// Its number among the writes of its turn.
     write: usize,
+}
+
+/// Where the value of a pending write stands.
+#[derive(Clone, Debug)]
+enum Pending {
+    /// There is none: the key is deleted.
+    Deleted,
+    /// Among the turn's effects.
+    Logged(Range<usize>),
+    /// Among the turn's rows, because the log has only what has changed.
+    Beside(Range<usize>),
 }
 
 struct Slot {
@@ -120,7 +139,7 @@ struct TurnWrite {
     space: SpaceId,
     cf: Cf,
     key: Range<usize>,
-    value: Option<Range<usize>>,
+    value: Pending,
 }
 
 struct Undo {
@@ -134,6 +153,7 @@ struct Undo {
 /// A point within an entry to which its effects can be taken back.
 pub struct Savepoint {
     ops: usize,
+    rows: usize,
     undo: usize,
     versions: u64,
     counted: usize,
@@ -174,6 +194,7 @@ impl Overlay {
     pub fn begin_turn(&mut self) {
         self.turns.push_back(Turn {
             ops: std::mem::take(&mut self.spare),
+            rows: std::mem::take(&mut self.spare_rows),
             writes: std::mem::take(&mut self.spare_writes),
             counted: std::mem::take(&mut self.spare_counted),
             mapping_before: self.mapping.clone(),
@@ -184,11 +205,11 @@ impl Overlay {
     /// Opens the entry that will have this log index.
     pub fn begin_entry(&mut self, index: u64) {
         let start = self.last_turn().map_or(0, |t| t.ops.len());
-        self.entry = EntryState {
-            index,
-            start,
-            versions: 0,
-        };
+        let entry = &mut self.entry;
+        (entry.index, entry.start, entry.versions) = (index, start, 0);
+        entry.rows_start = self.turns.back().map_or(0, |t| t.rows.len());
+        entry.passed.clear();
+        entry.free.clear();
         self.undo.clear();
         self.telling = None;
     }
@@ -224,10 +245,14 @@ impl Overlay {
         Some(range)
     }
 
-    /// Marks a point in the open entry.
-    pub fn savepoint(&self) -> Savepoint {
+    /// Marks a point in the open entry. Then it can be taken back to here or to where it began, and to no point between.
+    pub fn savepoint(&mut self) -> Savepoint {
+        let EntryState { passed, free, .. } = &mut self.entry;
+        std::mem::swap(passed, free);
+        passed.clear();
         Savepoint {
             ops: self.last_turn().map_or(0, |t| t.ops.len()),
+            rows: self.last_turn().map_or(0, |t| t.rows.len()),
             undo: self.undo.len(),
             versions: self.entry.versions,
             counted: self.last_turn().map_or(0, |t| t.counted.len()),
@@ -243,22 +268,31 @@ impl Overlay {
         }
         if let Some(turn) = self.turns.back_mut() {
             turn.ops.truncate(savepoint.ops);
+            turn.rows.truncate(savepoint.rows);
             let taken_back = turn.counted.drain(savepoint.counted..);
             taken_back.for_each(|change| add_counts(&mut self.counts, change, -1));
         }
+        // What was written over is there again.
+        self.entry.passed.clear();
+        self.entry.free.retain(|free| free.end <= savepoint.rows);
         self.telling = None;
         self.entry.versions = savepoint.versions;
         self.mapping = savepoint.mapping;
     }
 
-    /// Bytes of effects in the open turn.
+    /// Bytes that the open turn takes: effects, and rows of which they say what has changed.
     pub fn turn_bytes(&self) -> usize {
+        self.last_turn().map_or(0, |t| t.ops.len() + t.rows.len())
+    }
+
+    /// Bytes of effects in the open turn.
+    pub fn turn_logged_bytes(&self) -> usize {
         self.last_turn().map_or(0, |t| t.ops.len())
     }
 
     /// Bytes of effects in the open entry.
     pub fn entry_bytes(&self) -> usize {
-        self.turn_bytes().saturating_sub(self.entry.start)
+        self.turn_logged_bytes().saturating_sub(self.entry.start)
     }
 
     /// The entries of the newest turn with their payloads.
@@ -366,14 +400,9 @@ impl Overlay {
             s.hash == key.hash
                 && s.space == key.space
                 && s.cf as u8 == key.family
-                && self.bytes(s.place.turn, &s.place.key) == key.key
+                && self.turn(s.place.turn).ops[s.place.key.clone()] == *key.key
         })?;
-        Some(
-            slot.place
-                .value
-                .as_ref()
-                .map(|value| self.bytes(slot.place.turn, value)),
-        )
+        Some(self.turn(slot.place.turn).value(&slot.place.value))
     }
 
     /// Writes a value (`None` deletes) in the open entry.
@@ -390,22 +419,58 @@ impl Overlay {
                 None => known.deleted(space, key),
             });
         }
-        let seq = self.newest_seq();
         let Some(turn) = self.turns.back_mut() else { return };
         let written = effects::write_put(&mut turn.ops, (space, cf), key, value, counted);
         if let Some(change) = SlotChange::of(space, key, counted) {
             turn.counted.push(change);
             add_counts(&mut self.counts, change, 1);
         }
+        let value = written.value.map_or(Pending::Deleted, Pending::Logged);
+        self.place(
+            cf,
+            Key {
+                hash,
+                space,
+                family: cf as u8,
+                key,
+            },
+            written.key,
+            value,
+        );
+    }
+
+    /// Writes a row of [`Cf::Meta`] in the open entry, of which a patch says what has changed: the patch is logged, the row is
+    /// what is read. What others make of the patch and the row before must be this row.
+    pub(crate) fn patch(&mut self, key: Key<'_>, row: &[u8], patch: &[u8]) {
+        let Some(turn) = self.turns.back_mut() else { return };
+        let written = effects::write_patch(&mut turn.ops, key.space, key.key, patch);
+        // A transaction may change one row any number of times.
+        let free = self.entry.free.pop().filter(|free| free.len() >= row.len());
+        let start = free.map_or(turn.rows.len(), |free| free.start);
+        let end = start + row.len();
+        if start < turn.rows.len() {
+            turn.rows[start..end].copy_from_slice(row);
+        } else {
+            turn.rows.extend_from_slice(row);
+        }
+        let value = Pending::Beside(start..end);
+        self.place(Cf::Meta, key, written, value);
+    }
+
+    /// Notes where the newest write to a key stands.
+    fn place(&mut self, cf: Cf, key: Key<'_>, at: Range<usize>, value: Pending) {
+        let Key { hash, space, key, .. } = key;
+        let seq = self.newest_seq();
+        let Some(turn) = self.turns.back_mut() else { return };
         if cf == Cf::Meta
             && let Some(telling) = &mut self.telling
         {
-            telling.row(written.key.clone());
+            telling.row(at.clone());
         }
         let mut place = Place {
             turn: seq,
-            key: written.key.clone(),
-            value: written.value,
+            key: at.clone(),
+            value,
             write: turn.writes.len(),
         };
         let (turns, first) = (&self.turns, self.first_turn);
@@ -437,6 +502,16 @@ impl Overlay {
                 None
             }
         };
+        if let Some(Place {
+            turn,
+            value: Pending::Beside(at),
+            ..
+        }) = &previous
+            && *turn == seq
+            && at.start >= self.entry.rows_start
+        {
+            self.entry.passed.push(at.clone());
+        }
         if let Some(turn) = self.turns.back_mut() {
             turn.write(hash, space, cf, &place);
         }
@@ -447,7 +522,7 @@ impl Overlay {
             hash,
             space,
             cf,
-            key: written.key,
+            key: at,
             previous,
         });
     }
@@ -532,7 +607,7 @@ impl Overlay {
             .iter()
             .map(|s| {
                 (
-                    ordered_key(s.space, s.cf, self.bytes(s.place.turn, &s.place.key)),
+                    ordered_key(s.space, s.cf, &self.turn(s.place.turn).ops[s.place.key.clone()]),
                     s.place.clone(),
                 )
             })
@@ -540,7 +615,7 @@ impl Overlay {
     }
 
     fn revert(&mut self, undo: Undo) {
-        let key = self.bytes(self.newest_seq(), &undo.key).to_vec();
+        let key = self.turn(self.newest_seq()).ops[undo.key.clone()].to_vec();
         if undo.cf == Cf::Data {
             self.change_known(|known| known.unknown(undo.space, &key));
         }
@@ -622,10 +697,15 @@ impl Overlay {
     fn keep_spare(&mut self, turn: Turn) {
         let Turn {
             mut ops,
+            mut rows,
             mut writes,
             mut counted,
             ..
         } = turn;
+        if rows.capacity() <= SPARE_BYTES_MAX {
+            rows.clear();
+            self.spare_rows = rows;
+        }
         if ops.capacity() <= SPARE_BYTES_MAX {
             ops.clear();
             self.spare = ops;
@@ -648,8 +728,8 @@ impl Overlay {
         self.first_turn + (self.turns.len() as u64).saturating_sub(1)
     }
 
-    fn bytes(&self, turn: u64, range: &Range<usize>) -> &[u8] {
-        &self.turns[(turn - self.first_turn) as usize].ops[range.clone()]
+    fn turn(&self, seq: u64) -> &Turn {
+        &self.turns[(seq - self.first_turn) as usize]
     }
 }
 
@@ -672,6 +752,15 @@ impl Turn {
                 );
                 self.writes.push(write);
             }
+        }
+    }
+
+    /// The value of a write; `None` for a deletion.
+    fn value(&self, value: &Pending) -> Option<&[u8]> {
+        match value {
+            Pending::Deleted => None,
+            Pending::Logged(at) => Some(&self.ops[at.clone()]),
+            Pending::Beside(at) => Some(&self.rows[at.clone()]),
         }
     }
 

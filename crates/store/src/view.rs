@@ -157,6 +157,13 @@ impl<'a> View<'a> {
         Ok(())
     }
 
+    /// Writes a row of [`Cf::Meta`], of which only a patch is logged: `row` must be what [`patch_row`](crate::packed::patch_row)
+    /// makes of the row that is there, or of none.
+    pub fn patch(&mut self, space: SpaceId, key: &[u8], row: &[u8], patch: &[u8]) -> Result<(), StoreError> {
+        self.overlay()?.patch(Key::new(space, Cf::Meta as u8, key), row, patch);
+        Ok(())
+    }
+
     /// Deletes a key.
     pub fn delete(&mut self, space: SpaceId, cf: Cf, key: &[u8]) -> Result<(), StoreError> {
         self.overlay()?.put(cf, Key::new(space, cf as u8, key), None);

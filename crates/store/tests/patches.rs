@@ -6,7 +6,7 @@ use std::path::Path;
 use haypile_store::keys::{meta_key, write_varint};
 use haypile_store::packed::{HashPatch, ListPatch, PackedHash, write_hash};
 use haypile_store::row::{Header, Kind};
-use haypile_store::{Cf, ErrorKind, SharedResources, Store, StoreError, StoreOptions, Tier, View};
+use haypile_store::{Cf, ErrorKind, Overlay, SharedResources, Store, StoreError, StoreOptions, Tier, View};
 use haypile_types::Position;
 
 const PUT: u8 = 1;
@@ -161,4 +161,87 @@ fn a_patch_that_does_not_fit_is_corruption() {
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
         assert_eq!(row(&store), before, "nothing half done is seen");
     }
+}
+
+/// What the writer sees of the row.
+fn pending(store: &Store, overlay: &mut Overlay) -> Option<Vec<u8>> {
+    let reading = store.read();
+    let view = View::writing(&reading, overlay, Tier::Disk);
+    let row = view.get(0, Cf::Meta, &meta_key(b"k")).unwrap();
+    row.map(|row| row.to_vec())
+}
+
+/// Gives the one field a value, as a command does.
+fn change(store: &Store, overlay: &mut Overlay, value: &str) {
+    let (mut set, mut patch) = (HashPatch::default(), Vec::new());
+    set.set(b"f", value.as_bytes());
+    set.write(&mut patch);
+    let reading = store.read();
+    let mut view = View::writing(&reading, overlay, Tier::Disk);
+    view.patch(0, &meta_key(b"k"), &hash(None, &[("f", value)]), &patch)
+        .unwrap();
+}
+
+#[test]
+fn a_patched_row_is_read_whole_and_logged_as_its_patch() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut overlay = Overlay::new();
+    overlay.begin_turn();
+    overlay.begin_entry(1);
+    let before_all = overlay.savepoint();
+    change(&store, &mut overlay, "a");
+    // A transaction's commands: each may write where one of those before has written over what it found.
+    for n in 0..10 {
+        let kept = pending(&store, &mut overlay);
+        let mark = overlay.savepoint();
+        change(&store, &mut overlay, &"x".repeat(n));
+        change(&store, &mut overlay, &"y".repeat(n));
+        overlay.rollback(mark);
+        assert_eq!(pending(&store, &mut overlay), kept);
+        overlay.savepoint();
+        change(&store, &mut overlay, &"z".repeat(n));
+        assert_eq!(
+            pending(&store, &mut overlay),
+            Some(hash(None, &[("f", &"z".repeat(n))]))
+        );
+    }
+    overlay.rollback(before_all);
+    assert_eq!(pending(&store, &mut overlay), None);
+    change(&store, &mut overlay, "last");
+    overlay.end_entry().unwrap();
+    let payload = overlay.newest_entries().next().unwrap().1.to_vec();
+    assert_eq!(payload, set("f", "last"));
+    store.apply_oldest(&mut overlay, Position::new(1, 1), 0);
+    let last = Some(hash(None, &[("f", "last")]));
+    assert_eq!(row(&store), last);
+    // An earlier entry of the turn is not written over.
+    overlay.begin_turn();
+    overlay.begin_entry(2);
+    change(&store, &mut overlay, "second");
+    overlay.end_entry().unwrap();
+    overlay.begin_entry(3);
+    let mark = overlay.savepoint();
+    change(&store, &mut overlay, "third");
+    overlay.savepoint();
+    change(&store, &mut overlay, "fourth");
+    overlay.savepoint();
+    change(&store, &mut overlay, "fifth");
+    overlay.rollback(mark);
+    assert_eq!(pending(&store, &mut overlay), Some(hash(None, &[("f", "second")])));
+}
+
+#[test]
+fn a_transaction_on_one_row_takes_no_more_memory_than_a_few_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut overlay = Overlay::new();
+    overlay.begin_turn();
+    overlay.begin_entry(1);
+    let value = "v".repeat(1000);
+    for _ in 0..1000 {
+        overlay.savepoint();
+        change(&store, &mut overlay, &value);
+    }
+    assert!(overlay.turn_bytes() - overlay.turn_logged_bytes() < 10 * value.len());
 }

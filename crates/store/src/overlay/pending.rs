@@ -29,7 +29,7 @@ impl<'a> PendingTurn<'a> {
                 family: write.cf as u8,
                 key: &turn.ops[write.key.clone()],
             };
-            (key, write.value.as_ref().map(|value| &turn.ops[value.clone()]))
+            (key, turn.value(&write.value))
         })
     }
 
@@ -71,7 +71,7 @@ impl<'a> PendingRange<'a> {
     pub(crate) fn next(&mut self, forward: bool) -> Option<(&'a [u8], Option<&'a [u8]>)> {
         let (overlay, range) = self.0.as_mut()?;
         let (key, place) = if forward { range.next()? } else { range.next_back()? };
-        let value = place.value.as_ref().map(|v| overlay.bytes(place.turn, v));
+        let value = overlay.turn(place.turn).value(&place.value);
         Some((&key[ORDERED_PREFIX..], value))
     }
 }
