@@ -395,7 +395,7 @@ impl Partition {
             move |source| PartitionError::Io { verb, path, source }
         };
         std::fs::create_dir_all(dir).map_err(io("create"))?;
-        identity::save(dir, &EpochHistory::new())?;
+        identity::save(dir, None, &EpochHistory::new())?;
         let store = dir.join(STORE_DIR);
         self.shared.store.checkpoint(&store)?;
         std::fs::File::open(dir)
