@@ -1,16 +1,11 @@
 use haypile_store::StoreError;
-use haypile_store::keys::{data_prefix, prefix_end};
-use haypile_store::row::{Header, Kind};
+use haypile_store::keys::{Home, prefix_end};
+use haypile_store::row::{Header, Kind, Spread};
 
 use crate::CommandError;
 
-/// A key with elements: a list, set, sorted set or hash. Its row's body is
-///
-/// ```text
-/// version u64 BE | size u64 BE | [head u64 BE, lists only: the index of the first element]
-/// ```
-///
-/// and its elements stand in the column family `data` under [`Collection::prefix`].
+/// A key with elements: a list, set, sorted set or hash. Its elements stand in the column family `data` under
+/// [`Collection::prefix`].
 #[derive(Clone, Debug)]
 pub struct Collection {
     /// The type.
@@ -23,7 +18,7 @@ pub struct Collection {
     pub expire_at: Option<u64>,
     /// The header of the row that it replaces when it is stored.
     pub old: Option<Header>,
-    version: u64,
+    home: Home,
     prefix: Vec<u8>,
     stored_size: u64,
 }
@@ -32,47 +27,51 @@ pub struct Collection {
 pub const LIST_MIDDLE: u64 = haypile_store::packed::LABEL_MIDDLE;
 
 impl Collection {
-    pub(crate) fn new(key: &[u8], kind: Kind, version: u64, old: Option<Header>) -> Self {
+    pub(crate) fn new(kind: Kind, home: Home, old: Option<Header>) -> Self {
         Collection {
             kind,
             size: 0,
             head: LIST_MIDDLE,
             expire_at: None,
             old,
-            version,
-            prefix: data_prefix(key, version),
+            home,
+            prefix: home.prefix_of(kind),
             stored_size: 0,
         }
     }
 
-    pub(crate) fn read(key: &[u8], header: Header, body: &[u8]) -> Result<Self, CommandError> {
-        let number = |at: usize| -> Result<u64, CommandError> {
-            let bytes = body
-                .get(at..at + 8)
-                .and_then(|b| b.try_into().ok())
-                .map(u64::from_be_bytes);
-            Ok(bytes.ok_or_else(|| StoreError::Corrupt("a collection's row is cut short".into()))?)
-        };
-        let (version, size) = (number(0)?, number(8)?);
-        let head = if header.kind == Kind::List { number(16)? } else { 0 };
+    pub(crate) fn read(_key: &[u8], header: Header, body: &[u8]) -> Result<Self, CommandError> {
+        let cut_short = || StoreError::Corrupt("a collection's row is cut short".into());
+        let Spread { size, head } = Spread::read(header.kind, body).ok_or_else(cut_short)?;
+        let home = header.home.ok_or_else(cut_short)?;
         Ok(Collection {
             kind: header.kind,
             size,
             head,
             expire_at: header.expire_at,
             old: Some(header),
-            version,
-            prefix: data_prefix(key, version),
+            home,
+            prefix: home.prefix_of(header.kind),
             stored_size: size,
         })
     }
 
-    pub(crate) fn write(&self, body: &mut Vec<u8>) {
-        body.extend_from_slice(&self.version.to_be_bytes());
-        body.extend_from_slice(&self.size.to_be_bytes());
-        if self.kind == Kind::List {
-            body.extend_from_slice(&self.head.to_be_bytes());
+    pub(crate) fn home(&self) -> Home {
+        self.home
+    }
+
+    pub(crate) fn header(&self) -> Header {
+        Header {
+            kind: self.kind,
+            expire_at: self.expire_at,
+            packed: false,
+            home: Some(self.home),
         }
+    }
+
+    pub(crate) fn write(&self, body: &mut Vec<u8>) {
+        let (size, head) = (self.size, self.head);
+        Spread { size, head }.write(self.kind, body);
     }
 
     pub(crate) fn has_grown(&self) -> bool {

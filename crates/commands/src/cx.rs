@@ -1,8 +1,10 @@
+use std::borrow::Cow;
+
 use haypile_resp::Reply;
-use haypile_store::keys::{expiry_key, meta_key};
+use haypile_store::keys::{DATA_PREFIX, Home, IdState, expiry_key, meta_key};
 use haypile_store::row::{Header, Kind};
 use haypile_store::{Cf, Counted, Counts, Direction, Scan, SpaceId, StoreError, Value, View};
-use haypile_types::Random;
+use haypile_types::{Random, slot_of};
 
 use crate::error::WRONG_TYPE;
 use crate::{Collection, CommandError, KeyEvent, Observer};
@@ -51,6 +53,14 @@ impl Row<'_> {
     /// What follows the header: of a string, its bytes.
     pub fn body(&self) -> &[u8] {
         &self.value[self.body..]
+    }
+}
+
+/// The record of a collection, which has the key of an empty element, is none of its elements.
+fn elements_from(lower: &[u8]) -> Cow<'_, [u8]> {
+    match lower.len() {
+        DATA_PREFIX => Cow::Owned([lower, &[0]].concat()),
+        _ => Cow::Borrowed(lower),
     }
 }
 
@@ -210,8 +220,11 @@ impl<'a> Cx<'a> {
 
     /// A new, empty collection in place of what `old` says is there.
     pub fn new_collection(&mut self, key: &[u8], kind: Kind, old: Option<Header>) -> Result<Collection, CommandError> {
-        let version = self.view.new_version()?;
-        Ok(Collection::new(key, kind, version, old))
+        let home = Home {
+            slot: slot_of(key),
+            id: self.view.new_version()?,
+        };
+        Ok(Collection::new(kind, home, old))
     }
 
     /// Stores a string in place of `old`, the header of the row that [`Cx::row`] found.
@@ -229,6 +242,7 @@ impl<'a> Cx<'a> {
                 kind: Kind::String,
                 expire_at,
                 packed: false,
+                home: None,
             },
             value,
         )
@@ -244,11 +258,7 @@ impl<'a> Cx<'a> {
         }
         let mut body = Vec::with_capacity(32);
         collection.write(&mut body);
-        let header = Header {
-            kind: collection.kind,
-            expire_at: collection.expire_at,
-            packed: false,
-        };
+        let header = collection.header();
         self.put_row(key, collection.old, header, &body)?;
         if collection.old.is_none_or(|old| old.kind != header.kind) || collection.has_grown() {
             self.ready(header.kind, key);
@@ -257,10 +267,39 @@ impl<'a> Cx<'a> {
         Ok(())
     }
 
-    /// Stores a row: its header and body. For what is not a collection's own work, such as RENAME and COPY.
+    /// Stores a row: its header and body. For what is not a collection's own work, such as COPY. What elements the row had
+    /// before are gone, unless they are those of the new one.
     pub fn put_row(&mut self, key: &[u8], old: Option<Header>, new: Header, body: &[u8]) -> Result<(), CommandError> {
+        let home = old.and_then(|old| old.home);
+        if home != new.home {
+            self.let_go(home)?;
+            if let Some(home) = new.home {
+                let state = IdState::Live.encode();
+                self.view.put(self.space, Cf::Data, &home.record(), &state)?;
+            }
+        }
+        self.write_row(key, old, new, body)
+    }
+
+    /// The elements of a collection that is gone may be collected.
+    fn let_go(&mut self, home: Option<Home>) -> Result<(), CommandError> {
+        match home {
+            Some(home) => Ok(self.view.delete(self.space, Cf::Data, &home.record())?),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the row of a live key to another key, in place of what that has, O(1): elements stay where they are.
+    pub fn move_row(&mut self, from: &[u8], to: &[u8], row: &Row<'_>, old: Option<Header>) -> Result<(), CommandError> {
+        self.let_go(old.and_then(|old| old.home))?;
+        self.write_row(to, old, row.header, row.body())?;
+        self.remove_row(from, row.header)
+    }
+
+    /// The row, and what goes with it, but not with elements.
+    fn write_row(&mut self, key: &[u8], old: Option<Header>, new: Header, body: &[u8]) -> Result<(), CommandError> {
         let meta = meta_key(key);
-        let mut row = Vec::with_capacity(9 + body.len());
+        let mut row = Vec::with_capacity(19 + body.len());
         new.write(&mut row);
         row.extend_from_slice(body);
         let old_expiry = old.and_then(|old| old.expire_at);
@@ -301,6 +340,12 @@ impl<'a> Cx<'a> {
 
     /// Removes a key, O(1): the elements of a collection are collected later.
     pub fn delete(&mut self, key: &[u8], old: Header) -> Result<(), CommandError> {
+        self.let_go(old.home)?;
+        self.remove_row(key, old)
+    }
+
+    /// Removes the row, and what goes with it, but not with elements.
+    fn remove_row(&mut self, key: &[u8], old: Header) -> Result<(), CommandError> {
         let meta = meta_key(key);
         let counted = Counted {
             keys: -1,
@@ -365,14 +410,16 @@ impl<'a> Cx<'a> {
     /// Elements from `lower` up to but not including `upper`, both whole data keys. While the scan lives nothing can be
     /// written, but `cx.reply` stays free: borrow `cx.view` and use [`scan_elements`] for that.
     pub fn scan(&mut self, lower: &[u8], upper: Option<&[u8]>, direction: Direction) -> Result<Scan<'_>, CommandError> {
-        Ok(self.view.scan(self.space, Cf::Data, lower, upper, direction)?)
+        Ok(self
+            .view
+            .scan(self.space, Cf::Data, &elements_from(lower), upper, direction)?)
     }
 
-    /// The data key of an element of a collection that happens to be in memory, chosen at random; `prefix` is the
-    /// collection's. `None` if none is.
-    pub fn known_element(&mut self, prefix: &[u8]) -> Option<Vec<u8>> {
+    /// The data key of an element of a collection that happens to be in memory, chosen at random; `None` if none
+    /// is.
+    pub fn known_element(&mut self, collection: &Collection) -> Option<Vec<u8>> {
         let random = self.random.next_u64();
-        self.view.known_element(self.space, prefix, random)
+        self.view.known_element(self.space, collection.home(), random)
     }
 
     /// The same with the reply beside it, for commands that write out what they scan.
@@ -383,7 +430,8 @@ impl<'a> Cx<'a> {
         direction: Direction,
     ) -> Result<(Scan<'_>, &mut Reply), CommandError> {
         Ok((
-            self.view.scan(self.space, Cf::Data, lower, upper, direction)?,
+            self.view
+                .scan(self.space, Cf::Data, &elements_from(lower), upper, direction)?,
             self.reply,
         ))
     }

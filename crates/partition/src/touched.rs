@@ -1,6 +1,9 @@
 //! Which watched keys an entry changes that somebody else wrote.
 
+use std::collections::HashSet;
+
 use haypile_store::effects::{Effect, Effects};
+use haypile_store::keys::{DataKey, Home};
 use haypile_store::row::Header;
 use haypile_store::{Cf, Store, Tier, View, keys};
 
@@ -10,6 +13,8 @@ use crate::watch::WatchTable;
 /// become another, these are the keys that were there or are there now.
 pub(crate) fn touch(store: &Store, watch: &WatchTable, payloads: &[u8], now_ms: u64) {
     let dbs = store.mapping();
+    let homes = homes_of_rows(payloads);
+    let mut command = (0, &[][..]);
     for effect in Effects::new(payloads).flatten() {
         let (space, cf, key, removed) = match effect {
             Effect::Put { space, cf, key, .. } => (space, cf, key, false),
@@ -24,13 +29,23 @@ pub(crate) fn touch(store: &Store, watch: &WatchTable, payloads: &[u8], now_ms: 
                 there.for_each(|key| watch.touch(db, &key));
                 continue;
             }
-            Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {
+            Effect::Tag { db, key, .. } => {
+                command = (db, key);
                 continue;
             }
+            Effect::EventOfRow { .. } | Effect::Event { .. } => continue,
         };
         let user_key = match cf {
             Cf::Meta => Some(keys::user_key(key)),
-            Cf::Data => keys::parse_data_key(key).map(|parsed| parsed.user_key),
+            Cf::Data => {
+                // The row says which key it is. Without a row an element is another one now, and the collection that of the
+                // command's only key.
+                if !removed && DataKey::parse(key).is_some_and(|element| !homes.contains(&element.home)) {
+                    let (db, key) = command;
+                    watch.touch(db, key);
+                }
+                None
+            }
             Cf::Expiry => None,
         };
         let db = dbs.iter().position(|mapped| *mapped == space);
@@ -42,6 +57,17 @@ pub(crate) fn touch(store: &Store, watch: &WatchTable, payloads: &[u8], now_ms: 
             }
         }
     }
+}
+
+/// Where the elements of the collections stand whose rows are put.
+fn homes_of_rows(payloads: &[u8]) -> HashSet<Home> {
+    let home = |effect| match effect {
+        Effect::Put {
+            cf: Cf::Meta, value, ..
+        } => Header::read(value)?.0.home,
+        _ => None,
+    };
+    Effects::new(payloads).flatten().filter_map(home).collect()
 }
 
 /// True if the key is there and its time is not over, or if that cannot be found out.

@@ -14,7 +14,7 @@
 //! | `default` | `"state"` | [`state::StoreState`]: applied position, keyspaces |
 //! | `default` | `"counts"`, keyspace (4), first slot (2) | how many keys some slots have, see `counts.rs` |
 //! | `meta.N` | slot (2), hash (2), user key | [`row::Header`], then what the type needs, or all entries ([`packed`]) |
-//! | `data.N` | slot (2), key length (varint), user key, version (8), element | what the type needs |
+//! | `data.N` | slot (2), id (8), element | what the type needs; without an element the record of the id |
 //! | `expiry.N` | expire-at in ms (8), then the `meta.N` key | empty |
 //!
 //! N is a keyspace id. The databases that clients select are names for keyspaces, so SWAPDB exchanges two names and

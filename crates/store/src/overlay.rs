@@ -544,14 +544,15 @@ impl Overlay {
         stored
     }
 
-    /// A version for a collection that the open entry creates: greater than every earlier one of the partition.
-    pub fn new_version(&mut self) -> Result<u64, StoreError> {
+    /// An id for a collection that the open entry creates: greater than every earlier one of the partition, and than the
+    /// floor, which never falls.
+    pub(crate) fn new_version(&mut self, floor: u64) -> Result<u64, StoreError> {
         if self.entry.versions >> VERSIONS_PER_ENTRY_BITS != 0 {
             return Err(StoreError::VersionsExhausted);
         }
-        let version = (self.entry.index << VERSIONS_PER_ENTRY_BITS) | self.entry.versions;
+        let made = (self.entry.index << VERSIONS_PER_ENTRY_BITS) | self.entry.versions;
         self.entry.versions += 1;
-        Ok(version)
+        floor.checked_add(made).ok_or(StoreError::VersionsExhausted)
     }
 
     /// The pending databases, if they differ from the store's.

@@ -41,6 +41,8 @@ pub struct Store {
     /// The states of RocksDB that somebody may still read, the oldest first; the dead are cleared away now and then.
     pub(crate) bases: Arc<Mutex<Vec<Weak<Base>>>>,
     pub(crate) rows: RowTable,
+    /// As the state has it: nothing raises it yet.
+    id_floor: u64,
     options: StoreOptions,
     pub(crate) shared: SharedResources,
     weak_db: Arc<OnceLock<Weak<DB>>>,
@@ -110,6 +112,7 @@ impl Store {
             .map(|(_, id)| (id, Arc::new(Space::open(&db, id))))
             .collect();
         let settler = Settler::new(state.applied, open.clone());
+        let id_floor = state.id_floor;
         let (applied, publisher) = (state.applied.index, Publisher::new(&state.dbs));
         let store = Store {
             visible: Visible::new(state, slot_counts.totals(), Base::new(&db, applied, open)),
@@ -121,6 +124,7 @@ impl Store {
             pins: Mutex::new(Pins::default()),
             bases,
             rows: RowTable::new(shared.row_bytes),
+            id_floor,
             options,
             shared,
             weak_db,
@@ -386,6 +390,10 @@ impl Store {
         let front = self.visible.front.lock();
         let of = |space| front.counts.get(space).copied().unwrap_or_default();
         front.state.dbs.iter().map(of).collect()
+    }
+
+    pub(crate) fn id_floor(&self) -> u64 {
+        self.id_floor
     }
 
     pub(crate) fn next_space(&self) -> SpaceId {

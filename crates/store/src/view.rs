@@ -1,5 +1,6 @@
 use haypile_rows::Key;
 
+use crate::keys::Home;
 use crate::reading::{Found, State};
 use crate::scan::{Bounds, Ground};
 use crate::{Cf, Counted, Counts, Direction, Overlay, Pinned, Reading, Scan, SharedValue, SpaceId, StoreError, Value};
@@ -145,10 +146,11 @@ impl<'a> View<'a> {
     }
 
     /// The key of an element of a collection that happens to be in memory, chosen by a random number; `None` if none
-    /// is, or in a view for reading. `prefix` is what the data keys of the collection start with.
-    pub fn known_element(&self, space: SpaceId, prefix: &[u8], random: u64) -> Option<Vec<u8>> {
+    /// is, or in a view for reading.
+    pub fn known_element(&self, space: SpaceId, home: Home, random: u64) -> Option<Vec<u8>> {
         let overlay = self.overlay.as_ref()?;
-        overlay.known().lock().any(space, prefix, random).map(<[u8]>::to_vec)
+        let known = overlay.known().lock();
+        known.any(space, &home.prefix(), random).map(<[u8]>::to_vec)
     }
 
     /// Writes a value.
@@ -192,9 +194,10 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A version for a collection that is being created.
+    /// An id for a collection that is being created.
     pub fn new_version(&mut self) -> Result<u64, StoreError> {
-        self.overlay()?.new_version()
+        let floor = self.state.store().id_floor();
+        self.overlay()?.new_version(floor)
     }
 
     /// Empties a database: it becomes a new keyspace, and the old one goes at once.

@@ -1,9 +1,9 @@
 //! Writing a value anew under another key or in another database.
 
 use haypile_store::Direction;
-use haypile_store::StoreError;
-use haypile_store::keys::{data_prefix, prefix_end};
-use haypile_store::row::{Header, Kind};
+use haypile_store::keys::{Home, prefix_end};
+use haypile_store::row::Header;
+use haypile_types::slot_of;
 
 use crate::cx::Row;
 use crate::{CommandError, Cx, KeyEvent};
@@ -21,8 +21,7 @@ pub(super) struct At<'k> {
 }
 
 /// Writes the value of `from`, whose row is `row`, to `to` as well, with its expiry. `old` is the row that it replaces
-/// there. A string takes one write, a collection one for each element, because elements contain their user key. The
-/// database of `to` is left selected.
+/// there. A string takes one write, a collection one for each element: it gets an id of its own. The database of `to` is left selected.
 pub(super) fn transfer(
     cx: &mut Cx<'_>,
     from: At<'_>,
@@ -30,23 +29,17 @@ pub(super) fn transfer(
     to: At<'_>,
     old: Option<Header>,
 ) -> Result<(), CommandError> {
-    let header = row.header;
-    if header.kind == Kind::String {
-        cx.select(to.db);
-        cx.put_row(to.key, old, header, row.body())?;
-    } else {
-        let cut_short = || StoreError::Corrupt("a collection's row is cut short".into());
-        // The body starts with the version; the rest is the same for the copy.
-        let (old_version, rest) = row.body().split_first_chunk::<8>().ok_or_else(cut_short)?;
-        let new_version = cx.view.new_version()?;
-        copy_elements(
-            cx,
-            (from.db, &data_prefix(from.key, u64::from_be_bytes(*old_version))),
-            (to.db, &data_prefix(to.key, new_version)),
-        )?;
-        let body = [&new_version.to_be_bytes()[..], rest].concat();
-        cx.put_row(to.key, old, header, &body)?;
+    let mut header = row.header;
+    if let Some(there) = &mut header.home {
+        let home = Home {
+            slot: slot_of(to.key),
+            id: cx.view.new_version()?,
+        };
+        copy_elements(cx, (from.db, &there.prefix()), (to.db, &home.prefix()))?;
+        *there = home;
     }
+    cx.select(to.db);
+    cx.put_row(to.key, old, header, row.body())?;
     if old.is_some() {
         // Redis deletes the old value silently and adds a new key.
         cx.event(KeyEvent::New, to.key);
@@ -150,7 +143,7 @@ mod tests {
                 // A neighbour whose elements stand right behind.
                 bench.collection("{k}b", Kind::Hash, 5);
                 bench.collection("{k}a", Kind::Hash, n.max(1));
-                assert_eq!(bench.run("rename {k}a {k}c"), "+OK|");
+                assert_eq!(bench.run("copy {k}a {k}c"), ":1|");
                 assert_eq!(bench.elements("{k}c"), n.max(1));
                 assert_eq!(bench.elements("{k}b"), 5);
             }

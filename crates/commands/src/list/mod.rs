@@ -171,7 +171,8 @@ fn store_taken(cx: &mut Cx<'_>, key: &[u8], list: &mut Collection, event: KeyEve
 
 #[cfg(test)]
 mod tests {
-    use haypile_store::keys::{data_prefix, meta_key};
+    use haypile_store::keys::{IdState, meta_key};
+    use haypile_types::slot_of;
 
     use crate::testing::Bench;
 
@@ -182,13 +183,16 @@ mod tests {
         bench.run("lpush k a");
         bench.write(|cx| {
             let row = cx.raw_row(&meta_key(b"k")).unwrap().unwrap();
-            let version = row.body()[..8].try_into().map(u64::from_be_bytes).unwrap();
+            let home = row.header.home.unwrap();
+            assert_eq!(home.slot, slot_of(b"k"));
             let head = 0x7fff_ffff_ffff_ffff_u64;
-            assert_eq!(row.body()[8..], [3u64.to_be_bytes(), head.to_be_bytes()].concat());
+            assert_eq!(row.body(), [3u64.to_be_bytes(), head.to_be_bytes()].concat());
             for (index, element) in (head..).zip([b"a", b"b", b"c"]) {
-                let key = [&data_prefix(b"k", version)[..], &index.to_be_bytes()].concat();
+                let key = home.element(&index.to_be_bytes());
                 assert_eq!(&cx.element(&key).unwrap().unwrap()[..], element);
             }
+            let record = cx.element(&home.record()).unwrap().unwrap();
+            assert_eq!(IdState::decode(&record), Some(IdState::Live));
         });
     }
 }

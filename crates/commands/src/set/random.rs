@@ -34,7 +34,7 @@ const POP_EXACT_MAX: u64 = 64;
 /// follow choose among those until they are used up. The order is that of a hash, so neighbours have nothing in common.
 pub(super) fn random_member(cx: &mut Cx<'_>, set: &Collection) -> Result<Vec<u8>, CommandError> {
     if set.size > POP_EXACT_MAX
-        && let Some(key) = cx.known_element(set.prefix())
+        && let Some(key) = cx.known_element(set)
     {
         return Ok(key);
     }

@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn elements_are_written_as_documented() {
-        let zset = Collection::new(b"key", Kind::Zset, 7, None);
+        let zset = Collection::new(Kind::Zset, haypile_store::keys::Home { slot: 0, id: 7 }, None);
         let entry = member_key(&zset, b"member");
         assert_eq!(zset.strip(&entry), b"\x00\x08\x75member");
         assert_eq!(parse_member(&zset, &entry).unwrap(), (0x0875, &b"member"[..]));
