@@ -85,27 +85,71 @@ fn lives(store: &Store, db: u16, key: &[u8], now_ms: u64) -> bool {
 mod tests {
     use std::sync::Arc;
 
+    use haypile_store::row::Kind;
     use haypile_store::{SharedResources, StoreOptions};
 
     use super::*;
     use crate::watch::WatchFlag;
 
-    #[test]
-    fn a_patch_changes_the_key_that_it_is_about() {
+    /// Whether an entry makes transactions fail that watch `k` and `o`.
+    fn touched(payload: &[u8]) -> [bool; 2] {
         let dir = tempfile::tempdir().unwrap();
         let shared = SharedResources::new(8 << 20, 2 << 20);
         let store = Store::open(dir.path(), StoreOptions::default(), shared).unwrap();
         let mut watch = WatchTable::default();
-        let [changed, other] = [b"k", b"o"].map(|key| {
+        let flags = [b"k", b"o"].map(|key| {
             let flag = Arc::new(WatchFlag::default());
             watch.add(0, key, &flag, false);
             flag
         });
+        touch(&store, &watch, payload, 0);
+        flags.map(|flag| flag.is_dirty())
+    }
+
+    const HOME: Home = Home { slot: 1, id: 2 };
+
+    // Effects as `store/src/effects.rs` has them.
+
+    fn tag(command: &str, key: &str) -> Vec<u8> {
+        let (command, key) = (command.as_bytes(), key.as_bytes());
+        [&[5, command.len() as u8], command, &[0, key.len() as u8], key].concat()
+    }
+
+    fn put(cf: Cf, key: &[u8], value: &[u8]) -> Vec<u8> {
+        [&[1, 0, cf as u8, key.len() as u8], key, &[value.len() as u8], value].concat()
+    }
+
+    fn element() -> Vec<u8> {
+        put(Cf::Data, &HOME.element(b"e"), b"v")
+    }
+
+    #[test]
+    fn a_patch_changes_the_key_that_it_is_about() {
         let meta = keys::meta_key(b"k");
-        // As `store/src/effects.rs` has it: a hash's field is gone.
+        // A hash's field is gone.
         let payload = [&[11, 0, meta.len() as u8], &meta[..], &[4, 5, 1, 0, b'f']].concat();
-        touch(&store, &watch, &payload, 0);
-        assert!(changed.is_dirty());
-        assert!(!other.is_dirty());
+        assert_eq!(touched(&payload), [true, false]);
+    }
+
+    #[test]
+    fn an_element_alone_changes_the_key_that_the_command_is_about() {
+        let payload = [tag("get", "o"), tag("hset", "k"), element()].concat();
+        assert_eq!(touched(&payload), [true, false]);
+        let deleted = [&[2, 0, Cf::Data as u8, 10][..], &HOME.record()].concat();
+        assert_eq!(touched(&[tag("hset", "k"), deleted].concat()), [false, false]);
+    }
+
+    #[test]
+    fn elements_with_their_row_change_its_key_alone() {
+        let mut row = Vec::new();
+        let header = Header {
+            kind: Kind::Hash,
+            expire_at: None,
+            packed: false,
+            home: Some(HOME),
+        };
+        header.write(&mut row);
+        let payload = [tag("copy", "o"), element(), put(Cf::Meta, &keys::meta_key(b"k"), &row)].concat();
+        assert_eq!(touched(&payload), [true, false]);
     }
 }
