@@ -5,8 +5,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
-use haypile_store::keys::{data_prefix, meta_key};
-use haypile_store::row::Header;
+use haypile_store::keys::{Home, meta_key};
+use haypile_store::row::{Header, Kind};
 use haypile_store::{Cf, SharedResources, SpaceId, Store, StoreError, StoreOptions};
 
 use crate::error::Error;
@@ -39,10 +39,10 @@ pub fn measure_row(
     let shared = SharedResources::new(budget, budget / 4);
     let store = Store::open(&dir.join(STORE), StoreOptions::default(), shared)?;
     let space = store.state().dbs.first().copied().unwrap_or_default();
-    let versions = match what {
+    let homes = match what {
         What::Get(_) => Vec::new(),
         What::Hget(side) => (0..side)
-            .map(|n| version(&store, space, n))
+            .map(|n| home(&store, space, n))
             .collect::<Result<Vec<_>, StoreError>>()?,
     };
     let read = |seed: u64| -> Result<(), StoreError> {
@@ -52,7 +52,7 @@ pub fn measure_row(
                 What::Get(keys) => (Cf::Meta, meta_key(format!("key:{:012}", pick.below(keys)).as_bytes())),
                 What::Hget(side) => {
                     let (hash, field) = (pick.below(side), pick.below(side));
-                    let mut key = data_prefix(hash_name(hash).as_bytes(), versions[hash as usize]);
+                    let mut key = homes[hash as usize].prefix_of(Kind::Hash);
                     key.extend_from_slice(format!("element:{field:012}").as_bytes());
                     (Cf::Data, key)
                 }
@@ -94,15 +94,10 @@ fn hash_name(n: u64) -> String {
     format!("hash:{n:012}")
 }
 
-/// The version under which the fields of a hash stand: the first part of its row's body.
-fn version(store: &Store, space: SpaceId, n: u64) -> Result<u64, StoreError> {
-    let missing = || StoreError::Corrupt(format!("{} is missing", hash_name(n)));
-    let parse = |row: &[u8]| {
-        let (_, body) = Header::read(row)?;
-        row.get(body..)?
-            .first_chunk::<8>()
-            .map(|bytes| u64::from_be_bytes(*bytes))
-    };
+/// Where the fields of a hash stand.
+fn home(store: &Store, space: SpaceId, n: u64) -> Result<Home, StoreError> {
+    let missing = || StoreError::Corrupt(format!("{} is missing, or not large enough", hash_name(n)));
+    let parse = |row: &[u8]| Header::read(row)?.0.home;
     let key = meta_key(hash_name(n).as_bytes());
     let found = store.get_from_rocksdb(space, Cf::Meta, &key, parse)?;
     found.flatten().ok_or_else(missing)

@@ -1,11 +1,11 @@
 use haypile_resp::Reply;
-use haypile_store::keys::{expiry_key, meta_key};
+use haypile_store::keys::{Home, IdState, expiry_key, meta_key};
 use haypile_store::packed;
 use haypile_store::row::{Header, Kind};
-use haypile_store::{Cf, Counts, Direction, Scan, SpaceId, StoreError, Value, View};
+use haypile_store::{Cf, Counted, Counts, Direction, Scan, SpaceId, StoreError, Value, View};
 use haypile_types::Random;
 
-use crate::collection::{Elements, Form, Spread};
+use crate::collection::{Elements, Form, OwnRows};
 use crate::error::WRONG_TYPE;
 use crate::{Collection, CommandError, KeyEvent, Observer, PackedLimits};
 
@@ -236,6 +236,7 @@ impl<'a> Cx<'a> {
                 kind: Kind::String,
                 expire_at,
                 packed: false,
+                home: None,
             },
             value,
         )
@@ -254,12 +255,10 @@ impl<'a> Cx<'a> {
         if collection.is_packed() && !self.put_packed(key, collection)? {
             self.spread(collection)?;
         }
-        if let Form::Spread(spread) = collection.form()
-            && !collection.is_as_stored()
-        {
+        if !collection.is_packed() && !collection.is_as_stored() {
             let mut body = Vec::with_capacity(32);
-            collection.write(spread, &mut body);
-            let header = collection.header(false);
+            collection.write(&mut body);
+            let header = collection.header();
             self.put_row(key, collection.old, header, &body)?;
             self.has_been_stored(key, collection, header);
         }
@@ -275,7 +274,7 @@ impl<'a> Cx<'a> {
             return Ok(true);
         }
         let patch = packing.patch(collection.indexes())?;
-        let header = collection.header(true);
+        let header = collection.header();
         let mut row = Vec::new();
         header.write(&mut row);
         let body = row.len();
@@ -306,12 +305,16 @@ impl<'a> Cx<'a> {
         let Form::Packed(packing) = collection.form() else {
             return Ok(());
         };
-        let spread = Spread::new(collection.key(), self.view.new_version()?);
+        let home = Home {
+            slot: collection.slot(),
+            id: self.view.new_version()?,
+        };
+        let own = OwnRows::new(home, collection.kind);
         let mut rows = packing.range(&[], None, Direction::Forward)?;
         while let Some((element, value)) = rows.next() {
-            self.view.put(self.space, Cf::Data, &spread.data_key(element), value)?;
+            self.view.put(self.space, Cf::Data, &own.data_key(element), value)?;
         }
-        collection.is_spread(spread);
+        collection.is_spread(own);
         Ok(())
     }
 
@@ -322,14 +325,47 @@ impl<'a> Cx<'a> {
         collection.has_been_stored(header);
     }
 
-    /// Stores a row: its header and body. For what is not a collection's own work, such as RENAME and COPY.
+    /// Stores a row: its header and body. For what is not a collection's own work, such as COPY. What elements the row had
+    /// before are gone, unless they are those of the new one.
     pub fn put_row(&mut self, key: &[u8], old: Option<Header>, new: Header, body: &[u8]) -> Result<(), CommandError> {
+        let home = old.and_then(|old| old.home);
+        if home != new.home {
+            self.let_go(home)?;
+            if let Some(home) = new.home {
+                let state = IdState::Live.encode();
+                self.view.put(self.space, Cf::Data, &home.record(), &state)?;
+            }
+        }
+        self.write_row(key, old, new, body)
+    }
+
+    /// The elements of a collection that is gone may be collected.
+    fn let_go(&mut self, home: Option<Home>) -> Result<(), CommandError> {
+        match home {
+            Some(home) => Ok(self.view.delete(self.space, Cf::Data, &home.record())?),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the row of a live key to another key, in place of what that has, O(1): elements stay where they are.
+    pub fn move_row(&mut self, from: &[u8], to: &[u8], row: &Row<'_>, old: Option<Header>) -> Result<(), CommandError> {
+        self.let_go(old.and_then(|old| old.home))?;
+        self.write_row(to, old, row.header, row.body())?;
+        self.remove_row(from, row.header)
+    }
+
+    /// The row, and what goes with it, but not with elements.
+    fn write_row(&mut self, key: &[u8], old: Option<Header>, new: Header, body: &[u8]) -> Result<(), CommandError> {
         let meta = meta_key(key);
-        let mut row = Vec::with_capacity(9 + body.len());
+        let mut row = Vec::with_capacity(19 + body.len());
         new.write(&mut row);
         row.extend_from_slice(body);
-        self.view.put(self.space, Cf::Meta, &meta, &row)?;
         let old_expiry = old.and_then(|old| old.expire_at);
+        let counted = Counted {
+            keys: i8::from(old.is_none()),
+            expires: i8::from(new.expire_at.is_some()) - i8::from(old_expiry.is_some()),
+        };
+        self.view.put_row(self.space, &meta, &row, counted)?;
         if old_expiry != new.expire_at {
             if let Some(at) = old_expiry {
                 self.view.delete(self.space, Cf::Expiry, &expiry_key(at, &meta))?;
@@ -337,11 +373,6 @@ impl<'a> Cx<'a> {
             if let Some(at) = new.expire_at {
                 self.view.put(self.space, Cf::Expiry, &expiry_key(at, &meta), &[])?;
             }
-        }
-        let keys = i64::from(old.is_none());
-        let expires = i64::from(new.expire_at.is_some()) - i64::from(old_expiry.is_some());
-        if keys != 0 || expires != 0 {
-            self.view.count(self.space, keys, expires)?;
         }
         if old.is_none() {
             self.event(KeyEvent::New, key);
@@ -367,12 +398,21 @@ impl<'a> Cx<'a> {
 
     /// Removes a key, O(1): the elements of a collection are collected later.
     pub fn delete(&mut self, key: &[u8], old: Header) -> Result<(), CommandError> {
+        self.let_go(old.home)?;
+        self.remove_row(key, old)
+    }
+
+    /// Removes the row, and what goes with it, but not with elements.
+    fn remove_row(&mut self, key: &[u8], old: Header) -> Result<(), CommandError> {
         let meta = meta_key(key);
-        self.view.delete(self.space, Cf::Meta, &meta)?;
+        let counted = Counted {
+            keys: -1,
+            expires: -i8::from(old.expire_at.is_some()),
+        };
+        self.view.delete_row(self.space, &meta, counted)?;
         if let Some(at) = old.expire_at {
             self.view.delete(self.space, Cf::Expiry, &expiry_key(at, &meta))?;
         }
-        self.view.count(self.space, -1, -i64::from(old.expire_at.is_some()))?;
         Ok(())
     }
 
@@ -417,7 +457,7 @@ impl<'a> Cx<'a> {
                 let value = packing.get(element)?;
                 Ok(value.map(|value| Value::Owned(value.into_owned().into_boxed_slice())))
             }
-            Form::Spread(spread) => Ok(self.view.get(self.space, Cf::Data, &spread.data_key(element))?),
+            Form::Spread(rows) => Ok(self.view.get(self.space, Cf::Data, &rows.data_key(element))?),
         }
     }
 
@@ -444,8 +484,8 @@ impl<'a> Cx<'a> {
             }
             return Ok(());
         }
-        if let Form::Spread(spread) = collection.form() {
-            self.view.put(self.space, Cf::Data, &spread.data_key(element), value)?;
+        if let Form::Spread(rows) = collection.form() {
+            self.view.put(self.space, Cf::Data, &rows.data_key(element), value)?;
         }
         Ok(())
     }
@@ -454,7 +494,7 @@ impl<'a> Cx<'a> {
     pub fn delete_element(&mut self, collection: &mut Collection, element: &[u8]) -> Result<(), CommandError> {
         match collection.form_mut() {
             Form::Packed(packing) => packing.set(element, None)?,
-            Form::Spread(spread) => self.view.delete(self.space, Cf::Data, &spread.data_key(element))?,
+            Form::Spread(rows) => self.view.delete(self.space, Cf::Data, &rows.data_key(element))?,
         }
         Ok(())
     }
@@ -473,12 +513,12 @@ impl<'a> Cx<'a> {
 
     /// The name of an element that happens to be in memory, chosen at random; `None` if none is, or in a packed collection.
     pub fn known_element(&mut self, collection: &Collection) -> Option<Vec<u8>> {
-        let Form::Spread(spread) = collection.form() else {
+        let Form::Spread(rows) = collection.form() else {
             return None;
         };
         let random = self.random.next_u64();
-        let key = self.view.known_element(self.space, spread.prefix(), random)?;
-        key.get(spread.prefix().len()..).map(<[u8]>::to_vec)
+        let key = self.view.known_element(self.space, rows.home(), random)?;
+        key.get(rows.prefix_bytes()..).map(<[u8]>::to_vec)
     }
 
     /// The same as [`Cx::scan`] with the reply beside it, for commands that write out what they scan.
@@ -491,12 +531,12 @@ impl<'a> Cx<'a> {
     ) -> Result<(Elements<'_>, &mut Reply), CommandError> {
         let elements = match collection.form() {
             Form::Packed(packing) => Elements::packed(packing.range(lower, upper, direction)?),
-            Form::Spread(spread) => {
-                let (lower, upper) = (spread.data_key(lower), spread.upper_bound(upper));
+            Form::Spread(rows) => {
+                let (lower, upper) = (rows.lower_bound(lower), rows.upper_bound(upper));
                 let scan = self
                     .view
                     .scan(self.space, Cf::Data, &lower, upper.as_deref(), direction)?;
-                Elements::spread(scan, spread.prefix().len())
+                Elements::spread(scan, rows.prefix_bytes())
             }
         };
         Ok((elements, self.reply))

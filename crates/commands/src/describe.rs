@@ -1,15 +1,15 @@
 //! What entries of the log do, in words of keys, fields and members: for people who look at a log, or at a piece of one.
 //!
-//! Effects name no types: an element is bytes under a collection's version. What the collection is, is in its row, which
-//! an entry writes when the collection is new or its size changes; else it is remembered from an earlier entry, or it
-//! follows from the command that the entry's tag names.
+//! Effects name no types: an element is bytes under a collection's id. What the collection is, and what its key is, is in its
+//! row, which an entry writes when the collection is new or its size changes; else it is remembered from an earlier entry, or
+//! it follows from the command that the entry's tag names.
 
 use std::collections::HashMap;
 
 use haypile_store::effects::{Effect, Effects};
-use haypile_store::keys::{parse_data_key, user_key};
+use haypile_store::keys::{DataKey, Home, user_key};
 use haypile_store::packed::{self, PackedError, PackedHash, PackedList, PackedSet, PackedZset, Patch};
-use haypile_store::row::{Header, Kind};
+use haypile_store::row::{Header, Kind, Spread};
 use haypile_store::{Cf, SpaceId, StoreError};
 
 use crate::spec::Group;
@@ -33,7 +33,7 @@ pub struct Done {
 pub struct Change {
     /// Where.
     pub place: Place,
-    /// Which key; empty if it is about a database.
+    /// Which key; empty if it is about a database, or if that is not known.
     pub key: Vec<u8>,
     /// What it is now.
     pub what: What,
@@ -90,9 +90,17 @@ pub enum What {
 /// Describes entries in their order.
 #[derive(Debug, Default)]
 pub struct Describer {
-    /// Type, and for a list its head, of each collection version.
-    collections: HashMap<u64, (Kind, u64)>,
+    collections: HashMap<Home, Known>,
     databases: HashMap<SpaceId, u16>,
+}
+
+/// What is known of a collection whose elements have rows of their own.
+#[derive(Debug)]
+struct Known {
+    key: Vec<u8>,
+    kind: Kind,
+    /// Of a list.
+    head: u64,
 }
 
 /// Commands whose effects may be in another database than the one they are given in.
@@ -101,15 +109,16 @@ const ELSEWHERE: &[&str] = &["copy", "move", "swapdb", "flushall"];
 impl Describer {
     /// What the entry with this payload did. With an error, what could be read before it.
     pub fn entry(&mut self, payload: &[u8]) -> (Vec<Done>, Option<StoreError>) {
-        for effect in Effects::new(payload).flatten() {
-            self.learn(&effect);
-        }
+        // Elements come before their row. Of several keys that a collection has had the first one counts, then the next.
+        let effects: Vec<Effect<'_>> = Effects::new(payload).flatten().collect();
+        effects.iter().rev().for_each(|effect| self.learn(effect));
         let mut all: Vec<Done> = Vec::new();
         for effect in Effects::new(payload) {
             let effect = match effect {
                 Ok(effect) => effect,
                 Err(error) => return (all, Some(error)),
             };
+            self.learn(&effect);
             if let Effect::Tag { command, db, key, .. } = effect {
                 all.push(Done {
                     command: Some(String::from_utf8_lossy(command).into_owned()),
@@ -138,10 +147,20 @@ impl Describer {
     fn learn(&mut self, effect: &Effect<'_>) {
         match *effect {
             Effect::Put {
-                cf: Cf::Meta, value, ..
+                cf: Cf::Meta,
+                key,
+                value,
+                ..
             } => {
-                if let Some((version, kind, head)) = Row::read(value).and_then(|row| row.collection()) {
-                    self.collections.insert(version, (kind, head));
+                if let Some(row) = Row::read(value)
+                    && let (Some(home), Some(spread)) = (row.header.home, row.spread())
+                {
+                    let known = Known {
+                        key: user_key(key).to_vec(),
+                        kind: row.header.kind,
+                        head: spread.head,
+                    };
+                    self.collections.insert(home, known);
                 }
             }
             Effect::Map { db, space } => {
@@ -164,7 +183,7 @@ impl Describer {
                 }];
             }
             // They follow from the others.
-            Effect::Count { .. } | Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {
+            Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {
                 return Vec::new();
             }
         };
@@ -177,8 +196,8 @@ impl Describer {
             None => Place::Keyspace(space),
         };
         let (key, whats) = match *effect {
-            Effect::Put { cf, value, .. } => self.of_row(command, cf, key, Some(value)),
-            Effect::Delete { cf, .. } => self.of_row(command, cf, key, None),
+            Effect::Put { cf, value, .. } => self.of_row(done, cf, key, Some(value)),
+            Effect::Delete { cf, .. } => self.of_row(done, cf, key, None),
             Effect::Patch { patch, .. } => (user_key(key), of_patch(patch)),
             _ => return Vec::new(),
         };
@@ -191,24 +210,21 @@ impl Describer {
     }
 
     /// What has become of a key of a column family: the user key, and what.
-    fn of_row<'e>(
-        &self,
-        command: Option<&str>,
-        cf: Cf,
-        key: &'e [u8],
-        value: Option<&'e [u8]>,
-    ) -> (&'e [u8], Vec<What>) {
+    fn of_row<'e>(&'e self, done: &'e Done, cf: Cf, key: &'e [u8], value: Option<&'e [u8]>) -> (&'e [u8], Vec<What>) {
         match cf {
             // It repeats what the row says.
             Cf::Expiry => (key, Vec::new()),
             Cf::Meta => (user_key(key), row(value)),
-            Cf::Data => match parse_data_key(key) {
+            Cf::Data => match DataKey::parse(key) {
+                // That of the collection's row.
+                Some(parsed) if parsed.is_record() => (&done.key, Vec::new()),
                 Some(parsed) => {
-                    let known = self.collections.get(&parsed.version).copied();
-                    let kind = known.map(|(kind, _)| kind).or_else(|| kind_of(command));
-                    let head = known.map(|(_, head)| head);
-                    let what = element(kind, head, parsed.element, value);
-                    (parsed.user_key, what.into_iter().collect())
+                    let known = self.collections.get(&parsed.home);
+                    let kind = known.map(|known| known.kind);
+                    let kind = kind.or_else(|| kind_of(done.command.as_deref()));
+                    let element = kind.map_or(Some(parsed.element), |kind| parsed.element_of(kind));
+                    let what = self::element(kind, known.map(|known| known.head), element.unwrap_or_default(), value);
+                    (known.map_or(&done.key, |known| &known.key), what.into_iter().collect())
                 }
                 None => (key, vec![What::Unknown(Vec::new(), value.map(<[u8]>::to_vec))]),
             },
@@ -229,17 +245,10 @@ impl<'r> Row<'r> {
         Some(Row { header, body })
     }
 
-    fn number(&self, at: usize) -> Option<u64> {
-        Some(u64::from_be_bytes(*self.body.get(at..)?.first_chunk()?))
-    }
-
-    /// Version, type, and the head if it is a list; `None` for what has no elements in rows of their own.
-    fn collection(&self) -> Option<(u64, Kind, u64)> {
-        match self.header.kind {
-            Kind::String => None,
-            _ if self.header.packed => None,
-            kind => Some((self.number(0)?, kind, self.number(16).unwrap_or(0))),
-        }
+    /// Of a collection whose elements have rows of their own.
+    fn spread(&self) -> Option<Spread> {
+        self.header.home?;
+        Spread::read(self.header.kind, self.body)
     }
 }
 
@@ -262,7 +271,7 @@ fn row(value: Option<&[u8]>) -> Vec<What> {
             value: row.body.to_vec(),
             expire_at,
         },
-        _ => collection(row.number(8).unwrap_or(0)),
+        _ => collection(row.spread().map_or(0, |spread| spread.size)),
     }]
 }
 
@@ -449,11 +458,11 @@ mod tests {
         let (done, _) = Describer::default().entry(&bench.payloads()[0]);
         assert_eq!(
             done[0].changes[0].what,
-            What::Unknown(b"f".to_vec(), Some(b"w".to_vec()))
+            What::Unknown(b"\x01f".to_vec(), Some(b"w".to_vec()))
         );
         assert_eq!(
             (done[0].command.as_ref(), &done[0].changes[0].key[..]),
-            (None, &b"k"[..])
+            (None, &b""[..])
         );
         assert_eq!(done[0].changes[0].place, Place::Keyspace(0));
     }

@@ -194,6 +194,11 @@ impl Bench {
         done
     }
 
+    /// Writes what has been applied to RocksDB.
+    pub(crate) fn settle(&self) {
+        self.store.settle().unwrap();
+    }
+
     /// Brings what has been applied from the memtables to the lowest level.
     pub(crate) fn compact(&self) {
         self.store.compact().unwrap();

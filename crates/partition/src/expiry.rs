@@ -94,7 +94,7 @@ impl Expiry {
         for n in 0..databases {
             let db = (self.next_db + n) % databases;
             let space = state.dbs[db];
-            if state.counts.get(&space).is_none_or(|counts| counts.expires == 0) {
+            if shared.store.counts(space).expires == 0 {
                 continue;
             }
             match self.remove_of(shared, db as u16, space, until) {

@@ -37,7 +37,9 @@ pub fn install(
     let (mut log, _) = Oplog::open(&log_dir, oplog.clone())?;
     log.reset_after(position)?;
     log.close()?;
-    identity::save(&incoming, history)?;
+    // It is the same replica, with other data.
+    let replica = identity::load(dir)?.and_then(|identity| identity.replica);
+    identity::save(&incoming, replica, history)?;
     sync(&incoming)?;
     run(dir, true)
 }

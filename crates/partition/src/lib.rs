@@ -9,7 +9,7 @@
 //!
 //! # Directory
 //! ```text
-//! partition.toml   format version and epoch history
+//! partition.toml   format version, id of the replica, and epoch history
 //! oplog/           the log's segments
 //! store/           the RocksDB
 //! incoming/        a checkpoint that is being copied; see `haypile_sync::copy::install`
@@ -41,6 +41,7 @@ mod writing;
 
 pub use blocked::Awaited;
 pub use error::{CommitError, PartitionError};
+pub use identity::ReplicaId;
 pub use maintenance::Maintenance;
 pub use observer::Event;
 pub use open::{Options, Recovery};

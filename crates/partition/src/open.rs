@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use haypile_oplog::{Oplog, TornTail};
 use haypile_store::{ErrorKind, SharedResources, Store, StoreError, StoreOptions};
-use haypile_sync::EpochHistory;
 use haypile_types::{Clock, Position, Random};
 
+use crate::identity::Identity;
 use crate::role::{Epochs, Role, history_at_start};
-use crate::{PartitionError, identity, install};
+use crate::{PartitionError, ReplicaId, identity, install};
 
 /// What a partition needs.
 pub struct Options {
@@ -73,7 +73,7 @@ pub(crate) fn open(options: &mut Options) -> Result<(Store, Oplog, Epochs, Recov
     {
         tracing::warn!(%error, "what is left of a copy cannot be removed");
     }
-    let saved = identity::load_or_create(dir)?;
+    let saved = identity::load_or_create(dir, &mut *options.random)?;
     let (mut oplog, opened) = Oplog::open(&dir.join(OPLOG_DIR), options.oplog.clone())?;
     let store = Store::open(&dir.join(STORE_DIR), options.store.clone(), options.shared.clone())?;
     let state = store.state();
@@ -105,17 +105,22 @@ pub(crate) fn open(options: &mut Options) -> Result<(Store, Oplog, Epochs, Recov
 /// Makes the history durable that this start begins with. Without room for it nothing is written until there is.
 fn start_history(
     options: &mut Options,
-    saved: &EpochHistory,
+    saved: &Identity,
     oplog: &Oplog,
     recovery: &mut Recovery,
 ) -> Result<Epochs, PartitionError> {
-    let history = history_at_start(saved, recovery.position, options.role, &mut *options.random);
-    if history == *saved {
-        return Ok(Epochs { history, saved: true });
+    let history = history_at_start(&saved.history, recovery.position, options.role, &mut *options.random);
+    let replica = saved.replica.unwrap_or_else(|| ReplicaId::fresh(&mut *options.random));
+    if saved.replica == Some(replica) && history == saved.history {
+        return Ok(Epochs {
+            replica,
+            history,
+            saved: true,
+        });
     }
     // What a new epoch comes after must not be lost any more.
     oplog.syncer().sync()?;
-    let saved = match identity::save(&options.dir, &history) {
+    let saved = match identity::save(&options.dir, Some(replica), &history) {
         Ok(()) => true,
         Err(PartitionError::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => {
             recovery.store_is_full = true;
@@ -123,7 +128,11 @@ fn start_history(
         }
         Err(error) => return Err(error),
     };
-    Ok(Epochs { history, saved })
+    Ok(Epochs {
+        replica,
+        history,
+        saved,
+    })
 }
 
 /// On a full disk the store cannot be brought up to date, but it can be read: what it does not take stays in memory.

@@ -327,12 +327,7 @@ impl Partition {
 
     /// Exact counters of each database.
     pub fn counts(&self) -> Vec<Counts> {
-        let state = self.shared.store.state();
-        state
-            .dbs
-            .iter()
-            .map(|space| state.counts.get(space).copied().unwrap_or_default())
-            .collect()
+        self.shared.store.counts_of_databases()
     }
 
     /// Figures. Not within a turn: see [`Turn::stats`].
@@ -400,7 +395,7 @@ impl Partition {
             move |source| PartitionError::Io { verb, path, source }
         };
         std::fs::create_dir_all(dir).map_err(io("create"))?;
-        identity::save(dir, &EpochHistory::new())?;
+        identity::save(dir, None, &EpochHistory::new())?;
         let store = dir.join(STORE_DIR);
         self.shared.store.checkpoint(&store)?;
         std::fs::File::open(dir)

@@ -11,7 +11,7 @@ use haypile_types::{Position, Random};
 
 use crate::partition::{Partition, Shared, Writer};
 use crate::turn::Turn;
-use crate::{PartitionError, identity};
+use crate::{PartitionError, ReplicaId, identity};
 
 /// Who writes a partition's log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Shared {
     pub(crate) fn save_epochs(&self) -> Result<(), PartitionError> {
         let mut epochs = self.epochs.lock();
         if !epochs.saved {
-            identity::save(&self.dir, &epochs.history)?;
+            identity::save(&self.dir, Some(epochs.replica), &epochs.history)?;
             epochs.saved = true;
         }
         Ok(())
@@ -107,7 +107,7 @@ impl Shared {
         self.syncer.sync()?;
         let mut history = epochs.history.clone();
         let epoch = history.begin(fresh_id(&mut *writer.random), writer.oplog.last().index);
-        identity::save(&self.dir, &history)?;
+        identity::save(&self.dir, Some(epochs.replica), &history)?;
         epochs.history = history;
         writer.term = epoch.term;
         writer.overlay.forget_knowledge();
@@ -118,6 +118,8 @@ impl Shared {
 
 /// Who wrote the log.
 pub(crate) struct Epochs {
+    /// Whose file it is that has the history.
+    pub(crate) replica: ReplicaId,
     pub(crate) history: EpochHistory,
     /// The disk has it. If not, for want of room, nothing is written until it has.
     pub(crate) saved: bool,
@@ -132,6 +134,11 @@ impl Partition {
     /// False while writes are refused, for whatever reason.
     pub fn takes_writes(&self) -> bool {
         self.shared.refusal().is_none()
+    }
+
+    /// Which replica of its partition this is.
+    pub fn replica_id(&self) -> ReplicaId {
+        self.shared.epochs.lock().replica
     }
 
     /// Who wrote which part of the log.
@@ -207,7 +214,7 @@ impl Partition {
             return Err(PartitionError::OtherRole);
         }
         if epochs.history != history {
-            identity::save(&self.shared.dir, &history)?;
+            identity::save(&self.shared.dir, Some(epochs.replica), &history)?;
             epochs.history = history;
         }
         Ok(())

@@ -1,6 +1,9 @@
 //! Which watched keys an entry changes that somebody else wrote.
 
+use std::collections::HashSet;
+
 use haypile_store::effects::{Effect, Effects};
+use haypile_store::keys::{DataKey, Home};
 use haypile_store::row::Header;
 use haypile_store::{Cf, Store, Tier, View, keys};
 
@@ -10,10 +13,12 @@ use crate::watch::WatchTable;
 /// become another, these are the keys that were there or are there now.
 pub(crate) fn touch(store: &Store, watch: &WatchTable, payloads: &[u8], now_ms: u64) {
     let dbs = store.mapping();
+    let homes = homes_of_rows(payloads);
+    let mut command = (0, &[][..]);
     for effect in Effects::new(payloads).flatten() {
         let (space, cf, key, removed) = match effect {
             Effect::Put { space, cf, key, .. } => (space, cf, key, false),
-            Effect::Delete { space, cf, key } => (space, cf, key, true),
+            Effect::Delete { space, cf, key, .. } => (space, cf, key, true),
             Effect::Patch { space, key, .. } => (space, Cf::Meta, key, false),
             Effect::Map { db, .. } => {
                 watch.empty(db);
@@ -24,13 +29,23 @@ pub(crate) fn touch(store: &Store, watch: &WatchTable, payloads: &[u8], now_ms: 
                 there.for_each(|key| watch.touch(db, &key));
                 continue;
             }
-            Effect::Count { .. } | Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {
+            Effect::Tag { db, key, .. } => {
+                command = (db, key);
                 continue;
             }
+            Effect::EventOfRow { .. } | Effect::Event { .. } => continue,
         };
         let user_key = match cf {
             Cf::Meta => Some(keys::user_key(key)),
-            Cf::Data => keys::parse_data_key(key).map(|parsed| parsed.user_key),
+            Cf::Data => {
+                // The row says which key it is. Without a row an element is another one now, and the collection that of the
+                // command's only key.
+                if !removed && DataKey::parse(key).is_some_and(|element| !homes.contains(&element.home)) {
+                    let (db, key) = command;
+                    watch.touch(db, key);
+                }
+                None
+            }
             Cf::Expiry => None,
         };
         let db = dbs.iter().position(|mapped| *mapped == space);
@@ -42,6 +57,17 @@ pub(crate) fn touch(store: &Store, watch: &WatchTable, payloads: &[u8], now_ms: 
             }
         }
     }
+}
+
+/// Where the elements of the collections stand whose rows are put.
+fn homes_of_rows(payloads: &[u8]) -> HashSet<Home> {
+    let home = |effect| match effect {
+        Effect::Put {
+            cf: Cf::Meta, value, ..
+        } => Header::read(value)?.0.home,
+        _ => None,
+    };
+    Effects::new(payloads).flatten().filter_map(home).collect()
 }
 
 /// True if the key is there and its time is not over, or if that cannot be found out.
@@ -59,27 +85,71 @@ fn lives(store: &Store, db: u16, key: &[u8], now_ms: u64) -> bool {
 mod tests {
     use std::sync::Arc;
 
+    use haypile_store::row::Kind;
     use haypile_store::{SharedResources, StoreOptions};
 
     use super::*;
     use crate::watch::WatchFlag;
 
-    #[test]
-    fn a_patch_changes_the_key_that_it_is_about() {
+    /// Whether an entry makes transactions fail that watch `k` and `o`.
+    fn touched(payload: &[u8]) -> [bool; 2] {
         let dir = tempfile::tempdir().unwrap();
         let shared = SharedResources::new(8 << 20, 2 << 20);
         let store = Store::open(dir.path(), StoreOptions::default(), shared).unwrap();
         let mut watch = WatchTable::default();
-        let [changed, other] = [b"k", b"o"].map(|key| {
+        let flags = [b"k", b"o"].map(|key| {
             let flag = Arc::new(WatchFlag::default());
             watch.add(0, key, &flag, false);
             flag
         });
+        touch(&store, &watch, payload, 0);
+        flags.map(|flag| flag.is_dirty())
+    }
+
+    const HOME: Home = Home { slot: 1, id: 2 };
+
+    // Effects as `store/src/effects.rs` has them.
+
+    fn tag(command: &str, key: &str) -> Vec<u8> {
+        let (command, key) = (command.as_bytes(), key.as_bytes());
+        [&[5, command.len() as u8], command, &[0, key.len() as u8], key].concat()
+    }
+
+    fn put(cf: Cf, key: &[u8], value: &[u8]) -> Vec<u8> {
+        [&[1, 0, cf as u8, key.len() as u8], key, &[value.len() as u8], value].concat()
+    }
+
+    fn element() -> Vec<u8> {
+        put(Cf::Data, &HOME.element(b"e"), b"v")
+    }
+
+    #[test]
+    fn a_patch_changes_the_key_that_it_is_about() {
         let meta = keys::meta_key(b"k");
-        // As `store/src/effects.rs` has it: a hash's field is gone.
+        // A hash's field is gone.
         let payload = [&[11, 0, meta.len() as u8], &meta[..], &[4, 5, 1, 0, b'f']].concat();
-        touch(&store, &watch, &payload, 0);
-        assert!(changed.is_dirty());
-        assert!(!other.is_dirty());
+        assert_eq!(touched(&payload), [true, false]);
+    }
+
+    #[test]
+    fn an_element_alone_changes_the_key_that_the_command_is_about() {
+        let payload = [tag("get", "o"), tag("hset", "k"), element()].concat();
+        assert_eq!(touched(&payload), [true, false]);
+        let deleted = [&[2, 0, Cf::Data as u8, 10][..], &HOME.record()].concat();
+        assert_eq!(touched(&[tag("hset", "k"), deleted].concat()), [false, false]);
+    }
+
+    #[test]
+    fn elements_with_their_row_change_its_key_alone() {
+        let mut row = Vec::new();
+        let header = Header {
+            kind: Kind::Hash,
+            expire_at: None,
+            packed: false,
+            home: Some(HOME),
+        };
+        header.write(&mut row);
+        let payload = [tag("copy", "o"), element(), put(Cf::Meta, &keys::meta_key(b"k"), &row)].concat();
+        assert_eq!(touched(&payload), [true, false]);
     }
 }

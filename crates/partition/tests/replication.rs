@@ -248,6 +248,7 @@ fn a_checkpoint_takes_the_place_of_what_was_there() {
     (0..100).for_each(|n| drop(say(&source, &format!("SET key:{n} {n}"))));
     let old = open(dirs[1].path(), Role::Leader, 2);
     say(&old, "SET other 1");
+    let replica = old.replica_id();
     drop(old);
 
     let copy = dirs[0].path().join("copy");
@@ -258,6 +259,8 @@ fn a_checkpoint_takes_the_place_of_what_was_there() {
     install::install(dirs[1].path(), position, &source.history(), &log_options()).unwrap();
 
     let follower = open(dirs[1].path(), Role::Follower, 3);
+    assert_eq!(follower.replica_id(), replica, "the same replica with other data");
+    assert_ne!(replica, source.replica_id());
     assert_eq!(follower.local_position().end, position);
     assert_eq!(follower.local_position().history, source.history());
     assert_eq!(say(&follower, "DBSIZE"), ":100");
@@ -272,9 +275,11 @@ fn data_without_a_history_gets_one() {
     let first = open(dir.path(), Role::Leader, 1);
     say(&first, "SET a 1");
     drop(first);
-    std::fs::write(dir.path().join("partition.toml"), "format = 1\n").unwrap();
+    std::fs::write(dir.path().join("partition.toml"), "format = 2\n").unwrap();
+    let mut replica = None;
     for role in [Role::Follower, Role::Leader] {
         let partition = open(dir.path(), role, 2);
+        assert_eq!(*replica.get_or_insert(partition.replica_id()), partition.replica_id());
         let position = partition.local_position();
         assert_eq!(position.history.position_of(1), Some(position.end));
     }

@@ -1,12 +1,12 @@
 //! The payload of a log entry: what one command, or one transaction, does to the store.
 //!
 //! Effects say what is, not what to do, so replaying them twice is harmless and no version of the program can
-//! read another result into them. A payload is a sequence of:
+//! read another result into them. (Counters alone change by what is said, so an entry is counted once: what is on disk says up
+//! to which.) A payload is a sequence of:
 //!
 //! ```text
 //! put     0x01 | keyspace varint | column family u8 | key length varint | key | value length varint | value
 //! delete  0x02 | keyspace varint | column family u8 | key length varint | key
-//! count   0x03 | keyspace varint | keys varint | expires varint        both zigzag: what the counters change by
 //! map     0x04 | database varint | keyspace varint                     the database is this keyspace from now on
 //! tag     0x05 | name length varint | command | database varint | key length varint | user key
 //! tag     0x06 | as 0x05               and then the key was created: keyspace event "new"
@@ -16,6 +16,10 @@
 //! event   0x0a | event u8 | database varint | key length varint | user key
 //! patch   0x0b | keyspace varint | key length varint | key | patch length varint | patch     of a row of `meta`
 //! ```
+//!
+//! The column family is 0 for `meta`, 1 for `data`, 2 for `expiry`; beside it a put or delete of a row in `meta` has what it
+//! changes the counters of its keyspace and slot by: 0x10 = a key more, 0x20 = a key fewer, 0x40 = a key more expires,
+//! 0x80 = a key fewer does.
 //!
 //! A patch says what entries of a packed collection are; its own bytes are those of [`packed`](crate::packed).
 //!
@@ -29,11 +33,10 @@
 use std::ops::Range;
 
 use crate::keys::{read_varint, write_varint};
-use crate::{Cf, SpaceId, StoreError};
+use crate::{Cf, Counted, SpaceId, StoreError};
 
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
-const COUNT: u8 = 3;
 const MAP: u8 = 4;
 const TAG: u8 = 5;
 const TAG_LAST: u8 = TAG + (TAG_NEW | TAG_OWN);
@@ -58,16 +61,13 @@ pub enum Effect<'a> {
         cf: Cf,
         key: &'a [u8],
         value: &'a [u8],
+        counted: Counted,
     },
     Delete {
         space: SpaceId,
         cf: Cf,
         key: &'a [u8],
-    },
-    Count {
-        space: SpaceId,
-        keys: i64,
-        expires: i64,
+        counted: Counted,
     },
     Map {
         db: u16,
@@ -104,20 +104,23 @@ pub(crate) struct Written {
     pub(crate) value: Option<Range<usize>>,
 }
 
-pub(crate) fn write_put(out: &mut Vec<u8>, space: SpaceId, cf: Cf, key: &[u8], value: Option<&[u8]>) -> Written {
+pub(crate) fn write_put(
+    out: &mut Vec<u8>,
+    (space, cf): (SpaceId, Cf),
+    key: &[u8],
+    value: Option<&[u8]>,
+    counted: Counted,
+) -> Written {
+    assert!(
+        cf == Cf::Meta || counted == Counted::NOTHING,
+        "keys are counted with their rows"
+    );
     out.push(if value.is_some() { PUT } else { DELETE });
     write_varint(out, u64::from(space));
-    out.push(cf as u8);
+    out.push(cf as u8 | counted.bits());
     let key = write_bytes(out, key);
     let value = value.map(|value| write_bytes(out, value));
     Written { key, value }
-}
-
-pub(crate) fn write_count(out: &mut Vec<u8>, space: SpaceId, keys: i64, expires: i64) {
-    out.push(COUNT);
-    write_varint(out, u64::from(space));
-    write_varint(out, zigzag(keys));
-    write_varint(out, zigzag(expires));
 }
 
 pub(crate) fn write_map(out: &mut Vec<u8>, db: u16, space: SpaceId) {
@@ -176,14 +179,6 @@ fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Range<usize> {
     start..out.len()
 }
 
-pub(crate) fn zigzag(n: i64) -> u64 {
-    ((n << 1) ^ (n >> 63)) as u64
-}
-
-pub(crate) fn unzigzag(n: u64) -> i64 {
-    (n >> 1) as i64 ^ -((n & 1) as i64)
-}
-
 /// Reads the effects of a payload one after another. After an error it ends.
 pub struct Effects<'a> {
     bytes: &'a [u8],
@@ -225,28 +220,39 @@ impl<'a> Effects<'a> {
         SpaceId::try_from(self.varint()?).ok()
     }
 
+    /// A column family, and what is counted with a row of it.
+    fn family(&mut self) -> Option<(Cf, Counted)> {
+        let byte = self.byte()?;
+        let (cf, counted) = (Cf::from_u8(byte & 0x0f)?, Counted::from_bits(byte & 0xf0)?);
+        (cf == Cf::Meta || counted == Counted::NOTHING).then_some((cf, counted))
+    }
+
     fn db(&mut self) -> Option<u16> {
         u16::try_from(self.varint()?).ok()
     }
 
     fn read(&mut self) -> Option<Effect<'a>> {
         Some(match self.byte()? {
-            PUT => Effect::Put {
-                space: self.space()?,
-                cf: Cf::from_u8(self.byte()?)?,
-                key: self.blob()?,
-                value: self.blob()?,
-            },
-            DELETE => Effect::Delete {
-                space: self.space()?,
-                cf: Cf::from_u8(self.byte()?)?,
-                key: self.blob()?,
-            },
-            COUNT => Effect::Count {
-                space: self.space()?,
-                keys: unzigzag(self.varint()?),
-                expires: unzigzag(self.varint()?),
-            },
+            PUT => {
+                let (space, (cf, counted)) = (self.space()?, self.family()?);
+                Effect::Put {
+                    space,
+                    cf,
+                    key: self.blob()?,
+                    value: self.blob()?,
+                    counted,
+                }
+            }
+            DELETE => {
+                let (space, (cf, counted)) = (self.space()?, self.family()?);
+                let key = self.blob()?;
+                Effect::Delete {
+                    space,
+                    cf,
+                    key,
+                    counted,
+                }
+            }
             MAP => Effect::Map {
                 db: self.db()?,
                 space: self.space()?,
@@ -299,9 +305,9 @@ mod tests {
         let mut out = Vec::new();
         let tag = write_tag(&mut out, b"set", 3, b"k");
         mark_tag(&mut out, tag.at, TAG_OWN);
-        let put = write_put(&mut out, 300, Cf::Meta, b"key", Some(b"value"));
-        write_put(&mut out, 0, Cf::Data, b"gone", None);
-        write_count(&mut out, 1, -2, i64::MAX);
+        let counted = Counted { keys: 1, expires: -1 };
+        let put = write_put(&mut out, (300, Cf::Meta), b"key", Some(b"value"), counted);
+        write_put(&mut out, (0, Cf::Data), b"gone", None, Counted::NOTHING);
         write_map(&mut out, 15, 70_000);
         write_event_of_row(&mut out, 7);
         write_event(&mut out, 255, 300, b"other");
@@ -322,17 +328,14 @@ mod tests {
                     space: 300,
                     cf: Cf::Meta,
                     key: b"key",
-                    value: b"value"
+                    value: b"value",
+                    counted,
                 },
                 Effect::Delete {
                     space: 0,
                     cf: Cf::Data,
-                    key: b"gone"
-                },
-                Effect::Count {
-                    space: 1,
-                    keys: -2,
-                    expires: i64::MAX
+                    key: b"gone",
+                    counted: Counted::NOTHING,
                 },
                 Effect::Map { db: 15, space: 70_000 },
                 Effect::EventOfRow { event: 7 },
@@ -346,8 +349,10 @@ mod tests {
     }
 
     #[test]
-    fn format_1_still_reads() {
-        let frozen = [1, 2, 0, 1, b'k', 2, b'v', b'w', 2, 2, 1, 1, b'e', 3, 2, 1, 2];
+    fn rows_of_format_4_still_read() {
+        let frozen = [
+            1, 2, 0x90, 1, b'k', 2, b'v', b'w', 2, 2, 1, 1, b'e', 2, 0, 0xa0, 0, 1, 0, 0x40, 0, 0,
+        ];
         let read: Vec<_> = Effects::new(&frozen).map(Result::unwrap).collect();
         assert_eq!(
             read,
@@ -356,20 +361,40 @@ mod tests {
                     space: 2,
                     cf: Cf::Meta,
                     key: b"k",
-                    value: b"vw"
+                    value: b"vw",
+                    counted: Counted { keys: 1, expires: -1 },
                 },
                 Effect::Delete {
                     space: 2,
                     cf: Cf::Data,
-                    key: b"e"
+                    key: b"e",
+                    counted: Counted::NOTHING,
                 },
-                Effect::Count {
-                    space: 2,
-                    keys: -1,
-                    expires: 1
+                Effect::Delete {
+                    space: 0,
+                    cf: Cf::Meta,
+                    key: b"",
+                    counted: Counted { keys: -1, expires: -1 },
+                },
+                Effect::Put {
+                    space: 0,
+                    cf: Cf::Meta,
+                    key: b"",
+                    value: b"",
+                    counted: Counted { keys: 0, expires: 1 },
                 },
             ]
         );
+    }
+
+    #[test]
+    fn what_is_counted_is_counted_with_rows_and_never_both_ways() {
+        for family in [0x11, 0x42, 0x30, 0xc0, 3] {
+            assert!(
+                Effects::new(&[2, 0, family, 0]).any(|effect| effect.is_err()),
+                "{family}"
+            );
+        }
     }
 
     #[test]
@@ -420,11 +445,6 @@ mod tests {
         #[test]
         fn any_bytes_end_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = Effects::new(&bytes).count();
-        }
-
-        #[test]
-        fn zigzag_round_trips(n: i64) {
-            prop_assert_eq!(unzigzag(zigzag(n)), n);
         }
     }
 }

@@ -15,6 +15,18 @@ pub enum StoreError {
     /// Bytes on disk are not what was written.
     #[error("the store is corrupt: {0}; restore this directory from a replica or a backup")]
     Corrupt(String),
+    /// The directory is another version's.
+    #[error(
+        "this directory was written by {} version, in format {found}, and format {read} is what is read here; run that \
+         version to read it, or begin with an empty directory and copy the keys over from a server of that version",
+        if .found < .read { "an earlier" } else { "a later" }
+    )]
+    Format {
+        /// The format that it has.
+        found: u8,
+        /// The one that this version reads and writes.
+        read: u8,
+    },
     /// RocksDB refused or failed.
     #[error("cannot {verb} the store: {source}")]
     Rocks {

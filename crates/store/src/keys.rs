@@ -2,18 +2,17 @@
 //!
 //! ```text
 //! meta    slot u16 BE | hash u16 BE | user key
-//! data    slot u16 BE | length of the user key, varint | user key | version u64 BE | element
+//! data    slot u16 BE | id u64 BE | element                               see [`DataKey`]
 //! expiry  expire-at u64 BE, milliseconds since the epoch | meta key
 //! ```
 //!
 //! The slot comes first, so that a range of slots is a range of keys. The hash (the low 16 bits of XXH3-64 of the user
 //! key) spreads the keys of one slot, which gives SCAN a cursor that is a place (slot, hash) and needs no memory, and
 //! RANDOMKEY somewhere to jump to. How an element is written is the business of its type.
-//!
-//! The data keys that will take the place of these are in [`by_id`].
 
-pub mod by_id;
+mod data;
 
+pub use data::{DATA_PREFIX, DataKey, Home, IdState, collection_of};
 use haypile_types::slot_of;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -50,46 +49,6 @@ pub fn place(meta_key: &[u8]) -> u32 {
         Some(prefix) => u32::from_be_bytes(*prefix),
         None => 0,
     }
-}
-
-/// What all elements of one collection's data keys start with.
-pub fn data_prefix(user_key: &[u8], version: u64) -> Vec<u8> {
-    // Room for an element of usual size: callers append to it.
-    let mut key = Vec::with_capacity(2 + 2 + user_key.len() + 8 + 32);
-    key.extend_from_slice(&slot_of(user_key).to_be_bytes());
-    write_varint(&mut key, user_key.len() as u64);
-    key.extend_from_slice(user_key);
-    key.extend_from_slice(&version.to_be_bytes());
-    key
-}
-
-/// The parts of a data key.
-#[derive(Debug, PartialEq, Eq)]
-pub struct DataKey<'a> {
-    /// Whose element it is.
-    pub user_key: &'a [u8],
-    /// Of which incarnation of that key.
-    pub version: u64,
-    /// The element, as its type writes it.
-    pub element: &'a [u8],
-    /// Length of what comes before the element.
-    pub prefix_len: usize,
-}
-
-/// Takes a data key apart; `None` if it is not one.
-pub fn parse_data_key(key: &[u8]) -> Option<DataKey<'_>> {
-    let (len, used) = read_varint(key.get(2..)?)?;
-    let start = 2 + used;
-    let user_end = start.checked_add(usize::try_from(len).ok()?)?;
-    let user_key = key.get(start..user_end)?;
-    let prefix_len = user_end + 8;
-    let version = u64::from_be_bytes(key.get(user_end..prefix_len)?.try_into().ok()?);
-    Some(DataKey {
-        user_key,
-        version,
-        element: &key[prefix_len..],
-        prefix_len,
-    })
 }
 
 /// The expiry index's key for a meta key that expires at `expire_at`.
@@ -141,14 +100,6 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #[test]
-        fn data_keys_come_apart_as_they_were_put_together(user in prop::collection::vec(any::<u8>(), 0..300), version: u64, element in prop::collection::vec(any::<u8>(), 0..20)) {
-            let prefix = data_prefix(&user, version);
-            let key = [&prefix[..], &element].concat();
-            let parsed = parse_data_key(&key).unwrap();
-            prop_assert_eq!(parsed, DataKey { user_key: &user, version, element: &element, prefix_len: prefix.len() });
-        }
-
         #[test]
         fn prefix_end_bounds_exactly_the_prefix(prefix in prop::collection::vec(any::<u8>(), 1..5), tail in prop::collection::vec(any::<u8>(), 0..5)) {
             let key = [&prefix[..], &tail].concat();

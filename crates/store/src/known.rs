@@ -17,7 +17,7 @@ use std::ops::Bound;
 use hashbrown::HashTable;
 use haypile_rows::hash_of;
 
-use crate::keys::parse_data_key;
+use crate::keys::collection_of;
 use crate::{Cf, SpaceId};
 
 /// Memory that an element or a range takes beyond its bytes.
@@ -79,11 +79,6 @@ pub(crate) enum Look<'k> {
     NoneBefore(&'k [u8]),
     /// Nothing.
     Unknown,
-}
-
-/// The collection to which a data key, or a bound of a scan, belongs.
-pub(crate) fn collection_of(key: &[u8]) -> Option<&[u8]> {
-    parse_data_key(key).map(|parsed| &key[..parsed.prefix_len])
 }
 
 /// The key right after another.
@@ -340,13 +335,13 @@ impl Collection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::data_prefix;
+    use crate::keys::Home;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
         fn what_is_known_is_true(ops in prop::collection::vec((0u8..6, 0u8..40, 0u8..40), 1..200)) {
-            let prefix = data_prefix(b"q", 7);
+            let prefix = Home { slot: 1, id: 7 }.prefix();
             let key = |n: u8| [&prefix[..], &[n]].concat();
             let mut live: BTreeMap<Vec<u8>, Vec<u8>> = (0..40).step_by(3).map(|n| (key(n), vec![n])).collect();
             let mut known = Known::new(1 << 20);

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use haypile_rows::{FETCHED_AHEAD, Row};
 use parking_lot::Mutex;
 
-use crate::keys::parse_data_key;
+use crate::keys::{DataKey, collection_of};
 use crate::{Cf, SpaceId};
 
 /// Rows of one column family, of all keyspaces; each key once.
@@ -102,7 +102,7 @@ impl Layer {
 
     /// Where the collection of a data key stands.
     fn place_of(&self, space: SpaceId, key: &[u8]) -> Range<usize> {
-        let prefix = parse_data_key(key).map_or(&[][..], |parsed| &key[..parsed.prefix_len]);
+        let prefix = collection_of(key).unwrap_or_default();
         let collection = Collection(space, prefix.into());
         self.sorted().collections.get(&collection).cloned().unwrap_or(0..0)
     }
@@ -123,14 +123,7 @@ impl Layer {
 
 /// True if a scan with these bounds stays within one collection.
 fn same_collection(cf: Cf, lower: &[u8], upper: &[u8]) -> bool {
-    let prefix = |key| parse_data_key(key).map(|parsed| parsed.prefix_len);
-    // The upper bound may be the end of the prefix, which is no data key of the collection.
-    cf == Cf::Data
-        && prefix(lower).is_some_and(|len| upper.starts_with(&lower[..len]) || is_prefix_end(&lower[..len], upper))
-}
-
-fn is_prefix_end(prefix: &[u8], upper: &[u8]) -> bool {
-    crate::keys::prefix_end(prefix).is_some_and(|end| end == upper)
+    cf == Cf::Data && DataKey::parse(lower).is_some_and(|lower| *upper <= lower.home.end()[..])
 }
 
 /// Sorts what has a number and bytes by both: mostly by comparing the number and the first twelve bytes, which stand
@@ -158,7 +151,7 @@ fn sort_by_front<T>(items: Vec<T>, prefetch: impl Fn(&T), key: impl Fn(&T) -> (u
 
 /// Sorts elements: first the collections, then the elements of each.
 fn sort_elements(rows: Vec<Row>) -> Sorted {
-    let prefix_len = |row: &Row| parse_data_key(row.key()).map_or(0, |parsed| parsed.prefix_len);
+    let prefix_len = |row: &Row| collection_of(row.key()).map_or(0, <[u8]>::len);
     let mut numbers: HashMap<(SpaceId, &[u8]), u32> = HashMap::new();
     let mut members = Vec::with_capacity(rows.len());
     let mut last: Option<(SpaceId, &[u8], u32)> = None;

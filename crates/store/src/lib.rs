@@ -11,15 +11,17 @@
 //!
 //! | column family | key | value |
 //! |---|---|---|
-//! | `default` | `"state"` | [`state::StoreState`]: applied position, keyspaces, counters |
+//! | `default` | `"state"` | [`state::StoreState`]: applied position, keyspaces |
+//! | `default` | `"counts"`, keyspace (4), first slot (2) | how many keys some slots have, see `counts.rs` |
 //! | `meta.N` | slot (2), hash (2), user key | [`row::Header`], then what the type needs, or all entries ([`packed`]) |
-//! | `data.N` | slot (2), key length (varint), user key, version (8), element | what the type needs |
+//! | `data.N` | slot (2), id (8), element | what the type needs; without an element the record of the id |
 //! | `expiry.N` | expire-at in ms (8), then the `meta.N` key | empty |
 //!
 //! N is a keyspace id. The databases that clients select are names for keyspaces, so SWAPDB exchanges two names and
 //! FLUSHDB gives a name to a new, empty keyspace; see [`state`].
 
 mod base;
+mod counts;
 mod dirty;
 pub mod effects;
 mod error;
@@ -45,6 +47,7 @@ mod value;
 mod view;
 mod visible;
 
+pub use counts::{Counted, Counts};
 pub use error::{ErrorKind, StoreError};
 pub use listener::Health;
 pub use options::{Compression, SharedResources, StoreOptions};
@@ -52,8 +55,8 @@ pub use overlay::{EntryRange, Overlay, Savepoint, WriterKnowledge};
 pub use publish::Applied;
 pub use reading::{Pinned, Reading};
 pub use scan::{Direction, Item, Scan};
-pub use spaces::{Cf, Counts, SpaceId};
-pub use state::StoreState;
+pub use spaces::{Cf, SpaceId};
+pub use state::{Slots, StoreState};
 pub use store::{Store, StoreStats};
 pub use value::{SharedValue, Value};
 pub use view::{Tier, View};

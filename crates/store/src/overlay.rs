@@ -11,10 +11,11 @@ use parking_lot::Mutex;
 
 pub(crate) use self::pending::{PendingRange, PendingTurn};
 use self::pending::{ordered_end, ordered_key};
+use crate::counts::SlotChange;
 use crate::effects;
 use crate::known::Known;
 use crate::telling::Telling;
-use crate::{Cf, Counts, SpaceId, StoreError};
+use crate::{Cf, Counted, Counts, SpaceId, StoreError};
 
 /// What has been evaluated but not applied to the store yet.
 ///
@@ -34,6 +35,7 @@ pub struct Overlay {
     entry: EntryState,
     /// Databases and keyspaces as the pending entries leave them; `None` while they change nothing.
     mapping: Option<Mapping>,
+    /// What the pending writes change the counters of keyspaces by, all together.
     counts: CountDeltas,
     /// The events of the command that is being evaluated.
     telling: Option<Telling>,
@@ -45,6 +47,7 @@ pub struct Overlay {
     spare: Vec<u8>,
     spare_rows: Vec<u8>,
     spare_writes: Vec<TurnWrite>,
+    spare_counted: Vec<SlotChange>,
 }
 
 /// What the writer knows of collections: ranges of elements that it has in memory.
@@ -65,7 +68,8 @@ struct Turn {
     /// The last write of the turn to each key.
     writes: Vec<TurnWrite>,
     entries: Vec<EntryRange>,
-    counts: CountDeltas,
+    /// What its rows change the counters by, in order.
+    counted: Vec<SlotChange>,
     maps: bool,
     /// Databases and keyspaces as they were before the turn.
     mapping_before: Option<Mapping>,
@@ -93,7 +97,6 @@ struct EntryState {
     index: u64,
     start: usize,
     versions: u64,
-    counts: CountDeltas,
     /// Where the entry's part of the turn's rows begins.
     rows_start: usize,
     /// Places of rows that the command has written over, and those that earlier commands of the entry have: nobody goes back
@@ -153,7 +156,7 @@ pub struct Savepoint {
     rows: usize,
     undo: usize,
     versions: u64,
-    counts: CountDeltas,
+    counted: usize,
     mapping: Option<Mapping>,
 }
 
@@ -193,6 +196,7 @@ impl Overlay {
             ops: std::mem::take(&mut self.spare),
             rows: std::mem::take(&mut self.spare_rows),
             writes: std::mem::take(&mut self.spare_writes),
+            counted: std::mem::take(&mut self.spare_counted),
             mapping_before: self.mapping.clone(),
             ..Turn::default()
         });
@@ -204,7 +208,6 @@ impl Overlay {
         let entry = &mut self.entry;
         (entry.index, entry.start, entry.versions) = (index, start, 0);
         entry.rows_start = self.turns.back().map_or(0, |t| t.rows.len());
-        entry.counts.clear();
         entry.passed.clear();
         entry.free.clear();
         self.undo.clear();
@@ -233,14 +236,6 @@ impl Overlay {
             turn.ops.truncate(self.entry.start); // tags of commands that changed nothing
             return None;
         }
-        for &(space, keys, expires) in &self.entry.counts {
-            if keys != 0 || expires != 0 {
-                effects::write_count(&mut turn.ops, space, keys, expires);
-                add_counts(&mut turn.counts, space, keys, expires);
-                add_counts(&mut self.counts, space, keys, expires);
-            }
-        }
-        self.entry.counts.clear();
         let range = EntryRange {
             index: self.entry.index,
             bytes: self.entry.start..turn.ops.len(),
@@ -260,7 +255,7 @@ impl Overlay {
             rows: self.last_turn().map_or(0, |t| t.rows.len()),
             undo: self.undo.len(),
             versions: self.entry.versions,
-            counts: self.entry.counts.clone(),
+            counted: self.last_turn().map_or(0, |t| t.counted.len()),
             mapping: self.mapping.clone(),
         }
     }
@@ -274,13 +269,14 @@ impl Overlay {
         if let Some(turn) = self.turns.back_mut() {
             turn.ops.truncate(savepoint.ops);
             turn.rows.truncate(savepoint.rows);
+            let taken_back = turn.counted.drain(savepoint.counted..);
+            taken_back.for_each(|change| add_counts(&mut self.counts, change, -1));
         }
         // What was written over is there again.
         self.entry.passed.clear();
         self.entry.free.retain(|free| free.end <= savepoint.rows);
         self.telling = None;
         self.entry.versions = savepoint.versions;
-        self.entry.counts = savepoint.counts;
         self.mapping = savepoint.mapping;
     }
 
@@ -411,6 +407,11 @@ impl Overlay {
 
     /// Writes a value (`None` deletes) in the open entry.
     pub(crate) fn put(&mut self, cf: Cf, key: Key<'_>, value: Option<&[u8]>) {
+        self.put_counted(cf, key, value, Counted::NOTHING);
+    }
+
+    /// The same of a row that changes the counters of keys.
+    pub(crate) fn put_counted(&mut self, cf: Cf, key: Key<'_>, value: Option<&[u8]>, counted: Counted) {
         let Key { hash, space, key, .. } = key;
         if cf == Cf::Data {
             self.change_known(|known| match value {
@@ -419,7 +420,11 @@ impl Overlay {
             });
         }
         let Some(turn) = self.turns.back_mut() else { return };
-        let written = effects::write_put(&mut turn.ops, space, cf, key, value);
+        let written = effects::write_put(&mut turn.ops, (space, cf), key, value, counted);
+        if let Some(change) = SlotChange::of(space, key, counted) {
+            turn.counted.push(change);
+            add_counts(&mut self.counts, change, 1);
+        }
         let value = written.value.map_or(Pending::Deleted, Pending::Logged);
         self.place(
             cf,
@@ -522,34 +527,32 @@ impl Overlay {
         });
     }
 
-    /// Changes a keyspace's counters.
-    pub fn count(&mut self, space: SpaceId, keys: i64, expires: i64) {
-        add_counts(&mut self.entry.counts, space, keys, expires);
-    }
-
     /// A keyspace's counters, given those of the store.
-    pub fn counts(&self, space: SpaceId, stored: Counts) -> Counts {
-        let (mut keys, mut expires) = (stored.keys as i64, stored.expires as i64);
-        for &(s, k, e) in self.counts.iter().chain(&self.entry.counts) {
-            if s == space {
-                keys += k;
-                expires += e;
-            }
+    pub(crate) fn counts(&self, space: SpaceId, mut stored: Counts) -> Counts {
+        if let Some((_, keys, expires)) = self.counts.iter().find(|pending| pending.0 == space) {
+            stored.change(*keys, *expires);
         }
-        Counts {
-            keys: keys.max(0) as u64,
-            expires: expires.max(0) as u64,
-        }
+        stored
     }
 
-    /// A version for a collection that the open entry creates: greater than every earlier one of the partition.
-    pub fn new_version(&mut self) -> Result<u64, StoreError> {
+    /// The counters of a slot, given those of the store.
+    pub(crate) fn counts_of_slot(&self, space: SpaceId, slot: u16, mut stored: Counts) -> Counts {
+        let pending = self.turns.iter().flat_map(|turn| &turn.counted);
+        for change in pending.filter(|change| (change.space, change.slot) == (space, slot)) {
+            stored.change(change.counted.keys.into(), change.counted.expires.into());
+        }
+        stored
+    }
+
+    /// An id for a collection that the open entry creates: greater than every earlier one of the partition, and than the
+    /// floor, which never falls.
+    pub(crate) fn new_version(&mut self, floor: u64) -> Result<u64, StoreError> {
         if self.entry.versions >> VERSIONS_PER_ENTRY_BITS != 0 {
             return Err(StoreError::VersionsExhausted);
         }
-        let version = (self.entry.index << VERSIONS_PER_ENTRY_BITS) | self.entry.versions;
+        let made = (self.entry.index << VERSIONS_PER_ENTRY_BITS) | self.entry.versions;
         self.entry.versions += 1;
-        Ok(version)
+        floor.checked_add(made).ok_or(StoreError::VersionsExhausted)
     }
 
     /// The pending databases, if they differ from the store's.
@@ -657,8 +660,8 @@ impl Overlay {
         if let Some(ordered) = self.ordered.get_mut() {
             ordered.retain(|_, place| place.turn != seq);
         }
-        for &(space, keys, expires) in &turn.counts {
-            add_counts(&mut self.counts, space, -keys, -expires);
+        for change in &turn.counted {
+            add_counts(&mut self.counts, *change, -1);
         }
     }
 
@@ -697,6 +700,7 @@ impl Overlay {
             mut ops,
             mut rows,
             mut writes,
+            mut counted,
             ..
         } = turn;
         if rows.capacity() <= SPARE_BYTES_MAX {
@@ -710,6 +714,10 @@ impl Overlay {
         if writes.capacity() <= SPARE_WRITES_MAX {
             writes.clear();
             self.spare_writes = writes;
+        }
+        if counted.capacity() <= SPARE_WRITES_MAX {
+            counted.clear();
+            self.spare_counted = counted;
         }
     }
 
@@ -765,7 +773,10 @@ impl Turn {
     }
 }
 
-fn add_counts(deltas: &mut CountDeltas, space: SpaceId, keys: i64, expires: i64) {
+/// Adds a change of a slot so many times to those of keyspaces.
+fn add_counts(deltas: &mut CountDeltas, change: SlotChange, times: i64) {
+    let SlotChange { space, counted, .. } = change;
+    let (keys, expires) = (times * i64::from(counted.keys), times * i64::from(counted.expires));
     match deltas.iter_mut().find(|d| d.0 == space) {
         Some(delta) => {
             delta.1 += keys;

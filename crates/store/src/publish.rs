@@ -9,12 +9,13 @@ use std::sync::atomic::Ordering;
 use haypile_rows::{Eras, FETCHED_AHEAD, Guard, Key, Limbo, Row};
 use haypile_types::Position;
 
+use crate::counts::{SlotChange, SlotCounts};
 use crate::effects::{Effect, Effects};
 use crate::keys::parse_expiry_key;
 use crate::layers::Layer;
 use crate::store::Store;
 use crate::visible::Databases;
-use crate::{Cf, Counts, Overlay, SpaceId, StoreError, Tier, packed};
+use crate::{Cf, Overlay, SpaceId, StoreError, Tier, packed};
 
 /// Rows of one column family with which a turn gets a layer of its own, instead of a place in the list of the newest.
 const LAYER_ROWS: usize = 4096;
@@ -43,7 +44,7 @@ pub(crate) struct Publisher {
     /// The turn that is being published, by column family.
     rows: [Vec<New>; 3],
     bytes: [usize; 3],
-    counts: Vec<(SpaceId, i64, i64)>,
+    counted: Vec<SlotChange>,
     maps: Vec<(u16, SpaceId)>,
     /// What the turn has superseded.
     superseded: Vec<Row>,
@@ -143,11 +144,25 @@ impl Publisher {
 
     fn effect(&mut self, store: &Store, effect: Effect<'_>, position: u64) -> Result<(), StoreError> {
         match effect {
-            Effect::Put { space, cf, key, value } => {
+            Effect::Put {
+                space,
+                cf,
+                key,
+                value,
+                counted,
+            } => {
+                self.counted.extend(SlotChange::of(space, key, counted));
                 self.row(store, Key::new(space, cf as u8, key), Some(value), position);
             }
-            Effect::Delete { space, cf, key } => self.row(store, Key::new(space, cf as u8, key), None, position),
-            Effect::Count { space, keys, expires } => self.counts.push((space, keys, expires)),
+            Effect::Delete {
+                space,
+                cf,
+                key,
+                counted,
+            } => {
+                self.counted.extend(SlotChange::of(space, key, counted));
+                self.row(store, Key::new(space, cf as u8, key), None, position);
+            }
             Effect::Map { db, space } => self.maps.push((db, space)),
             Effect::Patch { space, key, patch } => self.patch(store, space, key, patch, position)?,
             Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {}
@@ -185,6 +200,9 @@ impl Publisher {
     fn install(&mut self, store: &Store, position: Position, clock: u64) -> Applied {
         let remapped = !self.maps.is_empty();
         let dbs = remapped.then(|| self.remap(store, position.index));
+        // Until the position is visible: who settles gets the counters of the state that it settles.
+        let mut slots = store.slot_counts.lock();
+        let counts = self.count(&mut slots, dbs.as_deref(), position.index);
         let mut front = store.visible.front.lock();
         let front = &mut *front;
         let settled = store.settled_index();
@@ -231,10 +249,8 @@ impl Publisher {
         );
         state.applied = position;
         state.clock = state.clock.max(clock);
-        for (space, keys, expires) in self.counts.drain(..) {
-            let counts: &mut Counts = state.counts.entry(space).or_default();
-            counts.keys = counts.keys.saturating_add_signed(keys);
-            counts.expires = counts.expires.saturating_add_signed(expires);
+        for (space, keys, expires) in counts {
+            front.counts.entry(space).or_default().change(keys, expires);
         }
         if let Some(dbs) = dbs {
             for (_, space) in &self.maps {
@@ -243,7 +259,7 @@ impl Publisher {
             let before = std::mem::replace(&mut state.dbs, dbs.to_vec());
             let gone = before.into_iter().filter(|space| !dbs.contains(space));
             front.unmapped.extend(gone.map(|space| (space, position.index)));
-            state.counts.retain(|space, _| state.dbs.contains(space));
+            front.counts.retain(|space, _| dbs.contains(space));
         }
         store.visible.advance(position.index);
         // Not before: who takes the mark must be able to see what it stands for.
@@ -251,6 +267,24 @@ impl Publisher {
             store.first_expiry.fetch_min(first, Ordering::AcqRel);
         }
         applied
+    }
+
+    /// Counts keys by slot, and gives what is to be added to the counters of keyspaces.
+    fn count(&mut self, slots: &mut SlotCounts, dbs: Option<&[SpaceId]>, position: u64) -> Vec<(SpaceId, i64, i64)> {
+        let mut sums: Vec<(SpaceId, i64, i64)> = Vec::new();
+        for change in self.counted.drain(..) {
+            slots.change(change, position);
+            let at = sums.iter().position(|sum| sum.0 == change.space).unwrap_or_else(|| {
+                sums.push((change.space, 0, 0));
+                sums.len() - 1
+            });
+            sums[at].1 += i64::from(change.counted.keys);
+            sums[at].2 += i64::from(change.counted.expires);
+        }
+        if let Some(dbs) = dbs {
+            slots.keep(dbs, position);
+        }
+        sums
     }
 
     /// Makes known which keyspaces the databases are from `position` on.
@@ -309,6 +343,9 @@ impl Publisher {
         if self.scratch.capacity() > FREED_LATER_BYTES {
             self.scratch = Vec::new();
         }
+        if self.counted.capacity() > KEPT_ROWS {
+            self.counted = Vec::new();
+        }
         if self.maps.capacity() > KEPT_ROWS {
             self.maps = Vec::new();
         }
@@ -351,7 +388,7 @@ impl Store {
             let guard = Eras::enter();
             publisher.rows(self, &guard, turn.writes(), position.index);
             drop(guard);
-            publisher.counts.extend_from_slice(turn.counts());
+            publisher.counted.extend_from_slice(turn.counted());
             publisher.maps.extend(turn.maps());
         }
         overlay.retire_oldest();

@@ -1,13 +1,14 @@
 //! The value of a meta key: what a user key is.
 //!
 //! ```text
-//! tag u8 | [expire-at u64 BE, ms since the epoch] | body
+//! tag u8 | [expire-at u64 BE, ms since the epoch] | [home: id u64 BE, slot u16 BE] | body
 //!
 //! tag   kind in the low 4 bits | 0x80 = an expiry follows | 0x40 = packed; 0x30 are 0
+//! home  where the elements stand; of collections that are not packed
 //!
 //! body of a string             its bytes
 //! body of a packed collection  all its entries, see [`packed`](crate::packed)
-//! body of another collection   version u64 BE | size u64 BE | what the type adds
+//! body of another collection   see [`Spread`]
 //! ```
 //!
 //! A small string so costs 5 bytes over its key and value (slot, hash, tag), 13 with an expiry. Lists, sets, sorted sets
@@ -15,6 +16,8 @@
 //!
 //! The tag 0x0f is that of no row. It stands before what could not be put together to one, so that whoever reads the row
 //! notices: see the merge operator in `packed`.
+
+use crate::keys::Home;
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,6 +72,13 @@ const KIND: u8 = 0x0f;
 const EXPIRES: u8 = 0x80;
 const PACKED: u8 = 0x40;
 
+/// Bytes of a home.
+const HOME_BYTES: usize = 10;
+
+fn has_home(kind: Kind, packed: bool) -> bool {
+    kind != Kind::String && !packed
+}
+
 /// What stands in place of a tag before bytes that are no row.
 pub(crate) const DAMAGED: u8 = 0x0f;
 
@@ -81,18 +91,25 @@ pub struct Header {
     pub expire_at: Option<u64>,
     /// The body is a packed one: all entries of a collection.
     pub packed: bool,
+    /// Where the elements of a collection stand that is not packed.
+    pub home: Option<Home>,
 }
 
 impl Header {
     /// Appends the header.
     ///
     /// # Panics
-    /// If it says that something is packed that never is: nobody could read the row.
+    /// If it says that something is packed that never is, or if it is not known where the elements are: nobody could read
+    /// the row.
     pub fn write(self, out: &mut Vec<u8>) {
         assert!(
             !self.packed || self.kind.packs(),
             "a {} cannot be packed",
             self.kind.name()
+        );
+        assert!(
+            self.home.is_some() == has_home(self.kind, self.packed),
+            "the elements of a collection stand in its row or have a home"
         );
         let tag = self.kind as u8 | if self.packed { PACKED } else { 0 };
         match self.expire_at {
@@ -101,6 +118,10 @@ impl Header {
                 out.push(tag | EXPIRES);
                 out.extend_from_slice(&at.to_be_bytes());
             }
+        }
+        if let Some(Home { slot, id }) = self.home {
+            out.extend_from_slice(&id.to_be_bytes());
+            out.extend_from_slice(&slot.to_be_bytes());
         }
     }
 
@@ -112,37 +133,75 @@ impl Header {
         if tag & !(KIND | EXPIRES | PACKED) != 0 || (packed && !kind.packs()) {
             return None;
         }
-        let (expire_at, length) = match tag & EXPIRES {
+        let (expire_at, mut length) = match tag & EXPIRES {
             0 => (None, 1),
             _ => (Some(u64::from_be_bytes(*rest.first_chunk::<8>()?)), 9),
         };
+        let mut home = None;
+        if has_home(kind, packed) {
+            let (id, rest) = row[length..].split_first_chunk()?;
+            home = Some(Home {
+                slot: u16::from_be_bytes(*rest.first_chunk()?),
+                id: u64::from_be_bytes(*id),
+            });
+            length += HOME_BYTES;
+        }
         let header = Header {
             kind,
             expire_at,
             packed,
+            home,
         };
         Some((header, length))
     }
 }
 
-/// The version in a collection's row; `None` for a string, a packed collection, or bytes that are not a row.
-pub fn version(row: &[u8]) -> Option<u64> {
-    let (header, len) = Header::read(row)?;
-    if header.kind == Kind::String || header.packed {
-        return None;
+/// The body of a collection whose elements have rows of their own, in the column family `data`:
+///
+/// ```text
+/// size u64 BE | [head u64 BE, of lists]
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// Number of elements.
+    pub size: u64,
+    /// Of a list the index of its first element; 0 of others, which do not have it.
+    pub head: u64,
+}
+
+impl Spread {
+    /// Appends the body.
+    pub fn write(self, kind: Kind, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.size.to_be_bytes());
+        if kind == Kind::List {
+            out.extend_from_slice(&self.head.to_be_bytes());
+        }
     }
-    Some(u64::from_be_bytes(*row[len..].first_chunk::<8>()?))
+
+    /// Reads a body; `None` if it is cut short.
+    pub fn read(kind: Kind, body: &[u8]) -> Option<Self> {
+        let (size, rest) = body.split_first_chunk()?;
+        let head = match kind {
+            Kind::List => u64::from_be_bytes(*rest.first_chunk()?),
+            _ => 0,
+        };
+        let size = u64::from_be_bytes(*size);
+        Some(Spread { size, head })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const HOME: Home = Home { slot: 0x0102, id: 7 };
+
     fn header(kind: Kind, expire_at: Option<u64>, packed: bool) -> Header {
         Header {
             kind,
             expire_at,
             packed,
+            home: has_home(kind, packed).then_some(HOME),
         }
     }
 
@@ -151,7 +210,7 @@ mod tests {
         let at = Some(0x0102_0304_0506_0708);
         for (header, bytes) in [
             (header(Kind::String, None, false), &[1][..]),
-            (header(Kind::Hash, None, false), &[5]),
+            (header(Kind::Hash, None, false), &[5, 0, 0, 0, 0, 0, 0, 0, 7, 1, 2]),
             (header(Kind::Hash, None, true), &[0x45]),
             (header(Kind::String, at, false), &[0x81, 1, 2, 3, 4, 5, 6, 7, 8]),
             (header(Kind::List, at, true), &[0xc2, 1, 2, 3, 4, 5, 6, 7, 8]),
@@ -166,7 +225,7 @@ mod tests {
 
     #[test]
     fn what_no_version_writes_is_no_row() {
-        // No kind, unused bits, packed strings and streams, an expiry that is cut short.
+        // No kind, unused bits, packed strings and streams, an expiry or a home that is cut short.
         for row in [
             &[0][..],
             &[15],
@@ -176,17 +235,27 @@ mod tests {
             &[0x46],
             &[DAMAGED],
             &[0x85, 1, 2, 3, 4, 5, 6, 7],
+            &[5, 1, 2, 3, 4, 5, 6, 7, 8, 9],
         ] {
             assert_eq!(Header::read(row), None, "{row:?}");
         }
     }
 
     #[test]
-    fn only_spread_collections_have_a_version() {
-        let body = 7u64.to_be_bytes();
-        let row = |tag: u8| [&[tag], &body[..]].concat();
-        assert_eq!(version(&row(5)), Some(7));
-        assert_eq!(version(&row(0x45)), None);
-        assert_eq!(version(&row(1)), None);
+    fn bodies_of_collections_are_written_as_documented() {
+        for (kind, head) in [(Kind::Hash, 0), (Kind::List, 9)] {
+            let spread = Spread { size: 8, head };
+            let mut body = Vec::new();
+            spread.write(kind, &mut body);
+            let mut expected = vec![0, 0, 0, 0, 0, 0, 0, 8];
+            if kind == Kind::List {
+                expected.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 9]);
+            }
+            assert_eq!(body, expected);
+            assert_eq!(Spread::read(kind, &body), Some(spread));
+            for cut in 0..body.len() {
+                assert_eq!(Spread::read(kind, &body[..cut]), None);
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 use std::vec;
 
-use crate::known::{Element, Look, after, collection_of};
+use crate::keys::collection_of;
+use crate::known::{Element, Look, after};
 use crate::merge::Merged;
 use crate::overlay::PendingRange;
 use crate::reading::{State, point_options};

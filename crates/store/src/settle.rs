@@ -72,6 +72,8 @@ impl Store {
         let mut settler = self.settler.lock();
         let settler = &mut *settler;
         self.tidy(settler);
+        // First: what is counted is then that of the state.
+        let slots = self.slot_counts.lock();
         let mut front = self.visible.front.lock();
         let state = front.state.clone();
         if state.applied == settler.settled {
@@ -83,6 +85,8 @@ impl Store {
             family.layers.clone()
         });
         drop(front);
+        let counted = slots.changed(settler.settled.index);
+        drop(slots);
         settler.batch.clear();
         for cf in Cf::ALL {
             let unsettled = layers[cf as usize]
@@ -114,12 +118,20 @@ impl Store {
         let default = self.db.cf_handle(DEFAULT_CF);
         let default = default.ok_or_else(|| missing(DEFAULT_CF))?;
         settler.batch.put_cf(&default, STATE_KEY, &settler.scratch);
+        for record in &counted {
+            match record.value() {
+                Some(value) => settler.batch.put_cf(&default, record.key(), value),
+                None => settler.batch.delete_cf(&default, record.key()),
+            }
+        }
+        drop(counted);
         let mut options = WriteOptions::default();
         options.disable_wal(true);
         let written = self.db.write_opt(&settler.batch, &options);
         settler.batch.clear();
         written.map_err(StoreError::rocks("write to"))?;
         settler.settled = state.applied;
+        self.slot_counts.lock().removed(state.applied.index);
         self.settled_index.store(state.applied.index, Ordering::Release);
         let tag = self.renew_base(settler);
         settler.written.push_back(Written {

@@ -45,15 +45,6 @@ impl Cf {
     }
 }
 
-/// How many keys a keyspace has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Keys, those included that have expired but not been removed yet.
-    pub keys: u64,
-    /// Of these, keys with an expiry.
-    pub expires: u64,
-}
-
 /// The open column families of one keyspace. Each is made when there is something for it: a database of a few strings
 /// has no column family of elements, which would cost memory for nothing.
 pub(crate) struct Space {

@@ -4,19 +4,22 @@
 //! disk is exactly the state after the entry at `applied`, and replay starts at the next one.
 //!
 //! ```text
-//! format u8 = 1 | term u64 LE | index u64 LE | clock u64 LE | next keyspace u32 LE
+//! format u8 = 2 | term u64 LE | index u64 LE | clock u64 LE | next keyspace u32 LE
+//! | first slot u16 LE | last slot u16 LE | floor of ids u64 LE
 //! | databases u16 LE, then for each its keyspace u32 LE
-//! | keyspaces u16 LE, then for each: id u32 LE, keys u64 LE, expires u64 LE
 //! ```
+//!
+//! The counters of keys are records of their own, see `counts.rs`. Format 1 had them here, and elements under their user
+//! keys; it is not read any more.
 
-use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
-use haypile_types::Position;
+use haypile_types::{Position, SLOTS};
 
-use crate::{Counts, SpaceId, StoreError};
+use crate::{SpaceId, StoreError};
 
 pub(crate) const STATE_KEY: &[u8] = b"state";
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// Where the store stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,8 +32,39 @@ pub struct StoreState {
     pub next_space: SpaceId,
     /// The keyspace of each database.
     pub dbs: Vec<SpaceId>,
-    /// Exact counters of the keyspaces that have keys or had some.
-    pub counts: BTreeMap<SpaceId, Counts>,
+    /// The slots whose keys are here: all of them, until partitions are split.
+    pub slots: Slots,
+    /// Ids of collections that are made from now on are this and what the log's index makes of them: a partition that has
+    /// elements from elsewhere sets it above the ids of those. It never falls.
+    pub id_floor: u64,
+}
+
+/// A range of slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slots {
+    /// The first one.
+    pub first: u16,
+    /// The last one, which is in the range.
+    pub last: u16,
+}
+
+impl Slots {
+    /// All slots that there are.
+    pub const ALL: Slots = Slots {
+        first: 0,
+        last: SLOTS - 1,
+    };
+
+    /// The slots.
+    pub fn range(self) -> RangeInclusive<u16> {
+        self.first..=self.last
+    }
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Slots::ALL
+    }
 }
 
 /// The first keyspace that no database begins with: database n begins with keyspace n.
@@ -66,15 +100,12 @@ impl StoreState {
         out.extend_from_slice(&self.applied.index.to_le_bytes());
         out.extend_from_slice(&self.clock.to_le_bytes());
         out.extend_from_slice(&self.next_space.to_le_bytes());
+        out.extend_from_slice(&self.slots.first.to_le_bytes());
+        out.extend_from_slice(&self.slots.last.to_le_bytes());
+        out.extend_from_slice(&self.id_floor.to_le_bytes());
         out.extend_from_slice(&(self.dbs.len() as u16).to_le_bytes());
         for space in &self.dbs {
             out.extend_from_slice(&space.to_le_bytes());
-        }
-        out.extend_from_slice(&(self.counts.len() as u16).to_le_bytes());
-        for (space, counts) in &self.counts {
-            out.extend_from_slice(&space.to_le_bytes());
-            out.extend_from_slice(&counts.keys.to_le_bytes());
-            out.extend_from_slice(&counts.expires.to_le_bytes());
         }
     }
 
@@ -82,31 +113,33 @@ impl StoreState {
         let mut reader = Reader(bytes);
         match reader.u8()? {
             FORMAT => {}
-            other => return Err(StoreError::Corrupt(format!("state record of unknown format {other}"))),
+            other => {
+                return Err(StoreError::Format {
+                    found: other,
+                    read: FORMAT,
+                });
+            }
         }
         let applied = Position::new(reader.u64()?, reader.u64()?);
         let clock = reader.u64()?;
         let next_space = reader.u32()?;
+        let (first, last) = (reader.u16()?, reader.u16()?);
+        if first > last || last >= SLOTS {
+            return Err(StoreError::Corrupt(format!("{first} to {last} is no range of slots")));
+        }
+        let id_floor = reader.u64()?;
         let databases = reader.u16()?;
         let dbs = (0..databases).map(|_| reader.u32()).collect::<Result<_, _>>()?;
-        let spaces = reader.u16()?;
-        let counts = (0..spaces)
-            .map(|_| {
-                Ok((
-                    reader.u32()?,
-                    Counts {
-                        keys: reader.u64()?,
-                        expires: reader.u64()?,
-                    },
-                ))
-            })
-            .collect::<Result<_, StoreError>>()?;
+        if !reader.0.is_empty() {
+            return Err(StoreError::Corrupt("the state record goes on behind its end".into()));
+        }
         Ok(StoreState {
             applied,
             clock,
             next_space,
             dbs,
-            counts,
+            slots: Slots { first, last },
+            id_floor,
         })
     }
 }
@@ -150,7 +183,8 @@ mod tests {
             clock: 77,
             next_space: 5,
             dbs: vec![4, 1],
-            counts: BTreeMap::from([(4, Counts { keys: 9, expires: 3 })]),
+            slots: Slots { first: 3, last: 700 },
+            id_floor: 1 << 40,
         }
     }
 
@@ -181,11 +215,33 @@ mod tests {
     }
 
     #[test]
-    fn format_1_still_reads() {
+    fn format_2_still_reads() {
         let frozen = [
-            1, 2, 0, 0, 0, 0, 0, 0, 0, 44, 1, 0, 0, 0, 0, 0, 0, 77, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 2, 0, 4, 0, 0, 0,
-            1, 0, 0, 0, 1, 0, 4, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0,
+            2, 2, 0, 0, 0, 0, 0, 0, 0, 44, 1, 0, 0, 0, 0, 0, 0, 77, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 3, 0, 188, 2, 0,
+            0, 0, 0, 0, 1, 0, 0, 2, 0, 4, 0, 0, 0, 1, 0, 0, 0,
         ];
         assert_eq!(StoreState::decode(&frozen).unwrap(), sample());
+        let mut bytes = Vec::new();
+        sample().encode(&mut bytes);
+        assert_eq!(bytes, frozen);
+    }
+
+    #[test]
+    fn other_formats_and_slots_that_there_are_not_are_refused() {
+        let mut bytes = Vec::new();
+        sample().encode(&mut bytes);
+        bytes[0] = 1;
+        let error = StoreState::decode(&bytes).unwrap_err();
+        assert!(error.to_string().contains("earlier version"), "{error}");
+        bytes[0] = 3;
+        let error = StoreState::decode(&bytes).unwrap_err();
+        assert!(error.to_string().contains("later version"), "{error}");
+        for (first, last) in [(3, 2), (0, SLOTS), (u16::MAX, u16::MAX)] {
+            let mut state = sample();
+            state.slots = Slots { first, last };
+            bytes.clear();
+            state.encode(&mut bytes);
+            assert!(StoreState::decode(&bytes).is_err(), "{first} to {last}");
+        }
     }
 }

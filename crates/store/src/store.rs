@@ -10,6 +10,7 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamilyDescriptor, DB, FlushOptions, Options, ReadOptions, ReadTier};
 
 use crate::base::Base;
+use crate::counts::{RECORDS, SlotCounts};
 use crate::keys;
 use crate::listener::{Health, Listener};
 use crate::options::{cf_options, db_options, default_options};
@@ -17,7 +18,7 @@ use crate::publish::{NO_EXPIRY, Publisher};
 use crate::reading::Pins;
 use crate::settle::Settler;
 use crate::spaces::Space;
-use crate::state::STATE_KEY;
+use crate::state::{STATE_KEY, Slots};
 use crate::visible::Visible;
 use crate::{Cf, Counts, SharedResources, SpaceId, StoreError, StoreOptions, StoreState, Tier};
 
@@ -30,6 +31,8 @@ pub struct Store {
     pub(crate) visible: Visible,
     pub(crate) publisher: Mutex<Publisher>,
     pub(crate) settler: Mutex<Settler>,
+    /// Taken before the lock of what is visible, and after that of who publishes or settles.
+    pub(crate) slot_counts: Mutex<SlotCounts>,
     /// Log index of the last entry that RocksDB has, its memtables included.
     pub(crate) settled_index: AtomicU64,
     /// See [`Store::take_first_expiry`].
@@ -38,6 +41,8 @@ pub struct Store {
     /// The states of RocksDB that somebody may still read, the oldest first; the dead are cleared away now and then.
     pub(crate) bases: Arc<Mutex<Vec<Weak<Base>>>>,
     pub(crate) rows: RowTable,
+    /// As the state has it: nothing raises it yet.
+    id_floor: u64,
     options: StoreOptions,
     pub(crate) shared: SharedResources,
     weak_db: Arc<OnceLock<Weak<DB>>>,
@@ -93,22 +98,33 @@ impl Store {
             None => StoreState::new(options.databases),
         };
         state.add_databases(options.databases);
+        if state.slots != Slots::ALL {
+            let Slots { first, last } = state.slots;
+            return Err(StoreError::Corrupt(format!(
+                "it has the slots {first} to {last} only, and a server without a cluster needs all of them"
+            )));
+        }
+        let mut slot_counts = read_counts(&db, state.applied.index)?;
+        slot_counts.keep(&state.dbs, state.applied.index);
         let open: HashMap<_, _> = existing
             .iter()
             .filter_map(|name| Cf::parse_name(name))
             .map(|(_, id)| (id, Arc::new(Space::open(&db, id))))
             .collect();
         let settler = Settler::new(state.applied, open.clone());
+        let id_floor = state.id_floor;
         let (applied, publisher) = (state.applied.index, Publisher::new(&state.dbs));
         let store = Store {
-            visible: Visible::new(state, Base::new(&db, applied, open)),
+            visible: Visible::new(state, slot_counts.totals(), Base::new(&db, applied, open)),
             publisher: Mutex::new(publisher),
             settler: Mutex::new(settler),
+            slot_counts: Mutex::new(slot_counts),
             settled_index: AtomicU64::new(applied),
             first_expiry: AtomicU64::new(NO_EXPIRY),
             pins: Mutex::new(Pins::default()),
             bases,
             rows: RowTable::new(shared.row_bytes),
+            id_floor,
             options,
             shared,
             weak_db,
@@ -358,9 +374,26 @@ impl Store {
         self.visible.base.get(&Eras::enter()).spaces.clone()
     }
 
-    pub(crate) fn counts(&self, space: SpaceId) -> Counts {
+    /// A keyspace's exact counters.
+    pub fn counts(&self, space: SpaceId) -> Counts {
         let front = self.visible.front.lock();
-        front.state.counts.get(&space).copied().unwrap_or_default()
+        front.counts.get(&space).copied().unwrap_or_default()
+    }
+
+    /// Those of one of its slots. They may have what is about to become visible.
+    pub fn counts_of_slot(&self, space: SpaceId, slot: u16) -> Counts {
+        self.slot_counts.lock().of_slot(space, slot)
+    }
+
+    /// The exact counters of each database.
+    pub fn counts_of_databases(&self) -> Vec<Counts> {
+        let front = self.visible.front.lock();
+        let of = |space| front.counts.get(space).copied().unwrap_or_default();
+        front.state.dbs.iter().map(of).collect()
+    }
+
+    pub(crate) fn id_floor(&self) -> u64 {
+        self.id_floor
     }
 
     pub(crate) fn next_space(&self) -> SpaceId {
@@ -370,6 +403,21 @@ impl Store {
     pub(crate) fn cf_options(&self, cf: Cf, space: SpaceId) -> Options {
         cf_options(cf, space, &self.options, &self.shared, (&self.weak_db, &self.bases))
     }
+}
+
+/// Reads the counters of keys, which are those after the entry `applied`.
+fn read_counts(db: &DB, applied: u64) -> Result<SlotCounts, StoreError> {
+    let mut counts = SlotCounts::default();
+    let mut options = ReadOptions::default();
+    options.set_iterate_range(rocksdb::PrefixRange(RECORDS));
+    let mut records = db.raw_iterator_opt(options);
+    records.seek_to_first();
+    while let Some((key, value)) = records.item() {
+        counts.read(key, value, applied)?;
+        records.next();
+    }
+    records.status().map_err(StoreError::rocks("read"))?;
+    Ok(counts)
 }
 
 /// Refuses a directory without `CURRENT` that has tables: RocksDB would take it for a new one and remove them.

@@ -1,8 +1,9 @@
 use haypile_rows::Key;
 
+use crate::keys::Home;
 use crate::reading::{Found, State};
 use crate::scan::{Bounds, Ground};
-use crate::{Cf, Counts, Direction, Overlay, Pinned, Reading, Scan, SharedValue, SpaceId, StoreError, Value};
+use crate::{Cf, Counted, Counts, Direction, Overlay, Pinned, Reading, Scan, SharedValue, SpaceId, StoreError, Value};
 
 /// How far a read may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,15 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The exact counters of a slot of a keyspace. For a view for writing this takes as long as looking at all that is pending.
+    pub fn counts_of_slot(&self, space: SpaceId, slot: u16) -> Counts {
+        let stored = self.state.store().counts_of_slot(space, slot);
+        match &self.overlay {
+            Some(overlay) => overlay.counts_of_slot(space, slot, stored),
+            None => stored,
+        }
+    }
+
     /// The value of a key.
     pub fn get(&self, space: SpaceId, cf: Cf, key: &[u8]) -> Result<Option<Value<'a>>, StoreError> {
         let key = Key::new(space, cf as u8, key);
@@ -136,10 +146,11 @@ impl<'a> View<'a> {
     }
 
     /// The key of an element of a collection that happens to be in memory, chosen by a random number; `None` if none
-    /// is, or in a view for reading. `prefix` is what the data keys of the collection start with.
-    pub fn known_element(&self, space: SpaceId, prefix: &[u8], random: u64) -> Option<Vec<u8>> {
+    /// is, or in a view for reading.
+    pub fn known_element(&self, space: SpaceId, home: Home, random: u64) -> Option<Vec<u8>> {
         let overlay = self.overlay.as_ref()?;
-        overlay.known().lock().any(space, prefix, random).map(<[u8]>::to_vec)
+        let known = overlay.known().lock();
+        known.any(space, &home.prefix(), random).map(<[u8]>::to_vec)
     }
 
     /// Writes a value.
@@ -161,6 +172,20 @@ impl<'a> View<'a> {
         Ok(())
     }
 
+    /// Writes the row of a meta key, which counts.
+    pub fn put_row(&mut self, space: SpaceId, key: &[u8], row: &[u8], counted: Counted) -> Result<(), StoreError> {
+        let key = Key::new(space, Cf::Meta as u8, key);
+        self.overlay()?.put_counted(Cf::Meta, key, Some(row), counted);
+        Ok(())
+    }
+
+    /// Deletes the row of a meta key, which counts.
+    pub fn delete_row(&mut self, space: SpaceId, key: &[u8], counted: Counted) -> Result<(), StoreError> {
+        let key = Key::new(space, Cf::Meta as u8, key);
+        self.overlay()?.put_counted(Cf::Meta, key, None, counted);
+        Ok(())
+    }
+
     /// Logs a keyspace event of the command that is being evaluated: see [`crate::effects`]. Where nothing is logged,
     /// it does nothing.
     pub fn event(&mut self, event: u8, db: u16, key: &[u8]) {
@@ -169,15 +194,10 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Changes a keyspace's counters.
-    pub fn count(&mut self, space: SpaceId, keys: i64, expires: i64) -> Result<(), StoreError> {
-        self.overlay()?.count(space, keys, expires);
-        Ok(())
-    }
-
-    /// A version for a collection that is being created.
+    /// An id for a collection that is being created.
     pub fn new_version(&mut self) -> Result<u64, StoreError> {
-        self.overlay()?.new_version()
+        let floor = self.state.store().id_floor();
+        self.overlay()?.new_version(floor)
     }
 
     /// Empties a database: it becomes a new keyspace, and the old one goes at once.

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::base::Base;
 use crate::layers::{Layer, Layers};
-use crate::{Cf, SpaceId, StoreState};
+use crate::{Cf, Counts, SpaceId, StoreState};
 
 /// Rows of a list up to which a reader copies what it needs of them, instead of sealing the list.
 const LOOSE_ROWS: usize = 24;
@@ -31,6 +31,8 @@ pub(crate) struct Visible {
 pub(crate) struct Front {
     /// The store after the last entry that readers see.
     pub(crate) state: StoreState,
+    /// Exact counters of the keyspaces that have keys or had some.
+    pub(crate) counts: HashMap<SpaceId, Counts>,
     pub(crate) families: [Family; 3],
     /// Keyspaces that no database is any more, and the log index of the turn since which that is so, until they may be
     /// freed as far as the log is concerned.
@@ -61,13 +63,14 @@ impl Databases {
 }
 
 impl Visible {
-    pub(crate) fn new(state: StoreState, base: Base) -> Self {
+    pub(crate) fn new(state: StoreState, counts: HashMap<SpaceId, Counts>, base: Base) -> Self {
         Visible {
             position: Padded(AtomicU64::new(state.applied.index)),
             base: Shared::new(Arc::new(base)),
             databases: Shared::new(Arc::new(Databases(vec![(0, state.dbs.clone().into())]))),
             front: Mutex::new(Front {
                 state,
+                counts,
                 families: Default::default(),
                 unmapped: Vec::new(),
             }),

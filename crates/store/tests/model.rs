@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use haypile_store::keys::{data_prefix, meta_key, prefix_end};
-use haypile_store::row::{Header, Kind};
+use haypile_store::keys::{Home, IdState};
 use haypile_store::{Cf, Direction, Overlay, SharedResources, Store, StoreOptions, Tier, View};
 use haypile_types::Position;
 use proptest::prelude::*;
@@ -13,9 +12,11 @@ type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
 const KEYS: u8 = 24;
 
+const HOME: Home = Home { slot: 5, id: 7 };
+
 /// Elements of one collection, so that what the writer knows of it comes into play.
 fn key(n: u8) -> Vec<u8> {
-    [data_prefix(b"q", 7), vec![n]].concat()
+    HOME.element(&[n])
 }
 
 #[derive(Clone, Debug)]
@@ -81,22 +82,15 @@ impl World {
             published: Model::new(),
             after_turn: Vec::new(),
         };
-        world.entry(true, Self::put_row);
+        world.entry(true, Self::put_record);
         world
     }
 
-    /// The collection's row: without it compactions would collect its elements.
-    fn put_row(view: &mut View<'_>) {
-        let mut row = Vec::new();
-        Header {
-            kind: Kind::Hash,
-            expire_at: None,
-            packed: false,
-        }
-        .write(&mut row);
-        row.extend_from_slice(&7u64.to_be_bytes());
+    /// The collection's record: without it compactions would collect its elements.
+    fn put_record(view: &mut View<'_>) {
         let space = view.space(0);
-        view.put(space, Cf::Meta, &meta_key(b"q"), &row).unwrap();
+        view.put(space, Cf::Data, &HOME.record(), &IdState::Live.encode())
+            .unwrap();
     }
 
     fn entry(&mut self, keep: bool, body: impl FnOnce(&mut View<'_>)) {
@@ -171,7 +165,7 @@ impl World {
             Op::Flush => {
                 self.entry(true, |view| {
                     view.flush(0).unwrap();
-                    Self::put_row(view);
+                    Self::put_record(view);
                 });
                 self.model.clear();
             }
@@ -211,9 +205,8 @@ impl World {
 
 fn all(view: &mut View<'_>, direction: Direction) -> Model {
     let space = view.space(0);
-    let prefix = data_prefix(b"q", 7);
-    let end = prefix_end(&prefix);
-    let mut scan = view.scan(space, Cf::Data, &prefix, end.as_deref(), direction).unwrap();
+    let (first, end) = (HOME.first(), HOME.end());
+    let mut scan = view.scan(space, Cf::Data, &first, Some(&end), direction).unwrap();
     let mut found = Vec::new();
     while let Some((key, value)) = scan.next().unwrap() {
         found.push((key.to_vec(), value.to_vec()));

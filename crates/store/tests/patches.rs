@@ -56,6 +56,7 @@ fn hash(expire_at: Option<u64>, fields: &[(&str, &str)]) -> Vec<u8> {
         kind: Kind::Hash,
         expire_at,
         packed: true,
+        home: None,
     };
     header.write(&mut row);
     let fields = fields.iter().map(|(field, value)| (field.as_bytes(), value.as_bytes()));

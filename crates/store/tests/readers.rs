@@ -3,8 +3,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use haypile_store::keys::{data_prefix, meta_key, prefix_end};
-use haypile_store::row::{Header, Kind};
+use haypile_store::keys::{Home, IdState, meta_key};
+use haypile_store::row::{Header, Kind, Spread};
 use haypile_store::{Cf, Direction, Overlay, SharedResources, Store, StoreError, StoreOptions, Tier, View};
 use haypile_types::Position;
 
@@ -36,19 +36,31 @@ impl World {
             view.flush(0).unwrap();
         }
         let space = view.space(0);
+        if let Some(row) = view.get(space, Cf::Meta, &meta_key(b"h")).unwrap() {
+            let before = Header::read(&row).unwrap().0.home.unwrap();
+            drop(row);
+            view.delete(space, Cf::Data, &before.record()).unwrap();
+        }
+        let home = Home {
+            slot: 1,
+            id: view.new_version().unwrap(),
+        };
         let mut row = Vec::new();
         let header = Header {
             kind: Kind::Hash,
             expire_at: None,
             packed: false,
+            home: Some(home),
         };
         header.write(&mut row);
-        let version = view.new_version().unwrap();
-        row.extend_from_slice(&version.to_be_bytes());
+        let size = ROWS.into();
+        Spread { size, head: 0 }.write(Kind::Hash, &mut row);
+        view.put(space, Cf::Data, &home.record(), &IdState::Live.encode())
+            .unwrap();
         view.put(space, Cf::Meta, &meta_key(b"h"), &row).unwrap();
         let value = [n.to_le_bytes().to_vec(), vec![0; value_bytes]].concat();
         for at in 0..ROWS {
-            let element = [data_prefix(b"h", version), at.to_be_bytes().to_vec()].concat();
+            let element = home.element(&at.to_be_bytes());
             view.put(space, Cf::Data, &element, &value).unwrap();
             view.put(space, Cf::Meta, &meta_key(format!("k{at}").as_bytes()), &value)
                 .unwrap();
@@ -69,12 +81,10 @@ fn seen(view: &mut View<'_>) -> Result<u64, StoreError> {
     let Some(row) = view.get(space, Cf::Meta, &meta_key(b"h"))? else {
         return Ok(0);
     };
-    let (_, at) = Header::read(&row).unwrap();
-    let prefix = data_prefix(b"h", u64::from_be_bytes(*row[at..].first_chunk().unwrap()));
+    let home = Header::read(&row).unwrap().0.home.unwrap();
     let mut turn = None;
     for direction in [Direction::Forward, Direction::Reverse] {
-        let end = prefix_end(&prefix);
-        let mut scan = view.scan(space, Cf::Data, &prefix, end.as_deref(), direction)?;
+        let mut scan = view.scan(space, Cf::Data, &home.first(), Some(&home.end()), direction)?;
         let mut count = 0;
         while let Some((_, value)) = scan.next()? {
             count += 1;

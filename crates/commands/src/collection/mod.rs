@@ -9,9 +9,10 @@ mod tests;
 use std::ops::Range;
 
 use haypile_store::StoreError;
-use haypile_store::keys::{data_prefix, prefix_end};
+use haypile_store::keys::{DATA_PREFIX, Home, prefix_end};
 use haypile_store::packed::{self, PackedList};
-use haypile_store::row::{Header, Kind};
+use haypile_store::row::{Header, Kind, Spread};
+use haypile_types::slot_of;
 
 pub use self::elements::Elements;
 pub use self::limits::PackedLimits;
@@ -24,13 +25,8 @@ use crate::CommandError;
 /// A key with elements: a list, set, sorted set or hash.
 ///
 /// A small collection is *packed*: its elements are the body of its row (see [`haypile_store::packed`]). Any other is
-/// *spread*: its row's body is
-///
-/// ```text
-/// version u64 BE | size u64 BE | [head u64 BE, lists only: the index of the first element]
-/// ```
-///
-/// and each element has a row of its own in the column family `data`.
+/// *spread*: its row has its size (see [`haypile_store::row::Spread`]), and each element has a row of its own in the column
+/// family `data`.
 ///
 /// What an element is called depends on its type alone, so that commands need not know which it is: see
 /// [`Cx::element`](crate::Cx::element) and its kin, and the layouts that the types' modules tell. What is changed by a
@@ -48,7 +44,7 @@ pub struct Collection {
     pub expire_at: Option<u64>,
     /// The header of the row that it replaces when it is stored.
     pub old: Option<Header>,
-    key: SmallVec<[u8; 40]>,
+    slot: u16,
     form: Form,
     /// What the row says that is stored: size and head; `None` if it is not this collection's, or must be written anyway.
     stored: Option<(u64, u64)>,
@@ -60,14 +56,14 @@ pub struct Collection {
 #[derive(Clone, Debug)]
 pub(crate) enum Form {
     Packed(Packing),
-    Spread(Spread),
+    Spread(OwnRows),
 }
 
 /// Elements with rows of their own.
 #[derive(Clone, Debug)]
-pub(crate) struct Spread {
-    version: u64,
-    prefix: Vec<u8>,
+pub(crate) struct OwnRows {
+    home: Home,
+    prefix: SmallVec<[u8; DATA_PREFIX + 1]>,
 }
 
 /// Index of a new list's first element: room for 2^63 pushes on either side.
@@ -82,7 +78,7 @@ impl Collection {
             head: LIST_MIDDLE,
             expire_at: None,
             old,
-            key: SmallVec::from_slice(key),
+            slot: slot_of(key),
             form: Form::Packed(Packing::new(kind, &[])),
             stored: None,
             size_before: 0,
@@ -100,13 +96,10 @@ impl Collection {
                 (size, head, Form::Packed(Packing::new(header.kind, body)))
             }
             false => {
-                let number = |at: usize| -> Result<u64, StoreError> {
-                    let bytes = body.get(at..).and_then(<[u8]>::first_chunk);
-                    let cut_short = || StoreError::Corrupt("a collection's row is cut short".into());
-                    Ok(u64::from_be_bytes(*bytes.ok_or_else(cut_short)?))
-                };
-                let head = if header.kind == Kind::List { number(16)? } else { 0 };
-                (number(8)?, head, Form::Spread(Spread::new(key, number(0)?)))
+                let cut_short = || StoreError::Corrupt("a collection's row is cut short".into());
+                let Spread { size, head } = Spread::read(header.kind, body).ok_or_else(cut_short)?;
+                let home = header.home.ok_or_else(cut_short)?;
+                (size, head, Form::Spread(OwnRows::new(home, header.kind)))
             }
         };
         Ok(Collection {
@@ -115,7 +108,7 @@ impl Collection {
             head,
             expire_at: header.expire_at,
             old: Some(header),
-            key: SmallVec::from_slice(key),
+            slot: slot_of(key),
             form,
             stored: Some((size, head)),
             size_before: size,
@@ -123,16 +116,14 @@ impl Collection {
     }
 
     /// Appends the body of the row of a spread one.
-    pub(crate) fn write(&self, spread: &Spread, body: &mut Vec<u8>) {
-        body.extend_from_slice(&spread.version.to_be_bytes());
-        body.extend_from_slice(&self.size.to_be_bytes());
-        if self.kind == Kind::List {
-            body.extend_from_slice(&self.head.to_be_bytes());
-        }
+    pub(crate) fn write(&self, body: &mut Vec<u8>) {
+        let (size, head) = (self.size, self.head);
+        Spread { size, head }.write(self.kind, body);
     }
 
-    pub(crate) fn key(&self) -> &[u8] {
-        &self.key
+    /// The slot of its key.
+    pub(crate) fn slot(&self) -> u16 {
+        self.slot
     }
 
     pub(crate) fn form(&self) -> &Form {
@@ -146,6 +137,12 @@ impl Collection {
     /// True if it has more elements than before.
     pub(crate) fn has_grown(&self) -> bool {
         self.size > self.size_before
+    }
+
+    /// Makes it what another one is from now on, whose elements it has or will have: of its size nothing new is told.
+    pub(crate) fn succeed(&mut self, other: &Collection) {
+        self.expire_at = other.expire_at;
+        self.size_before = other.size;
     }
 
     /// Has its row written even if nothing in it changes.
@@ -169,11 +166,16 @@ impl Collection {
         self.size_before = self.size;
     }
 
-    pub(crate) fn header(&self, packed: bool) -> Header {
+    pub(crate) fn header(&self) -> Header {
+        let home = match &self.form {
+            Form::Packed(_) => None,
+            Form::Spread(rows) => Some(rows.home),
+        };
         Header {
             kind: self.kind,
             expire_at: self.expire_at,
-            packed,
+            packed: home.is_none(),
+            home,
         }
     }
 
@@ -183,8 +185,8 @@ impl Collection {
     }
 
     /// Its elements have rows of their own now; its own row is still to be written.
-    pub(crate) fn is_spread(&mut self, spread: Spread) {
-        self.form = Form::Spread(spread);
+    pub(crate) fn is_spread(&mut self, rows: OwnRows) {
+        self.form = Form::Spread(rows);
         self.stored = None;
     }
 
@@ -192,7 +194,7 @@ impl Collection {
     pub(crate) fn data_key_bytes(&self) -> usize {
         match &self.form {
             Form::Packed(_) => 0,
-            Form::Spread(spread) => spread.prefix.len(),
+            Form::Spread(rows) => rows.prefix.len(),
         }
     }
 
@@ -205,7 +207,7 @@ impl Collection {
     pub(crate) fn identity(&self) -> (bool, &[u8]) {
         match &self.form {
             Form::Packed(packing) => (true, packing.body()),
-            Form::Spread(spread) => (false, &spread.prefix),
+            Form::Spread(rows) => (false, &rows.prefix),
         }
     }
 
@@ -220,17 +222,21 @@ impl Collection {
     }
 }
 
-impl Spread {
-    pub(crate) fn new(key: &[u8], version: u64) -> Self {
-        Spread {
-            version,
-            prefix: data_prefix(key, version),
+impl OwnRows {
+    pub(crate) fn new(home: Home, kind: Kind) -> Self {
+        OwnRows {
+            home,
+            prefix: SmallVec::from_slice(&home.prefix_of(kind)),
         }
     }
 
-    /// What the data keys of all elements start with.
-    pub(crate) fn prefix(&self) -> &[u8] {
-        &self.prefix
+    pub(crate) fn home(&self) -> Home {
+        self.home
+    }
+
+    /// Bytes of a data key before the element's name.
+    pub(crate) fn prefix_bytes(&self) -> usize {
+        self.prefix.len()
     }
 
     /// The data key of an element.
@@ -238,6 +244,16 @@ impl Spread {
         let mut key = DataKey::with_capacity(self.prefix.len() + element.len());
         key.extend_from_slice(&self.prefix);
         key.extend_from_slice(element);
+        key
+    }
+
+    /// The beginning of the range of data keys of which an element is the lower bound.
+    pub(crate) fn lower_bound(&self, lower: &[u8]) -> DataKey {
+        let mut key = self.data_key(lower);
+        if key.len() == DATA_PREFIX {
+            // The record of the collection has this key, and is none of its elements.
+            key.push(0);
+        }
         key
     }
 

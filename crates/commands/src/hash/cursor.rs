@@ -231,7 +231,8 @@ pub(super) fn far_or_held(
         }
     }
     let exact = &next[..needed];
-    let number = xxh3_64_with_seed(exact, xxh3_64(hash.key()) ^ u64::from(cx.db())) & ((1 << HELD_NUMBER_BITS) - 1);
+    let number =
+        xxh3_64_with_seed(exact, u64::from(hash.slot()) << 16 ^ u64::from(cx.db())) & ((1 << HELD_NUMBER_BITS) - 1);
     held::hold(number, exact);
     Ok(Cursor::Held {
         len: common as u8,

@@ -1,6 +1,6 @@
 //! Digests of what keys hold, for DEBUG DIGEST and DEBUG DIGEST-VALUE, and to compare a primary with its replicas.
 //!
-//! A digest depends on the logical content only: not on the order in which it came about, nor on the versions of
+//! A digest depends on the logical content only: not on the order in which it came about, nor on the ids of
 //! collections, nor on where in the numbers a list begins. It has the expiry of a key to the millisecond, and keys whose
 //! time is over until they are removed, so after the same log entry it is the same on all nodes, at any time.
 //!
@@ -19,10 +19,10 @@
 
 use std::fmt;
 
-use haypile_store::keys::{DataKey, data_prefix, meta_key, parse_data_key, prefix_end, user_key};
+use haypile_store::keys::{Home, meta_key, user_key};
 use haypile_store::packed;
-use haypile_store::row::{Header, Kind};
-use haypile_store::{Cf, Direction, StoreError, View};
+use haypile_store::row::{Header, Kind, Spread};
+use haypile_store::{Cf, Direction, SpaceId, StoreError, View};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::collection::for_each_element;
@@ -65,23 +65,44 @@ pub fn databases(view: &mut View<'_>) -> Result<Vec<(u16, u64, Digest)>, StoreEr
     Ok(digests)
 }
 
+/// Collections whose rows are read before their elements are.
+const COLLECTIONS_MAX: usize = 1000;
+
 /// The keys and the digest of a database.
 fn database(view: &mut View<'_>, db: u16) -> Result<(u64, Digest), StoreError> {
+    let space = view.space(db);
     let mut hasher = Hasher::default();
     let mut digest = Digest::default();
     let mut keys = 0;
-    let mut rows = view.scan(view.space(db), Cf::Meta, &[], None, Direction::Forward)?;
-    while let Some((meta, row)) = rows.next()? {
-        let row = Row::parse(row)?;
-        digest.add(hasher.key(ROW, db, user_key(meta), row.digest()?));
-        if row.header.packed {
-            let elements = row.packed_elements(&mut hasher)?;
-            digest.add(hasher.key(ELEMENTS, db, user_key(meta), elements));
+    let mut lower = Vec::new();
+    let mut is_last = false;
+    let mut collections = Vec::new();
+    while !is_last {
+        is_last = true;
+        let mut rows = view.scan(space, Cf::Meta, &lower.clone(), None, Direction::Forward)?;
+        while let Some((meta, row)) = rows.next()? {
+            if collections.len() == COLLECTIONS_MAX {
+                meta.clone_into(&mut lower);
+                is_last = false;
+                break;
+            }
+            let row = Row::parse(row)?;
+            digest.add(hasher.key(ROW, db, user_key(meta), row.digest()?));
+            keys += 1;
+            if row.header.packed {
+                let elements = row.packed_elements(&mut hasher)?;
+                digest.add(hasher.key(ELEMENTS, db, user_key(meta), elements));
+            }
+            if let Some(home) = row.header.home {
+                collections.push((user_key(meta).to_vec(), row.header.kind, home));
+            }
         }
-        keys += 1;
+        drop(rows);
+        for (key, kind, home) in collections.drain(..) {
+            let elements = of_elements(view, &mut hasher, space, kind, home)?;
+            digest.add(hasher.key(ELEMENTS, db, &key, elements.sum));
+        }
     }
-    drop(rows);
-    add_elements(view, db, &mut hasher, &mut digest)?;
     Ok((keys, digest))
 }
 
@@ -97,13 +118,8 @@ pub fn value(view: &mut View<'_>, db: u16, key: &[u8]) -> Result<Option<Digest>,
     if row.header.packed {
         elements.sum = row.packed_elements(&mut hasher)?;
     }
-    if let Some(version) = row.version()? {
-        let prefix = data_prefix(key, version);
-        let end = prefix_end(&prefix);
-        let mut scan = view.scan(space, Cf::Data, &prefix, end.as_deref(), Direction::Forward)?;
-        while let Some((data_key, value)) = scan.next()? {
-            elements.add(&mut hasher, row.header.kind, &data_key[prefix.len()..], value);
-        }
+    if let Some(home) = row.header.home {
+        elements = of_elements(view, &mut hasher, space, row.header.kind, home)?;
     }
     let mut both = [0; 32];
     both[..16].copy_from_slice(&row.digest()?.to_le_bytes());
@@ -127,15 +143,6 @@ impl<'r> Row<'r> {
         })
     }
 
-    /// `None` for what has no elements with rows of their own.
-    fn version(&self) -> Result<Option<u64>, StoreError> {
-        match self.header.kind {
-            Kind::String => Ok(None),
-            _ if self.header.packed => Ok(None),
-            _ => self.number(0).map(Some),
-        }
-    }
-
     /// The digest of the elements of a packed collection, which is that of a spread one.
     fn packed_elements(&self, hasher: &mut Hasher) -> Result<u128, StoreError> {
         let mut elements = Elements::default();
@@ -145,19 +152,14 @@ impl<'r> Row<'r> {
         Ok(elements.sum)
     }
 
-    fn number(&self, at: usize) -> Result<u64, StoreError> {
-        self.body
-            .get(at..)
-            .and_then(<[u8]>::first_chunk::<8>)
-            .map(|bytes| u64::from_be_bytes(*bytes))
-            .ok_or_else(|| StoreError::Corrupt("a collection's row is cut short".into()))
-    }
-
     fn digest(&self) -> Result<u128, StoreError> {
         let content = match self.header.kind {
             Kind::String => xxh3_128(self.body),
             _ if self.header.packed => u128::from(packed::count(self.body)?),
-            _ => u128::from(self.number(8)?),
+            kind => {
+                let cut_short = || StoreError::Corrupt("a collection's row is cut short".into());
+                u128::from(Spread::read(kind, self.body).ok_or_else(cut_short)?.size)
+            }
         };
         let mut bytes = [0; 25];
         bytes[0] = self.header.kind as u8;
@@ -215,71 +217,21 @@ impl Elements {
     }
 }
 
-/// A run of elements with one prefix.
-#[derive(Debug)]
-struct Group {
-    prefix: Vec<u8>,
-    /// What its elements are if it is a list, and if it is something else.
-    list: Elements,
-    other: Elements,
-}
-
-/// Groups that are read before their keys' rows are looked up.
-const GROUPS_MAX: usize = 1000;
-
-/// Adds the elements' hash of each collection. All elements are read in order, those too that are orphans: an iterator
-/// for each collection would cost far more than the few of them do.
-fn add_elements(view: &mut View<'_>, db: u16, hasher: &mut Hasher, digest: &mut Digest) -> Result<(), StoreError> {
-    let space = view.space(db);
-    let mut groups: Vec<Group> = Vec::new();
-    let mut lower = Vec::new();
-    loop {
-        let mut scan = view.scan(space, Cf::Data, &lower, None, Direction::Forward)?;
-        let mut is_last = true;
-        while let Some((data_key, value)) = scan.next()? {
-            if groups.last().is_none_or(|group| !data_key.starts_with(&group.prefix)) {
-                let parsed = parse(data_key)?;
-                if groups.len() == GROUPS_MAX {
-                    lower = data_key.to_vec();
-                    is_last = false;
-                    break;
-                }
-                groups.push(Group {
-                    prefix: data_key[..parsed.prefix_len].to_vec(),
-                    list: Elements::default(),
-                    other: Elements::default(),
-                });
-            }
-            if let Some(group) = groups.last_mut() {
-                let element = &data_key[group.prefix.len()..];
-                group.list.add(hasher, Kind::List, element, value);
-                group.other.add(hasher, Kind::Hash, element, value);
-            }
-        }
-        drop(scan);
-        for group in groups.drain(..) {
-            let DataKey { user_key, version, .. } = parse(&group.prefix)?;
-            let Some(bytes) = view.get(space, Cf::Meta, &meta_key(user_key))? else {
-                continue;
-            };
-            let row = Row::parse(&bytes)?;
-            if row.version()? == Some(version) {
-                let elements = if row.header.kind == Kind::List {
-                    group.list
-                } else {
-                    group.other
-                };
-                digest.add(hasher.key(ELEMENTS, db, user_key, elements.sum));
-            }
-        }
-        if is_last {
-            return Ok(());
-        }
+/// The digest of a collection's elements.
+fn of_elements(
+    view: &mut View<'_>,
+    hasher: &mut Hasher,
+    space: SpaceId,
+    kind: Kind,
+    home: Home,
+) -> Result<Elements, StoreError> {
+    let mut elements = Elements::default();
+    let (first, end, prefix) = (home.first(), home.end(), home.prefix_of(kind));
+    let mut scan = view.scan(space, Cf::Data, &first, Some(&end), Direction::Forward)?;
+    while let Some((data_key, value)) = scan.next()? {
+        elements.add(hasher, kind, data_key.get(prefix.len()..).unwrap_or_default(), value);
     }
-}
-
-fn parse(data_key: &[u8]) -> Result<DataKey<'_>, StoreError> {
-    parse_data_key(data_key).ok_or_else(|| StoreError::Corrupt("a data key is cut short".into()))
+    Ok(elements)
 }
 
 #[cfg(test)]
@@ -298,7 +250,7 @@ mod tests {
         assert_eq!(whole(&mut a).to_string(), "0".repeat(40));
         b.apply = false;
         // More collections than are read at a time.
-        let n = 2 * GROUPS_MAX + 1;
+        let n = 2 * COLLECTIONS_MAX + 1;
         for i in 0..n {
             a.collection(&format!("c{i}"), Kind::Set, 2);
         }

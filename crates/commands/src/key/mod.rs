@@ -38,6 +38,8 @@ mod ttl;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod records;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,5 @@
 //! RENAME and RENAMENX.
 
-use super::transfer::{At, transfer};
 use crate::error::NO_SUCH_KEY;
 use crate::spec::{REMOVE, REMOVE_FAST};
 use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, SPEC, Spec};
@@ -10,8 +9,7 @@ pub(super) const RENAME: Spec = Spec {
     summary: "Gives a key another name, in place of what has that name.",
     since: "1.0.0",
     group: Group::Generic,
-    complexity: "O(1) for strings, O(N) for collections, where N is the number of elements: each of them is written \
-                 under its new key",
+    complexity: "O(1)",
     arity: 3,
     flags: REMOVE,
     keys: Keys::TWO,
@@ -38,7 +36,6 @@ pub(super) const RENAMENX: Spec = Spec {
 
 /// True if the key has another name now.
 fn rename(cx: &mut Cx<'_>, from: &[u8], to: &[u8], replace: bool) -> Result<bool, CommandError> {
-    let db = cx.db();
     let row = cx.row(from)?.ok_or(NO_SUCH_KEY)?;
     if from == to {
         return Ok(false);
@@ -47,8 +44,12 @@ fn rename(cx: &mut Cx<'_>, from: &[u8], to: &[u8], replace: bool) -> Result<bool
     if old.is_some() && !replace {
         return Ok(false);
     }
-    transfer(cx, At { db, key: from }, &row, At { db, key: to }, old)?;
-    cx.delete(from, row.header)?;
+    cx.move_row(from, to, &row, old)?;
+    if old.is_some() {
+        // Redis deletes the old value silently and adds a new key.
+        cx.event(KeyEvent::New, to);
+    }
+    cx.ready(row.header.kind, to);
     cx.modified(KeyEvent::RenameFrom, from);
     cx.modified(KeyEvent::RenameTo, to);
     Ok(true)

@@ -19,8 +19,7 @@ pub(super) struct At<'k> {
 }
 
 /// Writes the value of `from`, whose row is `row`, to `to` as well, with its expiry. `old` is the row that it replaces
-/// there. A string takes one write, a collection one for each element, because elements contain their user key. The
-/// database of `to` is left selected.
+/// there. A string takes one write, a collection one for each element: it gets an id of its own. The database of `to` is left selected.
 pub(super) fn transfer(
     cx: &mut Cx<'_>,
     from: At<'_>,
@@ -132,7 +131,7 @@ mod tests {
                 // A neighbour whose elements stand right behind.
                 bench.collection("{k}b", Kind::Hash, 5);
                 bench.collection("{k}a", Kind::Hash, n.max(1));
-                assert_eq!(bench.run("rename {k}a {k}c"), "+OK|");
+                assert_eq!(bench.run("copy {k}a {k}c"), ":1|");
                 assert_eq!(bench.elements("{k}c"), n.max(1));
                 assert_eq!(bench.elements("{k}b"), 5);
             }

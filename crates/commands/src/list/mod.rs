@@ -169,6 +169,7 @@ fn store_taken(cx: &mut Cx<'_>, key: &[u8], list: &mut Collection, event: KeyEve
 mod tests {
     use haypile_store::keys::meta_key;
     use haypile_store::packed::write_list;
+    use haypile_types::slot_of;
 
     use crate::testing::Bench;
 
@@ -191,7 +192,8 @@ mod tests {
             list.write_anyway();
             cx.put_collection(b"k", &mut list).unwrap();
             let row = cx.raw_row(&meta_key(b"k")).unwrap().unwrap();
-            assert_eq!(row.body()[8..], [3u64.to_be_bytes(), head.to_be_bytes()].concat());
+            assert_eq!(row.header.home.unwrap().slot, slot_of(b"k"));
+            assert_eq!(row.body(), [3u64.to_be_bytes(), head.to_be_bytes()].concat());
             let list = cx.collection(b"k", haypile_store::row::Kind::List).unwrap().unwrap();
             for (index, element) in (head..).zip(elements) {
                 assert_eq!(&cx.element(&list, &index.to_be_bytes()).unwrap().unwrap()[..], element);

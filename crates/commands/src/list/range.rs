@@ -129,7 +129,7 @@ fn read_within(
 
 fn move_to_new_version(cx: &mut Cx<'_>, key: &[u8], list: &mut Collection, values: &[Box<[u8]>]) -> Outcome {
     let mut moved = cx.new_collection(key, Kind::List, list.old);
-    moved.expire_at = list.expire_at;
+    moved.succeed(list);
     moved.size = values.len() as u64;
     for (index, value) in (LIST_MIDDLE..).zip(values) {
         cx.put_element(&mut moved, &index.to_be_bytes(), value)?;

@@ -117,7 +117,7 @@ fn pop_most(cx: &mut Cx<'_>, key: &[u8], set: &Collection, count: u64) -> Result
         false => kept.push(element.to_vec()),
     })?;
     let mut new = cx.new_collection(key, Kind::Set, set.old);
-    new.expire_at = set.expire_at;
+    new.succeed(set);
     new.size = kept.len() as u64;
     for element in &kept {
         cx.put_element(&mut new, element, &[])?;

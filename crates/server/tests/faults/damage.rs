@@ -300,7 +300,8 @@ fn a_partition_of_another_format_is_refused() {
     let right = fs::read(&path).unwrap();
     for (text, words) in [
         (&b""[..], "is missing"),
-        (b"format = 2\n", "format 2 was written by another version"),
+        (b"format = 1\n", "this directory was written by an earlier version"),
+        (b"format = 3\n", "format 3 was written by another version"),
         (b"rubbish\x00", "is missing"),
         (b"format = \xff\xfe\n", "partition.toml"),
     ] {

@@ -5,6 +5,7 @@ use std::collections::btree_map;
 use haypile_rows::Key;
 
 use super::{Overlay, Place, Turn};
+use crate::counts::SlotChange;
 use crate::{Cf, SpaceId, effects};
 
 /// The turn that is to be published next.
@@ -32,9 +33,9 @@ impl<'a> PendingTurn<'a> {
         })
     }
 
-    /// What the counters of keyspaces change by: keys, and keys that expire.
-    pub(crate) fn counts(&self) -> &'a [(SpaceId, i64, i64)] {
-        &self.0.counts
+    /// What the counters change by.
+    pub(crate) fn counted(&self) -> &'a [SlotChange] {
+        &self.0.counted
     }
 
     /// Databases that are other keyspaces after the turn, in order.

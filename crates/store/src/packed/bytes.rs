@@ -1,7 +1,6 @@
 //! Lengths and labels, and comparing bytes within a body.
 
 use super::LABEL_MIDDLE;
-use crate::effects::{unzigzag, zigzag};
 use crate::keys::{read_varint, write_varint};
 
 /// Reads a length or a count: it, and what follows.
@@ -113,6 +112,14 @@ impl<'n> Needle<'n> {
             None => rest.get(..len) == Some(self.bytes),
         }
     }
+}
+
+fn zigzag(n: i64) -> u64 {
+    ((n << 1) ^ (n >> 63)) as u64
+}
+
+fn unzigzag(n: u64) -> i64 {
+    (n >> 1) as i64 ^ -((n & 1) as i64)
 }
 
 #[cfg(test)]

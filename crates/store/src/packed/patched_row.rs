@@ -20,6 +20,7 @@ pub fn patch_row(out: &mut Vec<u8>, row: Option<&[u8]>, patch: &[u8]) -> Result<
                 kind,
                 expire_at: None,
                 packed: true,
+                home: None,
             };
             header.write(out);
             apply_into(out, kind, None, patch)

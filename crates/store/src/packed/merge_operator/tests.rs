@@ -113,6 +113,7 @@ fn row(content: &Content, expire_at: Option<u64>) -> Vec<u8> {
         kind: content.kind(),
         expire_at,
         packed: true,
+        home: None,
     }
     .write(&mut row);
     [row, content.body()].concat()

@@ -95,8 +95,13 @@ proptest! {
         let mut content = content(kind, &before);
         let row = |content: &Content, expire_at| {
             let mut row = Vec::new();
-            let packed = true;
-            Header { kind, expire_at, packed }.write(&mut row);
+            let header = Header {
+                kind,
+                expire_at,
+                packed: true,
+                home: None,
+            };
+            header.write(&mut row);
             [row, content.body()].concat()
         };
         let old = row(&content, expire_at);
