@@ -122,6 +122,16 @@ impl Limbo {
         self.waiting.push_back((tag, waits));
     }
 
+    /// Has the processor fetch the next `count` things that are to be freed: freeing looks at them, and they are out of its
+    /// cache if they have waited for long.
+    pub fn prefetch(&self, count: usize) {
+        for (_, waits) in self.waiting.iter().take(count) {
+            if let Waits::Row(row) = waits {
+                row.prefetch();
+            }
+        }
+    }
+
     /// Frees what nobody can look at any more.
     pub fn free(&mut self, eras: &Eras) {
         if self.waiting.is_empty() {
@@ -305,7 +315,9 @@ impl RowTable {
                 None
             }
         };
-        shard.writes.fetch_add(1, Ordering::Release);
+        // Nobody else writes it: there is one publisher, and the shard is locked.
+        let writes = shard.writes.load(Ordering::Relaxed);
+        shard.writes.store(writes + 1, Ordering::Release);
         Published { row, before }
     }
 

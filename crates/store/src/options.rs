@@ -180,8 +180,12 @@ const ARENA_BYTES: usize = 32 << 10;
 /// Part of the write buffer that a memtable's Bloom filter takes, all of it when the memtable is made: only where many
 /// rows are written, see [`MEMTABLE_BLOOM_ROWS`].
 pub(crate) const MEMTABLE_BLOOM: (&str, &str) = ("memtable_prefix_bloom_size_ratio", "0.02");
+/// The same as a number.
+pub(crate) const MEMTABLE_BLOOM_RATIO: f64 = 0.02;
 /// Rows in the memtable of a column family from which on its memtables have Bloom filters.
 pub(crate) const MEMTABLE_BLOOM_ROWS: u64 = 32 << 10;
+/// Rows with which a column family is made that has them from the beginning: much will be written into it.
+pub(crate) const FIRST_BLOOM_ROWS: usize = 4 << 10;
 /// Memtables of one column family that may wait to be flushed before writers wait for that.
 const MEMTABLES_MAX: i32 = 6;
 

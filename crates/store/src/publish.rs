@@ -70,7 +70,8 @@ struct DatabasesVersion {
 /// A version that the turn publishes, and the one that it may have to replace in the list of the newest.
 struct New {
     row: Row,
-    before: Option<Row>,
+    /// Where it stands in [`Publisher::superseded`], if it was dirty.
+    before: Option<usize>,
 }
 
 impl Publisher {
@@ -114,8 +115,9 @@ impl Publisher {
             new.row = row;
         } else {
             row.set_place(rows.len());
-            let listed = before.as_ref().filter(|before| before.is_dirty()).cloned();
-            rows.push(New { row, before: listed });
+            let listed = before.as_ref().is_some_and(Row::is_dirty);
+            let before = listed.then_some(self.superseded.len());
+            rows.push(New { row, before });
         }
         self.superseded.extend(before);
     }
@@ -130,6 +132,7 @@ impl Publisher {
         loop {
             let chunk = writes.clone().take(FETCHED_AHEAD);
             store.rows.prefetch(guard, chunk.map(|(key, _)| key.hash));
+            self.limbo.prefetch(FETCHED_AHEAD);
             let mut any = false;
             for (key, value) in writes.by_ref().take(FETCHED_AHEAD) {
                 any = true;
@@ -202,7 +205,8 @@ impl Publisher {
             } else {
                 family.list_bytes += bytes;
                 for New { row, before } in rows.drain(..) {
-                    let listed = before.as_ref().and_then(|before| {
+                    let listed = before.and_then(|at| {
+                        let before = self.superseded.get(at)?;
                         let listed = family.list.get_mut(before.place());
                         listed.filter(|listed| listed.is_same(before))
                     });
