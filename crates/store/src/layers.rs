@@ -59,6 +59,14 @@ impl Layer {
         &self.sorted().rows
     }
 
+    /// All rows, in no order in particular.
+    pub(crate) fn into_rows(self) -> Vec<Row> {
+        match self.sorted.into_inner() {
+            Some(sorted) => sorted.rows,
+            None => self.unsorted.into_inner(),
+        }
+    }
+
     /// The keyspaces of its rows, and how many each has.
     pub(crate) fn spaces(&self) -> impl Iterator<Item = (SpaceId, usize)> {
         let mut rest = self.rows();

@@ -204,6 +204,9 @@ pub(crate) fn default_options(shared: &SharedResources) -> Options {
     o
 }
 
+/// Seconds for which a file is left alone that could be smaller now that a snapshot is gone; most are compacted before that.
+const BOTTOMMOST_DELAY_S: u32 = 3600;
+
 pub(crate) fn cf_options(
     cf: Cf,
     space: SpaceId,
@@ -244,6 +247,9 @@ pub(crate) fn cf_options(
     o.set_level_zero_file_num_compaction_trigger(4);
     o.set_level_zero_slowdown_writes_trigger(LEVEL0_SLOWDOWN_FILES);
     o.set_level_zero_stop_writes_trigger(LEVEL0_STOP_FILES);
+    // There always is a snapshot, so that what is flushed keeps a version more of some keys and all sequence numbers. When
+    // the snapshot is renewed a moment later, RocksDB would rewrite the file to be rid of them.
+    o.set_bottommost_file_compaction_delay(BOTTOMMOST_DELAY_S);
     o.set_target_file_size_base(64 << 20);
     o.set_max_bytes_for_level_base(512 << 20);
     o.add_compact_on_deletion_collector_factory(DELETION_WINDOW, DELETION_TRIGGER, 0.5);

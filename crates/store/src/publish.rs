@@ -131,7 +131,7 @@ impl Publisher {
     ) {
         loop {
             let chunk = writes.clone().take(FETCHED_AHEAD);
-            store.rows.prefetch(guard, chunk.map(|(key, _)| key.hash));
+            store.rows.prefetch_to_publish(guard, chunk.map(|(key, _)| key.hash));
             self.limbo.prefetch(FETCHED_AHEAD);
             let mut any = false;
             for (key, value) in writes.by_ref().take(FETCHED_AHEAD) {

@@ -14,7 +14,7 @@ use haypile_types::Position;
 use rocksdb::{FlushOptions, WriteBatch, WriteOptions};
 
 use crate::base::Base;
-use crate::layers::Layers;
+use crate::layers::Layer;
 use crate::options::{FIRST_BLOOM_ROWS, MEMTABLE_BLOOM, MEMTABLE_BLOOM_ROWS};
 use crate::spaces::Space;
 use crate::state::STATE_KEY;
@@ -46,7 +46,7 @@ struct Written {
     /// Needed by those who have entered before this era.
     tag: u64,
     until: u64,
-    layers: [Layers; 3],
+    layers: Vec<Arc<Layer>>,
 }
 
 impl Settler {
@@ -121,11 +121,13 @@ impl Store {
         settler.settled = state.applied;
         self.settled_index.store(state.applied.index, Ordering::Release);
         let tag = self.renew_base(settler);
+        let own = layers.iter().flat_map(|layers| layers.iter());
         settler.written.push_back(Written {
             tag,
             until: state.applied.index,
-            layers,
+            layers: own.filter(|layer| layer.until > settled).cloned().collect(),
         });
+        drop(layers);
         self.tidy(settler);
         self.pins
             .lock()
@@ -158,21 +160,11 @@ impl Store {
     fn tidy(&self, settler: &mut Settler) {
         let eras = Eras::global();
         settler.limbo.free(eras);
-        let mut until = None;
-        while settler
-            .written
-            .front()
-            .is_some_and(|written| written.tag <= eras.oldest())
-        {
-            let Some(written) = settler.written.pop_front() else {
-                break;
-            };
-            let rows = written.layers.iter().flat_map(|layers| layers.iter());
-            let rows = rows.flat_map(|layer| layer.rows());
-            self.rows.mark_clean(rows);
-            until = Some(written.until);
-        }
-        let Some(until) = until else { return };
+        let oldest = eras.oldest();
+        let needed = settler.written.partition_point(|written| written.tag <= oldest);
+        let Some(until) = settler.written.get(needed.wrapping_sub(1)).map(|written| written.until) else {
+            return;
+        };
         let mut front = self.visible.front.lock();
         let dropped = Cf::ALL.map(|cf| {
             let family = &mut front.families[cf as usize];
@@ -186,6 +178,13 @@ impl Store {
         });
         drop(front);
         drop(dropped);
+        for layer in settler.written.drain(..needed).flat_map(|written| written.layers) {
+            match Arc::try_unwrap(layer) {
+                Ok(layer) => self.rows.mark_clean_and_drop(layer.into_rows()),
+                // Somebody reads it still.
+                Err(layer) => self.rows.mark_clean(layer.rows().iter()),
+            }
+        }
     }
 
     /// Makes a column family of these keyspaces, each with how many rows it gets, where it is missing.
