@@ -189,6 +189,11 @@ pub(crate) const FIRST_BLOOM_ROWS: usize = 4 << 10;
 /// Memtables of one column family that may wait to be flushed before writers wait for that.
 const MEMTABLES_MAX: i32 = 6;
 
+/// Seconds for which a file is left alone that could be smaller now that a snapshot is gone; most are compacted before that. There
+/// always is a snapshot, the base's, so that what is flushed keeps a second version of some keys, and all sequence numbers. When
+/// the base is renewed a moment later, RocksDB would rewrite the whole file to be rid of them.
+const BOTTOMMOST_DELAY_S: u32 = 3600;
+
 /// The options of the column family that has the store's own record. It is flushed together with the others, so it must
 /// not make writers wait before they do.
 pub(crate) fn default_options(shared: &SharedResources) -> Options {
@@ -199,13 +204,11 @@ pub(crate) fn default_options(shared: &SharedResources) -> Options {
     o.set_write_buffer_size(shared.write_buffer_bytes.max(1 << 20));
     o.set_arena_block_size(ARENA_BYTES);
     o.set_max_write_buffer_number(MEMTABLES_MAX);
+    o.set_bottommost_file_compaction_delay(BOTTOMMOST_DELAY_S);
     o.set_level_zero_slowdown_writes_trigger(LEVEL0_SLOWDOWN_FILES);
     o.set_level_zero_stop_writes_trigger(LEVEL0_STOP_FILES);
     o
 }
-
-/// Seconds for which a file is left alone that could be smaller now that a snapshot is gone; most are compacted before that.
-const BOTTOMMOST_DELAY_S: u32 = 3600;
 
 pub(crate) fn cf_options(
     cf: Cf,
@@ -247,8 +250,6 @@ pub(crate) fn cf_options(
     o.set_level_zero_file_num_compaction_trigger(4);
     o.set_level_zero_slowdown_writes_trigger(LEVEL0_SLOWDOWN_FILES);
     o.set_level_zero_stop_writes_trigger(LEVEL0_STOP_FILES);
-    // There always is a snapshot, so that what is flushed keeps a version more of some keys and all sequence numbers. When
-    // the snapshot is renewed a moment later, RocksDB would rewrite the file to be rid of them.
     o.set_bottommost_file_compaction_delay(BOTTOMMOST_DELAY_S);
     o.set_target_file_size_base(64 << 20);
     o.set_max_bytes_for_level_base(512 << 20);
