@@ -343,13 +343,15 @@ impl RowTable {
     }
 
     /// The same for who then lets go of them, which looks at each again.
-    pub fn mark_clean_and_drop(&self, rows: Vec<Row>) {
-        let mut rows = rows.into_iter();
-        while let Some(row) = rows.next() {
-            if let Some(row) = rows.as_slice().get(FETCHED_AHEAD) {
-                row.prefetch();
+    pub fn mark_clean_and_drop(&self, lists: Vec<Vec<Row>>) {
+        for rows in lists {
+            let mut rows = rows.into_iter();
+            while let Some(row) = rows.next() {
+                if let Some(row) = rows.as_slice().get(FETCHED_AHEAD) {
+                    row.prefetch();
+                }
+                self.mark_one_clean(&row);
             }
-            self.mark_one_clean(&row);
         }
         self.shrink();
     }

@@ -178,13 +178,16 @@ impl Store {
         });
         drop(front);
         drop(dropped);
+        let (mut rows, mut shared) = (Vec::new(), Vec::new());
         for layer in settler.written.drain(..needed).flat_map(|written| written.layers) {
             match Arc::try_unwrap(layer) {
-                Ok(layer) => self.rows.mark_clean_and_drop(layer.into_rows()),
+                Ok(layer) => rows.push(layer.into_rows()),
                 // Somebody reads it still.
-                Err(layer) => self.rows.mark_clean(layer.rows().iter()),
+                Err(layer) => shared.push(layer),
             }
         }
+        self.rows.mark_clean(shared.iter().flat_map(|layer| layer.rows()));
+        self.rows.mark_clean_and_drop(rows);
     }
 
     /// Makes a column family of these keyspaces, each with how many rows it gets, where it is missing.
