@@ -16,8 +16,9 @@ use crate::store::Store;
 use crate::visible::Databases;
 use crate::{Cf, Counts, Overlay, SpaceId, StoreError, Tier, packed};
 
-/// Rows of one column family with which a turn gets a layer of its own, instead of a place in the list of the newest.
-const LAYER_ROWS: usize = 4096;
+/// Rows of one column family with which a turn gets a layer of its own, instead of a place in the list of the newest, into which
+/// they go one by one under a lock. Below that the list is better: it has each key once, and RocksDB gets it in one order.
+const LAYER_ROWS: usize = 32 << 10;
 /// Room for so many rows is kept for the next turn.
 const KEPT_ROWS: usize = 4096;
 /// Superseded versions that nobody looks at may wait for the next turns, up to so many bytes.
