@@ -115,14 +115,18 @@ impl<'a> Turn<'a> {
                 "ERR too much to write at once: what a command or a transaction changes must fit into 2 GiB",
             ));
         }
-        if outcome.is_err() {
+        if let Err(error) = outcome {
             call.reply.truncate(start);
             self.take_back(mark);
+            if !self.in_transaction {
+                self.end_entry();
+            }
+            return Err(error);
         }
         if !self.in_transaction {
             self.end_entry();
         }
-        outcome
+        Ok(())
     }
 
     /// Runs `body`; everything it executes is one log entry. If it gives an error, all of it is taken back.

@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 
-use haypile_types::{Padded, thread_index};
+use haypile_types::Padded;
+#[cfg(not(feature = "loom"))]
+use haypile_types::thread_index;
 
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, fence, lock};
 

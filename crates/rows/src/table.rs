@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use haypile_types::Padded;
 
-use crate::buckets::{Bucket, Buckets};
+use crate::buckets::{Bucket, Buckets, prefetch};
 use crate::row::{Key, Row, RowRef};
 use crate::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, lock};
 use crate::{Eras, Guard};
@@ -122,6 +122,16 @@ impl Limbo {
         self.waiting.push_back((tag, waits));
     }
 
+    /// Has the processor fetch the next `count` things that are to be freed: freeing looks at them, and they are out of its
+    /// cache if they have waited for long.
+    pub fn prefetch(&self, count: usize) {
+        for (_, waits) in self.waiting.iter().take(count) {
+            if let Waits::Row(row) = waits {
+                row.prefetch();
+            }
+        }
+    }
+
     /// Frees what nobody can look at any more.
     pub fn free(&mut self, eras: &Eras) {
         if self.waiting.is_empty() {
@@ -219,6 +229,14 @@ impl RowTable {
         }
     }
 
+    /// The same for who is about to publish them, and so locks their shards.
+    pub fn prefetch_to_publish(&self, guard: &Guard<'_>, hashes: impl Iterator<Item = u64> + Clone) {
+        for hash in hashes.clone() {
+            prefetch(&raw const self.shards[self.shard_of(hash)]);
+        }
+        self.prefetch(guard, hashes);
+    }
+
     /// The newest version of a key.
     pub fn newest<'g>(&self, guard: &'g Guard<'_>, key: Key<'_>) -> Option<RowRef<'g>> {
         let buckets = self.buckets(self.shard_of(key.hash), guard);
@@ -305,39 +323,59 @@ impl RowTable {
                 None
             }
         };
-        shard.writes.fetch_add(1, Ordering::Release);
+        // Nobody else writes it: there is one publisher, and the shard is locked.
+        let writes = shard.writes.load(Ordering::Relaxed);
+        shard.writes.store(writes + 1, Ordering::Release);
         Published { row, before }
     }
 
     /// These versions can be read elsewhere by all who have entered and will enter: they are no longer dirty, and those that
     /// are worth nothing as a cache are taken out.
     pub fn mark_clean<'r>(&self, rows: impl Iterator<Item = &'r Row> + Clone) {
-        let goes = |row: &Row| row.value().is_none() || row.len() > CACHED_BYTES_MAX || self.shard_bytes_max == 0;
         let mut ahead = rows.clone().skip(FETCHED_AHEAD);
         for row in rows {
             if let Some(row) = ahead.next() {
                 row.prefetch();
             }
-            row.clean();
-            if goes(row) {
-                let index = self.shard_of(row.hash());
-                let mut inner = lock(&self.shards[index].0.inner);
-                let buckets = self.own_buckets(index, &inner);
-                let is_it = |found: &Row| found.is_same(row);
-                // SAFETY: the shard is locked: what is in it stays.
-                if let Some((place, _)) = unsafe { buckets.find(row.hash(), is_it) } {
-                    self.take_out(buckets, &mut inner, place, row.hash());
+            self.mark_one_clean(row);
+        }
+        self.shrink();
+    }
+
+    /// The same for who then lets go of them, which looks at each again.
+    pub fn mark_clean_and_drop(&self, lists: Vec<Vec<Row>>) {
+        for rows in lists {
+            let mut rows = rows.into_iter();
+            while let Some(row) = rows.next() {
+                if let Some(row) = rows.as_slice().get(FETCHED_AHEAD) {
+                    row.prefetch();
                 }
+                self.mark_one_clean(&row);
             }
         }
-        // What was dirty could not be evicted.
-        if self.shard_bytes_max > 0 {
-            self.shrink();
+        self.shrink();
+    }
+
+    fn mark_one_clean(&self, row: &Row) {
+        row.clean();
+        if row.value().is_some() && row.len() <= CACHED_BYTES_MAX && self.shard_bytes_max > 0 {
+            return;
+        }
+        let index = self.shard_of(row.hash());
+        let mut inner = lock(&self.shards[index].0.inner);
+        let buckets = self.own_buckets(index, &inner);
+        let is_it = |found: &Row| found.is_same(row);
+        // SAFETY: the shard is locked: what is in it stays.
+        if let Some((place, _)) = unsafe { buckets.find(row.hash(), is_it) } {
+            self.take_out(buckets, &mut inner, place, row.hash());
         }
     }
 
-    /// Evicts what is too much, shard by shard.
+    /// Evicts what is too much, shard by shard: what was dirty could not be evicted.
     fn shrink(&self) {
+        if self.shard_bytes_max == 0 {
+            return;
+        }
         for (index, shard) in self.shards.iter().enumerate() {
             let mut inner = lock(&shard.0.inner);
             let buckets = self.own_buckets(index, &inner);

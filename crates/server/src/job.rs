@@ -235,25 +235,37 @@ impl Job {
             // On the pool it waits for a fence.
             return Err(Stop::Disk);
         }
-        let outcome = self.evaluate_one(known, request, turn, None)?;
+        let outcome = self.evaluate_one(known, request, turn, None);
         let now = Instant::now();
         let micros = now.duration_since(*clock).as_micros() as u64;
         *clock = now;
+        // An error is large: what nearly always happens does not move one about.
+        match matches!(outcome, Ok(Ok(()))) {
+            true => self.conclude(known, Ok(()), start),
+            false => self.conclude_unless_stopped(known, outcome?, start)?,
+        }
+        self.node.called(known, request, micros, &self.client);
+        Ok(())
+    }
+
+    /// The same as [`Self::conclude`], unless the request is to be evaluated again.
+    fn conclude_unless_stopped(&mut self, known: &'static Known, outcome: Outcome, start: usize) -> Result<(), Stop> {
         match outcome {
             Err(CommandError::Store(StoreError::Cold)) => {
                 self.reply.truncate(start);
-                return Err(Stop::Disk);
+                Err(Stop::Disk)
             }
             // Within a turn there is only one state.
             Err(CommandError::Store(StoreError::GivenUp)) => {
                 self.reply.truncate(start);
-                return Err(Stop::Turn);
+                Err(Stop::Turn)
             }
-            Err(CommandError::Block(block)) => return Err(Stop::Block(block)),
-            outcome => self.conclude(known, outcome, start),
+            Err(CommandError::Block(block)) => Err(Stop::Block(block)),
+            outcome => {
+                self.conclude(known, outcome, start);
+                Ok(())
+            }
         }
-        self.node.called(known, request, micros, &self.client);
-        Ok(())
     }
 
     /// Brings the reply to a request, which starts at `start`, into its last form.

@@ -59,13 +59,22 @@ impl Layer {
         &self.sorted().rows
     }
 
-    /// The keyspaces of its rows.
-    pub(crate) fn spaces(&self) -> impl Iterator<Item = SpaceId> {
+    /// All rows, in no order in particular.
+    pub(crate) fn into_rows(self) -> Vec<Row> {
+        match self.sorted.into_inner() {
+            Some(sorted) => sorted.rows,
+            None => self.unsorted.into_inner(),
+        }
+    }
+
+    /// The keyspaces of its rows, and how many each has.
+    pub(crate) fn spaces(&self) -> impl Iterator<Item = (SpaceId, usize)> {
         let mut rest = self.rows();
         std::iter::from_fn(move || {
             let space = rest.first()?.space();
-            rest = &rest[rest.partition_point(|row| row.space() <= space)..];
-            Some(space)
+            let rows = rest.partition_point(|row| row.space() <= space);
+            rest = &rest[rows..];
+            Some((space, rows))
         })
     }
 

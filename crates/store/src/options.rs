@@ -180,10 +180,19 @@ const ARENA_BYTES: usize = 32 << 10;
 /// Part of the write buffer that a memtable's Bloom filter takes, all of it when the memtable is made: only where many
 /// rows are written, see [`MEMTABLE_BLOOM_ROWS`].
 pub(crate) const MEMTABLE_BLOOM: (&str, &str) = ("memtable_prefix_bloom_size_ratio", "0.02");
+/// The same as a number.
+pub(crate) const MEMTABLE_BLOOM_RATIO: f64 = 0.02;
 /// Rows in the memtable of a column family from which on its memtables have Bloom filters.
 pub(crate) const MEMTABLE_BLOOM_ROWS: u64 = 32 << 10;
+/// Rows with which a column family is made that has them from the beginning: much will be written into it.
+pub(crate) const FIRST_BLOOM_ROWS: usize = 4 << 10;
 /// Memtables of one column family that may wait to be flushed before writers wait for that.
 const MEMTABLES_MAX: i32 = 6;
+
+/// Seconds for which a file is left alone that could be smaller now that a snapshot is gone; most are compacted before that. There
+/// always is a snapshot, the base's, so that what is flushed keeps a second version of some keys, and all sequence numbers. When
+/// the base is renewed a moment later, RocksDB would rewrite the whole file to be rid of them.
+const BOTTOMMOST_DELAY_S: u32 = 3600;
 
 /// The options of the column family that has the store's own record. It is flushed together with the others, so it must
 /// not make writers wait before they do.
@@ -195,6 +204,7 @@ pub(crate) fn default_options(shared: &SharedResources) -> Options {
     o.set_write_buffer_size(shared.write_buffer_bytes.max(1 << 20));
     o.set_arena_block_size(ARENA_BYTES);
     o.set_max_write_buffer_number(MEMTABLES_MAX);
+    o.set_bottommost_file_compaction_delay(BOTTOMMOST_DELAY_S);
     o.set_level_zero_slowdown_writes_trigger(LEVEL0_SLOWDOWN_FILES);
     o.set_level_zero_stop_writes_trigger(LEVEL0_STOP_FILES);
     o
@@ -240,6 +250,7 @@ pub(crate) fn cf_options(
     o.set_level_zero_file_num_compaction_trigger(4);
     o.set_level_zero_slowdown_writes_trigger(LEVEL0_SLOWDOWN_FILES);
     o.set_level_zero_stop_writes_trigger(LEVEL0_STOP_FILES);
+    o.set_bottommost_file_compaction_delay(BOTTOMMOST_DELAY_S);
     o.set_target_file_size_base(64 << 20);
     o.set_max_bytes_for_level_base(512 << 20);
     o.add_compact_on_deletion_collector_factory(DELETION_WINDOW, DELETION_TRIGGER, 0.5);

@@ -5,17 +5,17 @@
 //! three steps: it is written; a new base, which has it, takes the place of the old one; and when nobody who has entered
 //! before reads any more, its rows are clean and its layers go ([`Store::tidy`]).
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use haypile_rows::{Eras, FETCHED_AHEAD, Limbo};
 use haypile_types::Position;
-use rocksdb::{WriteBatch, WriteOptions};
+use rocksdb::{FlushOptions, WriteBatch, WriteOptions};
 
 use crate::base::Base;
-use crate::layers::Layers;
-use crate::options::{MEMTABLE_BLOOM, MEMTABLE_BLOOM_ROWS};
+use crate::layers::Layer;
+use crate::options::{FIRST_BLOOM_ROWS, MEMTABLE_BLOOM, MEMTABLE_BLOOM_ROWS};
 use crate::spaces::Space;
 use crate::state::STATE_KEY;
 use crate::store::Store;
@@ -46,7 +46,7 @@ struct Written {
     /// Needed by those who have entered before this era.
     tag: u64,
     until: u64,
-    layers: [Layers; 3],
+    layers: Vec<Arc<Layer>>,
 }
 
 impl Settler {
@@ -88,12 +88,11 @@ impl Store {
         let counted = slots.changed(settler.settled.index);
         drop(slots);
         settler.batch.clear();
+        let settled = settler.settled.index;
         for cf in Cf::ALL {
-            let unsettled = layers[cf as usize]
-                .iter()
-                .filter(|layer| layer.until > settler.settled.index);
+            let unsettled = layers[cf as usize].iter().filter(|layer| layer.until > settled);
             let spaces = unsettled.clone().flat_map(|layer| layer.spaces());
-            self.open_families(&mut settler.spaces, cf, spaces)?;
+            self.open_families(settler, cf, spaces)?;
             let mut open: Option<(SpaceId, Arc<Space>)> = None;
             // The oldest first: of several writes to a key RocksDB has the last.
             let rows = unsettled.flat_map(|layer| layer.rows());
@@ -134,11 +133,13 @@ impl Store {
         self.slot_counts.lock().removed(state.applied.index);
         self.settled_index.store(state.applied.index, Ordering::Release);
         let tag = self.renew_base(settler);
+        let own = layers.iter().flat_map(|layers| layers.iter());
         settler.written.push_back(Written {
             tag,
             until: state.applied.index,
-            layers,
+            layers: own.filter(|layer| layer.until > settled).cloned().collect(),
         });
+        drop(layers);
         self.tidy(settler);
         self.pins
             .lock()
@@ -171,21 +172,11 @@ impl Store {
     fn tidy(&self, settler: &mut Settler) {
         let eras = Eras::global();
         settler.limbo.free(eras);
-        let mut until = None;
-        while settler
-            .written
-            .front()
-            .is_some_and(|written| written.tag <= eras.oldest())
-        {
-            let Some(written) = settler.written.pop_front() else {
-                break;
-            };
-            let rows = written.layers.iter().flat_map(|layers| layers.iter());
-            let rows = rows.flat_map(|layer| layer.rows());
-            self.rows.mark_clean(rows);
-            until = Some(written.until);
-        }
-        let Some(until) = until else { return };
+        let oldest = eras.oldest();
+        let needed = settler.written.partition_point(|written| written.tag <= oldest);
+        let Some(until) = settler.written.get(needed.wrapping_sub(1)).map(|written| written.until) else {
+            return;
+        };
         let mut front = self.visible.front.lock();
         let dropped = Cf::ALL.map(|cf| {
             let family = &mut front.families[cf as usize];
@@ -199,32 +190,53 @@ impl Store {
         });
         drop(front);
         drop(dropped);
+        let (mut rows, mut shared) = (Vec::new(), Vec::new());
+        for layer in settler.written.drain(..needed).flat_map(|written| written.layers) {
+            match Arc::try_unwrap(layer) {
+                Ok(layer) => rows.push(layer.into_rows()),
+                // Somebody reads it still.
+                Err(layer) => shared.push(layer),
+            }
+        }
+        self.rows.mark_clean(shared.iter().flat_map(|layer| layer.rows()));
+        self.rows.mark_clean_and_drop(rows);
     }
 
-    /// Makes a column family of these keyspaces where it is missing.
+    /// Makes a column family of these keyspaces, each with how many rows it gets, where it is missing.
     fn open_families(
         &self,
-        spaces: &mut HashMap<SpaceId, Arc<Space>>,
+        settler: &mut Settler,
         cf: Cf,
-        wanted: impl Iterator<Item = SpaceId>,
+        wanted: impl Iterator<Item = (SpaceId, usize)>,
     ) -> Result<(), StoreError> {
-        let is_missing = |id: &SpaceId| spaces.get(id).is_none_or(|space| space.cf(cf).is_none());
-        let mut missing: Vec<SpaceId> = wanted.filter(is_missing).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        // With each call RocksDB writes a file with the options of all column families that there are. Those of elements
-        // have options of their own: each filter looks into its own keyspace.
-        let at_once = if cf == Cf::Data { 1 } else { usize::MAX };
-        for ids in missing.chunks(at_once.min(missing.len().max(1))) {
-            // An attempt that failed may have made some of them.
-            let absent = ids.iter().filter(|id| self.db.cf_handle(&cf.name_in(**id)).is_none());
-            let names: Vec<String> = absent.map(|id| cf.name_in(*id)).collect();
-            if let (Some(id), false) = (ids.first(), names.is_empty()) {
-                let made = self.db.create_cfs(names, &self.cf_options(cf, *id));
-                made.map_err(StoreError::rocks("extend"))?;
+        let Settler { spaces, filtered, .. } = settler;
+        let mut missing: BTreeMap<SpaceId, usize> = BTreeMap::new();
+        for (id, rows) in wanted {
+            if spaces.get(&id).is_none_or(|space| space.cf(cf).is_none()) {
+                *missing.entry(id).or_default() += rows;
             }
-            for id in ids {
-                spaces.insert(*id, Arc::new(Space::open(&self.db, *id)));
+        }
+        let (large, small): (Vec<_>, Vec<_>) = missing.into_iter().partition(|(_, rows)| *rows >= FIRST_BLOOM_ROWS);
+        for (ids, is_filtered) in [(large, cf != Cf::Expiry), (small, false)] {
+            // With each call RocksDB writes a file with the options of all column families that there are. Those of elements
+            // have options of their own: each filter looks into its own keyspace.
+            let at_once = if cf == Cf::Data { 1 } else { usize::MAX };
+            for ids in ids.chunks(at_once.min(ids.len().max(1))) {
+                // An attempt that failed may have made some of them.
+                let absent = ids
+                    .iter()
+                    .filter(|(id, _)| self.db.cf_handle(&cf.name_in(*id)).is_none());
+                let names: Vec<String> = absent.map(|(id, _)| cf.name_in(*id)).collect();
+                if let (Some((id, _)), false) = (ids.first(), names.is_empty()) {
+                    let made = self.db.create_cfs(names, &self.cf_options(cf, *id, is_filtered));
+                    made.map_err(StoreError::rocks("extend"))?;
+                }
+                for (id, _) in ids {
+                    spaces.insert(*id, Arc::new(Space::open(&self.db, *id)));
+                    if is_filtered {
+                        filtered.insert((*id, cf));
+                    }
+                }
             }
         }
         Ok(())
@@ -235,7 +247,8 @@ impl Store {
     fn filter_memtables(&self, settler: &mut Settler) -> Result<(), StoreError> {
         let Settler { spaces, filtered, .. } = settler;
         filtered.retain(|(id, _)| spaces.contains_key(id));
-        for (id, space) in spaces {
+        let before = filtered.len();
+        for (id, space) in &*spaces {
             for (cf, family) in space.cfs().filter(|(cf, _)| *cf != Cf::Expiry) {
                 if filtered.contains(&(*id, cf)) {
                     continue;
@@ -249,11 +262,17 @@ impl Store {
                     .set_options_cf(family, &[MEMTABLE_BLOOM])
                     .map_err(StoreError::rocks("change the options of"))?;
                 filtered.insert((*id, cf));
-                // The next memtable has one. This family is not flushed for it: alone it would be ahead of the others on disk, and
-                // elements there without their row would be taken for orphans.
             }
         }
-        Ok(())
+        if filtered.len() == before {
+            return Ok(());
+        }
+        // Only the next memtable has one, and until there is one each look-up of a key that is not there would search this one. All are
+        // flushed: one alone would be ahead of the others on disk, and elements there without their row would be taken for
+        // orphans.
+        let mut options = FlushOptions::default();
+        options.set_wait(false);
+        self.flush_spaces(spaces, &options)
     }
 }
 

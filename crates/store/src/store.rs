@@ -13,7 +13,7 @@ use crate::base::Base;
 use crate::counts::{RECORDS, SlotCounts};
 use crate::keys;
 use crate::listener::{Health, Listener};
-use crate::options::{cf_options, db_options, default_options};
+use crate::options::{MEMTABLE_BLOOM_RATIO, cf_options, db_options, default_options};
 use crate::publish::{NO_EXPIRY, Publisher};
 use crate::reading::Pins;
 use crate::settle::Settler;
@@ -220,7 +220,9 @@ impl Store {
         self.settle()?;
         loop {
             let spaces = self.open_spaces();
-            match self.flush_spaces(&spaces) {
+            let mut options = FlushOptions::default();
+            options.set_wait(true);
+            match self.flush_spaces(&spaces, &options) {
                 // A keyspace was freed meanwhile, so that there is one less.
                 Err(_) if spaces.keys().any(|id| !self.open_spaces().contains_key(id)) => {}
                 outcome => return outcome,
@@ -228,9 +230,12 @@ impl Store {
         }
     }
 
-    fn flush_spaces(&self, spaces: &HashMap<SpaceId, Arc<Space>>) -> Result<(), StoreError> {
-        let mut options = FlushOptions::default();
-        options.set_wait(true);
+    /// Flushes all column families there are, together.
+    pub(crate) fn flush_spaces(
+        &self,
+        spaces: &HashMap<SpaceId, Arc<Space>>,
+        options: &FlushOptions,
+    ) -> Result<(), StoreError> {
         let mut handles: Vec<_> = spaces
             .values()
             .flat_map(|space| space.cfs().map(|(_, family)| family.clone()))
@@ -238,7 +243,7 @@ impl Store {
         handles.extend(self.db.cf_handle("default"));
         let refs: Vec<_> = handles.iter().collect();
         self.db
-            .flush_cfs_opt(&refs, &options)
+            .flush_cfs_opt(&refs, options)
             .map_err(StoreError::rocks("flush"))
     }
 
@@ -400,8 +405,13 @@ impl Store {
         self.visible.front.lock().state.next_space
     }
 
-    pub(crate) fn cf_options(&self, cf: Cf, space: SpaceId) -> Options {
-        cf_options(cf, space, &self.options, &self.shared, (&self.weak_db, &self.bases))
+    /// Options for a column family that is to be made; its memtables have Bloom filters if it is to be `filtered`.
+    pub(crate) fn cf_options(&self, cf: Cf, space: SpaceId, filtered: bool) -> Options {
+        let mut options = cf_options(cf, space, &self.options, &self.shared, (&self.weak_db, &self.bases));
+        if filtered {
+            options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM_RATIO);
+        }
+        options
     }
 }
 
