@@ -54,6 +54,24 @@ pub struct Row<'v> {
     body: usize,
 }
 
+/// A live collection as it was found.
+pub enum Found<'v> {
+    /// Its elements are the row's body.
+    Packed(Row<'v>),
+    /// They have rows of their own.
+    Spread(Collection),
+}
+
+impl Found<'_> {
+    /// Number of elements.
+    pub fn size(&self) -> Result<u64, CommandError> {
+        match self {
+            Found::Packed(row) => Ok(packed::count(row.body())?),
+            Found::Spread(collection) => Ok(collection.size),
+        }
+    }
+}
+
 impl Row<'_> {
     /// What follows the header: of a string, its bytes.
     pub fn body(&self) -> &[u8] {
@@ -194,6 +212,16 @@ impl<'a> Cx<'a> {
         }
     }
 
+    /// A live collection as it is, without a copy of a packed one; an error if the key is of another type.
+    pub fn find(&mut self, key: &[u8], kind: Kind) -> Result<Option<Found<'a>>, CommandError> {
+        match self.row(key)? {
+            Some(row) if row.header.kind != kind => Err(WRONG_TYPE),
+            Some(row) if row.header.packed => Ok(Some(Found::Packed(row))),
+            Some(row) => Ok(Some(Found::Spread(Collection::read(key, row.header, row.body())?))),
+            None => Ok(None),
+        }
+    }
+
     /// A collection that a blocking command would take from. Who has waited is served from the key that has become ready,
     /// whatever else there is, as in Redis; and goes on waiting if that has become something else: only its first look is
     /// an error.
@@ -279,7 +307,7 @@ impl<'a> Cx<'a> {
         header.write(&mut row);
         let body = row.len();
         packing.apply(&mut row, &patch)?;
-        if packed::count(&row[body..]).map_err(StoreError::from)? != collection.size {
+        if packed::count(&row[body..])? != collection.size {
             return Err(StoreError::Corrupt("a packed collection has another size than it should".into()).into());
         }
         if !self
@@ -501,13 +529,13 @@ impl<'a> Cx<'a> {
 
     /// Elements from `lower` up to but not including `upper` (`None`: to the end), in the order of their names. While the scan
     /// lives nothing can be written.
-    pub fn scan(
-        &mut self,
-        collection: &Collection,
+    pub fn scan<'s>(
+        &'s mut self,
+        collection: &'s Collection,
         lower: &[u8],
         upper: Option<&[u8]>,
         direction: Direction,
-    ) -> Result<Elements<'_>, CommandError> {
+    ) -> Result<Elements<'s>, CommandError> {
         Ok(self.scan_and_reply(collection, lower, upper, direction)?.0)
     }
 
@@ -522,15 +550,18 @@ impl<'a> Cx<'a> {
     }
 
     /// The same as [`Cx::scan`] with the reply beside it, for commands that write out what they scan.
-    pub fn scan_and_reply(
-        &mut self,
-        collection: &Collection,
+    pub fn scan_and_reply<'s>(
+        &'s mut self,
+        collection: &'s Collection,
         lower: &[u8],
         upper: Option<&[u8]>,
         direction: Direction,
-    ) -> Result<(Elements<'_>, &mut Reply), CommandError> {
+    ) -> Result<(Elements<'s>, &'s mut Reply), CommandError> {
         let elements = match collection.form() {
-            Form::Packed(packing) => Elements::packed(packing.range(lower, upper, direction)?),
+            Form::Packed(packing) => match packing.ordered(lower, upper, direction)? {
+                Some(ordered) => Elements::ordered(ordered),
+                None => Elements::packed(packing.range(lower, upper, direction)?),
+            },
             Form::Spread(rows) => {
                 let (lower, upper) = (rows.lower_bound(lower), rows.upper_bound(upper));
                 let scan = self

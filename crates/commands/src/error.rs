@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use haypile_resp::Reply;
 use haypile_store::StoreError;
+use haypile_store::packed::PackedError;
 use haypile_store::row::Kind;
 
 /// Why a command gave no reply of its own.
@@ -19,6 +20,12 @@ pub enum CommandError {
     /// [`crate::Flags::BLOCKING`] give this, and only where [`crate::Cx::may_block`] allows it.
     #[error("the command waits")]
     Block(Block),
+}
+
+impl From<PackedError> for CommandError {
+    fn from(error: PackedError) -> Self {
+        CommandError::Store(error.into())
+    }
 }
 
 /// What a blocked client waits for.

@@ -22,6 +22,7 @@ mod events;
 mod expiry;
 mod identity;
 pub mod install;
+mod limits;
 mod maintenance;
 mod observer;
 mod open;

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use haypile_commands::{CommandError, Cx, Deaf, Flags, Handler, Outcome};
+use haypile_commands::{CommandError, Cx, Deaf, Flags, Handler, Outcome, PackedLimits};
 use haypile_oplog::{Oplog, Readers, Syncer};
 use haypile_resp::{Reply, Version};
 use haypile_store::{Counts, Overlay, Store, StoreError, Tier, View, WriterKnowledge};
@@ -15,6 +15,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::blocked::BlockedTable;
 use crate::commit::{self, Commits, PendingTurn};
 use crate::identity;
+use crate::limits::Limits;
 use crate::observer::{Counters, Heard, ReadObserver};
 use crate::open::{Options, Recovery, STORE_DIR, open};
 use crate::refusal::Refusal;
@@ -55,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) string_bytes_max: AtomicUsize,
     pub(crate) hll_sparse_bytes_max: AtomicUsize,
+    pub(crate) packed_limits: Limits,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) syncer: Arc<Syncer>,
     pub(crate) readers: Readers,
@@ -156,6 +158,7 @@ impl Partition {
             knowledge,
             counters: Counters::default(),
             string_bytes_max: AtomicUsize::new(512 << 20),
+            packed_limits: Limits::new(PackedLimits::default()),
             hll_sparse_bytes_max: AtomicUsize::new(haypile_commands::hll::SPARSE_BYTES_MAX),
             writer: Mutex::new(writer),
             syncer,
@@ -206,6 +209,11 @@ impl Partition {
     /// Longest HyperLogLog that is kept in the sparse encoding, bytes.
     pub fn set_hll_sparse_bytes_max(&self, bytes: usize) {
         self.shared.hll_sparse_bytes_max.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Up to where collections are packed.
+    pub fn set_packed_limits(&self, limits: PackedLimits) {
+        self.shared.packed_limits.set(limits);
     }
 
     /// The store, for reading and for figures.

@@ -109,6 +109,7 @@ impl<'a> Turn<'a> {
         cx.may_write = may_write;
         cx.string_bytes_max = self.shared.string_bytes_max.load(Ordering::Relaxed);
         cx.hll_sparse_bytes_max = self.shared.hll_sparse_bytes_max.load(Ordering::Relaxed);
+        cx.packed_limits = self.shared.packed_limits.get();
         let mut outcome = execute(&mut cx, call.request);
         if outcome.is_ok() && self.writer.overlay.entry_bytes() > ENTRY_BYTES_MAX {
             outcome = Err(CommandError::reply(
@@ -260,6 +261,7 @@ impl<'a> Turn<'a> {
         let reading = self.shared.store.read();
         let view = View::writing(&reading, overlay, tier);
         let mut cx = Cx::new(view, &mut reply, &mut observer, &mut **random, db, *now_ms);
+        cx.packed_limits = self.shared.packed_limits.get();
         let outcome = body(&mut cx);
         if outcome.is_err() {
             self.take_back(mark);

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use haypile_commands::table::Known;
-use haypile_commands::{Flags, Outcome};
+use haypile_commands::{Flags, Outcome, PackedLimits};
 use haypile_partition::{Call, Event, Hooks, PartitionError, Role};
 use haypile_resp::Request;
 use haypile_store::{SharedResources, StoreOptions};
@@ -256,6 +256,20 @@ fn lock_dir(values: &Values) -> Result<File, NodeError> {
     }
 }
 
+/// Up to where collections are packed.
+pub fn packed_limits(values: &Values) -> PackedLimits {
+    PackedLimits {
+        hash_entries: values.hash_max_listpack_entries,
+        hash_value: values.hash_max_listpack_value,
+        intset_entries: values.set_max_intset_entries,
+        set_entries: values.set_max_listpack_entries,
+        set_value: values.set_max_listpack_value,
+        zset_entries: values.zset_max_listpack_entries,
+        zset_value: values.zset_max_listpack_value,
+        list_size: values.list_max_listpack_size,
+    }
+}
+
 /// The notify flags as the partition's classes: the same bits, if anything is published at all.
 pub fn notify_classes(flags: NotifyFlags) -> u32 {
     match flags.0 & (NotifyFlags::KEYSPACE | NotifyFlags::KEYEVENT) {
@@ -436,6 +450,7 @@ impl Node {
             data.set_notify(notify_classes(values.notify_keyspace_events));
             data.set_string_bytes_max(values.proto_max_bulk_len as usize);
             data.set_hll_sparse_bytes_max(values.hll_sparse_max_bytes as usize);
+            data.set_packed_limits(packed_limits(&values));
             data.set_hooks(Arc::new(EventHooks(Arc::downgrade(self))));
         }
     }

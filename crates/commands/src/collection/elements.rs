@@ -1,5 +1,6 @@
 use haypile_store::{Scan, StoreError};
 
+use super::ordered::Ordered;
 use super::packing::Rows;
 
 /// Elements of a collection in the order of their names.
@@ -8,6 +9,7 @@ pub struct Elements<'a>(Source<'a>);
 #[allow(clippy::large_enum_variant)] // one at a time, on the stack
 enum Source<'a> {
     Packed(Rows),
+    Ordered(Ordered<'a>),
     /// With the length of what stands before an element in its data key.
     Spread(Scan<'a>, usize),
 }
@@ -15,6 +17,10 @@ enum Source<'a> {
 impl<'a> Elements<'a> {
     pub(crate) fn packed(rows: Rows) -> Self {
         Elements(Source::Packed(rows))
+    }
+
+    pub(crate) fn ordered(ordered: Ordered<'a>) -> Self {
+        Elements(Source::Ordered(ordered))
     }
 
     pub(crate) fn spread(scan: Scan<'a>, prefix: usize) -> Self {
@@ -26,6 +32,7 @@ impl<'a> Elements<'a> {
     pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, StoreError> {
         match &mut self.0 {
             Source::Packed(rows) => Ok(rows.next()),
+            Source::Ordered(ordered) => ordered.next(),
             Source::Spread(scan, prefix) => {
                 let next = scan.next()?;
                 Ok(next.map(|(key, value)| (key.get(*prefix..).unwrap_or_default(), value)))

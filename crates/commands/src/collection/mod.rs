@@ -2,6 +2,7 @@
 
 mod elements;
 mod limits;
+mod ordered;
 mod packing;
 #[cfg(test)]
 mod tests;

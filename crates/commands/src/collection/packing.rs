@@ -11,6 +11,8 @@ use haypile_store::row::Kind;
 use haypile_store::{Direction, StoreError};
 use smallvec::SmallVec;
 
+use super::ordered::Ordered;
+
 /// The elements of a packed collection: those of the body, and what a command has changed since it was read.
 #[derive(Clone, Debug)]
 pub(crate) struct Packing {
@@ -37,7 +39,7 @@ const NOTHING: &[u8] = &[0];
 /// First byte of a sorted set's element that is about a member; its value is the score.
 const ZSET_MEMBER: u8 = 0;
 /// First byte of a sorted set's element in the order of scores.
-const ZSET_INDEX: u8 = 1;
+pub(super) const ZSET_INDEX: u8 = 1;
 /// Bytes of a set's element before the member.
 const SPREAD: usize = 2;
 
@@ -195,7 +197,21 @@ impl Packing {
         self.changes.clear();
     }
 
-    /// The elements from `lower` up to but not including `upper` (`None`: to the end).
+    /// The elements from `lower` up to but not including `upper` (`None`: to the end), where that takes no more than to go
+    /// through the body.
+    pub(crate) fn ordered(
+        &self,
+        lower: &[u8],
+        upper: Option<&[u8]>,
+        direction: Direction,
+    ) -> Result<Option<Ordered<'_>>, StoreError> {
+        match self.changes.is_empty() {
+            true => Ordered::new(self.kind, self.body(), (lower, upper), direction),
+            false => Ok(None),
+        }
+    }
+
+    /// The same in any case.
     pub(crate) fn range(&self, lower: &[u8], upper: Option<&[u8]>, direction: Direction) -> Result<Rows, StoreError> {
         let mut rows = Rows::default();
         for_each_element(self.kind, self.body(), |element, value| {

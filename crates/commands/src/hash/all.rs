@@ -1,7 +1,9 @@
 use haypile_resp::{Reply, Request};
 use haypile_store::Direction;
+use haypile_store::packed::PackedHash;
 use haypile_store::row::Kind;
 
+use crate::cx::Found;
 use crate::sample::missing;
 use crate::spec::READ;
 use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
@@ -53,14 +55,24 @@ fn read_all(
     cx: &mut Cx<'_>,
     request: &Request,
     header: fn(&mut Reply, usize),
-    each: impl FnMut(&mut Reply, &[u8], &[u8]),
+    mut each: impl FnMut(&mut Reply, &[u8], &[u8]),
 ) -> Outcome {
-    let Some(hash) = cx.collection(&request[1], Kind::Hash)? else {
-        header(cx.reply, 0);
-        return Ok(());
-    };
-    header(cx.reply, hash.size as usize);
-    every(cx, &hash, each)
+    match cx.find(&request[1], Kind::Hash)? {
+        None => header(cx.reply, 0),
+        Some(Found::Packed(row)) => {
+            let hash = PackedHash::read(row.body())?;
+            header(cx.reply, hash.len());
+            for entry in hash.iter() {
+                let (field, value) = entry?;
+                each(cx.reply, field, value);
+            }
+        }
+        Some(Found::Spread(hash)) => {
+            header(cx.reply, hash.size as usize);
+            every(cx, &hash, each)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes every field; an error if there are not as many as the row says, because that number has been written before.

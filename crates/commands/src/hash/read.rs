@@ -1,6 +1,8 @@
 use haypile_resp::Request;
+use haypile_store::packed::PackedHash;
 use haypile_store::row::Kind;
 
+use crate::cx::Found;
 use crate::spec::READ_FAST;
 use crate::{CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
 
@@ -79,21 +81,34 @@ fn with_value(
     request: &Request,
     reply: impl FnOnce(&mut Cx<'_>, Option<&[u8]>),
 ) -> Result<(), CommandError> {
-    let value = match cx.collection(&request[1], Kind::Hash)? {
-        Some(hash) => cx.element(&hash, &request[2])?,
-        None => None,
-    };
-    reply(cx, value.as_deref());
+    match cx.find(&request[1], Kind::Hash)? {
+        None => reply(cx, None),
+        Some(Found::Packed(row)) => reply(cx, PackedHash::read(row.body())?.get(&request[2])?),
+        Some(Found::Spread(hash)) => {
+            let value = cx.element(&hash, &request[2])?;
+            reply(cx, value.as_deref());
+        }
+    }
     Ok(())
 }
 
 fn hmget(cx: &mut Cx<'_>, request: &Request) -> Outcome {
-    let hash = cx.collection(&request[1], Kind::Hash)?;
+    let hash = cx.find(&request[1], Kind::Hash)?;
     cx.reply.array(request.len() - 2);
+    if let Some(Found::Packed(row)) = &hash {
+        let hash = PackedHash::read(row.body())?;
+        for field in request.iter().skip(2) {
+            match hash.get(field)? {
+                Some(value) => cx.reply.bulk(value),
+                None => cx.reply.null(),
+            }
+        }
+        return Ok(());
+    }
     for field in request.iter().skip(2) {
         let value = match &hash {
-            Some(hash) => cx.element(hash, field)?,
-            None => None,
+            Some(Found::Spread(hash)) => cx.element(hash, field)?,
+            _ => None,
         };
         match value {
             Some(value) => cx.reply.bulk(&value),
@@ -104,8 +119,8 @@ fn hmget(cx: &mut Cx<'_>, request: &Request) -> Outcome {
 }
 
 fn hlen(cx: &mut Cx<'_>, request: &Request) -> Outcome {
-    let hash = cx.collection(&request[1], Kind::Hash)?;
-    cx.reply.integer(hash.map_or(0, |hash| hash.size as i64));
+    let size = cx.find(&request[1], Kind::Hash)?.map_or(Ok(0), |hash| hash.size())?;
+    cx.reply.integer(size as i64);
     Ok(())
 }
 

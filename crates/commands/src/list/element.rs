@@ -33,7 +33,7 @@ const MISSES_WHEN_WRITING_MAX: u64 = 16;
 pub(super) fn reply_with(cx: &mut Cx<'_>, list: &Collection, mut indexes: Range<u64>, direction: Direction) -> Outcome {
     let count = indexes.end.saturating_sub(indexes.start);
     cx.reply.array(usize::try_from(count).map_err(|_| damaged())?);
-    if count <= LOOKUPS_IN_MEMORY_MAX {
+    if count <= LOOKUPS_IN_MEMORY_MAX && !list.is_packed() {
         look_up(cx, list, &mut indexes, direction)?;
     }
     if indexes.is_empty() {

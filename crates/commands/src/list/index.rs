@@ -50,7 +50,7 @@ pub(super) const LSET: Spec = Spec {
 };
 
 fn llen(cx: &mut Cx<'_>, request: &Request) -> Outcome {
-    let size = cx.collection(&request[1], Kind::List)?.map_or(0, |list| list.size);
+    let size = cx.find(&request[1], Kind::List)?.map_or(Ok(0), |list| list.size())?;
     cx.reply.integer(size as i64);
     Ok(())
 }

@@ -2,10 +2,12 @@ use std::ops::Range;
 
 use haypile_resp::Request;
 use haypile_store::Direction;
+use haypile_store::packed::PackedList;
 use haypile_store::row::Kind;
 
 use super::element;
 use super::{damaged, store_taken, tail};
+use crate::cx::Found;
 use crate::spec::{READ, REMOVE};
 use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, LIST_MIDDLE, Outcome, SPEC, Spec, args};
 
@@ -39,12 +41,23 @@ pub(super) const LTRIM: Spec = Spec {
 
 fn lrange(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let (start, stop) = (args::integer(&request[2])?, args::integer(&request[3])?);
-    let Some(list) = cx.collection(&request[1], Kind::List)? else {
-        cx.reply.array(0);
-        return Ok(());
-    };
-    let indexes = indexes(&list, start, stop)?;
-    element::reply_with(cx, &list, indexes, Direction::Forward)
+    match cx.find(&request[1], Kind::List)? {
+        None => cx.reply.array(0),
+        Some(Found::Packed(row)) => {
+            let list = PackedList::read(row.body())?;
+            let positions = args::range(start, stop, list.len() as u64);
+            let count = (positions.end - positions.start) as usize;
+            cx.reply.array(count);
+            for element in list.iter_from(positions.start as usize)?.take(count) {
+                cx.reply.bulk(element?);
+            }
+        }
+        Some(Found::Spread(list)) => {
+            let indexes = indexes(&list, start, stop)?;
+            element::reply_with(cx, &list, indexes, Direction::Forward)?;
+        }
+    }
+    Ok(())
 }
 
 fn ltrim(cx: &mut Cx<'_>, request: &Request) -> Outcome {

@@ -81,8 +81,9 @@ pub(super) const SDIFFSTORE: Spec = Spec {
     ..SINTERSTORE
 };
 
-#[derive(Clone, Copy)]
-enum Operation {
+/// What is made of several sets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
     Intersect,
     Unite,
     Subtract,
@@ -99,17 +100,21 @@ fn combine<'r>(
     for key in keys {
         sets.push(cx.collection(key, Kind::Set)?);
     }
+    let there: Vec<Collection> = match operation {
+        Operation::Intersect if sets.iter().any(Option::is_none) => return Ok(()),
+        Operation::Subtract if sets.first().is_none_or(Option::is_none) => return Ok(()),
+        _ => sets.into_iter().flatten().collect(),
+    };
+    if super::small::combine(cx, &there, operation, visit)? {
+        return Ok(());
+    }
     match operation {
-        Operation::Unite => unite(cx, sets.into_iter().flatten().collect(), visit),
-        // If one is empty, so is what they share.
-        Operation::Intersect => match sets.into_iter().collect::<Option<Vec<Collection>>>() {
-            Some(sets) => intersect(cx, sets, visit),
-            None => Ok(()),
-        },
+        Operation::Unite => unite(cx, there, visit),
+        Operation::Intersect => intersect(cx, there, visit),
         Operation::Subtract => {
-            let mut sets = sets.into_iter();
-            match sets.next().flatten() {
-                Some(first) => subtract(cx, &first, sets.flatten().collect(), visit),
+            let mut sets = there.into_iter();
+            match sets.next() {
+                Some(first) => subtract(cx, &first, sets.collect(), visit),
                 None => Ok(()),
             }
         }

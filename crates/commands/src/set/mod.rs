@@ -18,6 +18,7 @@ mod pop;
 mod random;
 mod read;
 mod scan;
+mod small;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -26,6 +27,7 @@ use haypile_store::keys::spread;
 
 use smallvec::SmallVec;
 
+use self::combine::Operation;
 use crate::Spec;
 
 /// The family's commands.

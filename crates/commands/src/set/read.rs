@@ -1,8 +1,10 @@
 use haypile_resp::Request;
 use haypile_store::Direction;
+use haypile_store::packed::PackedSet;
 use haypile_store::row::Kind;
 
 use super::{Name, member};
+use crate::cx::Found;
 use crate::sample::missing;
 use crate::spec::{READ, READ_FAST};
 use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
@@ -55,8 +57,9 @@ pub(super) const SMEMBERS: Spec = Spec {
 };
 
 fn sismember(cx: &mut Cx<'_>, request: &Request) -> Outcome {
-    let is_member = match cx.collection(&request[1], Kind::Set)? {
-        Some(set) => cx.has_element(&set, Name::default().of(&request[2]))?,
+    let is_member = match cx.find(&request[1], Kind::Set)? {
+        Some(Found::Packed(row)) => PackedSet::read(row.body())?.contains(&request[2])?,
+        Some(Found::Spread(set)) => cx.has_element(&set, Name::default().of(&request[2]))?,
         None => false,
     };
     cx.reply.integer(is_member.into());
@@ -64,12 +67,13 @@ fn sismember(cx: &mut Cx<'_>, request: &Request) -> Outcome {
 }
 
 fn smismember(cx: &mut Cx<'_>, request: &Request) -> Outcome {
-    let set = cx.collection(&request[1], Kind::Set)?;
+    let set = cx.find(&request[1], Kind::Set)?;
     cx.reply.array(request.len() - 2);
     let mut name = Name::default();
     for member in request.iter().skip(2) {
         let is_member = match &set {
-            Some(set) => cx.has_element(set, name.of(member))?,
+            Some(Found::Packed(row)) => PackedSet::read(row.body())?.contains(member)?,
+            Some(Found::Spread(set)) => cx.has_element(set, name.of(member))?,
             None => false,
         };
         cx.reply.integer(is_member.into());
@@ -78,18 +82,27 @@ fn smismember(cx: &mut Cx<'_>, request: &Request) -> Outcome {
 }
 
 fn scard(cx: &mut Cx<'_>, request: &Request) -> Outcome {
-    let set = cx.collection(&request[1], Kind::Set)?;
-    cx.reply.integer(set.map_or(0, |set| set.size as i64));
+    let size = cx.find(&request[1], Kind::Set)?.map_or(Ok(0), |set| set.size())?;
+    cx.reply.integer(size as i64);
     Ok(())
 }
 
 fn smembers(cx: &mut Cx<'_>, request: &Request) -> Outcome {
-    let Some(set) = cx.collection(&request[1], Kind::Set)? else {
-        cx.reply.set(0);
-        return Ok(());
-    };
-    cx.reply.set(set.size as usize);
-    every(cx, &set)
+    match cx.find(&request[1], Kind::Set)? {
+        None => cx.reply.set(0),
+        Some(Found::Packed(row)) => {
+            let set = PackedSet::read(row.body())?;
+            cx.reply.set(set.len());
+            for member in set.iter() {
+                cx.reply.bulk(member?);
+            }
+        }
+        Some(Found::Spread(set)) => {
+            cx.reply.set(set.size as usize);
+            every(cx, &set)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes every member; an error if there are not as many as the row says, because that number has been written before.

@@ -1,9 +1,12 @@
 use haypile_resp::Request;
 use haypile_store::Direction;
+use haypile_store::packed::PackedZset;
+use haypile_store::row::Kind;
 
 use super::bounds::{LexRange, ScoreRange, Span};
-use super::layout::{find, index_key, score_of};
+use super::layout::{find, index_key, score_from, score_of};
 use super::walk::walk;
+use crate::cx::Found;
 use crate::error::SYNTAX;
 use crate::spec::READ;
 use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec, args};
@@ -167,25 +170,33 @@ fn rank(cx: &mut Cx<'_>, request: &Request, reverse: bool) -> Outcome {
             )));
         }
     };
-    let zset = find(cx, &request[1])?;
-    let found = match &zset {
-        Some(zset) => score_of(cx, zset, &request[2])?.map(|score| (zset, score)),
+    let found = match cx.find(&request[1], Kind::Zset)? {
         None => None,
+        Some(Found::Packed(row)) => {
+            let zset = PackedZset::read(row.body())?;
+            let found = zset.rank(&request[2])?;
+            found.map(|(rank, score)| (rank as u64, zset.len() as u64, score_from(score)))
+        }
+        Some(Found::Spread(zset)) => match score_of(cx, &zset, &request[2])? {
+            None => None,
+            Some(score) => {
+                let before = Span {
+                    upper: index_key(score, &request[2]),
+                    ..Span::all(&zset)
+                };
+                Some((count(cx, &zset, before)?, zset.size, score))
+            }
+        },
     };
-    let Some((zset, score)) = found else {
+    let Some((before, size, score)) = found else {
         match with_score {
             true => cx.reply.null_array(),
             false => cx.reply.null(),
         }
         return Ok(());
     };
-    let before = Span {
-        upper: index_key(score, &request[2]),
-        ..Span::all(zset)
-    };
-    let before = count(cx, zset, before)?;
     let rank = if reverse {
-        zset.size.saturating_sub(before + 1)
+        size.saturating_sub(before + 1)
     } else {
         before
     };

@@ -1,8 +1,11 @@
 use haypile_resp::Request;
+use haypile_store::packed::PackedZset;
+use haypile_store::row::Kind;
 
-use super::layout::{find, score_of};
+use super::layout::{score_from, score_of};
+use crate::cx::Found;
 use crate::spec::READ_FAST;
-use crate::{Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
 
 pub(super) const ZCARD: Spec = Spec {
     name: "zcard",
@@ -48,31 +51,34 @@ pub(super) const ZMSCORE: Spec = Spec {
 };
 
 fn zcard(cx: &mut Cx<'_>, request: &Request) -> Outcome {
-    let size = find(cx, &request[1])?.map_or(0, |zset| zset.size);
+    let size = cx.find(&request[1], Kind::Zset)?.map_or(Ok(0), |zset| zset.size())?;
     cx.reply.integer(size as i64);
     Ok(())
 }
 
 fn zscore(cx: &mut Cx<'_>, request: &Request) -> Outcome {
-    let score = match find(cx, &request[1])? {
-        Some(zset) => score_of(cx, &zset, &request[2])?,
-        None => None,
-    };
+    let zset = cx.find(&request[1], Kind::Zset)?;
+    let score = score(cx, zset.as_ref(), &request[2])?;
     reply_score(cx, score);
     Ok(())
 }
 
 fn zmscore(cx: &mut Cx<'_>, request: &Request) -> Outcome {
-    let zset = find(cx, &request[1])?;
+    let zset = cx.find(&request[1], Kind::Zset)?;
     cx.reply.array(request.len() - 2);
     for member in request.iter().skip(2) {
-        let score = match &zset {
-            Some(zset) => score_of(cx, zset, member)?,
-            None => None,
-        };
+        let score = score(cx, zset.as_ref(), member)?;
         reply_score(cx, score);
     }
     Ok(())
+}
+
+fn score(cx: &Cx<'_>, zset: Option<&Found<'_>>, member: &[u8]) -> Result<Option<f64>, CommandError> {
+    match zset {
+        None => Ok(None),
+        Some(Found::Packed(row)) => Ok(PackedZset::read(row.body())?.score(member)?.map(score_from)),
+        Some(Found::Spread(zset)) => score_of(cx, zset, member),
+    }
 }
 
 fn reply_score(cx: &mut Cx<'_>, score: Option<f64>) {

@@ -107,7 +107,8 @@ fn for_each_rank(
 ) -> Result<u64, CommandError> {
     let len = range.end - range.start;
     let span = Span::all(zset);
-    if range.end <= zset.size - range.start {
+    // Of a packed one either way is short.
+    if zset.is_packed() || range.end <= zset.size - range.start {
         return walk(
             cx,
             zset,

@@ -7,7 +7,7 @@ use haypile_resp::Request;
 
 use super::{Execute, ServerCx};
 use crate::config::Values;
-use crate::node::{Node, notify_classes, retention};
+use crate::node::{Node, notify_classes, packed_limits, retention};
 use crate::open_files;
 use crate::tls;
 
@@ -106,6 +106,9 @@ fn apply(cx: &mut ServerCx<'_, '_>, values: &Values, name: &str) {
         "hll-sparse-max-bytes" => with_data(node, |data| {
             data.set_hll_sparse_bytes_max(values.hll_sparse_max_bytes as usize)
         }),
+        key if key.contains("-max-listpack-") || key == "set-max-intset-entries" => {
+            with_data(node, |data| data.set_packed_limits(packed_limits(values)));
+        }
         "masterauth" | "masteruser" => node.replication.retry(),
         key if tls::depends_on(key) => node.replication.retry(),
         "slowlog-max-len" => node.slowlog.truncate(values.slowlog_max_len as usize),

@@ -33,17 +33,9 @@ const PERCENT: Number<i64> = Number::new(1, 99, "");
 const BYTES: Size = Size::from(0);
 
 kept! {
-    /// A collection has one layout on disk, whatever its size, so there are no encodings to choose.
+    /// What is not packed has one layout on disk, so there is nothing to choose.
     "Encodings" {
-        "hash-max-listpack-entries" | "hash-max-ziplist-entries", COUNT, "512", RunTime;
-        "hash-max-listpack-value" | "hash-max-ziplist-value", BYTES, "64", RunTime;
-        "list-max-listpack-size" | "list-max-ziplist-size", SIGNED, "-2", RunTime;
         "list-compress-depth", INT, "0", RunTime;
-        "set-max-intset-entries", COUNT, "512", RunTime;
-        "set-max-listpack-entries", COUNT, "128", RunTime;
-        "set-max-listpack-value", BYTES, "64", RunTime;
-        "zset-max-listpack-entries" | "zset-max-ziplist-entries", COUNT, "128", RunTime;
-        "zset-max-listpack-value" | "zset-max-ziplist-value", BYTES, "64", RunTime;
         "stream-node-max-bytes", BYTES, "4096", RunTime;
         "stream-node-max-entries", COUNT, "100", RunTime;
         "activerehashing", YesNo, "yes", RunTime;

@@ -208,6 +208,26 @@ settings! {
         /// may be exceeded. 0 means no limit. A class that is not named keeps its limits.
         client_output_buffer_limit: BufferLimits => "client-output-buffer-limit", BufferLimitsByClass, "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60", RunTime;
     }
+    "Small collections" {
+        /// A hash with at most so many fields is kept in one row, which OBJECT ENCODING calls a listpack. This and the keys
+        /// below take effect when a collection is written to; one that has become large stays so. No packed collection is
+        /// larger than 8 KiB, whatever is set here.
+        hash_max_listpack_entries: u64 => "hash-max-listpack-entries" | "hash-max-ziplist-entries", Number::new(0, i64::MAX as u64, "entries"), "512", RunTime;
+        /// The longest field or value of such a hash.
+        hash_max_listpack_value: u64 => "hash-max-listpack-value" | "hash-max-ziplist-value", Size::from(0), "64", RunTime;
+        /// How large a list in one row may be: elements, or with -1 4 KiB and with -2 to -5 8 KiB.
+        list_max_listpack_size: i64 => "list-max-listpack-size" | "list-max-ziplist-size", Number::new(i32::MIN as i64, i32::MAX as i64, ""), "-2", RunTime;
+        /// A set of integers with at most so many members is kept in one row.
+        set_max_intset_entries: u64 => "set-max-intset-entries", Number::new(0, i64::MAX as u64, "entries"), "512", RunTime;
+        /// Any set with at most so many members is.
+        set_max_listpack_entries: u64 => "set-max-listpack-entries", Number::new(0, i64::MAX as u64, "entries"), "128", RunTime;
+        /// The longest member of such a set.
+        set_max_listpack_value: u64 => "set-max-listpack-value", Size::from(0), "64", RunTime;
+        /// A sorted set with at most so many members is kept in one row.
+        zset_max_listpack_entries: u64 => "zset-max-listpack-entries" | "zset-max-ziplist-entries", Number::new(0, i64::MAX as u64, "entries"), "128", RunTime;
+        /// The longest member of such a sorted set.
+        zset_max_listpack_value: u64 => "zset-max-listpack-value" | "zset-max-ziplist-value", Size::from(0), "64", RunTime;
+    }
     "Threads and background work" {
         /// Threads that serve connections. 0 takes one for every two processors, up to 16: the others have the background
         /// work of the store to do.
