@@ -20,6 +20,7 @@ use haypile_store::{Direction, StoreError};
 use haypile_types::Random;
 
 use crate::args::integer;
+use crate::collection::Form;
 use crate::{Collection, CommandError, Cx};
 
 /// Elements up to which a random one is exactly uniform.
@@ -46,8 +47,13 @@ pub(crate) type Element = (Vec<u8>, Vec<u8>);
 
 /// One element: exactly uniform among up to `exact_max`. With its value, if `values`.
 pub(crate) fn one(cx: &mut Cx<'_>, from: &Collection, exact_max: u64, values: bool) -> Result<Element, CommandError> {
-    if from.size <= exact_max {
+    if from.size <= exact_max || from.is_packed() {
         let steps = cx.random.below(from.size);
+        if let Form::Packed(packing) = from.form()
+            && let Some(element) = packing.nth(steps as usize)?
+        {
+            return Ok(element);
+        }
         return step(cx, from, &[], steps, values);
     }
     let (place, run) = if from.kind == Kind::Set {

@@ -1,9 +1,11 @@
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use haypile_oplog::{Oplog, TornTail};
-use haypile_store::{ErrorKind, SharedResources, Store, StoreError, StoreOptions};
+use haypile_store::effects::{Effect, Effects};
+use haypile_store::{ErrorKind, SharedResources, SpaceId, Store, StoreError, StoreOptions};
 use haypile_types::{Clock, Position, Random};
 
 use crate::identity::Identity;
@@ -143,9 +145,29 @@ fn is_full(outcome: Result<(), StoreError>) -> Result<bool, StoreError> {
     }
 }
 
+/// The keyspaces that some database is before or within this part of the log, and none is at its end.
+fn dead_spaces(store: &Store, oplog: &Oplog, from: u64) -> Result<HashSet<SpaceId>, PartitionError> {
+    let mut dbs = store.mapping();
+    let mut known: HashSet<SpaceId> = dbs.iter().copied().collect();
+    let mut reader = oplog.reader(from)?;
+    while let Some(entry) = reader.next_borrowed()? {
+        for effect in Effects::new(entry.payload) {
+            if let Effect::Map { db, space } = effect? {
+                known.insert(space);
+                if let Some(place) = dbs.get_mut(usize::from(db)) {
+                    *place = space;
+                }
+            }
+        }
+    }
+    known.retain(|space| !dbs.contains(space));
+    Ok(known)
+}
+
 fn replay(store: &Store, oplog: &Oplog, from: u64) -> Result<u64, PartitionError> {
     // A keyspace that replay unmaps is freed on disk: what says so must be on disk too.
     oplog.syncer().sync()?;
+    store.pass_over(dead_spaces(store, oplog, from)?);
     let mut reader = oplog.reader(from)?;
     let mut batch = Vec::with_capacity(REPLAY_BATCH_BYTES * 2);
     let mut at = Position::ZERO;

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use haypile_oplog::SyncPolicy;
@@ -65,6 +67,38 @@ fn flushed_databases_stay_empty_after_a_kill() {
     let (partition, _) = open(dir.path(), SyncPolicy::EverySec);
     assert_eq!(read(&partition, "dbsize"), ":1|");
     assert_eq!(read(&partition, "get c"), "$1|3|");
+}
+
+#[test]
+fn changes_of_what_a_flushed_database_had_are_passed_over_when_it_has_been_freed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (partition, _) = open(dir.path(), SyncPolicy::Always);
+    run(&partition, &["rpush l a b c", "hset h f v", "set s 1"]).unwrap();
+    partition.store().flush().unwrap();
+    // Logged as changes of what is in the store: elements on either side, which need the ones between.
+    run(&partition, &["rpush l d", "lpush l z", "flushall", "rpush l x"]).unwrap();
+    // This takes effect on disk at once, where the store is still that of before.
+    partition.store().drop_unmapped(u64::MAX).unwrap();
+    // What a power failure leaves: closing would write out the rest.
+    let failed = tempfile::tempdir().unwrap();
+    copy(dir.path(), failed.path());
+    drop(partition);
+    let (partition, recovery) = open(failed.path(), SyncPolicy::Always);
+    assert!(recovery.replayed > 0);
+    assert_eq!(read(&partition, "dbsize"), ":1|");
+    assert_eq!(read(&partition, "lrange l 0 -1"), "*1|$1|x|");
+}
+
+/// Copies a directory that somebody may be writing to.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            // A file that is gone meanwhile is no part of the copy.
+            false => drop(fs::copy(entry.path(), to.join(entry.file_name()))),
+        }
+    }
 }
 
 #[test]

@@ -323,7 +323,7 @@ mod tests {
             (values.port, values.bind.len(), values.slowlog_log_slower_than),
             (7, 3, -1)
         );
-        assert_eq!(values.kept.get("hash-max-listpack-value"), "9");
+        assert_eq!(values.hash_max_listpack_value, 9);
         assert_eq!(values.requirepass, "--x");
         assert_eq!(values.client_output_buffer_limit.pubsub.soft_seconds, 3);
         for key in config::all_keys().filter(|key| key.mirror_of.is_none()) {

@@ -98,6 +98,16 @@ pub enum Effect<'a> {
     },
 }
 
+impl Effect<'_> {
+    /// The keyspace of which it changes a key; `None` if it changes none.
+    pub fn space(&self) -> Option<SpaceId> {
+        match *self {
+            Effect::Put { space, .. } | Effect::Delete { space, .. } | Effect::Patch { space, .. } => Some(space),
+            Effect::Map { .. } | Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => None,
+        }
+    }
+}
+
 /// Where a put's key and value, or a delete's key, ended up in the buffer.
 pub(crate) struct Written {
     pub(crate) key: Range<usize>,

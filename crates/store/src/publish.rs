@@ -3,6 +3,7 @@
 //! Rows go into the table one by one, where readers pass over them, because their position is not visible yet. Then, in one moment, what
 //! else the turn changes is noted and its position becomes visible. What it has superseded is kept for readers who entered before.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -58,6 +59,8 @@ pub(crate) struct Publisher {
     databases: Vec<DatabasesVersion>,
     /// Readers were told to end when so much was kept.
     recalled_at: usize,
+    /// Keyspaces of which nothing is published any more.
+    dead: HashSet<SpaceId>,
     /// The earliest expiry that the turn has written.
     first_expiry: Option<u64>,
 }
@@ -147,6 +150,9 @@ impl Publisher {
     }
 
     fn effect(&mut self, store: &Store, effect: Effect<'_>, position: u64) -> Result<(), StoreError> {
+        if !self.dead.is_empty() && effect.space().is_some_and(|space| self.dead.contains(&space)) {
+            return Ok(());
+        }
         match effect {
             Effect::Put {
                 space,
@@ -400,6 +406,13 @@ impl Store {
         let applied = publisher.install(self, position, clock);
         publisher.retire(self.shared.kept_bytes);
         applied
+    }
+
+    /// Names keyspaces that no database is any more when the log ends that is to be replayed. They may have been freed already,
+    /// which takes effect on disk at once (see [`Store::drop_unmapped`]): patches of their rows need not fit. What
+    /// [`Store::replay`] meets of them from now on is passed over.
+    pub fn pass_over(&self, dead: HashSet<SpaceId>) {
+        self.publisher.lock().dead = dead;
     }
 
     /// Publishes logged payloads again, in order: recovery, and what followers do.

@@ -1,4 +1,4 @@
-use haypile_store::{Scan, StoreError};
+use haypile_store::{Item, Scan, StoreError};
 
 use super::ordered::Ordered;
 use super::packing::Rows;
@@ -29,7 +29,7 @@ impl<'a> Elements<'a> {
 
     /// The next element's name and value; `None` at the end of the range.
     #[allow(clippy::should_implement_trait)] // lends from itself, which Iterator cannot express
-    pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, StoreError> {
+    pub fn next(&mut self) -> Result<Option<Item<'_>>, StoreError> {
         match &mut self.0 {
             Source::Packed(rows) => Ok(rows.next()),
             Source::Ordered(ordered) => ordered.next(),

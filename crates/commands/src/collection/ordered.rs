@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use haypile_store::packed::{Element, Entries, Hash, Indexed, PackedError, PackedHash, PackedList, PackedZset, Zset};
 use haypile_store::row::Kind;
-use haypile_store::{Direction, StoreError};
+use haypile_store::{Direction, Item, StoreError};
 
 use super::packing::ZSET_INDEX;
 
@@ -26,6 +26,7 @@ enum Places<'p> {
 }
 
 /// Entries one after the other, or each by its rank, which is what going backward needs.
+#[allow(clippy::large_enum_variant)] // one at a time, on the stack
 enum Either<'p, S> {
     Forward(Entries<'p, S>),
     Indexed(Indexed<'p, S>),
@@ -99,7 +100,7 @@ impl<'p> Ordered<'p> {
     }
 
     /// The next element and its value.
-    pub(crate) fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, StoreError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Item<'_>>, StoreError> {
         let rank = match self.direction {
             Direction::Forward => self.ranks.next(),
             Direction::Reverse => self.ranks.next_back(),

@@ -33,6 +33,9 @@ struct Change {
 /// A field, member, label or value. Usual ones take no memory of their own.
 type Bytes = SmallVec<[u8; 40]>;
 
+/// An element's name, and its value.
+pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+
 /// The body of nothing.
 const NOTHING: &[u8] = &[0];
 
@@ -211,7 +214,31 @@ impl Packing {
         }
     }
 
-    /// The same in any case.
+    /// The entry with this rank in the body's own order, which is no order of names for sets: its name and value. `None` if there
+    /// is none, or if something has changed since the body was read.
+    pub(crate) fn nth(&self, rank: usize) -> Result<Option<Entry>, StoreError> {
+        if !self.changes.is_empty() {
+            return Ok(None);
+        }
+        let body = self.body();
+        let entry = match self.kind {
+            Kind::Hash => PackedHash::read(body)?.iter_from(rank)?.next().transpose()?,
+            Kind::Set => {
+                let member = PackedSet::read(body)?.iter_from(rank)?.next().transpose()?;
+                member.map(|member| (member, &[][..]))
+            }
+            Kind::Zset | Kind::List | Kind::String | Kind::Stream => None,
+        };
+        let mut found = None;
+        if let Some((name, value)) = entry {
+            each_of(self.kind, &mut Vec::new(), name, value, &mut |element, value| {
+                found = Some((element.to_vec(), value.to_vec()));
+            });
+        }
+        Ok(found)
+    }
+
+    /// The elements between two bounds as [`Packing::ordered`] gives them, in any case.
     pub(crate) fn range(&self, lower: &[u8], upper: Option<&[u8]>, direction: Direction) -> Result<Rows, StoreError> {
         let mut rows = Rows::default();
         for_each_element(self.kind, self.body(), |element, value| {

@@ -40,14 +40,14 @@ pub(super) fn index_key(score: f64, member: &[u8]) -> Vec<u8> {
 }
 
 /// Score and member in a data key of the score index.
-pub(super) fn parse_index<'k>(element: &'k [u8]) -> Result<(f64, &'k [u8]), CommandError> {
+pub(super) fn parse_index(element: &[u8]) -> Result<(f64, &[u8]), CommandError> {
     let found = element.get(1..).and_then(<[u8]>::split_first_chunk);
     let (score, member) = found.ok_or_else(|| StoreError::Corrupt("an entry of a score index is cut short".into()))?;
     Ok((score_from(u64::from_be_bytes(*score)), member))
 }
 
 /// Spread number and member in a data key of a member entry.
-pub(super) fn parse_member<'k>(element: &'k [u8]) -> Result<(u16, &'k [u8]), CommandError> {
+pub(super) fn parse_member(element: &[u8]) -> Result<(u16, &[u8]), CommandError> {
     let found = element.get(1..).and_then(<[u8]>::split_first_chunk);
     let (place, member) = found.ok_or_else(|| StoreError::Corrupt("a sorted set's entry is cut short".into()))?;
     Ok((u16::from_be_bytes(*place), member))

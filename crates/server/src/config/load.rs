@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(values.requirepass, "a b");
         assert_eq!(values.memory_budget, 1 << 30);
         assert_eq!(values.sync, SyncPolicy::Os);
-        assert_eq!(values.kept.get("hash-max-listpack-entries"), "7");
+        assert_eq!(values.hash_max_listpack_entries, 7);
         assert_eq!(values.client_output_buffer_limit.pubsub.soft_bytes, 2 << 20);
         assert_eq!(values.client_output_buffer_limit.replica.soft_seconds, 60);
     }
