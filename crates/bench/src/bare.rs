@@ -52,7 +52,7 @@ pub fn measure_row(
                 What::Get(keys) => (Cf::Meta, meta_key(format!("key:{:012}", pick.below(keys)).as_bytes())),
                 What::Hget(side) => {
                     let (hash, field) = (pick.below(side), pick.below(side));
-                    let mut key = homes[hash as usize].prefix_of(Kind::Hash);
+                    let mut key = homes[hash as usize].prefix_of(Kind::Hash).to_vec();
                     key.extend_from_slice(format!("element:{field:012}").as_bytes());
                     (Cf::Data, key)
                 }

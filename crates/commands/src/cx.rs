@@ -335,7 +335,7 @@ impl<'a> Cx<'a> {
         };
         let home = Home {
             slot: collection.slot(),
-            id: self.view.new_version()?,
+            id: self.view.new_id()?,
         };
         let own = OwnRows::new(home, collection.kind);
         let mut rows = packing.range(&[], None, Direction::Forward)?;

@@ -105,16 +105,36 @@ impl SlotChange {
 /// The counters of all slots, after the last entry that was published.
 #[derive(Default)]
 pub(crate) struct SlotCounts {
-    spaces: HashMap<SpaceId, Vec<Option<Arc<Block>>>>,
+    spaces: HashMap<SpaceId, Blocks>,
     /// Keyspaces that no database is any more since the entry of this log index: their records are to be removed.
     gone: Vec<(SpaceId, u64, Vec<usize>)>,
 }
+
+type Blocks = Vec<Option<Arc<Block>>>;
+
+/// A keyspace, and what its keys and those that expire become more by.
+pub(crate) type SpaceChange = (SpaceId, i64, i64);
 
 #[derive(Clone)]
 struct Block {
     /// Log index of the turn that has changed it last.
     changed: u64,
     slots: [Counts; BLOCK],
+}
+
+fn no_blocks() -> Blocks {
+    vec![None; BLOCKS]
+}
+
+/// A block to be changed. Who settles may still have what it was.
+fn block(place: &mut Option<Arc<Block>>) -> &mut Block {
+    let block = place.get_or_insert_with(|| {
+        Arc::new(Block {
+            changed: 0,
+            slots: [Counts::default(); BLOCK],
+        })
+    });
+    Arc::make_mut(block)
 }
 
 /// A record that has to be written, or if there is no block any more, removed.
@@ -125,23 +145,26 @@ pub(crate) struct Record {
 }
 
 impl SlotCounts {
-    /// Applies a change of the turn at `position`. A slot that there cannot be counts as the last one: nothing is lost of the sum.
-    pub(crate) fn change(&mut self, change: SlotChange, position: u64) {
-        let slot = usize::from(change.slot.min(SLOTS - 1));
-        let block = self.block(change.space, slot / BLOCK);
-        block.changed = position;
-        block.slots[slot % BLOCK].change(change.counted.keys.into(), change.counted.expires.into());
-    }
-
-    fn block(&mut self, space: SpaceId, block: usize) -> &mut Block {
-        let blocks = self.spaces.entry(space).or_insert_with(|| vec![None; BLOCKS]);
-        let block = blocks[block].get_or_insert_with(|| {
-            Arc::new(Block {
-                changed: 0,
-                slots: [Counts::default(); BLOCK],
-            })
-        });
-        Arc::make_mut(block)
+    /// Applies what the turn at `position` changes, and gives what it changes the counters of keyspaces by. A slot that there
+    /// cannot be counts as the last one, so that the sum is right.
+    pub(crate) fn change(&mut self, changes: &[SlotChange], position: u64) -> Vec<SpaceChange> {
+        let mut sums: Vec<SpaceChange> = Vec::new();
+        for of_space in changes.chunk_by(|a, b| a.space == b.space) {
+            let space = of_space[0].space;
+            let blocks = self.spaces.entry(space).or_insert_with(no_blocks);
+            let (mut keys, mut expires) = (0, 0);
+            for SlotChange { slot, counted, .. } in of_space {
+                let slot = usize::from((*slot).min(SLOTS - 1));
+                let block = block(&mut blocks[slot / BLOCK]);
+                block.changed = position;
+                let (more_keys, more_expires) = (counted.keys.into(), counted.expires.into());
+                block.slots[slot % BLOCK].change(more_keys, more_expires);
+                keys += more_keys;
+                expires += more_expires;
+            }
+            sums.push((space, keys, expires));
+        }
+        sums
     }
 
     pub(crate) fn of_slot(&self, space: SpaceId, slot: u16) -> Counts {
@@ -153,7 +176,7 @@ impl SlotCounts {
 
     /// The sums over all slots.
     pub(crate) fn totals(&self) -> HashMap<SpaceId, Counts> {
-        let sum = |blocks: &Vec<Option<Arc<Block>>>| {
+        let sum = |blocks: &Blocks| {
             let mut sum = Counts::default();
             for slot in blocks.iter().flatten().flat_map(|block| &block.slots) {
                 sum.keys += slot.keys;
@@ -215,7 +238,8 @@ impl SlotCounts {
                 .then_some((u32::from_be_bytes(*space), first / BLOCK))
         });
         let (space, block) = place.ok_or_else(damaged)?;
-        let block = self.block(space, block);
+        let blocks = self.spaces.entry(space).or_insert_with(no_blocks);
+        let block = self::block(&mut blocks[block]);
         block.changed = applied;
         while let Some((&slot, rest)) = value.split_first() {
             let (keys, used) = read_varint(rest).ok_or_else(damaged)?;
@@ -282,11 +306,11 @@ mod tests {
     fn records_are_written_as_documented_and_only_what_has_changed() {
         let mut counts = SlotCounts::default();
         for _ in 0..300 {
-            counts.change(change(7, 0x41, 1, 0), 5);
+            counts.change(&[change(7, 0x41, 1, 0)], 5);
         }
-        counts.change(change(7, 0x41, 0, 1), 5);
-        counts.change(change(7, 0x7f, 1, 1), 5);
-        counts.change(change(7, 16383, 1, 0), 6);
+        counts.change(&[change(7, 0x41, 0, 1)], 5);
+        counts.change(&[change(7, 0x7f, 1, 1)], 5);
+        counts.change(&[change(7, 16383, 1, 0)], 6);
         let first = (b"counts\0\0\0\x07\0\x40".to_vec(), Some(vec![1, 0xac, 2, 1, 63, 1, 1]));
         let last = (b"counts\0\0\0\x07\x3f\xc0".to_vec(), Some(vec![63, 1, 0]));
         assert_eq!(written(&counts, 0), [first.clone(), last.clone()]);
@@ -302,15 +326,15 @@ mod tests {
         assert_eq!(read.of_slot(7, 0x42), Counts::default());
         assert_eq!(read.of_slot(8, 0x41), Counts::default());
         assert_eq!(read.totals()[&7], Counts { keys: 302, expires: 2 });
-        read.change(change(7, 16383, -1, 0), 7);
+        read.change(&[change(7, 16383, -1, 0)], 7);
         assert_eq!(written(&read, 6), [(b"counts\0\0\0\x07\x3f\xc0".to_vec(), None)]);
     }
 
     #[test]
     fn records_of_a_keyspace_that_is_gone_are_removed() {
         let mut counts = SlotCounts::default();
-        counts.change(change(3, 0, 1, 0), 1);
-        counts.change(change(4, 64, 1, 0), 1);
+        counts.change(&[change(3, 0, 1, 0)], 1);
+        counts.change(&[change(4, 64, 1, 0)], 1);
         counts.keep(&[4], 2);
         assert_eq!(written(&counts, 1), [(b"counts\0\0\0\x03\0\0".to_vec(), None)]);
         counts.removed(1);

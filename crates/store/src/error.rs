@@ -48,9 +48,9 @@ pub enum StoreError {
     /// A write was attempted through a view for reading: a command's spec lacks the write flag.
     #[error("a read-only view cannot be written to")]
     ReadOnlyView,
-    /// One entry would create more collections than versions can tell apart.
+    /// One entry would create more collections than ids can tell apart.
     #[error("too many collections are created in one transaction")]
-    VersionsExhausted,
+    IdsExhausted,
 }
 
 /// What the caller of a failed operation should do.

@@ -8,7 +8,7 @@ use rocksdb::{CompactionDecision, DB, ReadOptions, ReadTier};
 
 use crate::base::Base;
 use crate::keys::{DataKey, Home};
-use crate::overlay::VERSIONS_PER_ENTRY_BITS;
+use crate::overlay::IDS_PER_ENTRY_BITS;
 use crate::state::STATE_KEY;
 use crate::{Cf, SpaceId, StoreState};
 
@@ -90,7 +90,7 @@ struct MadeUntil {
 impl MadeUntil {
     fn has(&self, id: u64) -> bool {
         // Ids below the floor are older than it.
-        id.saturating_sub(self.id_floor) >> VERSIONS_PER_ENTRY_BITS <= self.index
+        id.saturating_sub(self.id_floor) >> IDS_PER_ENTRY_BITS <= self.index
     }
 }
 

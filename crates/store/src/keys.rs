@@ -12,7 +12,7 @@
 
 mod data;
 
-pub use data::{DATA_PREFIX, DataKey, Home, IdState, collection_of};
+pub use data::{DATA_PREFIX, DataKey, ElementPrefix, Home, IdState, collection_of};
 use haypile_types::slot_of;
 use xxhash_rust::xxh3::xxh3_64;
 

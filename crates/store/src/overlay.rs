@@ -96,7 +96,7 @@ type CountDeltas = Vec<(SpaceId, i64, i64)>;
 struct EntryState {
     index: u64,
     start: usize,
-    versions: u64,
+    ids: u64,
     /// Where the entry's part of the turn's rows begins.
     rows_start: usize,
     /// Places of rows that the command has written over, and those that earlier commands of the entry have: nobody goes back
@@ -155,13 +155,13 @@ pub struct Savepoint {
     ops: usize,
     rows: usize,
     undo: usize,
-    versions: u64,
+    ids: u64,
     counted: usize,
     mapping: Option<Mapping>,
 }
 
 /// Bits of a version that tell apart the collections that one entry creates.
-pub(crate) const VERSIONS_PER_ENTRY_BITS: u32 = 20;
+pub(crate) const IDS_PER_ENTRY_BITS: u32 = 20;
 
 /// What the writer knows of collections takes as many bytes at most, unless another number is given.
 const KNOWLEDGE_BYTES_MAX: usize = 16 << 20;
@@ -206,7 +206,7 @@ impl Overlay {
     pub fn begin_entry(&mut self, index: u64) {
         let start = self.last_turn().map_or(0, |t| t.ops.len());
         let entry = &mut self.entry;
-        (entry.index, entry.start, entry.versions) = (index, start, 0);
+        (entry.index, entry.start, entry.ids) = (index, start, 0);
         entry.rows_start = self.turns.back().map_or(0, |t| t.rows.len());
         entry.passed.clear();
         entry.free.clear();
@@ -254,7 +254,7 @@ impl Overlay {
             ops: self.last_turn().map_or(0, |t| t.ops.len()),
             rows: self.last_turn().map_or(0, |t| t.rows.len()),
             undo: self.undo.len(),
-            versions: self.entry.versions,
+            ids: self.entry.ids,
             counted: self.last_turn().map_or(0, |t| t.counted.len()),
             mapping: self.mapping.clone(),
         }
@@ -276,7 +276,7 @@ impl Overlay {
         self.entry.passed.clear();
         self.entry.free.retain(|free| free.end <= savepoint.rows);
         self.telling = None;
-        self.entry.versions = savepoint.versions;
+        self.entry.ids = savepoint.ids;
         self.mapping = savepoint.mapping;
     }
 
@@ -546,13 +546,13 @@ impl Overlay {
 
     /// An id for a collection that the open entry creates: greater than every earlier one of the partition, and than the
     /// floor, which never falls.
-    pub(crate) fn new_version(&mut self, floor: u64) -> Result<u64, StoreError> {
-        if self.entry.versions >> VERSIONS_PER_ENTRY_BITS != 0 {
-            return Err(StoreError::VersionsExhausted);
+    pub(crate) fn new_id(&mut self, floor: u64) -> Result<u64, StoreError> {
+        if self.entry.ids >> IDS_PER_ENTRY_BITS != 0 {
+            return Err(StoreError::IdsExhausted);
         }
-        let made = (self.entry.index << VERSIONS_PER_ENTRY_BITS) | self.entry.versions;
-        self.entry.versions += 1;
-        floor.checked_add(made).ok_or(StoreError::VersionsExhausted)
+        let made = (self.entry.index << IDS_PER_ENTRY_BITS) | self.entry.ids;
+        self.entry.ids += 1;
+        floor.checked_add(made).ok_or(StoreError::IdsExhausted)
     }
 
     /// The pending databases, if they differ from the store's.

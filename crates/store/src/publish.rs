@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use haypile_rows::{Eras, FETCHED_AHEAD, Guard, Key, Limbo, Row};
 use haypile_types::Position;
 
-use crate::counts::{SlotChange, SlotCounts};
+use crate::counts::SlotChange;
 use crate::effects::{Effect, Effects};
 use crate::keys::parse_expiry_key;
 use crate::layers::Layer;
@@ -212,7 +212,11 @@ impl Publisher {
         let dbs = remapped.then(|| self.remap(store, position.index));
         // Until the position is visible: who settles gets the counters of the state that it settles.
         let mut slots = store.slot_counts.lock();
-        let counts = self.count(&mut slots, dbs.as_deref(), position.index);
+        let counts = slots.change(&self.counted, position.index);
+        self.counted.clear();
+        if let Some(dbs) = &dbs {
+            slots.keep(dbs, position.index);
+        }
         let mut front = store.visible.front.lock();
         let front = &mut *front;
         let settled = store.settled_index();
@@ -278,24 +282,6 @@ impl Publisher {
             store.first_expiry.fetch_min(first, Ordering::AcqRel);
         }
         applied
-    }
-
-    /// Counts keys by slot, and gives what is to be added to the counters of keyspaces.
-    fn count(&mut self, slots: &mut SlotCounts, dbs: Option<&[SpaceId]>, position: u64) -> Vec<(SpaceId, i64, i64)> {
-        let mut sums: Vec<(SpaceId, i64, i64)> = Vec::new();
-        for change in self.counted.drain(..) {
-            slots.change(change, position);
-            let at = sums.iter().position(|sum| sum.0 == change.space).unwrap_or_else(|| {
-                sums.push((change.space, 0, 0));
-                sums.len() - 1
-            });
-            sums[at].1 += i64::from(change.counted.keys);
-            sums[at].2 += i64::from(change.counted.expires);
-        }
-        if let Some(dbs) = dbs {
-            slots.keep(dbs, position);
-        }
-        sums
     }
 
     /// Makes known which keyspaces the databases are from `position` on.

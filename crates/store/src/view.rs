@@ -195,9 +195,9 @@ impl<'a> View<'a> {
     }
 
     /// An id for a collection that is being created.
-    pub fn new_version(&mut self) -> Result<u64, StoreError> {
+    pub fn new_id(&mut self) -> Result<u64, StoreError> {
         let floor = self.state.store().id_floor();
-        self.overlay()?.new_version(floor)
+        self.overlay()?.new_id(floor)
     }
 
     /// Empties a database: it becomes a new keyspace, and the old one goes at once.

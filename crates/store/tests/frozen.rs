@@ -89,7 +89,7 @@ fn elements(kind: Kind) -> Elements {
 fn put_spread(view: &mut View<'_>, db: u16, (key, home_key): (&[u8], &[u8]), kind: Kind, expires: bool) {
     let home = Home {
         slot: slot_of(home_key),
-        id: view.new_version().unwrap(),
+        id: view.new_id().unwrap(),
     };
     let mut body = Vec::new();
     let head = if kind == Kind::List {
@@ -101,7 +101,7 @@ fn put_spread(view: &mut View<'_>, db: u16, (key, home_key): (&[u8], &[u8]), kin
     put_row(view, db, key, header(kind, false, expires, Some(home)), &body);
     let space = view.space(db);
     for (element, value) in elements(kind) {
-        let key = [home.prefix_of(kind), element].concat();
+        let key = [&home.prefix_of(kind)[..], &element].concat();
         view.put(space, Cf::Data, &key, &value).unwrap();
     }
 }

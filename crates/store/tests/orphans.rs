@@ -54,7 +54,7 @@ fn elements_stay_as_long_as_there_is_a_record_that_anybody_may_read() {
     let [live, building, deleted, none] = entry(&store, 1, |view| {
         let homes = [0; 4].map(|_| Home {
             slot: 9,
-            id: view.new_version().unwrap(),
+            id: view.new_id().unwrap(),
         });
         put_record(view, homes[0], IdState::Live);
         put_record(view, homes[1], IdState::Building);
@@ -88,7 +88,7 @@ fn what_is_newer_than_what_the_disk_says_of_itself_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let gone = entry(&store, 1, |view| {
-        let id = view.new_version().unwrap();
+        let id = view.new_id().unwrap();
         let home = Home { slot: 9, id };
         put_elements(view, home);
         home

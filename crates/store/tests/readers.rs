@@ -43,7 +43,7 @@ impl World {
         }
         let home = Home {
             slot: 1,
-            id: view.new_version().unwrap(),
+            id: view.new_id().unwrap(),
         };
         let mut row = Vec::new();
         let header = Header {

@@ -66,17 +66,34 @@ fn what_a_database_has_become_is_not_lost_while_an_old_keyspace_is_freed() {
 
 /// What the disk has of a directory now: what a power failure would leave.
 fn copy(from: &Path) -> tempfile::TempDir {
-    let to = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        match std::fs::copy(file.path(), to.path().join(file.file_name())) {
-            Ok(_) => {}
-            // RocksDB removes files in the background that its manifest has let go of before.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => panic!("{error}"),
+    loop {
+        let to = tempfile::tempdir().unwrap();
+        let before = manifests(from);
+        for file in std::fs::read_dir(from).unwrap() {
+            let file = file.unwrap();
+            match std::fs::copy(file.path(), to.path().join(file.file_name())) {
+                Ok(_) => {}
+                // RocksDB removes files in the background that its manifest has let go of before.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        // A power failure takes a moment; what was copied while the manifest changed is from no moment.
+        if manifests(from) == before {
+            return to;
         }
     }
-    to
+}
+
+/// The names and lengths of the files that say which tables there are.
+fn manifests(dir: &Path) -> Vec<(std::ffi::OsString, u64)> {
+    let files = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
+    let manifests = files.filter(|file| file.file_name().to_string_lossy().starts_with("MANIFEST"));
+    let mut all: Vec<_> = manifests
+        .map(|file| (file.file_name(), file.metadata().unwrap().len()))
+        .collect();
+    all.sort();
+    all
 }
 
 fn open(dir: &Path) -> Store {

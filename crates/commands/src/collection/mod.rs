@@ -10,7 +10,7 @@ mod tests;
 use std::ops::Range;
 
 use haypile_store::StoreError;
-use haypile_store::keys::{DATA_PREFIX, Home, prefix_end};
+use haypile_store::keys::{DATA_PREFIX, ElementPrefix, Home, prefix_end};
 use haypile_store::packed::{self, PackedList};
 use haypile_store::row::{Header, Kind, Spread};
 use haypile_types::slot_of;
@@ -64,7 +64,7 @@ pub(crate) enum Form {
 #[derive(Clone, Debug)]
 pub(crate) struct OwnRows {
     home: Home,
-    prefix: SmallVec<[u8; DATA_PREFIX + 1]>,
+    prefix: ElementPrefix,
 }
 
 /// Index of a new list's first element: room for 2^63 pushes on either side.
@@ -227,7 +227,7 @@ impl OwnRows {
     pub(crate) fn new(home: Home, kind: Kind) -> Self {
         OwnRows {
             home,
-            prefix: SmallVec::from_slice(&home.prefix_of(kind)),
+            prefix: home.prefix_of(kind),
         }
     }
 
@@ -241,7 +241,16 @@ impl OwnRows {
     }
 
     /// The data key of an element.
+    ///
+    /// # Panics
+    /// If it would be that of the collection's record.
     pub(crate) fn data_key(&self, element: &[u8]) -> DataKey {
+        let key = self.bound(element);
+        assert!(key.len() > DATA_PREFIX, "an element without bytes has no data key");
+        key
+    }
+
+    fn bound(&self, element: &[u8]) -> DataKey {
         let mut key = DataKey::with_capacity(self.prefix.len() + element.len());
         key.extend_from_slice(&self.prefix);
         key.extend_from_slice(element);
@@ -250,7 +259,7 @@ impl OwnRows {
 
     /// The beginning of the range of data keys of which an element is the lower bound.
     pub(crate) fn lower_bound(&self, lower: &[u8]) -> DataKey {
-        let mut key = self.data_key(lower);
+        let mut key = self.bound(lower);
         if key.len() == DATA_PREFIX {
             // The record of the collection has this key, and is none of its elements.
             key.push(0);

@@ -7,8 +7,8 @@ use haypile_store::row::Header;
 use haypile_store::{Cf, Direction};
 use proptest::prelude::*;
 
-use crate::Cx;
 use crate::testing::Bench;
+use crate::{Cx, PackedLimits};
 
 /// Commands on keys, which `a` and `b` stand for, and which are of any type; some fail.
 const COMMANDS: &[&str] = &[
@@ -23,6 +23,7 @@ const COMMANDS: &[&str] = &[
     "del a",
     "unlink a b",
     "hset a f 1 g 2",
+    "hset a f 1234567890123456789012345678901234567890123456789012345678901234567890",
     "hset a f 3",
     "hdel a f g",
     "hincrby a n 1",
@@ -112,8 +113,11 @@ fn check(bench: &mut Bench) -> Result<(), TestCaseError> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn each_collection_has_a_record_and_nothing_else_has(steps in prop::collection::vec((0..COMMANDS.len(), 0..3u8, 0..3u8), 1..120), apply: bool) {
+    fn each_collection_has_a_record_and_nothing_else_has(steps in prop::collection::vec((0..COMMANDS.len(), 0..3u8, 0..3u8), 1..120), apply: bool, packs: bool) {
         let mut bench = Bench::new();
+        if !packs {
+            bench.limits = PackedLimits::NONE;
+        }
         bench.apply = apply;
         for (command, a, b) in steps {
             let words = COMMANDS[command].split(' ').map(|word| match word {

@@ -19,7 +19,8 @@ pub(super) struct At<'k> {
 }
 
 /// Writes the value of `from`, whose row is `row`, to `to` as well, with its expiry. `old` is the row that it replaces
-/// there. A string takes one write, a collection one for each element: it gets an id of its own. The database of `to` is left selected.
+/// there. A string or a small collection takes one write, another one for each element: it gets an id of its own. The
+/// database of `to` is left selected.
 pub(super) fn transfer(
     cx: &mut Cx<'_>,
     from: At<'_>,

@@ -93,11 +93,11 @@ const EFFECT_BYTES: u64 = 8;
 /// What an element's key takes, bytes, about.
 const KEY_BYTES: u64 = 32;
 
-/// Survivors of a trim that are held in memory on their way to a new version, bytes.
+/// Survivors of a trim that are held in memory on their way to a new id, bytes.
 const MOVED_BYTES_MAX: u64 = 16 << 20;
 
 /// Reduces a list to the elements with these indexes, which are some but not all. Either what is cut off is deleted, or
-/// the survivors move to a new version and the old one is collected later, whichever writes less.
+/// the survivors move to a new id and the old one is collected later, whichever writes less.
 fn trim(cx: &mut Cx<'_>, key: &[u8], list: &mut Collection, kept: Range<u64>) -> Outcome {
     let size = kept.end - kept.start;
     let cut = list.size - size;
@@ -105,7 +105,7 @@ fn trim(cx: &mut Cx<'_>, key: &[u8], list: &mut Collection, kept: Range<u64>) ->
         let per_element = KEY_BYTES + EFFECT_BYTES;
         let bytes_max = (cut - size).saturating_mul(per_element).min(MOVED_BYTES_MAX);
         if let Some(values) = read_within(cx, list, &kept, bytes_max)? {
-            return move_to_new_version(cx, key, list, &values);
+            return move_to_new_id(cx, key, list, &values);
         }
     }
     for index in (list.head..kept.start).chain(kept.end..tail(list)?) {
@@ -140,7 +140,7 @@ fn read_within(
     Ok(Some(values))
 }
 
-fn move_to_new_version(cx: &mut Cx<'_>, key: &[u8], list: &mut Collection, values: &[Box<[u8]>]) -> Outcome {
+fn move_to_new_id(cx: &mut Cx<'_>, key: &[u8], list: &mut Collection, values: &[Box<[u8]>]) -> Outcome {
     let mut moved = cx.new_collection(key, Kind::List, list.old);
     moved.succeed(list);
     moved.size = values.len() as u64;

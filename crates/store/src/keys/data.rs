@@ -19,10 +19,15 @@
 //! The record has the key of an empty element, so that it comes first in the range of its collection. **An element has at
 //! least one byte**: a hash's field may be empty, so the byte 1 stands in front of fields. All others begin with a number.
 
+use smallvec::SmallVec;
+
 use crate::row::Kind;
 
 /// Bytes before the element: slot and id.
 pub const DATA_PREFIX: usize = 10;
+
+/// What the data keys of a collection's elements start with. It takes no memory of its own.
+pub type ElementPrefix = SmallVec<[u8; 16]>;
 
 /// What stands in front of a hash's field.
 const FIELD: u8 = 1;
@@ -46,8 +51,8 @@ impl Home {
     }
 
     /// What the data keys of all elements start with, and behind which they are what their type calls them.
-    pub fn prefix_of(self, kind: Kind) -> Vec<u8> {
-        let mut prefix = self.prefix().to_vec();
+    pub fn prefix_of(self, kind: Kind) -> ElementPrefix {
+        let mut prefix = ElementPrefix::from_slice(&self.prefix());
         if kind == Kind::Hash {
             prefix.push(FIELD);
         }
@@ -186,7 +191,7 @@ mod tests {
         let home = Home { slot: 1, id: 2 };
         for (kind, before) in [(Kind::Hash, &[FIELD][..]), (Kind::Set, &[])] {
             let prefix = home.prefix_of(kind);
-            assert_eq!(prefix, [&home.prefix()[..], before].concat());
+            assert_eq!(prefix[..], [&home.prefix()[..], before].concat());
             let key = [&prefix[..], b"e"].concat();
             assert_eq!(DataKey::parse(&key).unwrap().element_of(kind), Some(&b"e"[..]));
             assert_eq!(DataKey::parse(&home.record()).unwrap().element_of(kind), None);
