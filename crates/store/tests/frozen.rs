@@ -109,10 +109,10 @@ fn put_spread(view: &mut View<'_>, db: u16, (key, home_key): (&[u8], &[u8]), kin
 fn packed_body(kind: Kind) -> Vec<u8> {
     let mut body = Vec::new();
     match kind {
-        Kind::Hash => packed::write_hash(&mut body, 2, [(&b""[..], &b"1"[..]), (b"field", b"2")].into_iter()),
-        Kind::Set => packed::write_set(&mut body, 2, [&b"a"[..], b"b"].into_iter()),
-        Kind::Zset => packed::write_zset(&mut body, 2, [(7, &b"b"[..]), (9, b"a")].into_iter()),
-        _ => packed::write_list(&mut body, packed::LABEL_MIDDLE - 3, 2, [&b"x"[..], b"x"].into_iter()),
+        Kind::Hash => packed::write_hash(&mut body, 2, [(&b""[..], &b"1"[..]), (b"field", b"2")]),
+        Kind::Set => packed::write_set(&mut body, 2, [&b"a"[..], b"b"]),
+        Kind::Zset => packed::write_zset(&mut body, 2, [(7, &b"b"[..]), (9, b"a")]),
+        _ => packed::write_list(&mut body, packed::LABEL_MIDDLE - 3, 2, [&b"x"[..], b"x"]),
     }
     body
 }
