@@ -17,7 +17,9 @@
 //! patch   0x0b | keyspace varint | key length varint | key | patch length varint | patch     of a row of `meta`
 //! ```
 //!
-//! A patch says what entries of a packed collection are; its own bytes are those of [`packed`](crate::packed).
+//! A patch says what entries of a packed collection are, which bytes stand where in a string, or when a row expires; its own
+//! bytes are those of [`packed`](crate::packed). Replayed from an earlier point than the row is from, patches and what stands
+//! between them give the same row again: a patch of an expiry on a row that is not there changes nothing.
 //!
 //! A tag stands before the effects of the command it names. Numbers are LEB128.
 //!

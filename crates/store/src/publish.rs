@@ -12,9 +12,10 @@ use haypile_types::Position;
 use crate::effects::{Effect, Effects};
 use crate::keys::parse_expiry_key;
 use crate::layers::Layer;
+use crate::packed::{self, PackedError};
 use crate::store::Store;
 use crate::visible::Databases;
-use crate::{Cf, Counts, Overlay, SpaceId, StoreError, Tier, packed};
+use crate::{Cf, Counts, Overlay, SpaceId, StoreError, Tier};
 
 /// Rows of one column family with which a turn gets a layer of its own, instead of a place in the list of the newest.
 const LAYER_ROWS: usize = 4096;
@@ -175,7 +176,10 @@ impl Publisher {
                 None => store.visible.base.get(&guard).get(space, Cf::Meta, key, Tier::Disk)?,
             };
             let base = newest.as_ref().map_or(stored.as_deref(), |newest| newest.value());
-            packed::patch_row(&mut row, base, patch)?;
+            match packed::patch_row(&mut row, base, patch) {
+                Err(PackedError::Missing) => return Ok(()),
+                done => done?,
+            }
         }
         self.row(store, hashed, Some(&row), position);
         Ok(())

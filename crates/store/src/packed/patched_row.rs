@@ -1,42 +1,55 @@
 //! Applying a patch to a whole row.
 
-use super::{PackedError, Patch, apply_into};
-use crate::row::Header;
+use super::{Expiry, PackedError, Patch, apply_into};
+use crate::row::{Header, Kind};
 
-/// Appends the row that a patch makes of a row, or of none: type and expiry stay what they are, and a row out of nothing
-/// has no expiry.
+/// Appends the row that a patch makes of a row, or of none: the type stays what it is, the expiry too if the patch does not
+/// give another, and a row out of nothing has no expiry unless the patch gives one.
 ///
 /// # Errors
 /// Nothing is appended. [`PackedError::NotPacked`] and [`PackedError::OtherKind`] if the row is not what the patch is
-/// about, and what [`apply_into`] gives.
+/// about, [`PackedError::Missing`] if there is none and the patch does not make one, and what [`apply_into`] gives.
 pub fn patch_row(out: &mut Vec<u8>, row: Option<&[u8]>, patch: &[u8]) -> Result<(), PackedError> {
+    let read = Patch::read(patch)?;
     let start = out.len();
-    let applied = match row {
-        None => {
-            let kind = Patch::read(patch)?.kind();
-            // The header and a small body's count, so that nothing is moved later.
-            out.reserve(patch.len() + 32);
-            let header = Header {
-                kind,
-                expire_at: None,
-                packed: true,
-            };
-            header.write(out);
-            apply_into(out, kind, None, patch)
-        }
-        Some(row) => {
-            let (header, length) = Header::read(row).ok_or(PackedError::NotPacked)?;
-            if !header.packed {
-                return Err(PackedError::NotPacked);
-            }
-            let (front, body) = row.split_at(length);
-            out.reserve(row.len() + patch.len() + 32);
-            out.extend_from_slice(front);
-            apply_into(out, header.kind, Some(body), patch)
-        }
-    };
+    let (header, body) = patched_header(row, &read)?;
+    // The header and a small body's count, so that nothing is moved later.
+    out.reserve(body.map_or(0, <[u8]>::len) + patch.len() + 32);
+    header.write(out);
+    let applied = apply_into(out, header.kind, body, patch);
     if applied.is_err() {
         out.truncate(start);
     }
     applied
+}
+
+/// The header that a patch leaves, and the body that it is about.
+pub(super) fn patched_header<'r>(
+    row: Option<&'r [u8]>,
+    patch: &Patch<'_>,
+) -> Result<(Header, Option<&'r [u8]>), PackedError> {
+    let (mut header, body) = match row {
+        None => {
+            let kind = patch.kind().ok_or(PackedError::Missing)?;
+            let header = Header {
+                kind,
+                expire_at: None,
+                packed: kind.packs(),
+            };
+            (header, None)
+        }
+        Some(row) => {
+            let (header, length) = Header::read(row).ok_or(PackedError::NotPacked)?;
+            if patch.kind().is_some() && header.kind != Kind::String && !header.packed {
+                return Err(PackedError::NotPacked);
+            }
+            (header, Some(&row[length..]))
+        }
+    };
+    match patch.expiry() {
+        Expiry::Kept => {}
+        Expiry::Stays => header.expire_at = None,
+        Expiry::At(at) => header.expire_at = Some(at),
+    }
+    Ok((header, body))
 }
