@@ -1,3 +1,5 @@
+mod patching;
+
 use haypile_resp::Reply;
 use haypile_store::keys::{expiry_key, meta_key};
 use haypile_store::row::{Header, Kind};
@@ -264,17 +266,28 @@ impl<'a> Cx<'a> {
         new.write(&mut row);
         row.extend_from_slice(body);
         self.view.put(self.space, Cf::Meta, &meta, &row)?;
+        self.row_written(key, &meta, old, new.expire_at)
+    }
+
+    /// Keeps the expiry index and the counters right when a row has been written in place of `old`.
+    fn row_written(
+        &mut self,
+        key: &[u8],
+        meta: &[u8],
+        old: Option<Header>,
+        expire_at: Option<u64>,
+    ) -> Result<(), CommandError> {
         let old_expiry = old.and_then(|old| old.expire_at);
-        if old_expiry != new.expire_at {
+        if old_expiry != expire_at {
             if let Some(at) = old_expiry {
-                self.view.delete(self.space, Cf::Expiry, &expiry_key(at, &meta))?;
+                self.view.delete(self.space, Cf::Expiry, &expiry_key(at, meta))?;
             }
-            if let Some(at) = new.expire_at {
-                self.view.put(self.space, Cf::Expiry, &expiry_key(at, &meta), &[])?;
+            if let Some(at) = expire_at {
+                self.view.put(self.space, Cf::Expiry, &expiry_key(at, meta), &[])?;
             }
         }
         let keys = i64::from(old.is_none());
-        let expires = i64::from(new.expire_at.is_some()) - i64::from(old_expiry.is_some());
+        let expires = i64::from(expire_at.is_some()) - i64::from(old_expiry.is_some());
         if keys != 0 || expires != 0 {
             self.view.count(self.space, keys, expires)?;
         }
@@ -289,15 +302,6 @@ impl<'a> Cx<'a> {
         if matches!(kind, Kind::List | Kind::Zset | Kind::Stream) {
             self.observer.ready(self.db, key);
         }
-    }
-
-    /// Gives a live key another expiry, or none. The row is kept as it is otherwise.
-    pub fn set_expiry(&mut self, key: &[u8], row: &Row<'_>, expire_at: Option<u64>) -> Result<(), CommandError> {
-        let header = Header {
-            expire_at,
-            ..row.header
-        };
-        self.put_row(key, Some(row.header), header, row.body())
     }
 
     /// Removes a key, O(1): the elements of a collection are collected later.

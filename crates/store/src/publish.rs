@@ -6,16 +6,17 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use haypile_rows::{Eras, FETCHED_AHEAD, Guard, Key, Limbo, Row};
+use haypile_rows::{Draft, Eras, FETCHED_AHEAD, Guard, Key, Limbo, Published, Row};
 use haypile_types::Position;
 
 use crate::effects::{Effect, Effects};
 use crate::keys::parse_expiry_key;
 use crate::layers::Layer;
-use crate::packed::{self, PackedError};
+use crate::overlay::{Drafts, NewValue};
+use crate::replay::{Held, Replayed};
 use crate::store::Store;
 use crate::visible::Databases;
-use crate::{Cf, Counts, Overlay, SpaceId, StoreError, Tier};
+use crate::{Cf, Counts, Overlay, SpaceId, StoreError};
 
 /// Rows of one column family with which a turn gets a layer of its own, instead of a place in the list of the newest.
 const LAYER_ROWS: usize = 4096;
@@ -52,9 +53,9 @@ pub(crate) struct Publisher {
     limbo: Limbo,
     /// What has this tag or an earlier one can be freed: nobody reads any more who may look at it.
     freeable: u64,
-    scratch: Vec<u8>,
     /// Which keyspaces the databases are, and were as long as somebody may read that; the newest first.
     databases: Vec<DatabasesVersion>,
+    held: Held,
     /// Readers were told to end when so much was kept.
     recalled_at: usize,
     /// The earliest expiry that the turn has written.
@@ -100,9 +101,20 @@ impl Publisher {
         {
             self.first_expiry = Some(self.first_expiry.map_or(at, |first| first.min(at)));
         }
-        let published = store.rows.publish(&mut self.scratch, key, value, position);
-        let (row, before) = (published.row, published.before);
-        let family = usize::from(key.family);
+        let published = store.rows.publish(key, value, position);
+        self.list(published, position);
+    }
+
+    /// Publishes a row that was put together before.
+    fn draft(&mut self, store: &Store, draft: Draft, position: u64) {
+        self.limbo.free_one(self.freeable);
+        let published = store.rows.publish_draft(draft, position);
+        self.list(published, position);
+    }
+
+    /// Notes a version that is in the table now.
+    fn list(&mut self, Published { row, before }: Published, position: u64) {
+        let family = usize::from(row.family());
         self.bytes[family] += row.len();
         let rows = &mut self.rows[family];
         if let Some(before) = &before
@@ -125,7 +137,8 @@ impl Publisher {
         &mut self,
         store: &Store,
         guard: &Guard<'_>,
-        mut writes: impl Iterator<Item = (Key<'w>, Option<&'w [u8]>)> + Clone,
+        mut writes: impl Iterator<Item = (Key<'w>, NewValue<'w>)> + Clone,
+        drafts: &mut Drafts,
         position: u64,
     ) {
         loop {
@@ -134,7 +147,14 @@ impl Publisher {
             let mut any = false;
             for (key, value) in writes.by_ref().take(FETCHED_AHEAD) {
                 any = true;
-                self.row(store, key, value, position);
+                match value {
+                    NewValue::Bytes(value) => self.row(store, key, value, position),
+                    NewValue::Draft(number) => {
+                        let draft = drafts.take(number);
+                        assert!(draft.is_some(), "a draft is published once");
+                        draft.into_iter().for_each(|draft| self.draft(store, draft, position));
+                    }
+                }
             }
             if !any {
                 return;
@@ -145,9 +165,13 @@ impl Publisher {
     fn effect(&mut self, store: &Store, effect: Effect<'_>, position: u64) -> Result<(), StoreError> {
         match effect {
             Effect::Put { space, cf, key, value } => {
+                self.supersede(space, cf, key);
                 self.row(store, Key::new(space, cf as u8, key), Some(value), position);
             }
-            Effect::Delete { space, cf, key } => self.row(store, Key::new(space, cf as u8, key), None, position),
+            Effect::Delete { space, cf, key } => {
+                self.supersede(space, cf, key);
+                self.row(store, Key::new(space, cf as u8, key), None, position);
+            }
             Effect::Count { space, keys, expires } => self.counts.push((space, keys, expires)),
             Effect::Map { db, space } => self.maps.push((db, space)),
             Effect::Patch { space, key, patch } => self.patch(store, space, key, patch, position)?,
@@ -156,7 +180,13 @@ impl Publisher {
         Ok(())
     }
 
-    /// Publishes a row with its changes.
+    fn supersede(&mut self, space: SpaceId, cf: Cf, key: &[u8]) {
+        if cf == Cf::Meta {
+            self.held.superseded(space, key);
+        }
+    }
+
+    /// Publishes a row with its changes, or keeps it for more of them.
     fn patch(
         &mut self,
         store: &Store,
@@ -165,23 +195,11 @@ impl Publisher {
         patch: &[u8],
         position: u64,
     ) -> Result<(), StoreError> {
-        let hashed = Key::new(space, Cf::Meta as u8, key);
-        let mut row = Vec::new();
-        {
-            let guard = Eras::enter();
-            // The newest, what this turn has published included.
-            let newest = store.rows.newest(&guard, hashed);
-            let stored = match &newest {
-                Some(_) => None,
-                None => store.visible.base.get(&guard).get(space, Cf::Meta, key, Tier::Disk)?,
-            };
-            let base = newest.as_ref().map_or(stored.as_deref(), |newest| newest.value());
-            match packed::patch_row(&mut row, base, patch) {
-                Err(PackedError::Missing) => return Ok(()),
-                done => done?,
-            }
+        match self.held.patch(store, space, key, patch)? {
+            Replayed::Nothing => {}
+            Replayed::Row(row) => self.row(store, Key::new(space, Cf::Meta as u8, key), Some(&row), position),
+            Replayed::Drafts(drafts) => drafts.into_iter().for_each(|draft| self.draft(store, draft, position)),
         }
-        self.row(store, hashed, Some(&row), position);
         Ok(())
     }
 
@@ -310,9 +328,6 @@ impl Publisher {
             self.recalled_at = bytes;
             eras.recall();
         }
-        if self.scratch.capacity() > FREED_LATER_BYTES {
-            self.scratch = Vec::new();
-        }
         if self.maps.capacity() > KEPT_ROWS {
             self.maps = Vec::new();
         }
@@ -351,9 +366,10 @@ impl Store {
     /// Publishes the oldest pending turn, whose last entry is at `position`, and drops it from the overlay.
     pub fn apply_oldest(&self, overlay: &mut Overlay, position: Position, clock: u64) -> Applied {
         let mut publisher = self.publisher.lock();
+        let mut drafts = overlay.take_oldest_drafts();
         if let Some(turn) = overlay.oldest() {
             let guard = Eras::enter();
-            publisher.rows(self, &guard, turn.writes(), position.index);
+            publisher.rows(self, &guard, turn.writes(), &mut drafts, position.index);
             drop(guard);
             publisher.counts.extend_from_slice(turn.counts());
             publisher.maps.extend(turn.maps());
@@ -371,8 +387,13 @@ impl Store {
     /// any more.
     pub fn replay(&self, payloads: &[u8], position: Position, clock: u64) -> Result<Applied, StoreError> {
         let mut publisher = self.publisher.lock();
+        // What an earlier batch that failed has left.
+        publisher.held.drain();
         for effect in Effects::new(payloads) {
             publisher.effect(self, effect?, position.index)?;
+        }
+        for draft in publisher.held.drain() {
+            publisher.draft(self, draft, position.index);
         }
         let applied = publisher.install(self, position, clock);
         publisher.retire(self.shared.kept_bytes);

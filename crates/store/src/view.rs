@@ -89,7 +89,7 @@ impl<'a> View<'a> {
         match &self.overlay {
             Some(overlay) => {
                 if let Some(pending) = overlay.get(key) {
-                    return Ok(pending.map(|value| Value::Owned(value.into())));
+                    return Ok(pending);
                 }
             }
             None => self.state.check()?,
@@ -153,6 +153,21 @@ impl<'a> View<'a> {
     pub fn patch(&mut self, space: SpaceId, key: &[u8], row: &[u8], patch: &[u8]) -> Result<(), StoreError> {
         self.overlay()?.patch(Key::new(space, Cf::Meta as u8, key), row, patch);
         Ok(())
+    }
+
+    /// Changes a row of [`Cf::Meta`] by a patch, which is logged. `row` is what was read of the key; a large row that several
+    /// commands of a turn change is changed where it is, if nobody holds it otherwise.
+    pub fn change(
+        &mut self,
+        space: SpaceId,
+        key: &[u8],
+        row: Option<Value<'_>>,
+        patch: &[u8],
+    ) -> Result<(), StoreError> {
+        let key = Key::new(space, Cf::Meta as u8, key);
+        let overlay = self.overlay()?;
+        let row = row.filter(|_| !overlay.has_own_draft(key));
+        Ok(overlay.change(key, row.as_deref(), patch)?)
     }
 
     /// Deletes a key.

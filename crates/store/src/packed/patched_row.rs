@@ -1,5 +1,6 @@
 //! Applying a patch to a whole row.
 
+use super::string::{Pieces, Sink, StringChanges, apply_pieces, length_after};
 use super::{Expiry, PackedError, Patch, apply_into};
 use crate::row::{Header, Kind};
 
@@ -21,6 +22,58 @@ pub fn patch_row(out: &mut Vec<u8>, row: Option<&[u8]>, patch: &[u8]) -> Result<
         out.truncate(start);
     }
     applied
+}
+
+/// A row that a patch makes, whose length is known before it is written, so that what is large is copied once.
+pub(crate) struct PatchedRow<'p> {
+    /// The header; or the whole row.
+    front: Vec<u8>,
+    body: &'p [u8],
+    pieces: Pieces<'p>,
+    len: usize,
+}
+
+impl<'p> PatchedRow<'p> {
+    /// What a patch makes of a row, or of none: what [`patch_row`] does.
+    ///
+    /// # Errors
+    /// Those of [`patch_row`].
+    pub(crate) fn new(row: Option<&'p [u8]>, patch: &'p [u8]) -> Result<Self, PackedError> {
+        let read = Patch::read(patch)?;
+        let (header, body) = patched_header(row, &read)?;
+        let mut front = Vec::new();
+        let is_of_bytes = header.kind == Kind::String && read.kind() == Some(Kind::String);
+        if !is_of_bytes && read.kind().is_some() {
+            patch_row(&mut front, row, patch)?;
+            return Ok(PatchedRow {
+                len: front.len(),
+                front,
+                body: &[],
+                pieces: Pieces::new(),
+            });
+        }
+        // Without a kind there are no changes.
+        let pieces = StringChanges::new(read.changes).collect_all()?;
+        let body = body.unwrap_or_default();
+        header.write(&mut front);
+        Ok(PatchedRow {
+            len: front.len() + length_after(body.len(), &pieces),
+            front,
+            body,
+            pieces,
+        })
+    }
+
+    /// Its length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Writes it.
+    pub(crate) fn write(&self, out: &mut impl Sink) {
+        out.bytes(&self.front);
+        apply_pieces(out, self.body, &self.pieces);
+    }
 }
 
 /// The header that a patch leaves, and the body that it is about.

@@ -42,6 +42,12 @@ impl<'v> StringPatch<'v> {
         self.changes.is_empty()
     }
 
+    /// The length of what it makes of a string of this length.
+    pub fn length_after(&self, before: usize) -> usize {
+        let ends = self.changes.iter().map(|(at, bytes)| at + bytes.len());
+        ends.fold(before, usize::max)
+    }
+
     /// Appends the patch.
     pub fn write(&self, out: &mut Vec<u8>) {
         write_front(out, Kind::String);
@@ -171,6 +177,16 @@ impl Sink for Vec<u8> {
 
     fn zeros(&mut self, count: usize) {
         self.resize(self.len() + count, 0);
+    }
+}
+
+impl Sink for haypile_rows::Filler<'_> {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.bytes(bytes);
+    }
+
+    fn zeros(&mut self, count: usize) {
+        self.zeros(count);
     }
 }
 
