@@ -400,7 +400,7 @@ impl RowTable {
         while inner.bytes > self.shard_bytes_max && steps < HAND_STEPS {
             steps += 1;
             inner.hand = (inner.hand + 1) % buckets.slots();
-            let (place, row) = buckets.nth(inner.hand);
+            let (place, row) = buckets.scattered(inner.hand);
             if row.is_null() {
                 continue;
             }

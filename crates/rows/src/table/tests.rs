@@ -230,3 +230,37 @@ fn a_draft_is_changed_until_it_is_published() {
 fn a_draft_is_whole() {
     Draft::new(key(b"k"), 3, |filler| filler.bytes(b"ab"));
 }
+
+#[test]
+fn what_takes_out_rows_for_long_leaves_searches_short() {
+    let table = RowTable::new(1 << 20);
+    let (mut rows, mut position) = (Vec::new(), 0);
+    for n in 0..200_000u64 {
+        position += 1;
+        rows.push(table.publish(key(&n.to_be_bytes()), Some(&[7; 20]), position).row);
+        if rows.len() == 1000 {
+            table.mark_clean(rows.iter());
+            rows.clear();
+        }
+    }
+    let overflows = (0..table.shards.len()).map(|index| {
+        let inner = lock(&table.shards[index].0.inner);
+        table.own_buckets(index, &inner).overflow_max()
+    });
+    let most = overflows.max().unwrap_or(0);
+    assert!((1..128).contains(&most), "{most} rows have gone past one bucket");
+}
+
+#[test]
+fn the_scattered_order_has_each_slot_once() {
+    for log2 in [0, 1, 5] {
+        let array = allocate(log2);
+        // SAFETY: just made.
+        let buckets = unsafe { buckets_at(array) };
+        let mut seen = vec![0; buckets.slots()];
+        (0..buckets.slots()).for_each(|number| seen[buckets.scattered(number).0.number()] += 1);
+        assert!(seen.iter().all(|times| *times == 1));
+        // SAFETY: made by `allocate`, and nobody else has it.
+        drop(unsafe { deallocate(array) });
+    }
+}
