@@ -126,7 +126,7 @@ fn followers_and_replays_come_to_the_same() {
                 for _ in 0..random.next_u64() % 40 {
                     match random.next_u64() % 4 {
                         0 => {
-                            let fails = random.next_u64() % 2 == 0;
+                            let fails = random.next_u64().is_multiple_of(2);
                             let outcome = turn.transaction(|turn| {
                                 for _ in 0..3 {
                                     run(turn, &command(&mut random));

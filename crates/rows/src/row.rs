@@ -272,7 +272,9 @@ impl Filler<'_> {
     /// If there is no room for so many.
     pub fn bytes(&mut self, bytes: &[u8]) {
         let end = self.at + bytes.len();
-        self.to[self.at..end].write_copy_of_slice(bytes);
+        let to = &mut self.to[self.at..end];
+        // SAFETY: both are as long as `bytes`, and what is borrowed alone overlaps nothing.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.as_mut_ptr().cast(), bytes.len()) };
         self.at = end;
     }
 
