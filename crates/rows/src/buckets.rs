@@ -51,7 +51,7 @@ pub(crate) struct Place {
     slot: usize,
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "loom")))]
 impl Place {
     pub(crate) fn number(self) -> usize {
         self.bucket * WIDTH + self.slot
@@ -175,7 +175,7 @@ impl<'t> Buckets<'t> {
     }
 
     /// The most rows that have gone past one bucket.
-    #[cfg(test)]
+    #[cfg(all(test, not(feature = "loom")))]
     pub(crate) fn overflow_max(self) -> u64 {
         let overflows = self
             .0
