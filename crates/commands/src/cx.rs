@@ -1,3 +1,5 @@
+mod patching;
+
 use haypile_resp::Reply;
 use haypile_store::keys::{Home, IdState, expiry_key, meta_key};
 use haypile_store::packed;
@@ -76,6 +78,15 @@ impl Row<'_> {
     /// What follows the header: of a string, its bytes.
     pub fn body(&self) -> &[u8] {
         &self.value[self.body..]
+    }
+}
+
+/// What the counters of keys change by when a row is written in place of `old`.
+fn counted(old: Option<Header>, expire_at: Option<u64>) -> Counted {
+    let expired = old.is_some_and(|old| old.expire_at.is_some());
+    Counted {
+        keys: i8::from(old.is_none()),
+        expires: i8::from(expire_at.is_some()) - i8::from(expired),
     }
 }
 
@@ -388,18 +399,26 @@ impl<'a> Cx<'a> {
         let mut row = Vec::with_capacity(19 + body.len());
         new.write(&mut row);
         row.extend_from_slice(body);
+        self.view
+            .put_row(self.space, &meta, &row, counted(old, new.expire_at))?;
+        self.row_written(key, &meta, old, new.expire_at)
+    }
+
+    /// Keeps the expiry index right when a row has been written in place of `old`.
+    fn row_written(
+        &mut self,
+        key: &[u8],
+        meta: &[u8],
+        old: Option<Header>,
+        expire_at: Option<u64>,
+    ) -> Result<(), CommandError> {
         let old_expiry = old.and_then(|old| old.expire_at);
-        let counted = Counted {
-            keys: i8::from(old.is_none()),
-            expires: i8::from(new.expire_at.is_some()) - i8::from(old_expiry.is_some()),
-        };
-        self.view.put_row(self.space, &meta, &row, counted)?;
-        if old_expiry != new.expire_at {
+        if old_expiry != expire_at {
             if let Some(at) = old_expiry {
-                self.view.delete(self.space, Cf::Expiry, &expiry_key(at, &meta))?;
+                self.view.delete(self.space, Cf::Expiry, &expiry_key(at, meta))?;
             }
-            if let Some(at) = new.expire_at {
-                self.view.put(self.space, Cf::Expiry, &expiry_key(at, &meta), &[])?;
+            if let Some(at) = expire_at {
+                self.view.put(self.space, Cf::Expiry, &expiry_key(at, meta), &[])?;
             }
         }
         if old.is_none() {
@@ -413,15 +432,6 @@ impl<'a> Cx<'a> {
         if matches!(kind, Kind::List | Kind::Zset | Kind::Stream) {
             self.observer.ready(self.db, key);
         }
-    }
-
-    /// Gives a live key another expiry, or none. The row is kept as it is otherwise.
-    pub fn set_expiry(&mut self, key: &[u8], row: &Row<'_>, expire_at: Option<u64>) -> Result<(), CommandError> {
-        let header = Header {
-            expire_at,
-            ..row.header
-        };
-        self.put_row(key, Some(row.header), header, row.body())
     }
 
     /// Removes a key, O(1): the elements of a collection are collected later.

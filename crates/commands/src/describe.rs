@@ -81,6 +81,10 @@ pub enum What {
     Begins(u64),
     /// A list's elements with this label and greater ones are gone.
     Ends(u64),
+    /// A string has these bytes from an offset on.
+    Bytes(usize, Vec<u8>),
+    /// The key expires then, milliseconds since the epoch, or stays.
+    Expires(Option<u64>),
     /// The database is this keyspace from now on: an empty one after FLUSHDB, another's after SWAPDB.
     Mapped(SpaceId),
     /// Bytes of a collection whose type is not known.
@@ -298,7 +302,7 @@ fn of_packed(kind: Kind, body: &[u8]) -> Result<Vec<What>, PackedError> {
     }
 }
 
-/// What a patch of a packed collection says.
+/// What a patch says.
 fn of_patch(bytes: &[u8]) -> Vec<What> {
     let what = |change| match change {
         packed::Change::Field(field, value) => What::Field(field.to_vec(), value.map(<[u8]>::to_vec)),
@@ -307,6 +311,8 @@ fn of_patch(bytes: &[u8]) -> Vec<What> {
         packed::Change::Element(_, element) => What::Element(None, Some(element.to_vec())),
         packed::Change::Head(label) => What::Begins(label),
         packed::Change::End(label) => What::Ends(label),
+        packed::Change::Bytes(offset, bytes) => What::Bytes(offset, bytes.to_vec()),
+        packed::Change::Expiry(at) => What::Expires(at),
     };
     let read = Patch::read(bytes).and_then(|patch| patch.changes().map(|change| change.map(what)).collect());
     read.unwrap_or_else(|_| vec![What::Unknown(Vec::new(), Some(bytes.to_vec()))])
@@ -418,6 +424,14 @@ mod tests {
                 vec![What::Element(Some(1), Some(b"b".to_vec())), collection(Kind::List, 2)],
             ),
             (&["set k v", "del k"], vec![What::Gone]),
+            (
+                &["setrange k 999 v", "setrange k 500 w"],
+                vec![What::Bytes(500, b"w".to_vec())],
+            ),
+            (
+                &["setrange k 999 v", "pexpireat k 5000000"],
+                vec![What::Expires(Some(5_000_000))],
+            ),
         ] {
             let mut last = described(lines).pop().unwrap();
             // In whatever order they are written.
@@ -445,6 +459,11 @@ mod tests {
         let set = What::Field(b"f".to_vec(), Some(b"v".to_vec()));
         let gone = What::Field(b"g".to_vec(), None);
         assert_eq!(of_patch(&[5, 1, 2, b'f', b'v', 1, 0, b'g']), [set, gone]);
+        assert_eq!(
+            of_patch(&[0x41, 3, 1, b'b']),
+            [What::Expires(None), What::Bytes(3, vec![b'b'])]
+        );
+        assert_eq!(of_patch(&[0x80, 0, 0, 0, 0, 0, 0, 1, 0]), [What::Expires(Some(256))]);
         assert_eq!(of_patch(&[5, 1]), [What::Unknown(Vec::new(), Some(vec![5, 1]))]);
     }
 

@@ -127,7 +127,7 @@ mod tests {
     fn a_patch_changes_the_key_that_it_is_about() {
         let meta = keys::meta_key(b"k");
         // A hash's field is gone.
-        let payload = [&[11, 0, meta.len() as u8], &meta[..], &[4, 5, 1, 0, b'f']].concat();
+        let payload = [&[11, 0, 0, meta.len() as u8], &meta[..], &[4, 5, 1, 0, b'f']].concat();
         assert_eq!(touched(&payload), [true, false]);
     }
 

@@ -14,7 +14,7 @@ use crate::task::{Step, Task};
 use crate::turn::Turn;
 use crate::{CommitError, Event};
 
-/// Effects of one turn after which it is closed even if more tasks wait, bytes.
+/// What one turn writes after which it is closed even if more tasks wait, bytes: see [`Overlay::turn_load`].
 const TURN_BYTES_MAX: usize = 16 << 20;
 /// Tasks of one turn after which it is closed even if more wait.
 const TURN_TASKS_MAX: usize = 4096;
@@ -86,7 +86,7 @@ impl Shared {
         // Nothing becomes visible meanwhile; each command's own costs next to nothing with this one around it.
         let _reading = self.store.read();
         let mut done = Vec::with_capacity(tasks.len());
-        while done.len() < TURN_TASKS_MAX && writer.overlay.turn_bytes() < TURN_BYTES_MAX {
+        while done.len() < TURN_TASKS_MAX && writer.overlay.turn_load() < TURN_BYTES_MAX {
             let Some(mut task) = tasks.next() else { break };
             match guarded(|| task.evaluate(&mut Turn::new(self, writer))) {
                 Ok(Step::Done) => done.push(task),

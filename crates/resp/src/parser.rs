@@ -33,12 +33,13 @@ impl Limits {
     pub const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16384;
 }
 
-/// 512 MiB, 1024 * 1024 arguments, 64 KiB, authenticated.
+/// 512 MiB, 2^31 - 1 arguments as in Redis since 7.0, 64 KiB, authenticated. What so many arguments take is bounded by those
+/// who give the parser its bytes, and nothing is reserved for arguments that have not arrived.
 impl Default for Limits {
     fn default() -> Self {
         Self {
             bulk_bytes_max: 512 << 20,
-            array_elements_max: 1 << 20,
+            array_elements_max: i32::MAX as usize,
             inline_bytes_max: 64 << 10,
             authenticated: true,
         }

@@ -51,6 +51,13 @@ pub(crate) struct Place {
     slot: usize,
 }
 
+#[cfg(all(test, not(feature = "loom")))]
+impl Place {
+    pub(crate) fn number(self) -> usize {
+        self.bucket * WIDTH + self.slot
+    }
+}
+
 /// See the module. A power of two of buckets.
 #[derive(Clone, Copy)]
 pub(crate) struct Buckets<'t>(pub(crate) &'t [Bucket]);
@@ -153,8 +160,28 @@ impl<'t> Buckets<'t> {
         )
     }
 
+    /// The same in another order, in which buckets that are neighbours come at very different times. What goes round and takes
+    /// rows out has to take this one: behind it buckets are empty, before it they have filled for a whole round, and if these
+    /// were all in one place, searches there would pass hundreds of full ones.
+    pub(crate) fn scattered(self, number: usize) -> (Place, *mut c_void) {
+        let bits = self.0.len().trailing_zeros();
+        let reversed = (number / WIDTH).reverse_bits();
+        let bucket = reversed.checked_shr(usize::BITS - bits).unwrap_or(0);
+        self.nth(bucket * WIDTH + number % WIDTH)
+    }
+
     fn home(self, hash: u64) -> usize {
         hash as usize & (self.0.len() - 1)
+    }
+
+    /// The most rows that have gone past one bucket.
+    #[cfg(all(test, not(feature = "loom")))]
+    pub(crate) fn overflow_max(self) -> u64 {
+        let overflows = self
+            .0
+            .iter()
+            .map(|bucket| bucket.meta.load(Ordering::Relaxed) >> OVERFLOW_SHIFT);
+        overflows.max().unwrap_or(0)
     }
 
     fn after(self, at: usize) -> usize {

@@ -18,6 +18,6 @@ mod sync;
 mod table;
 
 pub use eras::{Eras, Guard};
-pub use row::{Key, Row, RowRef, hash_of};
+pub use row::{Draft, Filler, Key, Row, RowRef, hash_of};
 pub use shared::Shared;
 pub use table::{At, FETCHED_AHEAD, Limbo, Published, RowTable, Ticket};

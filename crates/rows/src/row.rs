@@ -1,13 +1,13 @@
 use std::ffi::c_void;
 use std::hash::{BuildHasher, Hasher};
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Deref;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use hashbrown::DefaultHashBuilder;
-use triomphe::ThinArc;
+use triomphe::{Arc, HeaderWithLength, ThinArc, UniqueArc};
 
 /// The hash of a key in a family of a keyspace, the same in everything that is in memory. Seeded by chance when the
 /// process starts, so that nobody can send keys that collide.
@@ -66,6 +66,23 @@ pub(crate) struct Head {
     referenced: AtomicBool,
 }
 
+impl Head {
+    fn new(key: Key<'_>, position: u64, older: *const c_void, deleted: bool, dirty: bool) -> Self {
+        Head {
+            hash: key.hash,
+            position,
+            older: Older(older),
+            space: key.space,
+            key_len: key.key.len() as u32,
+            place: AtomicU32::new(0),
+            family: key.family,
+            deleted,
+            dirty: AtomicBool::new(dirty),
+            referenced: AtomicBool::new(false),
+        }
+    }
+}
+
 /// A pointer from [`ThinArc::as_ptr`], or null.
 struct Older(*const c_void);
 
@@ -75,32 +92,27 @@ unsafe impl Send for Older {}
 unsafe impl Sync for Older {}
 
 impl Row {
-    /// A version of a key that is visible from `position` on, and has superseded `older`. `scratch` is room for putting it
-    /// together.
-    pub(crate) fn new(
-        scratch: &mut Vec<u8>,
-        key: Key<'_>,
-        value: Option<&[u8]>,
-        position: u64,
-        older: *const c_void,
-        dirty: bool,
-    ) -> Self {
-        scratch.clear();
-        scratch.extend_from_slice(key.key);
-        scratch.extend_from_slice(value.unwrap_or_default());
-        let head = Head {
-            hash: key.hash,
-            position,
-            older: Older(older),
-            space: key.space,
-            key_len: key.key.len() as u32,
-            place: AtomicU32::new(0),
-            family: key.family,
-            deleted: value.is_none(),
-            dirty: AtomicBool::new(dirty),
-            referenced: AtomicBool::new(false),
+    /// A version of a key that is visible from `position` on, and has superseded `older`.
+    pub(crate) fn new(key: Key<'_>, value: Option<&[u8]>, position: u64, older: *const c_void, dirty: bool) -> Self {
+        let bytes = value.unwrap_or_default();
+        let head = Head::new(key, position, older, value.is_none(), dirty);
+        Row::build(head, key.key, bytes.len(), |filler| filler.bytes(bytes))
+    }
+
+    /// Puts key and value together where they stay.
+    fn build(head: Head, key: &[u8], value_len: usize, fill: impl FnOnce(&mut Filler<'_>)) -> Self {
+        let len = key.len() + value_len;
+        let mut arc = UniqueArc::from_header_and_uninit_slice(HeaderWithLength::new(head, len), len);
+        let mut filler = Filler {
+            to: &mut arc.slice,
+            at: 0,
         };
-        Row(ThinArc::from_header_and_slice(head, scratch))
+        filler.bytes(key);
+        fill(&mut filler);
+        assert!(filler.at == len, "a row is filled to its end");
+        // SAFETY: the header was given, and a filler has written each of the bytes up to where it is.
+        let arc = unsafe { arc.assume_init_slice_with_header() };
+        Row(Arc::into_thin(arc.shareable()))
     }
 
     fn head(&self) -> &Head {
@@ -175,6 +187,16 @@ impl Row {
         crate::buckets::prefetch(head.wrapping_add(LINE));
     }
 
+    /// The key with its hash.
+    pub(crate) fn full_key(&self) -> Key<'_> {
+        Key {
+            hash: self.hash(),
+            space: self.space(),
+            family: self.family(),
+            key: self.key(),
+        }
+    }
+
     pub(crate) fn is(&self, key: Key<'_>) -> bool {
         let head = self.head();
         head.hash == key.hash && head.space == key.space && head.family == key.family && self.key() == key.key
@@ -234,6 +256,99 @@ impl Row {
             at = row.older_ptr();
         }
         None
+    }
+}
+
+/// Writes a value, from its beginning to its end, where it will stay.
+pub struct Filler<'f> {
+    to: &'f mut [MaybeUninit<u8>],
+    at: usize,
+}
+
+impl Filler<'_> {
+    /// Bytes follow.
+    ///
+    /// # Panics
+    /// If there is no room for so many.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        let end = self.at + bytes.len();
+        let to = &mut self.to[self.at..end];
+        // SAFETY: both are as long as `bytes`, and what is borrowed alone overlaps nothing.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.as_mut_ptr().cast(), bytes.len()) };
+        self.at = end;
+    }
+
+    /// As many zeros follow.
+    ///
+    /// # Panics
+    /// If there is no room for so many.
+    pub fn zeros(&mut self, count: usize) {
+        let end = self.at + count;
+        self.to[self.at..end].fill(MaybeUninit::new(0));
+        self.at = end;
+    }
+}
+
+/// A version in the making: key and value stand where they stay when it is published, and the value can still be changed.
+pub struct Draft(Row);
+
+impl Draft {
+    /// A draft of a value of this length.
+    ///
+    /// # Panics
+    /// If `fill` writes fewer bytes or more.
+    pub fn new(key: Key<'_>, value_len: usize, fill: impl FnOnce(&mut Filler<'_>)) -> Self {
+        let head = Head::new(key, 0, std::ptr::null(), false, true);
+        Draft(Row::build(head, key.key, value_len, fill))
+    }
+
+    /// The value.
+    pub fn value(&self) -> &[u8] {
+        self.0.value().unwrap_or_default()
+    }
+
+    /// The same as a row, to be read; until it is gone the value cannot be changed.
+    pub fn share(&self) -> Row {
+        self.0.clone()
+    }
+
+    /// A draft of the same.
+    pub fn copy(&self) -> Draft {
+        let value = self.value();
+        Draft::new(self.0.full_key(), value.len(), |filler| filler.bytes(value))
+    }
+
+    /// The value, to be changed; `None` if somebody still reads it.
+    pub fn value_mut(&mut self) -> Option<&mut [u8]> {
+        let key_len = self.0.head().key_len as usize;
+        let bytes = self.0.0.with_arc_mut(|arc| {
+            let row = Arc::get_mut(arc);
+            row.map(|row| std::ptr::from_mut(row.slice_mut()))
+        });
+        // SAFETY: they belong to the allocation that nobody else has, and `self` is borrowed as long as they are.
+        bytes.map(|bytes| unsafe { &mut (&mut *bytes)[key_len..] })
+    }
+
+    /// What it will be, to be found among others.
+    pub(crate) fn row(&self) -> &Row {
+        &self.0
+    }
+
+    /// The version, visible from `position` on, which has superseded `older`.
+    pub(crate) fn publish(mut self, position: u64, older: *const c_void) -> Row {
+        let set = |draft: &mut Draft| {
+            draft.0.0.with_arc_mut(|arc| {
+                let row = Arc::get_mut(arc).map(|row| row.header_mut());
+                row.map(|head| (head.position, head.older) = (position, Older(older)))
+                    .is_some()
+            })
+        };
+        if !set(&mut self) {
+            // Somebody still reads it.
+            self = self.copy();
+            assert!(set(&mut self), "a copy is shared with nobody");
+        }
+        self.0
     }
 }
 

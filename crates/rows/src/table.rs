@@ -1,11 +1,12 @@
 use std::collections::VecDeque;
+use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use haypile_types::Padded;
 
 use crate::buckets::{Bucket, Buckets, prefetch};
-use crate::row::{Key, Row, RowRef};
+use crate::row::{Draft, Key, Row, RowRef};
 use crate::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, lock};
 use crate::{Eras, Guard};
 
@@ -274,8 +275,7 @@ impl RowTable {
         if self.shard_bytes_max == 0 || key.key.len() + value.len() > CACHED_BYTES_MAX {
             return;
         }
-        let scratch = &mut Vec::with_capacity(key.key.len() + value.len());
-        let row = Row::new(scratch, key, Some(value), position, std::ptr::null(), false);
+        let row = Row::new(key, Some(value), position, std::ptr::null(), false);
         let index = self.shard_of(key.hash);
         let shard = &self.shards[index].0;
         let mut inner = lock(&shard.inner);
@@ -288,8 +288,22 @@ impl RowTable {
     }
 
     /// Publishes a version, which is visible from `position` on. Only one thread publishes at a time, positions in order.
-    /// `scratch` is room for putting the row together.
-    pub fn publish(&self, scratch: &mut Vec<u8>, key: Key<'_>, value: Option<&[u8]>, position: u64) -> Published {
+    pub fn publish(&self, key: Key<'_>, value: Option<&[u8]>, position: u64) -> Published {
+        self.publish_made(key, position, |older| Row::new(key, value, position, older, true))
+    }
+
+    /// The same with a version that has been made before: nothing is copied.
+    pub fn publish_draft(&self, draft: Draft, position: u64) -> Published {
+        let name = draft.row().key().to_vec();
+        let key = Key {
+            key: &name,
+            ..draft.row().full_key()
+        };
+        self.publish_made(key, position, |older| draft.publish(position, older))
+    }
+
+    /// `make` makes the version, given the one that it supersedes.
+    fn publish_made(&self, key: Key<'_>, position: u64, make: impl FnOnce(*const c_void) -> Row) -> Published {
         let index = self.shard_of(key.hash);
         let shard = &self.shards[index].0;
         let mut inner = lock(&shard.inner);
@@ -307,7 +321,7 @@ impl RowTable {
                 row.cast_const()
             }
         });
-        let row = Row::new(scratch, key, value, position, older, true);
+        let row = make(older);
         let before = match found {
             Some((place, _)) => {
                 inner.bytes += row.len();
@@ -424,7 +438,7 @@ impl RowTable {
         while inner.bytes > self.shard_bytes_max && steps < HAND_STEPS {
             steps += 1;
             inner.hand = (inner.hand + 1) % buckets.slots();
-            let (place, row) = buckets.nth(inner.hand);
+            let (place, row) = buckets.scattered(inner.hand);
             if row.is_null() {
                 continue;
             }

@@ -97,7 +97,7 @@ fn a_reader_sees_the_whole_of_one_position() {
             for name in KEYS {
                 superseded.extend(
                     table
-                        .publish(&mut Vec::new(), key(name, 1), Some(&position.to_le_bytes()), position)
+                        .publish(key(name, 1), Some(&position.to_le_bytes()), position)
                         .before,
                 );
             }

@@ -14,14 +14,17 @@
 //! tag     0x08 | as 0x05               first the one, then the other
 //! event   0x09 | event u8              about the key of the last row put, deleted or patched, in the tag's database
 //! event   0x0a | event u8 | database varint | key length varint | user key
-//! patch   0x0b | keyspace varint | key length varint | key | patch length varint | patch     of a row of `meta`
+//! patch   0x0b | keyspace varint | column family u8 | key length varint | key | patch length varint | patch     of a row of `meta`
 //! ```
 //!
-//! The column family is 0 for `meta`, 1 for `data`, 2 for `expiry`; beside it a put or delete of a row in `meta` has what it
+//! The column family is 0 for `meta`, 1 for `data`, 2 for `expiry`; beside it a put, delete or patch of a row in `meta` has what it
 //! changes the counters of its keyspace and slot by: 0x10 = a key more, 0x20 = a key fewer, 0x40 = a key more expires,
 //! 0x80 = a key fewer does.
 //!
-//! A patch says what entries of a packed collection are; its own bytes are those of [`packed`](crate::packed).
+//! A patch says what entries of a packed collection are, which bytes stand where in a string, or when a row expires; its own
+//! bytes are those of [`packed`](crate::packed). Replayed from an earlier point than the row is from, patches and what stands
+//! between them give the same row again, but for a list's, which fit only where they were made; a patch of an expiry on a row
+//! that is not there changes nothing.
 //!
 //! A tag stands before the effects of the command it names. Numbers are LEB128.
 //!
@@ -95,6 +98,7 @@ pub enum Effect<'a> {
         /// A key of [`Cf::Meta`].
         key: &'a [u8],
         patch: &'a [u8],
+        counted: Counted,
     },
 }
 
@@ -174,9 +178,16 @@ pub(crate) fn write_event(out: &mut Vec<u8>, event: u8, db: u16, key: &[u8]) {
 }
 
 /// The place of the patch's key in the buffer.
-pub(crate) fn write_patch(out: &mut Vec<u8>, space: SpaceId, key: &[u8], patch: &[u8]) -> Range<usize> {
+pub(crate) fn write_patch(
+    out: &mut Vec<u8>,
+    space: SpaceId,
+    key: &[u8],
+    patch: &[u8],
+    counted: Counted,
+) -> Range<usize> {
     out.push(PATCH);
     write_varint(out, u64::from(space));
+    out.push(Cf::Meta as u8 | counted.bits());
     let key = write_bytes(out, key);
     write_bytes(out, patch);
     key
@@ -280,11 +291,18 @@ impl<'a> Effects<'a> {
                 db: self.db()?,
                 key: self.blob()?,
             },
-            PATCH => Effect::Patch {
-                space: self.space()?,
-                key: self.blob()?,
-                patch: self.blob()?,
-            },
+            PATCH => {
+                let (space, (cf, counted)) = (self.space()?, self.family()?);
+                if cf != Cf::Meta {
+                    return None;
+                }
+                Effect::Patch {
+                    space,
+                    key: self.blob()?,
+                    patch: self.blob()?,
+                    counted,
+                }
+            }
             _ => return None,
         })
     }
@@ -437,18 +455,22 @@ mod tests {
 
     #[test]
     fn patches_of_format_3_still_read() {
-        let frozen = [11, 0xac, 2, 3, b'k', b'e', b'y', 4, 5, 1, 0, b'f', 11, 0, 0, 0];
+        let frozen = [11, 0xac, 2, 0x40, 3, b'k', b'e', b'y', 4, 5, 1, 0, b'f', 11, 0, 0, 0, 0];
         let read: Vec<_> = Effects::new(&frozen).map(Result::unwrap).collect();
-        let patch = |space, key, patch| Effect::Patch { space, key, patch };
-        assert_eq!(
-            read,
-            [patch(300, &b"key"[..], &[5, 1, 0, b'f'][..]), patch(0, b"", b"")]
-        );
+        let expires = Counted { keys: 0, expires: 1 };
+        let patch = |space, key, patch, counted| Effect::Patch {
+            space,
+            key,
+            patch,
+            counted,
+        };
+        let first = patch(300, &b"key"[..], &[5, 1, 0, b'f'][..], expires);
+        assert_eq!(read, [first, patch(0, b"", b"", Counted::NOTHING)]);
         let mut out = Vec::new();
-        let written = write_patch(&mut out, 300, b"key", &[5, 1, 0, b'f']);
-        write_patch(&mut out, 0, b"", b"");
+        let written = write_patch(&mut out, 300, b"key", &[5, 1, 0, b'f'], expires);
+        write_patch(&mut out, 0, b"", b"", Counted::NOTHING);
         assert_eq!(out, frozen);
-        assert_eq!(written, 4..7);
+        assert_eq!(written, 5..8);
     }
 
     proptest! {

@@ -36,6 +36,7 @@ mod overlay;
 pub mod packed;
 mod publish;
 mod reading;
+mod replay;
 pub mod row;
 mod scan;
 mod settle;

@@ -1,3 +1,4 @@
+mod drafts;
 mod pending;
 
 use std::cell::OnceCell;
@@ -9,13 +10,15 @@ use hashbrown::HashTable;
 use haypile_rows::Key;
 use parking_lot::Mutex;
 
-pub(crate) use self::pending::{PendingRange, PendingTurn};
+use self::drafts::Changed;
+pub(crate) use self::drafts::{Drafts, Patched};
+pub(crate) use self::pending::{NewValue, PendingRange, PendingTurn};
 use self::pending::{ordered_end, ordered_key};
 use crate::counts::SlotChange;
 use crate::effects;
 use crate::known::Known;
 use crate::telling::Telling;
-use crate::{Cf, Counted, Counts, SpaceId, StoreError};
+use crate::{Cf, Counted, Counts, SpaceId, StoreError, Value};
 
 /// What has been evaluated but not applied to the store yet.
 ///
@@ -65,6 +68,8 @@ struct Turn {
     ops: Vec<u8>,
     /// Whole rows of which only what has changed is logged.
     rows: Vec<u8>,
+    /// The large ones of them.
+    drafts: Drafts,
     /// The last write of the turn to each key.
     writes: Vec<TurnWrite>,
     entries: Vec<EntryRange>,
@@ -103,6 +108,9 @@ struct EntryState {
     /// to these, unless to before the entry.
     passed: Vec<Range<usize>>,
     free: Vec<Range<usize>>,
+    /// Drafts that have been written over, of this entry from `drafts_start` on; nobody goes back to them when the entry is done.
+    passed_drafts: Vec<usize>,
+    drafts_start: usize,
 }
 
 /// Where a pending write stands.
@@ -124,6 +132,8 @@ enum Pending {
     Logged(Range<usize>),
     /// Among the turn's rows, because the log has only what has changed.
     Beside(Range<usize>),
+    /// The turn's draft with this number, for the same reason.
+    Draft(usize),
 }
 
 struct Slot {
@@ -148,12 +158,16 @@ struct Undo {
     cf: Cf,
     key: Range<usize>,
     previous: Option<Place>,
+    /// What was changed where it is.
+    changed: Option<Changed>,
 }
 
 /// A point within an entry to which its effects can be taken back.
 pub struct Savepoint {
     ops: usize,
     rows: usize,
+    drafts: usize,
+    passed_drafts: usize,
     undo: usize,
     ids: u64,
     counted: usize,
@@ -208,6 +222,8 @@ impl Overlay {
         let entry = &mut self.entry;
         (entry.index, entry.start, entry.ids) = (index, start, 0);
         entry.rows_start = self.turns.back().map_or(0, |t| t.rows.len());
+        entry.drafts_start = self.turns.back().map_or(0, |t| t.drafts.len());
+        entry.passed_drafts.clear();
         entry.passed.clear();
         entry.free.clear();
         self.undo.clear();
@@ -241,6 +257,10 @@ impl Overlay {
             bytes: self.entry.start..turn.ops.len(),
         };
         turn.entries.push(range.clone());
+        self.entry
+            .passed_drafts
+            .drain(..)
+            .for_each(|draft| turn.drafts.free(draft));
         self.undo.clear();
         Some(range)
     }
@@ -250,7 +270,15 @@ impl Overlay {
         let EntryState { passed, free, .. } = &mut self.entry;
         std::mem::swap(passed, free);
         passed.clear();
+        if let Some(turn) = self.turns.back_mut() {
+            let start = self.entry.drafts_start;
+            let is_own = |draft: &mut usize| *draft >= start;
+            let gone = self.entry.passed_drafts.extract_if(.., is_own);
+            gone.for_each(|draft| turn.drafts.free(draft));
+        }
         Savepoint {
+            drafts: self.last_turn().map_or(0, |t| t.drafts.len()),
+            passed_drafts: self.entry.passed_drafts.len(),
             ops: self.last_turn().map_or(0, |t| t.ops.len()),
             rows: self.last_turn().map_or(0, |t| t.rows.len()),
             undo: self.undo.len(),
@@ -271,7 +299,9 @@ impl Overlay {
             turn.rows.truncate(savepoint.rows);
             let taken_back = turn.counted.drain(savepoint.counted..);
             taken_back.for_each(|change| add_counts(&mut self.counts, change, -1));
+            turn.drafts.truncate(savepoint.drafts);
         }
+        self.entry.passed_drafts.truncate(savepoint.passed_drafts);
         // What was written over is there again.
         self.entry.passed.clear();
         self.entry.free.retain(|free| free.end <= savepoint.rows);
@@ -282,7 +312,14 @@ impl Overlay {
 
     /// Bytes that the open turn takes: effects, and rows of which they say what has changed.
     pub fn turn_bytes(&self) -> usize {
-        self.last_turn().map_or(0, |t| t.ops.len() + t.rows.len())
+        self.last_turn()
+            .map_or(0, |t| t.ops.len() + t.rows.len() + t.drafts.bytes())
+    }
+
+    /// Bytes that the open turn takes, without the largest row of which only changes are logged: more changes of that row make
+    /// it no larger, so that it alone is no reason to close the turn.
+    pub fn turn_load(&self) -> usize {
+        self.turn_bytes() - self.last_turn().map_or(0, |t| t.drafts.largest_bytes())
     }
 
     /// Bytes of effects in the open turn.
@@ -392,7 +429,17 @@ impl Overlay {
     }
 
     /// The pending write for a key: `None` = no pending write, `Some(None)` = deleted.
-    pub(crate) fn get(&self, key: Key<'_>) -> Option<Option<&[u8]>> {
+    pub(crate) fn get<'v>(&self, key: Key<'_>) -> Option<Option<Value<'v>>> {
+        let place = self.find(key)?;
+        let turn = self.turn(place.turn);
+        Some(match &place.value {
+            Pending::Draft(number) => turn.drafts.share(*number),
+            value => turn.value(value).map(|value| Value::Owned(value.into())),
+        })
+    }
+
+    /// Where the pending write of a key stands.
+    fn find(&self, key: Key<'_>) -> Option<&Place> {
         if self.table.is_empty() {
             return None;
         }
@@ -402,7 +449,15 @@ impl Overlay {
                 && s.cf as u8 == key.family
                 && self.turn(s.place.turn).ops[s.place.key.clone()] == *key.key
         })?;
-        Some(self.turn(slot.place.turn).value(&slot.place.value))
+        Some(&slot.place)
+    }
+
+    /// The drafts of the oldest turn, which are its own no longer.
+    pub(crate) fn take_oldest_drafts(&mut self) -> Drafts {
+        self.turns
+            .front_mut()
+            .map(|turn| std::mem::take(&mut turn.drafts))
+            .unwrap_or_default()
     }
 
     /// Writes a value (`None` deletes) in the open entry.
@@ -441,9 +496,9 @@ impl Overlay {
 
     /// Writes a row of [`Cf::Meta`] in the open entry, of which a patch says what has changed: the patch is logged, the row is
     /// what is read. What others make of the patch and the row before must be this row.
-    pub(crate) fn patch(&mut self, key: Key<'_>, row: &[u8], patch: &[u8]) {
+    pub(crate) fn patch(&mut self, key: Key<'_>, row: &[u8], patch: &[u8], counted: Counted) {
+        let written = self.log_patch(key, patch, counted);
         let Some(turn) = self.turns.back_mut() else { return };
-        let written = effects::write_patch(&mut turn.ops, key.space, key.key, patch);
         // A transaction may change one row any number of times.
         let free = self.entry.free.pop().filter(|free| free.len() >= row.len());
         let start = free.map_or(turn.rows.len(), |free| free.start);
@@ -455,6 +510,16 @@ impl Overlay {
         }
         let value = Pending::Beside(start..end);
         self.place(Cf::Meta, key, written, value);
+    }
+
+    /// Logs a patch; the place of its key.
+    fn log_patch(&mut self, key: Key<'_>, patch: &[u8], counted: Counted) -> Range<usize> {
+        let Some(turn) = self.turns.back_mut() else { return 0..0 };
+        if let Some(change) = SlotChange::of(key.space, key.key, counted) {
+            turn.counted.push(change);
+            add_counts(&mut self.counts, change, 1);
+        }
+        effects::write_patch(&mut turn.ops, key.space, key.key, patch, counted)
     }
 
     /// Notes where the newest write to a key stands.
@@ -512,6 +577,16 @@ impl Overlay {
         {
             self.entry.passed.push(at.clone());
         }
+        if let Some(Place {
+            turn,
+            value: Pending::Draft(draft),
+            ..
+        }) = &previous
+            && *turn == seq
+            && !matches!(place.value, Pending::Draft(same) if same == *draft)
+        {
+            self.entry.passed_drafts.push(*draft);
+        }
         if let Some(turn) = self.turns.back_mut() {
             turn.write(hash, space, cf, &place);
         }
@@ -524,6 +599,7 @@ impl Overlay {
             cf,
             key: at,
             previous,
+            changed: None,
         });
     }
 
@@ -616,6 +692,9 @@ impl Overlay {
     }
 
     fn revert(&mut self, undo: Undo) {
+        if let Some(changed) = &undo.changed {
+            self.unchange(changed);
+        }
         let key = self.turn(self.newest_seq()).ops[undo.key.clone()].to_vec();
         if undo.cf == Cf::Data {
             self.change_known(|known| known.unknown(undo.space, &key));
@@ -762,6 +841,7 @@ impl Turn {
             Pending::Deleted => None,
             Pending::Logged(at) => Some(&self.ops[at.clone()]),
             Pending::Beside(at) => Some(&self.rows[at.clone()]),
+            Pending::Draft(number) => self.drafts.value(*number),
         }
     }
 

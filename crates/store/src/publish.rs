@@ -7,16 +7,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use haypile_rows::{Eras, FETCHED_AHEAD, Guard, Key, Limbo, Row};
+use haypile_rows::{Draft, Eras, FETCHED_AHEAD, Guard, Key, Limbo, Published, Row};
 use haypile_types::Position;
 
 use crate::counts::SlotChange;
 use crate::effects::{Effect, Effects};
 use crate::keys::parse_expiry_key;
 use crate::layers::Layer;
+use crate::overlay::{Drafts, NewValue};
+use crate::replay::{Held, Replayed};
 use crate::store::Store;
 use crate::visible::Databases;
-use crate::{Cf, Overlay, SpaceId, StoreError, Tier, packed};
+use crate::{Cf, Overlay, SpaceId, StoreError};
 
 /// Rows of one column family with which a turn gets a layer of its own, instead of a place in the list of the newest, into which
 /// they go one by one under a lock. Below that the list is better: it has each key once, and RocksDB gets it in one order.
@@ -54,9 +56,9 @@ pub(crate) struct Publisher {
     limbo: Limbo,
     /// What has this tag or an earlier one can be freed: nobody reads any more who may look at it.
     freeable: u64,
-    scratch: Vec<u8>,
     /// Which keyspaces the databases are, and were as long as somebody may read that; the newest first.
     databases: Vec<DatabasesVersion>,
+    held: Held,
     /// Readers were told to end when so much was kept.
     recalled_at: usize,
     /// Keyspaces of which nothing is published any more.
@@ -105,9 +107,20 @@ impl Publisher {
         {
             self.first_expiry = Some(self.first_expiry.map_or(at, |first| first.min(at)));
         }
-        let published = store.rows.publish(&mut self.scratch, key, value, position);
-        let (row, before) = (published.row, published.before);
-        let family = usize::from(key.family);
+        let published = store.rows.publish(key, value, position);
+        self.list(published, position);
+    }
+
+    /// Publishes a row that was put together before.
+    fn draft(&mut self, store: &Store, draft: Draft, position: u64) {
+        self.limbo.free_one(self.freeable);
+        let published = store.rows.publish_draft(draft, position);
+        self.list(published, position);
+    }
+
+    /// Notes a version that is in the table now.
+    fn list(&mut self, Published { row, before }: Published, position: u64) {
+        let family = usize::from(row.family());
         self.bytes[family] += row.len();
         let rows = &mut self.rows[family];
         if let Some(before) = &before
@@ -131,7 +144,8 @@ impl Publisher {
         &mut self,
         store: &Store,
         guard: &Guard<'_>,
-        mut writes: impl Iterator<Item = (Key<'w>, Option<&'w [u8]>)> + Clone,
+        mut writes: impl Iterator<Item = (Key<'w>, NewValue<'w>)> + Clone,
+        drafts: &mut Drafts,
         position: u64,
     ) {
         loop {
@@ -141,7 +155,14 @@ impl Publisher {
             let mut any = false;
             for (key, value) in writes.by_ref().take(FETCHED_AHEAD) {
                 any = true;
-                self.row(store, key, value, position);
+                match value {
+                    NewValue::Bytes(value) => self.row(store, key, value, position),
+                    NewValue::Draft(number) => {
+                        let draft = drafts.take(number);
+                        assert!(draft.is_some(), "a draft is published once");
+                        draft.into_iter().for_each(|draft| self.draft(store, draft, position));
+                    }
+                }
             }
             if !any {
                 return;
@@ -162,6 +183,7 @@ impl Publisher {
                 counted,
             } => {
                 self.counted.extend(SlotChange::of(space, key, counted));
+                self.supersede(space, cf, key);
                 self.row(store, Key::new(space, cf as u8, key), Some(value), position);
             }
             Effect::Delete {
@@ -171,16 +193,31 @@ impl Publisher {
                 counted,
             } => {
                 self.counted.extend(SlotChange::of(space, key, counted));
+                self.supersede(space, cf, key);
                 self.row(store, Key::new(space, cf as u8, key), None, position);
             }
             Effect::Map { db, space } => self.maps.push((db, space)),
-            Effect::Patch { space, key, patch } => self.patch(store, space, key, patch, position)?,
+            Effect::Patch {
+                space,
+                key,
+                patch,
+                counted,
+            } => {
+                self.counted.extend(SlotChange::of(space, key, counted));
+                self.patch(store, space, key, patch, position)?;
+            }
             Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {}
         }
         Ok(())
     }
 
-    /// Publishes a row with its changes.
+    fn supersede(&mut self, space: SpaceId, cf: Cf, key: &[u8]) {
+        if cf == Cf::Meta {
+            self.held.superseded(space, key);
+        }
+    }
+
+    /// Publishes a row with its changes, or keeps it for more of them.
     fn patch(
         &mut self,
         store: &Store,
@@ -189,20 +226,11 @@ impl Publisher {
         patch: &[u8],
         position: u64,
     ) -> Result<(), StoreError> {
-        let hashed = Key::new(space, Cf::Meta as u8, key);
-        let mut row = Vec::new();
-        {
-            let guard = Eras::enter();
-            // The newest, what this turn has published included.
-            let newest = store.rows.newest(&guard, hashed);
-            let stored = match &newest {
-                Some(_) => None,
-                None => store.visible.base.get(&guard).get(space, Cf::Meta, key, Tier::Disk)?,
-            };
-            let base = newest.as_ref().map_or(stored.as_deref(), |newest| newest.value());
-            packed::patch_row(&mut row, base, patch)?;
+        match self.held.patch(store, space, key, patch)? {
+            Replayed::Nothing => {}
+            Replayed::Row(row) => self.row(store, Key::new(space, Cf::Meta as u8, key), Some(&row), position),
+            Replayed::Drafts(drafts) => drafts.into_iter().for_each(|draft| self.draft(store, draft, position)),
         }
-        self.row(store, hashed, Some(&row), position);
         Ok(())
     }
 
@@ -337,9 +365,6 @@ impl Publisher {
             self.recalled_at = bytes;
             eras.recall();
         }
-        if self.scratch.capacity() > FREED_LATER_BYTES {
-            self.scratch = Vec::new();
-        }
         if self.counted.capacity() > KEPT_ROWS {
             self.counted = Vec::new();
         }
@@ -381,9 +406,10 @@ impl Store {
     /// Publishes the oldest pending turn, whose last entry is at `position`, and drops it from the overlay.
     pub fn apply_oldest(&self, overlay: &mut Overlay, position: Position, clock: u64) -> Applied {
         let mut publisher = self.publisher.lock();
+        let mut drafts = overlay.take_oldest_drafts();
         if let Some(turn) = overlay.oldest() {
             let guard = Eras::enter();
-            publisher.rows(self, &guard, turn.writes(), position.index);
+            publisher.rows(self, &guard, turn.writes(), &mut drafts, position.index);
             drop(guard);
             publisher.counted.extend_from_slice(turn.counted());
             publisher.maps.extend(turn.maps());
@@ -408,8 +434,13 @@ impl Store {
     /// any more.
     pub fn replay(&self, payloads: &[u8], position: Position, clock: u64) -> Result<Applied, StoreError> {
         let mut publisher = self.publisher.lock();
+        // What an earlier batch that failed has left.
+        publisher.held.drain();
         for effect in Effects::new(payloads) {
             publisher.effect(self, effect?, position.index)?;
+        }
+        for draft in publisher.held.drain() {
+            publisher.draft(self, draft, position.index);
         }
         let applied = publisher.install(self, position, clock);
         publisher.retire(self.shared.kept_bytes);

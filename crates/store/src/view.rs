@@ -99,7 +99,7 @@ impl<'a> View<'a> {
         match &self.overlay {
             Some(overlay) => {
                 if let Some(pending) = overlay.get(key) {
-                    return Ok(pending.map(|value| Value::Owned(value.into())));
+                    return Ok(pending);
                 }
             }
             None => self.state.check()?,
@@ -162,8 +162,26 @@ impl<'a> View<'a> {
     /// Writes a row of [`Cf::Meta`], of which only a patch is logged: `row` must be what [`patch_row`](crate::packed::patch_row)
     /// makes of the row that is there, or of none.
     pub fn patch(&mut self, space: SpaceId, key: &[u8], row: &[u8], patch: &[u8]) -> Result<(), StoreError> {
-        self.overlay()?.patch(Key::new(space, Cf::Meta as u8, key), row, patch);
+        let key = Key::new(space, Cf::Meta as u8, key);
+        self.overlay()?.patch(key, row, patch, Counted::NOTHING);
         Ok(())
+    }
+
+    /// Changes a row of [`Cf::Meta`] by a patch, which is logged. `row` is what was read of the key; a large row that several
+    /// commands of a turn change is changed where it is, if nobody holds it otherwise. `counted` is what it changes the counters
+    /// of keys by.
+    pub fn change(
+        &mut self,
+        space: SpaceId,
+        key: &[u8],
+        row: Option<Value<'_>>,
+        patch: &[u8],
+        counted: Counted,
+    ) -> Result<(), StoreError> {
+        let key = Key::new(space, Cf::Meta as u8, key);
+        let overlay = self.overlay()?;
+        let row = row.filter(|_| !overlay.has_own_draft(key));
+        Ok(overlay.change(key, row.as_deref(), patch, counted)?)
     }
 
     /// Deletes a key.

@@ -36,7 +36,7 @@ fn delete() -> Vec<u8> {
 }
 
 fn patch(patch: &[u8]) -> Vec<u8> {
-    let mut out = vec![PATCH, 0];
+    let mut out = vec![PATCH, 0, 0];
     blob(&mut out, &meta_key(b"k"));
     blob(&mut out, patch);
     out

@@ -1,6 +1,7 @@
 //! Single bits.
 
 use haypile_resp::{Request, parse_i64};
+use haypile_store::packed::StringPatch;
 
 use super::bit_offset;
 use crate::spec::{READ_FAST, WRITE};
@@ -34,17 +35,11 @@ fn setbit(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let mask = 0x80 >> (offset % 8);
     let old = value.get(byte).is_some_and(|byte| byte & mask != 0);
     if byte >= value.len() || old != on {
-        let mut changed = Vec::with_capacity(value.len().max(byte + 1));
-        changed.extend_from_slice(value);
-        if changed.len() <= byte {
-            changed.resize(byte + 1, 0);
-        }
-        match on {
-            true => changed[byte] |= mask,
-            false => changed[byte] &= !mask,
-        }
-        let header = row.as_ref().map(|row| row.header);
-        cx.put_string(key, header, &changed, header.and_then(|header| header.expire_at))?;
+        let before = value.get(byte).copied().unwrap_or(0);
+        let after = [if on { before | mask } else { before & !mask }];
+        let mut patch = StringPatch::default();
+        patch.set(byte, &after);
+        cx.patch_string(key, row, &patch)?;
         cx.modified(KeyEvent::SetBit, key);
     }
     cx.reply.integer(i64::from(old));

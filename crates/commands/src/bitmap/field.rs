@@ -1,8 +1,11 @@
 //! Integers in a string: BITFIELD.
 
-use haypile_resp::{Request, parse_i64};
+use std::collections::BTreeMap;
 
-use super::integer::{Overflow, Width};
+use haypile_resp::{Request, parse_i64};
+use haypile_store::packed::StringPatch;
+
+use super::integer::{Overflow, WINDOW_BYTES, Width};
 use super::{bit_offset, checked_offset};
 use crate::args::{integer, is};
 use crate::error::SYNTAX;
@@ -134,20 +137,50 @@ fn read_all(cx: &mut Cx<'_>, key: &[u8], operations: &[Operation]) -> Outcome {
     Ok(())
 }
 
+/// A string, and bytes of it that are others now; what is neither is zero. The string may be long, and what changes is little.
+struct Changing<'v> {
+    before: &'v [u8],
+    bytes: BTreeMap<usize, u8>,
+}
+
+impl Changing<'_> {
+    /// The bytes in which an integer stands, as many as the longest touches, and where they begin.
+    fn window(&self, offset: u64) -> ([u8; WINDOW_BYTES], usize) {
+        let start = (offset / 8) as usize;
+        let byte = |at| self.bytes.get(&at).or(self.before.get(at)).copied().unwrap_or(0);
+        (std::array::from_fn(|at| byte(start + at)), start)
+    }
+
+    fn read(&self, width: Width, offset: u64) -> i64 {
+        let (window, _) = self.window(offset);
+        width.read(&window, offset % 8)
+    }
+
+    fn write(&mut self, width: Width, offset: u64, number: i64) {
+        let (before, start) = self.window(offset);
+        let mut after = before;
+        width.write(&mut after, offset % 8, number);
+        let changed = before.iter().zip(after).enumerate();
+        let changed = changed.filter(|(_, (before, after))| **before != *after);
+        self.bytes.extend(changed.map(|(at, (_, after))| (start + at, after)));
+    }
+}
+
 /// `len` is the length that the value has at least when all is done.
 fn change_all(cx: &mut Cx<'_>, key: &[u8], operations: &[Operation], len: usize) -> Outcome {
     let row = cx.string(key)?;
-    let old = row.as_ref().map_or(&[][..], |row| row.body());
-    let grown = old.len() < len;
-    let mut value = Vec::with_capacity(old.len().max(len));
-    value.extend_from_slice(old);
+    let mut value = Changing {
+        before: row.as_ref().map_or(&[][..], |row| row.body()),
+        bytes: BTreeMap::new(),
+    };
+    let grown = value.before.len() < len;
     if grown {
-        value.resize(len, 0);
+        value.bytes.insert(len - 1, 0);
     }
     let mut changed = false;
     cx.reply.array(operations.len());
     for Operation { width, offset, change } in operations {
-        let before = width.read(&value, *offset);
+        let before = value.read(*width, *offset);
         let Some(change) = change else {
             cx.reply.integer(before);
             continue;
@@ -159,7 +192,7 @@ fn change_all(cx: &mut Cx<'_>, key: &[u8], operations: &[Operation], len: usize)
         match width.fit(wanted, change.overflow) {
             None => cx.reply.null(),
             Some(after) => {
-                width.write(&mut value, *offset, after);
+                value.write(*width, *offset, after);
                 cx.reply.integer(if change.add { after } else { before });
                 changed |= grown || before != after;
             }
@@ -167,8 +200,10 @@ fn change_all(cx: &mut Cx<'_>, key: &[u8], operations: &[Operation], len: usize)
     }
     // As in Redis the value grows even if all operations failed, but nobody hears of that.
     if changed || grown {
-        let header = row.as_ref().map(|row| row.header);
-        cx.put_string(key, header, &value, header.and_then(|header| header.expire_at))?;
+        let bytes: Vec<(usize, [u8; 1])> = value.bytes.into_iter().map(|(at, byte)| (at, [byte])).collect();
+        let mut patch = StringPatch::default();
+        bytes.iter().for_each(|(at, byte)| patch.set(*at, byte));
+        cx.patch_string(key, row, &patch)?;
     }
     if changed {
         cx.modified(KeyEvent::SetBit, key);

@@ -96,7 +96,7 @@ impl Width {
 }
 
 /// 64 bits from any bit on touch so many bytes at most.
-const WINDOW_BYTES: usize = 9;
+pub(super) const WINDOW_BYTES: usize = 9;
 const WINDOW_BITS: u32 = 8 * WINDOW_BYTES as u32;
 
 fn window(bytes: &[u8], offset: u64) -> u128 {

@@ -33,9 +33,8 @@ fn pfadd(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     }
     if changed {
         sketch.invalidate_cache();
-        let header = row.as_ref().map(|row| row.header);
-        let expire_at = header.and_then(|header| header.expire_at);
-        cx.put_string(key, header, sketch.bytes(), expire_at)?;
+        let bytes = sketch.into_bytes();
+        cx.put_similar_string(key, row, &bytes)?;
         cx.modified(KeyEvent::PfAdd, key);
     }
     cx.reply.integer(i64::from(changed));

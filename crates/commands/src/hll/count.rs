@@ -50,7 +50,8 @@ fn count_one(cx: &mut Cx<'_>, key: &[u8]) -> Result<u64, crate::CommandError> {
     let count = sketch.count()?;
     if cx.may_write {
         sketch.cache_count(count);
-        cx.put_string(key, Some(row.header), sketch.bytes(), row.header.expire_at)?;
+        let bytes = sketch.into_bytes();
+        cx.put_similar_string(key, Some(row), &bytes)?;
         cx.touch(key);
     }
     Ok(count)

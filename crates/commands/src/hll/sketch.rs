@@ -58,6 +58,11 @@ impl<'a> Sketch<'a> {
         &self.bytes
     }
 
+    /// The whole value, on its own.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes.into_owned()
+    }
+
     pub(super) fn is_sparse(&self) -> bool {
         self.bytes[ENCODING] == SPARSE
     }

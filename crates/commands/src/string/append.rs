@@ -1,6 +1,7 @@
 //! Commands that change a part of a string.
 
 use haypile_resp::Request;
+use haypile_store::packed::StringPatch;
 
 use super::check_length;
 use crate::args::integer;
@@ -29,11 +30,11 @@ fn append(cx: &mut Cx<'_>, request: &Request) -> Outcome {
             tail.len()
         }
         Some(row) => {
-            let head = row.body();
-            check_length(cx, head.len() as u64, tail.len())?;
-            let whole = [head, tail].concat();
-            cx.put_string(key, Some(row.header), &whole, row.header.expire_at)?;
-            whole.len()
+            let end = row.body().len();
+            check_length(cx, end as u64, tail.len())?;
+            let mut patch = StringPatch::default();
+            patch.set(end, tail);
+            cx.patch_string(key, Some(row), &patch)?
         }
     };
     cx.modified(KeyEvent::Append, key);
@@ -59,24 +60,17 @@ fn setrange(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let (key, part) = (&request[1], &request[3]);
     let offset = u64::try_from(integer(&request[2])?).map_err(|_| CommandError::reply("ERR offset is out of range"))?;
     let row = cx.string(key)?;
-    let old = row.as_ref().map_or(&[][..], |row| row.body());
     if part.is_empty() {
-        cx.reply.integer(old.len() as i64);
+        cx.reply.integer(row.map_or(0, |row| row.body().len()) as i64);
         return Ok(());
     }
     check_length(cx, offset, part.len())?;
-    // Checked: offset and end are at most the longest string.
-    let (start, end) = (offset as usize, offset as usize + part.len());
-    let mut value = Vec::with_capacity(old.len().max(end));
-    value.extend_from_slice(old);
-    if value.len() < end {
-        value.resize(end, 0);
-    }
-    value[start..end].copy_from_slice(part);
-    let header = row.as_ref().map(|row| row.header);
-    cx.put_string(key, header, &value, header.and_then(|header| header.expire_at))?;
+    let mut patch = StringPatch::default();
+    // Checked: it is at most the longest string.
+    patch.set(offset as usize, part);
+    let len = cx.patch_string(key, row, &patch)?;
     cx.modified(KeyEvent::SetRange, key);
-    cx.reply.integer(value.len() as i64);
+    cx.reply.integer(len as i64);
     Ok(())
 }
 

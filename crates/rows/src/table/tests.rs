@@ -28,10 +28,10 @@ fn ticket(table: &RowTable, k: &[u8]) -> Ticket {
 fn a_reader_walks_back_to_its_version() {
     let table = RowTable::new(1 << 20);
     let mut superseded = Vec::new();
-    superseded.extend(table.publish(&mut Vec::new(), key(b"k"), Some(b"1"), 10).before);
+    superseded.extend(table.publish(key(b"k"), Some(b"1"), 10).before);
     let guard = Eras::enter();
     for (position, value) in [(11, Some(&b"2"[..])), (12, None), (12, Some(b"3"))] {
-        superseded.extend(table.publish(&mut Vec::new(), key(b"k"), value, position).before);
+        superseded.extend(table.publish(key(b"k"), value, position).before);
     }
     assert_eq!(value_at(&table, &guard, b"k", 9), None);
     assert_eq!(value_at(&table, &guard, b"k", 10), Some(Some(b"1".to_vec())));
@@ -48,13 +48,13 @@ fn a_reader_walks_back_to_its_version() {
 fn what_was_read_before_a_write_never_hides_it() {
     let table = RowTable::new(1 << 20);
     let early = ticket(&table, b"k");
-    let row = table.publish(&mut Vec::new(), key(b"k"), Some(b"new"), 5).row;
+    let row = table.publish(key(b"k"), Some(b"new"), 5).row;
     table.mark_clean([&row].into_iter());
     table.fill(early, key(b"k"), b"old", 4);
     assert_eq!(value_at(&table, &Eras::enter(), b"k", 9), Some(Some(b"new".to_vec())));
     // Also when the row has been removed in between.
     let early = ticket(&table, b"d");
-    let row = table.publish(&mut Vec::new(), key(b"d"), None, 6).row;
+    let row = table.publish(key(b"d"), None, 6).row;
     table.mark_clean([&row].into_iter());
     table.fill(early, key(b"d"), b"old", 4);
     assert_eq!(value_at(&table, &Eras::enter(), b"d", 9), None);
@@ -72,8 +72,8 @@ fn what_was_filled_is_not_seen_by_who_reads_an_earlier_state() {
 #[test]
 fn a_row_published_again_while_it_is_written_stays_dirty() {
     let table = RowTable::new(0);
-    let first = table.publish(&mut Vec::new(), key(b"k"), Some(b"1"), 1).row;
-    let second = table.publish(&mut Vec::new(), key(b"k"), Some(b"22"), 2).row;
+    let first = table.publish(key(b"k"), Some(b"1"), 1).row;
+    let second = table.publish(key(b"k"), Some(b"22"), 2).row;
     table.mark_clean([&first].into_iter());
     assert_eq!(value_at(&table, &Eras::enter(), b"k", 2), Some(Some(b"22".to_vec())));
     assert!(second.is_dirty());
@@ -90,7 +90,7 @@ fn the_cache_keeps_to_its_size_and_dirty_rows_stay() {
     const BYTES: usize = 64 << 10;
     let table = RowTable::new(BYTES);
     for n in 0u32..100 {
-        table.publish(&mut Vec::new(), key(&n.to_be_bytes()), Some(&[7; 100]), 1);
+        table.publish(key(&n.to_be_bytes()), Some(&[7; 100]), 1);
     }
     for n in 1000u32..20_000 {
         let name = n.to_be_bytes();
@@ -108,11 +108,7 @@ fn the_cache_keeps_to_its_size_when_values_grow() {
     let table = RowTable::new(BYTES);
     for (position, len) in (1..).zip([10, 100, 1000, 10_000]) {
         let rows: Vec<Row> = (0u32..1000)
-            .map(|n| {
-                table
-                    .publish(&mut Vec::new(), key(&n.to_be_bytes()), Some(&vec![7; len]), position)
-                    .row
-            })
+            .map(|n| table.publish(key(&n.to_be_bytes()), Some(&vec![7; len]), position).row)
             .collect();
         table.mark_clean(rows.iter());
         assert!(
@@ -135,10 +131,10 @@ proptest! {
         let mut model: BTreeMap<u8, (u8, Row)> = BTreeMap::new();
         for (position, (op, n, value)) in (1..).zip(ops) {
             if op > 0 {
-                let row = table.publish(&mut Vec::new(), name(&n), Some(&[value]), position).row;
+                let row = table.publish(name(&n), Some(&[value]), position).row;
                 model.insert(n, (value, row));
             } else if let Some((_, row)) = model.remove(&n) {
-                let gone = table.publish(&mut Vec::new(), name(&n), None, position).row;
+                let gone = table.publish(name(&n), None, position).row;
                 table.mark_clean([&row, &gone].into_iter());
             }
         }
@@ -188,9 +184,7 @@ fn readers_see_one_position_while_others_are_published() {
             let before: Vec<Row> = (0..KEYS)
                 .filter_map(|n| {
                     let value = position.to_be_bytes();
-                    table
-                        .publish(&mut Vec::new(), key(&n.to_be_bytes()), Some(&value), position)
-                        .before
+                    table.publish(key(&n.to_be_bytes()), Some(&value), position).before
                 })
                 .collect();
             visible.store(position, Ordering::Release);
@@ -200,4 +194,73 @@ fn readers_see_one_position_while_others_are_published() {
             limbo.free(Eras::global());
         }
     });
+}
+
+#[test]
+fn a_draft_is_changed_until_it_is_published() {
+    let table = RowTable::new(1 << 20);
+    let guard = Eras::enter();
+    let first = table.publish(key(b"k"), Some(b"first"), 1);
+    let mut draft = Draft::new(key(b"k"), 6, |filler| {
+        filler.bytes(b"ab");
+        filler.zeros(3);
+        filler.bytes(b"c");
+    });
+    assert_eq!(draft.value(), b"ab\0\0\0c");
+    let shared = draft.share();
+    assert!(draft.value_mut().is_none(), "somebody reads it");
+    drop(shared);
+    draft.value_mut().unwrap()[3] = b'x';
+    let shared = draft.share();
+    draft = draft.copy();
+    draft.value_mut().unwrap()[0] = b'A';
+    assert_eq!(shared.value(), Some(&b"ab\0x\0c"[..]));
+    let _read_while_it_is_published = draft.share();
+    assert_eq!(draft.value(), b"Ab\0x\0c");
+    let second = table.publish_draft(draft, 2);
+    assert!(second.before.as_ref().is_some_and(|before| before.is_same(&first.row)));
+    assert_eq!(value_at(&table, &guard, b"k", 1), Some(Some(b"first".to_vec())));
+    assert_eq!(value_at(&table, &guard, b"k", 2), Some(Some(b"Ab\0x\0c".to_vec())));
+    assert!(second.row.is_dirty());
+    assert_eq!(second.row.position(), 2);
+}
+
+#[test]
+#[should_panic(expected = "filled to its end")]
+fn a_draft_is_whole() {
+    Draft::new(key(b"k"), 3, |filler| filler.bytes(b"ab"));
+}
+
+#[test]
+fn what_takes_out_rows_for_long_leaves_searches_short() {
+    let table = RowTable::new(1 << 20);
+    let (mut rows, mut position) = (Vec::new(), 0);
+    for n in 0..200_000u64 {
+        position += 1;
+        rows.push(table.publish(key(&n.to_be_bytes()), Some(&[7; 20]), position).row);
+        if rows.len() == 1000 {
+            table.mark_clean(rows.iter());
+            rows.clear();
+        }
+    }
+    let overflows = (0..table.shards.len()).map(|index| {
+        let inner = lock(&table.shards[index].0.inner);
+        table.own_buckets(index, &inner).overflow_max()
+    });
+    let most = overflows.max().unwrap_or(0);
+    assert!((1..128).contains(&most), "{most} rows have gone past one bucket");
+}
+
+#[test]
+fn the_scattered_order_has_each_slot_once() {
+    for log2 in [0, 1, 5] {
+        let array = allocate(log2);
+        // SAFETY: just made.
+        let buckets = unsafe { buckets_at(array) };
+        let mut seen = vec![0; buckets.slots()];
+        (0..buckets.slots()).for_each(|number| seen[buckets.scattered(number).0.number()] += 1);
+        assert!(seen.iter().all(|times| *times == 1));
+        // SAFETY: made by `allocate`, and nobody else has it.
+        drop(unsafe { deallocate(array) });
+    }
 }

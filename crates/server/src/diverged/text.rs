@@ -103,6 +103,9 @@ fn line(command: Option<&str>, change: &Change) -> String {
         }
         What::Begins(label) => format!("#{}: elements with labels below {label} are removed", quoted(key)),
         What::Ends(label) => format!("#{}: elements with labels from {label} on are removed", quoted(key)),
+        What::Bytes(offset, value) => spell("SETRANGE", &[key, offset.to_string().as_bytes(), value]),
+        What::Expires(Some(at)) => format!("PEXPIREAT{} {at}", quoted(key)),
+        What::Expires(None) => spell("PERSIST", &[key]),
         What::Mapped(space) => match (command, change.place) {
             (Some("flushdb" | "flushall"), Place::Database(db)) => format!("# database {db} is emptied"),
             (_, Place::Database(db)) => format!("# database {db} is what keyspace {space} holds"),
@@ -169,6 +172,8 @@ fn change_json(change: &Change) -> Value {
         }
         What::Begins(label) => json!({ "change": "trim", "head": label }),
         What::Ends(label) => json!({ "change": "trim", "end": label }),
+        What::Bytes(offset, value) => json!({ "change": "bytes", "offset": offset, "value": bytes(value) }),
+        What::Expires(at) => json!({ "change": "expiry", "expire_at_ms": at }),
         What::Mapped(space) => json!({ "change": "database", "keyspace": space }),
         What::Unknown(element, value) => {
             json!({ "change": "unknown", "element": bytes(element), "value": value.as_deref().map(bytes) })

@@ -4,15 +4,24 @@ use std::collections::btree_map;
 
 use haypile_rows::Key;
 
-use super::{Overlay, Place, Turn};
+use super::{Overlay, Pending, Place, Turn};
 use crate::counts::SlotChange;
 use crate::{Cf, SpaceId, effects};
 
 /// The turn that is to be published next.
 pub(crate) struct PendingTurn<'a>(&'a Turn);
 
-/// A write: key, and value or `None` for a deletion.
-pub(crate) type Write<'a> = (Key<'a>, Option<&'a [u8]>);
+/// A write: key, and what has become of it.
+pub(crate) type Write<'a> = (Key<'a>, NewValue<'a>);
+
+/// What a write leaves.
+#[derive(Clone, Copy)]
+pub(crate) enum NewValue<'a> {
+    /// A value, or none.
+    Bytes(Option<&'a [u8]>),
+    /// The draft with this number.
+    Draft(usize),
+}
 
 impl<'a> PendingTurn<'a> {
     pub(super) fn new(turn: &'a Turn) -> Self {
@@ -29,7 +38,11 @@ impl<'a> PendingTurn<'a> {
                 family: write.cf as u8,
                 key: &turn.ops[write.key.clone()],
             };
-            (key, turn.value(&write.value))
+            let value = match write.value {
+                Pending::Draft(number) => NewValue::Draft(number),
+                _ => NewValue::Bytes(turn.value(&write.value)),
+            };
+            (key, value)
         })
     }
 

@@ -5,9 +5,10 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::bytes::{prefix, write_blob, write_label, write_length};
-use super::patch::{KeyedChanges, ListChanges};
+use super::patch::{Kept, KeyedChanges, ListChanges};
 use super::patch_build::Elements;
 use super::shape::{Keyed, KeyedChange};
+use super::string::{StringChanges, apply_pieces, length_after};
 use super::{Element, Hash, Packed, PackedError, PackedList, Patch, Set, Shape, Zset};
 use crate::row::Kind;
 
@@ -24,18 +25,27 @@ pub fn apply(kind: Kind, body: Option<&[u8]>, patch: &[u8]) -> Result<Vec<u8>, P
     Ok(out)
 }
 
-/// Appends the body that a patch makes of a body, or of none. `kind` is the body's.
+/// Appends the body that a patch makes of a body, or of none. `kind` is the body's. What the patch says of the expiry is
+/// not the body's business.
 ///
 /// # Errors
 /// Nothing is appended. [`PackedError::Body`] and [`PackedError::Patch`], if damage is met: what is only copied is not
 /// looked at. [`PackedError::OtherKind`]. [`PackedError::Gap`]: the elements of a list would not follow each other.
 pub fn apply_into(out: &mut Vec<u8>, kind: Kind, body: Option<&[u8]>, patch: &[u8]) -> Result<(), PackedError> {
     let read = Patch::read(patch)?;
-    if read.kind() != kind {
-        let patch = read.kind();
+    if let Some(patch) = read.kind()
+        && patch != kind
+    {
         return Err(PackedError::OtherKind { patch, row: kind });
     }
-    let body = body.unwrap_or(&[0]);
+    let body = body.unwrap_or(if kind.packs() { &[0] } else { &[] });
+    if read.changes.is_empty() && read.kept == Kept::default() {
+        out.extend_from_slice(body);
+        return Ok(());
+    }
+    if kind == Kind::String {
+        return string(out, body, read.changes);
+    }
     let start = out.len();
     out.reserve(body.len() + patch.len() + GROWTH_BYTES_MAX);
     let applied = match kind {
@@ -137,6 +147,13 @@ fn keyed<S: Keyed>(out: &mut Vec<u8>, body: &[u8], changes: &[u8]) -> Result<(),
         }
     }
     base.finish(out);
+    Ok(())
+}
+
+fn string(out: &mut Vec<u8>, body: &[u8], changes: &[u8]) -> Result<(), PackedError> {
+    let pieces = StringChanges::new(changes).collect_all()?;
+    out.reserve(length_after(body.len(), &pieces));
+    apply_pieces(out, body, &pieces);
     Ok(())
 }
 

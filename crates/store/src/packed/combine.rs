@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::patch::{Kept, KeyedChanges, ListChanges, write_front, write_list_front};
+use super::patch::{Expiry, Kept, KeyedChanges, ListChanges, write_whole_front};
 use super::patch_build::{Elements, write_elements};
 use super::shape::{Keyed, KeyedChange};
+use super::string::{StringChanges, laid_over, write_pieces};
 use super::{Hash, PackedError, Patch, Set, Zset};
 use crate::row::Kind;
 
@@ -20,6 +21,9 @@ pub fn combine(first: &[u8], second: &[u8]) -> Result<Vec<u8>, PackedError> {
 
 /// Appends the patch that does what one patch and then another do: what the second says of an entry counts.
 ///
+/// The row is taken to be there if the first patch says nothing but its expiry; on a missing row that patch alone does
+/// nothing.
+///
 /// # Errors
 /// Nothing is appended. [`PackedError::Patch`] if either is damaged, [`PackedError::OtherKind`] if they are about
 /// different types.
@@ -27,16 +31,30 @@ pub fn combine_into(out: &mut Vec<u8>, first: &[u8], second: &[u8]) -> Result<()
     let start = out.len();
     out.reserve(first.len() + second.len());
     let (first, second) = (Patch::read(first)?, Patch::read(second)?);
-    if first.kind() != second.kind() {
-        let (row, patch) = (first.kind(), second.kind());
+    if let (Some(row), Some(patch)) = (first.kind(), second.kind())
+        && row != patch
+    {
         return Err(PackedError::OtherKind { patch, row });
     }
-    let combined = match first.kind() {
-        Kind::Hash => keyed::<Hash>(out, first.changes, second.changes),
-        Kind::Set => keyed::<Set>(out, first.changes, second.changes),
-        Kind::Zset => keyed::<Zset>(out, first.changes, second.changes),
-        Kind::List => list(out, first, second),
-        Kind::String | Kind::Stream => Err(PackedError::Patch),
+    let kind = first.kind().or(second.kind());
+    let expiry = match second.expiry {
+        Expiry::Kept => first.expiry,
+        of_second => of_second,
+    };
+    let kept = Kept {
+        head: first.kept.head.max(second.kept.head),
+        end: [first.kept.end, second.kept.end].into_iter().flatten().min(),
+    };
+    write_whole_front(out, kind, expiry, kept);
+    // One about any row has no changes, which is no change of any kind.
+    let combined = match kind {
+        Some(Kind::Hash) => keyed::<Hash>(out, first.changes, second.changes),
+        Some(Kind::Set) => keyed::<Set>(out, first.changes, second.changes),
+        Some(Kind::Zset) => keyed::<Zset>(out, first.changes, second.changes),
+        Some(Kind::List) => list(out, first, second),
+        Some(Kind::String) => string(out, first.changes, second.changes),
+        Some(Kind::Stream) => Err(PackedError::Patch),
+        None => Ok(()),
     };
     if combined.is_err() {
         out.truncate(start);
@@ -71,7 +89,6 @@ pub fn combine_all<'p>(patches: impl IntoIterator<Item = &'p [u8]>) -> Result<Op
 }
 
 fn keyed<S: Keyed>(out: &mut Vec<u8>, first: &[u8], second: &[u8]) -> Result<(), PackedError> {
-    write_front(out, S::KIND);
     let mut first = KeyedChanges::<S>::new(first).peekable();
     let mut second = KeyedChanges::<S>::new(second).peekable();
     loop {
@@ -92,9 +109,6 @@ fn keyed<S: Keyed>(out: &mut Vec<u8>, first: &[u8], second: &[u8]) -> Result<(),
 }
 
 fn list(out: &mut Vec<u8>, first: Patch<'_>, second: Patch<'_>) -> Result<(), PackedError> {
-    let end = [first.kept.end, second.kept.end].into_iter().flatten().min();
-    let head = first.kept.head.max(second.kept.head);
-    write_list_front(out, Kept { head, end });
     let mut elements = Elements::new();
     let mut earlier = ListChanges::new(first.changes)
         .filter(|element| element.is_err() || element.is_ok_and(|(label, _)| second.kept.has(label)))
@@ -114,5 +128,11 @@ fn list(out: &mut Vec<u8>, first: Patch<'_>, second: Patch<'_>) -> Result<(), Pa
         elements.push(element?);
     }
     write_elements(out, &elements);
+    Ok(())
+}
+
+fn string(out: &mut Vec<u8>, first: &[u8], second: &[u8]) -> Result<(), PackedError> {
+    let (first, second) = (StringChanges::new(first), StringChanges::new(second));
+    write_pieces(out, &laid_over(&first.collect_all()?, &second.collect_all()?));
     Ok(())
 }

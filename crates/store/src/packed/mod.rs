@@ -1,4 +1,5 @@
-//! Small collections: all entries of one stand in the value of its meta row, and a change of one is a *patch*.
+//! Small collections: all entries of one stand in the value of its meta row. And *patches*: what a change of one, of a
+//! string, or of any row's expiry is in the log.
 //!
 //! Nothing here knows of stores, logs or thresholds: it is about bytes, and everything it is given may be damaged.
 //!
@@ -29,30 +30,39 @@
 //! A patch says what entries are, not what to do with them, so applying it twice is the same as applying it once:
 //!
 //! ```text
-//! patch   kind u8 | ...            the kind in the low 4 bits; the high 4 are 0, but for a list's
+//! patch   kind u8 | [0x80: expire-at u64 BE] | ...      the kind in the low 4 bits, 0 = whatever the row is
+//!                                                       0x80 = an expiry follows | 0x40 = the row has no expiry
+//!                                                       0x20 and 0x10 are a list's; without them the bits are 0
 //! hash    (field length varint | 0: gone, or value length + 1, varint | field | value)*
 //! set     (member length * 2 + 1 if it is gone, varint | member)*
 //! zset    (member length * 2 + 1 if it is gone, varint | member | score u64 BE if it is not gone)*
 //! list    [0x10: head label] | [0x20: end label] | (label | count varint | (length varint | element)*)*
+//! string  (offset varint | length varint | bytes)*
 //! ```
 //!
 //! The entries of the first three are in the order of fields or members, each once. A list's patch first says which labels
 //! stay, those from the head label on and those before the end label, and then gives labels an element: in runs
-//! of labels that follow each other, in ascending order and not touching. A patch so has one form for one meaning,
+//! of labels that follow each other, in ascending order and not touching. A string's gives bytes to offsets, in the same
+//! way in runs: it makes a string longer where it ends after it, with zeros in gaps, and never shorter. APPEND is so
+//! logged as bytes at the offset where the string ended. A patch has one form for one meaning,
 //! and putting two together ([`combine`]) or one to a body ([`apply`]) is one pass over both.
 //!
-//! One field set takes 3 bytes more than field and value, one member 2, one push 4.
+//! What changes nothing but the expiry is about a row of any kind and consists of its first bytes alone.
+//!
+//! One field set takes 3 bytes more than field and value, one member 2, one push 4, one run of bytes 3 to 11, and an expiry 9.
 //!
 //! # A patch without its base
 //!
 //! Patches are defined on every base: a field that is gone may have been missing, and a patch on a missing row gives a row
 //! of what it sets. Only a list's may not fit: if elements and labels leave a gap, something has been lost, and that
-//! is an error. Gaps that later patches close are none: `combine` does not look for them.
+//! is an error. Gaps that later patches close are none: `combine` does not look for them. And what changes nothing but the
+//! expiry of a missing row changes nothing, which [`patch_row`] says as [`PackedError::Missing`].
 
 mod apply;
 mod build;
 mod bytes;
 mod combine;
+mod in_place;
 mod list;
 #[cfg(test)]
 mod measure;
@@ -63,6 +73,7 @@ mod patched_row;
 mod read;
 mod search;
 mod shape;
+mod string;
 #[cfg(test)]
 mod tests;
 
@@ -72,12 +83,15 @@ use crate::row::Kind;
 pub use apply::{apply, apply_into};
 pub use build::{write_hash, write_list, write_set, write_zset};
 pub use combine::{combine, combine_all, combine_into};
+pub(crate) use in_place::{Overwritten, patch_in_place};
 pub use list::PackedList;
-pub use patch::{Change, Changes, Patch};
-pub use patch_build::{HashPatch, ListPatch, SetPatch, ZsetPatch};
+pub use patch::{Change, Changes, Expiry, Patch};
+pub use patch_build::{HashPatch, ListPatch, SetPatch, ZsetPatch, write_expiry_patch};
+pub(crate) use patched_row::PatchedRow;
 pub use patched_row::patch_row;
 pub use read::{Entries, Indexed, Packed, Sizes};
 pub use shape::{Element, Hash, Set, Shape, Zset};
+pub use string::StringPatch;
 
 /// A packed hash.
 pub type PackedHash<'a> = Packed<'a, Hash>;
@@ -101,9 +115,14 @@ pub enum PackedError {
     /// The same of a patch.
     #[error("a patch of a packed row cannot be read")]
     Patch,
-    /// The row is no packed one: a string, a collection with elements of its own, or nothing that this version knows.
+    /// The row is none that the patch could be about: a collection with elements of its own, or nothing that this version
+    /// knows.
     #[error("a patch is about a row that is not packed")]
     NotPacked,
+    /// A patch that changes nothing but the expiry is about a row that is not there. Where a log is replayed from an
+    /// earlier point than the row is from, this is no damage: the row was there then, and was deleted later.
+    #[error("a patch gives an expiry to a row that is not there")]
+    Missing,
     /// A patch is about a collection of another type.
     #[error("a patch of a {} cannot change a {}", .patch.name(), .row.name())]
     OtherKind {

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use super::bytes::{blob, label, length};
 use super::shape::{Keyed, KeyedChange};
+use super::string::StringChanges;
 use super::{Hash, PackedError, Set, Zset};
 use crate::row::Kind;
 
@@ -12,13 +13,30 @@ const KIND: u8 = 0x0f;
 const HEAD: u8 = 0x10;
 /// Of a list's patch: the label that becomes the one after the last follows.
 const END: u8 = 0x20;
+/// The row has no expiry.
+const STAYS: u8 = 0x40;
+/// The row's expiry follows.
+const EXPIRES: u8 = 0x80;
 
 /// A patch, read as far as its entries. Damage shows when it is come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patch<'a> {
-    kind: Kind,
+    kind: Option<Kind>,
+    pub(super) expiry: Expiry,
     pub(super) kept: Kept,
     pub(super) changes: &'a [u8],
+}
+
+/// What a patch says of the time at which a row's key is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expiry {
+    /// It stays as it is.
+    #[default]
+    Kept,
+    /// There is none.
+    Stays,
+    /// Milliseconds since the epoch.
+    At(u64),
 }
 
 /// The labels of a list that stay.
@@ -45,6 +63,10 @@ pub enum Change<'a> {
     End(u64),
     /// A list has this element under a label.
     Element(u64, &'a [u8]),
+    /// A string has these bytes from an offset on.
+    Bytes(usize, &'a [u8]),
+    /// The row has this expiry, in milliseconds since the epoch, or none.
+    Expiry(Option<u64>),
 }
 
 impl Kept {
@@ -66,10 +88,23 @@ impl<'a> Patch<'a> {
     #[inline]
     fn front(bytes: &'a [u8]) -> Option<Self> {
         let (&first, mut changes) = bytes.split_first()?;
-        let kind = Kind::from_number(first & KIND).filter(|kind| kind.packs())?;
-        let mut kept = Kept::default();
+        let kind = match first & KIND {
+            0 => None,
+            number => Some(Kind::from_number(number).filter(|kind| *kind != Kind::Stream)?),
+        };
+        let (mut expiry, mut kept) = (Expiry::Kept, Kept::default());
         if first & !KIND != 0 {
-            if kind != Kind::List || first & !(KIND | HEAD | END) != 0 {
+            expiry = match first & (STAYS | EXPIRES) {
+                0 => Expiry::Kept,
+                STAYS => Expiry::Stays,
+                EXPIRES => {
+                    let (at, rest) = changes.split_first_chunk::<8>()?;
+                    changes = rest;
+                    Expiry::At(u64::from_be_bytes(*at))
+                }
+                _ => return None,
+            };
+            if kind != Some(Kind::List) && first & (HEAD | END) != 0 {
                 return None;
             }
             for (flag, at) in [(HEAD, &mut kept.head), (END, &mut kept.end)] {
@@ -79,24 +114,40 @@ impl<'a> Patch<'a> {
                 }
             }
         }
-        Some(Patch { kind, kept, changes })
+        // Whatever kind the row has, its expiry is all that is said of it.
+        if kind.is_none() && (expiry == Expiry::Kept || !changes.is_empty()) {
+            return None;
+        }
+        Some(Patch {
+            kind,
+            expiry,
+            kept,
+            changes,
+        })
     }
 
-    /// What it is about.
-    pub fn kind(&self) -> Kind {
+    /// The type that it is about; `None` if it is about the expiry of any row.
+    pub fn kind(&self) -> Option<Kind> {
         self.kind
     }
 
-    /// What it says, one after the other. Of a list, which labels stay comes first.
+    /// What it says of the expiry.
+    pub fn expiry(&self) -> Expiry {
+        self.expiry
+    }
+
+    /// What it says, one after the other: first of the expiry, and of a list which labels stay.
     pub fn changes(&self) -> Changes<'a> {
         let entries = match self.kind {
-            Kind::Hash => Typed::Hash(KeyedChanges::new(self.changes)),
-            Kind::Set => Typed::Set(KeyedChanges::new(self.changes)),
-            Kind::Zset => Typed::Zset(KeyedChanges::new(self.changes)),
-            // Nothing else is read as a patch.
-            Kind::List | Kind::String | Kind::Stream => Typed::List(ListChanges::new(self.changes)),
+            Some(Kind::Hash) => Typed::Hash(KeyedChanges::new(self.changes)),
+            Some(Kind::Set) => Typed::Set(KeyedChanges::new(self.changes)),
+            Some(Kind::Zset) => Typed::Zset(KeyedChanges::new(self.changes)),
+            Some(Kind::List) => Typed::List(ListChanges::new(self.changes)),
+            // Nothing else is read as a patch, and one about any row has no changes.
+            Some(Kind::String | Kind::Stream) | None => Typed::String(StringChanges::new(self.changes)),
         };
         Changes {
+            expiry: self.expiry,
             kept: self.kept,
             entries,
         }
@@ -110,8 +161,22 @@ pub(super) fn write_front(out: &mut Vec<u8>, kind: Kind) {
 
 /// The front of a list's patch.
 pub(super) fn write_list_front(out: &mut Vec<u8>, kept: Kept) {
+    write_whole_front(out, Some(Kind::List), Expiry::Kept, kept);
+}
+
+/// The front of any patch.
+pub(super) fn write_whole_front(out: &mut Vec<u8>, kind: Option<Kind>, expiry: Expiry, kept: Kept) {
     let flag = |flag, label: Option<u64>| if label.is_some() { flag } else { 0 };
-    out.push(Kind::List as u8 | flag(HEAD, kept.head) | flag(END, kept.end));
+    let expiry_flag = match expiry {
+        Expiry::Kept => 0,
+        Expiry::Stays => STAYS,
+        Expiry::At(_) => EXPIRES,
+    };
+    let kind = kind.map_or(0, |kind| kind as u8);
+    out.push(kind | expiry_flag | flag(HEAD, kept.head) | flag(END, kept.end));
+    if let Expiry::At(at) = expiry {
+        out.extend_from_slice(&at.to_be_bytes());
+    }
     for label in [kept.head, kept.end].into_iter().flatten() {
         super::bytes::write_label(out, label);
     }
@@ -119,6 +184,7 @@ pub(super) fn write_list_front(out: &mut Vec<u8>, kept: Kept) {
 
 /// What a patch says. After an error it ends.
 pub struct Changes<'a> {
+    expiry: Expiry,
     kept: Kept,
     entries: Typed<'a>,
 }
@@ -128,12 +194,18 @@ enum Typed<'a> {
     Set(KeyedChanges<'a, Set>),
     Zset(KeyedChanges<'a, Zset>),
     List(ListChanges<'a>),
+    String(StringChanges<'a>),
 }
 
 impl<'a> Iterator for Changes<'a> {
     type Item = Result<Change<'a>, PackedError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        match std::mem::take(&mut self.expiry) {
+            Expiry::Kept => {}
+            Expiry::Stays => return Some(Ok(Change::Expiry(None))),
+            Expiry::At(at) => return Some(Ok(Change::Expiry(Some(at)))),
+        }
         if let Some(head) = self.kept.head.take() {
             return Some(Ok(Change::Head(head)));
         }
@@ -145,6 +217,7 @@ impl<'a> Iterator for Changes<'a> {
             Typed::Set(members) => members.next()?.map(|(member, is)| Change::Member(member, is.is_some())),
             Typed::Zset(members) => members.next()?.map(|(member, score)| Change::Score(member, score)),
             Typed::List(elements) => elements.next()?.map(|(label, element)| Change::Element(label, element)),
+            Typed::String(runs) => runs.next()?.map(|(offset, bytes)| Change::Bytes(offset, bytes)),
         })
     }
 }

@@ -3,9 +3,15 @@
 use smallvec::SmallVec;
 
 use super::bytes::{write_blob, write_label, write_length};
-use super::patch::{Kept, write_front, write_list_front};
+use super::patch::{Expiry, Kept, write_front, write_list_front, write_whole_front};
 use super::shape::{Keyed, KeyedChange};
 use super::{Hash, Set, Zset};
+
+/// Appends a patch that gives a row of any kind another expiry, in milliseconds since the epoch, or none.
+pub fn write_expiry_patch(out: &mut Vec<u8>, expire_at: Option<u64>) {
+    let expiry = expire_at.map_or(Expiry::Stays, Expiry::At);
+    write_whole_front(out, None, expiry, Kept::default());
+}
 
 /// Changes that are kept without allocating: a command usually has one.
 const CHANGES_INLINE: usize = 4;

@@ -10,6 +10,7 @@ use rocksdb::{ColumnFamilyDescriptor, DB, WriteBatch};
 use super::*;
 use crate::options::{cf_options, db_options};
 use crate::packed::tests::{Act, Content, acts, content, kinds, patch_of};
+use crate::packed::write_expiry_patch;
 use crate::row::{Header, Kind};
 use crate::{Cf, SharedResources, StoreOptions};
 
@@ -90,6 +91,7 @@ enum Op {
     Put(u8, Kind, Option<u64>, Vec<Act>),
     Delete(u8),
     Merge(u8, Kind, Vec<Vec<Act>>),
+    Expire(u8, Option<u64>),
     Flush,
     Compact,
     Reopen,
@@ -101,6 +103,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (key.clone(), kinds(), any::<Option<u64>>(), acts(8)).prop_map(|(k, kind, at, acts)| Op::Put(k, kind, at, acts)),
         1 => key.clone().prop_map(Op::Delete),
         12 => (key, kinds(), prop::collection::vec(acts(4), 1..4)).prop_map(|(k, kind, acts)| Op::Merge(k, kind, acts)),
+        3 => (0u8..4, any::<Option<u64>>()).prop_map(|(k, at)| Op::Expire(k, at)),
         3 => Just(Op::Flush),
         1 => Just(Op::Compact),
         1 => Just(Op::Reopen),
@@ -112,7 +115,7 @@ fn row(content: &Content, expire_at: Option<u64>) -> Vec<u8> {
     Header {
         kind: content.kind(),
         expire_at,
-        packed: true,
+        packed: content.kind().packs(),
         home: None,
     }
     .write(&mut row);
@@ -142,6 +145,15 @@ proptest! {
                     let patches: Vec<Vec<u8>> = commands.iter().map(|acts| patch_of(content, acts)).collect();
                     let patches: Vec<&[u8]> = patches.iter().map(|patch| &patch[..]).collect();
                     rocks.merge(&[key], &patches);
+                }
+                Op::Expire(key, at) => {
+                    // Who gives an expiry has seen the row.
+                    if let Some((_, expire_at)) = model.get_mut(&key) {
+                        *expire_at = at;
+                        let mut patch = Vec::new();
+                        write_expiry_patch(&mut patch, at);
+                        rocks.merge(&[key], &[&patch]);
+                    }
                 }
                 Op::Flush => rocks.flush(),
                 Op::Compact => rocks.compact(),
@@ -187,6 +199,7 @@ fn what_does_not_fit_is_kept_and_no_row() {
         ("an empty value", Some(b""), set),
         ("a gap in a list", None, gap),
         ("a damaged patch", Some(b"\x43\x00"), b"\x03\x04m"),
+        ("no row to expire", None, b"\x40"),
     ];
     let mut rocks = Rocks::new();
     for (name, row, patch) in cases {
@@ -233,7 +246,11 @@ fn what_does_not_fit_is_kept_and_no_row() {
 fn patches_of_what_does_not_fit_are_kept_up_to_a_bound() {
     let patch = [&[0x03, 0xff, 0x0f][..], &[7; 1023]].concat();
     let (mut row, error) = patched(Some(b"\x01text"), [&patch[..]]);
-    assert_eq!(error, Some(PackedError::NotPacked));
+    let other = PackedError::OtherKind {
+        patch: Kind::Set,
+        row: Kind::String,
+    };
+    assert_eq!(error, Some(other));
     let front = b"\x0f\x01\x05\x01text";
     let blob = [&[0x82, 0x08][..], &patch].concat();
     assert_eq!(row, [&front[..], &blob].concat());

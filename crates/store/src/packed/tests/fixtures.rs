@@ -58,6 +58,9 @@ const HASH_PATCH: &[u8] = b"\x05\x01\x02av\x02\x00bb\x01\x01c";
 const SET_PATCH: &[u8] = b"\x03\x00\x03a\x04ab";
 const ZSET_PATCH: &[u8] = b"\x04\x03a\x02z\xbf\xf0\0\0\0\0\0\0";
 const LIST_PATCH: &[u8] = b"\x32\x01\x04\x03\x02\x01a\x00\x02\x01\x02bc";
+const STRING_PATCH: &[u8] = b"\x01\x01\x02xy\xac\x02\x01z";
+const STRING_AND_EXPIRY_PATCH: &[u8] = b"\x81\0\0\x01\x02\x03\x04\x05\x06\x00\x01a";
+const EXPIRY_PATCH: &[u8] = b"\x80\0\0\x01\x02\x03\x04\x05\x06";
 
 #[test]
 fn frozen_patches_read() {
@@ -92,7 +95,14 @@ fn frozen_patches_read() {
             Change::Element(LABEL_MIDDLE + 1, b"bc"),
         ]
     );
-    for front in [5, 3, 4, 2] {
+    let bytes = Change::Bytes;
+    assert_eq!(read(STRING_PATCH), [bytes(1, b"xy"), bytes(300, b"z")]);
+    let expiry = Change::Expiry(Some(0x0102_0304_0506));
+    assert_eq!(read(STRING_AND_EXPIRY_PATCH), [expiry, bytes(0, b"a")]);
+    assert_eq!(read(EXPIRY_PATCH), [expiry]);
+    assert_eq!(read(b"\x40"), [Change::Expiry(None)]);
+    assert_eq!(read(b"\x45"), [Change::Expiry(None)]);
+    for front in [1, 5, 3, 4, 2] {
         assert_eq!(Patch::read(&[front]).unwrap().changes().count(), 0);
     }
 }
@@ -130,6 +140,26 @@ fn frozen_patches_are_written() {
     list.set(LABEL_MIDDLE - 2, b"a");
     list.write(&mut out);
     assert_eq!(out, LIST_PATCH);
+    out.clear();
+    let mut string = StringPatch::default();
+    string.set(300, b"z");
+    string.set(1, b"abc");
+    string.set(2, b"");
+    string.set(1, b"xy");
+    string.write(&mut out);
+    assert_eq!(out, b"\x01\x01\x03xyc\xac\x02\x01z");
+    out.clear();
+    let mut string = StringPatch::default();
+    string.set(1, b"x?");
+    string.set(300, b"z");
+    string.set(2, b"y");
+    string.write(&mut out);
+    assert_eq!(out, STRING_PATCH);
+    out.clear();
+    write_expiry_patch(&mut out, Some(0x0102_0304_0506));
+    assert_eq!(out, EXPIRY_PATCH);
+    let both = combine(&out, b"\x01\x00\x01a").unwrap();
+    assert_eq!(both, STRING_AND_EXPIRY_PATCH);
 }
 
 #[test]
@@ -139,6 +169,7 @@ fn frozen_patches_change_frozen_bodies() {
         (Kind::Set, SET, SET_PATCH, b"\x02\x00\x02ab"),
         (Kind::Zset, ZSET, ZSET_PATCH, b"\x01\xbf\xf0\0\0\0\0\0\0\x01z"),
         (Kind::List, LIST, LIST_PATCH, b"\x04\x03\x01a\x00\x00\x02bc"),
+        (Kind::String, b"abcd", b"\x01\x01\x02xy\x05\x01z", b"axyd\0z"),
     ] {
         assert_eq!(apply(kind, Some(body), patch).unwrap(), result, "{kind:?}");
     }

@@ -6,4 +6,4 @@ mod model;
 mod patching;
 mod reading;
 
-pub(crate) use model::{Act, Content, acts, content, kinds, patch_of};
+pub(crate) use model::{Act, Content, acts, content, kinds, packed_kinds, patch_of};

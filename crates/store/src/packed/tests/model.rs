@@ -13,6 +13,7 @@ pub(crate) enum Content {
     Set(BTreeMap<Vec<u8>, ()>),
     Zset(BTreeMap<Vec<u8>, u64>),
     List(BTreeMap<u64, Vec<u8>>),
+    String(Vec<u8>),
 }
 
 /// One change. A list's are about the list as it is then.
@@ -26,7 +27,11 @@ pub(crate) enum Act {
 }
 
 pub(crate) fn kinds() -> impl Strategy<Value = Kind> {
-    prop::sample::select(vec![Kind::Hash, Kind::Set, Kind::Zset, Kind::List])
+    prop::sample::select(vec![Kind::Hash, Kind::Set, Kind::Zset, Kind::List, Kind::String])
+}
+
+pub(crate) fn packed_kinds() -> impl Strategy<Value = Kind> {
+    kinds().prop_filter("strings are not packed", |kind| kind.packs())
 }
 
 /// Names that share beginnings or ends, and lengths on both sides of what takes one byte more.
@@ -67,7 +72,8 @@ impl Content {
             Kind::Set => Content::Set(BTreeMap::new()),
             Kind::Zset => Content::Zset(BTreeMap::new()),
             Kind::List => Content::List(BTreeMap::new()),
-            Kind::String | Kind::Stream => panic!("{kind:?} is never packed"),
+            Kind::String => Content::String(Vec::new()),
+            Kind::Stream => panic!("streams are never packed"),
         }
     }
 
@@ -77,6 +83,7 @@ impl Content {
             Content::Set(_) => Kind::Set,
             Content::Zset(_) => Kind::Zset,
             Content::List(_) => Kind::List,
+            Content::String(_) => Kind::String,
         }
     }
 
@@ -86,7 +93,8 @@ impl Content {
         }
     }
 
-    /// What an act comes to now. Those of other types come to the like: names of lists are pushed, pushes of maps set.
+    /// What an act comes to now. Those of other types come to the like: names of lists are pushed, pushes of maps set, and
+    /// of a string bytes are written over or near its end.
     fn steps(&self, act: &Act) -> Vec<Step> {
         let (name, value, score) = match act {
             Act::Set(name, value, score) => (name, value, Some(*score)),
@@ -100,6 +108,17 @@ impl Content {
             Content::Hash(_) => vec![Step::Field(name, score.map(|_| value.clone()))],
             Content::Set(_) => vec![Step::Member(name, score.is_some())],
             Content::Zset(_) => vec![Step::Score(name, score.map(u64::from))],
+            Content::String(_) if name.is_empty() => vec![],
+            Content::String(bytes) => {
+                let offset = match act {
+                    Act::Push(..) => bytes.len(),
+                    Act::Delete(_) => bytes.len() + 3,
+                    Act::Trim(left, right) => usize::from(left * right),
+                    Act::Set(_, value, _) => value.len(),
+                    Act::Replace(at, _) => usize::from(*at),
+                };
+                vec![Step::Bytes(offset, name)]
+            }
             Content::List(list) => {
                 let end = || list.last_key_value().map(|(label, _)| label + 1);
                 let (head, end) = (
@@ -133,6 +152,11 @@ impl Content {
             (Content::List(map), Change::Head(label)) => map.retain(|at, _| *at >= label),
             (Content::List(map), Change::End(label)) => map.retain(|at, _| *at < label),
             (Content::List(map), Change::Element(label, element)) => put(map, label, Some(element.to_vec())),
+            (Content::String(all), Change::Bytes(offset, bytes)) => {
+                let end = offset + bytes.len();
+                all.resize(all.len().max(end), 0);
+                all[offset..end].copy_from_slice(bytes);
+            }
             (content, change) => panic!("{change:?} of {content:?}"),
         }
     }
@@ -159,6 +183,7 @@ impl Content {
                 let head = map.first_key_value().map_or(LABEL_MIDDLE, |(label, _)| *label);
                 write_list(&mut out, head, map.len(), map.values().map(|element| &element[..]));
             }
+            Content::String(bytes) => out.extend_from_slice(bytes),
         }
         out
     }
@@ -173,6 +198,7 @@ enum Step {
     Head(u64),
     End(u64),
     Element(u64, Vec<u8>),
+    Bytes(usize, Vec<u8>),
 }
 
 impl Step {
@@ -184,6 +210,7 @@ impl Step {
             Step::Head(label) => Change::Head(*label),
             Step::End(label) => Change::End(*label),
             Step::Element(label, element) => Change::Element(*label, element),
+            Step::Bytes(offset, bytes) => Change::Bytes(*offset, bytes),
         }
     }
 }
@@ -205,6 +232,7 @@ pub(crate) fn patch_of_changes(kind: Kind, changes: &[Change<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
     let (mut hash, mut set) = (HashPatch::default(), SetPatch::default());
     let (mut zset, mut list) = (ZsetPatch::default(), ListPatch::default());
+    let mut string = StringPatch::default();
     for change in changes {
         match *change {
             Change::Field(field, Some(value)) => hash.set(field, value),
@@ -216,6 +244,8 @@ pub(crate) fn patch_of_changes(kind: Kind, changes: &[Change<'_>]) -> Vec<u8> {
             Change::Head(label) => list.head(label),
             Change::End(label) => list.end(label),
             Change::Element(label, element) => list.set(label, element),
+            Change::Bytes(offset, bytes) => string.set(offset, bytes),
+            Change::Expiry(_) => panic!("an expiry is no content"),
         }
     }
     let is_empty = match kind {
@@ -230,6 +260,10 @@ pub(crate) fn patch_of_changes(kind: Kind, changes: &[Change<'_>]) -> Vec<u8> {
         Kind::Zset => {
             zset.write(&mut out);
             zset.is_empty()
+        }
+        Kind::String => {
+            string.write(&mut out);
+            string.is_empty()
         }
         _ => {
             list.write(&mut out);

@@ -44,7 +44,7 @@ proptest! {
         let mut content = Content::empty(kind);
         let patch = patch_of(&mut content, &changes);
         prop_assert_eq!(apply(kind, None, &patch).unwrap(), content.body());
-        prop_assert_eq!(apply(kind, Some(&[0]), &patch).unwrap(), content.body());
+        prop_assert_eq!(apply(kind, Some(&Content::empty(kind).body()), &patch).unwrap(), content.body());
     }
 
     #[test]
@@ -63,7 +63,7 @@ proptest! {
         let mut read = content.clone();
         let bytes = patch_of(&mut content, &acts);
         let patch = Patch::read(&bytes).unwrap();
-        prop_assert_eq!(patch.kind(), kind);
+        prop_assert_eq!(patch.kind(), Some(kind));
         let changes: Vec<Change<'_>> = patch.changes().map(Result::unwrap).collect();
         changes.iter().for_each(|change| read.step(change));
         prop_assert_eq!(read, content);
@@ -98,7 +98,7 @@ proptest! {
             let header = Header {
                 kind,
                 expire_at,
-                packed: true,
+                packed: kind.packs(),
                 home: None,
             };
             header.write(&mut row);
@@ -115,6 +115,141 @@ proptest! {
         let mut out = Vec::new();
         patch_row(&mut out, None, &patch).unwrap();
         prop_assert_eq!(out, row(&content, None));
+    }
+
+    #[test]
+    fn rows_are_what_patches_of_content_and_expiry_make_them(kind in kinds(), start: Option<u64>, before in acts(8), steps in prop::collection::vec(row_step(), 1..8), from in any::<prop::sample::Index>()) {
+        let mut model = (content(kind, &before), start);
+        let first = model_row(&model.0, model.1);
+        let mut rows = vec![first.clone()];
+        let mut patches = Vec::new();
+        for step in &steps {
+            let patch = patch_of_step(&mut model, step);
+            let mut row = Vec::new();
+            patch_row(&mut row, rows.last().map(|row| &row[..]), &patch).unwrap();
+            prop_assert_eq!(&row, &model_row(&model.0, model.1));
+            let mut again = Vec::new();
+            patch_row(&mut again, Some(&row), &patch).unwrap();
+            prop_assert_eq!(&again, &row, "once is enough");
+            rows.push(row);
+            patches.push(patch);
+        }
+        // From an earlier point to where the row is already. A list may have moved on from the labels that were then: its patches
+        // fit only where they were made.
+        let from = match kind {
+            Kind::List => patches.len(),
+            _ => from.index(patches.len()),
+        };
+        let last = rows.last().unwrap();
+        let mut row = last.clone();
+        for patch in &patches[from..] {
+            let mut next = Vec::new();
+            patch_row(&mut next, Some(&row), patch).unwrap();
+            row = next;
+        }
+        prop_assert_eq!(&row, last);
+        // All at once, and those from the earlier point on.
+        for (base, patches) in [(&first, &patches[..]), (last, &patches[from..])] {
+            let Some(all) = combine_all(patches.iter().map(|patch| &patch[..])).unwrap() else {
+                continue;
+            };
+            let mut row = Vec::new();
+            patch_row(&mut row, Some(base), &all).unwrap();
+            prop_assert_eq!(&row, last);
+            let read: Vec<_> = Patch::read(&all).unwrap().changes().collect::<Result<_, _>>().unwrap();
+            prop_assert!(read.iter().filter(|change| matches!(change, Change::Expiry(_))).count() <= 1);
+        }
+    }
+
+    #[test]
+    fn a_row_out_of_nothing_has_the_expiry_that_patches_give_it(kind in kinds(), first in acts(8), steps in prop::collection::vec(row_step(), 0..6)) {
+        let mut model = (Content::empty(kind), None);
+        let mut patches = vec![patch_of(&mut model.0, &first)];
+        patches.extend(steps.iter().map(|step| patch_of_step(&mut model, step)));
+        let all = combine_all(patches.iter().map(|patch| &patch[..])).unwrap().unwrap();
+        let mut row = Vec::new();
+        patch_row(&mut row, None, &all).unwrap();
+        prop_assert_eq!(row, model_row(&model.0, model.1));
+    }
+}
+
+/// What is done to a row: its content is changed, or its expiry.
+#[derive(Clone, Debug)]
+enum RowStep {
+    Content(Vec<Act>),
+    Expiry(Option<u64>),
+}
+
+fn row_step() -> impl Strategy<Value = RowStep> {
+    prop_oneof![
+        acts(4).prop_map(RowStep::Content),
+        any::<Option<u64>>().prop_map(RowStep::Expiry),
+    ]
+}
+
+fn patch_of_step((content, expire_at): &mut (Content, Option<u64>), step: &RowStep) -> Vec<u8> {
+    match step {
+        RowStep::Content(acts) => patch_of(content, acts),
+        RowStep::Expiry(at) => {
+            *expire_at = *at;
+            let mut out = Vec::new();
+            write_expiry_patch(&mut out, *at);
+            out
+        }
+    }
+}
+
+fn model_row(content: &Content, expire_at: Option<u64>) -> Vec<u8> {
+    let mut row = Vec::new();
+    let kind = content.kind();
+    let packed = kind.packs();
+    Header {
+        kind,
+        expire_at,
+        packed,
+        home: None,
+    }
+    .write(&mut row);
+    [row, content.body()].concat()
+}
+
+/// Collections with elements of their own too: what follows their header is nobody's business.
+#[test]
+fn the_expiry_of_any_row_changes() {
+    let mut gone = Vec::new();
+    write_expiry_patch(&mut gone, None);
+    assert_eq!(gone, [0x40]);
+    let mut at = Vec::new();
+    write_expiry_patch(&mut at, Some(0x0102_0304_0506_0708));
+    assert_eq!(at, [0x80, 1, 2, 3, 4, 5, 6, 7, 8]);
+    for (tag, body) in [(1, &b""[..]), (0x45, b"\0"), (5, b"id..home..size"), (6, b"id..home..stream")] {
+        let row = [&[tag], body].concat();
+        let mut expiring = Vec::new();
+        patch_row(&mut expiring, Some(&row), &at).unwrap();
+        assert_eq!(expiring, [&[tag | 0x80, 1, 2, 3, 4, 5, 6, 7, 8], body].concat());
+        let mut stays = Vec::new();
+        patch_row(&mut stays, Some(&expiring), &gone).unwrap();
+        assert_eq!(stays, row);
+    }
+    let mut out = Vec::new();
+    for patch in [&gone, &at] {
+        assert_eq!(patch_row(&mut out, None, patch), Err(PackedError::Missing));
+        assert_eq!(patch_row(&mut out, Some(&[0x0f]), patch), Err(PackedError::NotPacked));
+    }
+    assert_eq!(out, b"");
+}
+
+#[test]
+fn a_string_is_filled_up_with_zeros() {
+    let patch = patch_of_changes(Kind::String, &[Change::Bytes(6, b"x"), Change::Bytes(3, b"yz")]);
+    assert_eq!(patch, b"\x01\x03\x02yz\x06\x01x");
+    for (before, after) in [
+        (&b""[..], &b"\0\0\0yz\0x"[..]),
+        (b"a", b"a\0\0yz\0x"),
+        (b"abcdef", b"abcyzfx"),
+        (b"abcdefghi", b"abcyzfxhi"),
+    ] {
+        assert_eq!(apply(Kind::String, Some(before), &patch).unwrap(), after);
     }
 }
 
@@ -157,7 +292,12 @@ fn nothing_is_appended_after_an_error() {
     assert_eq!(cut_body, Err(PackedError::Body));
     let cut_patch = combine_into(&mut out, &set, &set[..set.len() - 1]);
     assert_eq!(cut_patch, Err(PackedError::Patch));
-    for row in [&[1][..], &[5, 0], &[0x0f], &[]] {
+    let other = PackedError::OtherKind {
+        patch: Kind::Set,
+        row: Kind::String,
+    };
+    assert_eq!(patch_row(&mut out, Some(b"\x01text"), &set), Err(other));
+    for row in [&[5, 0][..], &[0x0f], &[]] {
         assert_eq!(patch_row(&mut out, Some(row), &set), Err(PackedError::NotPacked));
     }
     assert_eq!(out, b"before");
@@ -173,6 +313,8 @@ fn a_patch_takes_few_bytes() {
         (Kind::Zset, Change::Score(b"m", Some(1)), 10),
         (Kind::List, Change::Element(LABEL_MIDDLE - 1, b"e"), 4),
         (Kind::List, Change::Head(LABEL_MIDDLE + 1), 2),
+        (Kind::String, Change::Bytes(100, b"b"), 3),
+        (Kind::String, Change::Bytes(20 << 20, b"b"), 6),
     ] {
         let names = match change {
             Change::Field(_, Some(_)) => 2,

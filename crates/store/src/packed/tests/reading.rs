@@ -30,7 +30,7 @@ fn entries<'a, S: Shape<Item<'a>: PartialEq + std::fmt::Debug>>(packed: Packed<'
 
 proptest! {
     #[test]
-    fn what_was_written_is_read(kind in kinds(), acts in acts(24), sought in name(), score in 0u64..5) {
+    fn what_was_written_is_read(kind in packed_kinds(), acts in acts(24), sought in name(), score in 0u64..5) {
         let content = content(kind, &acts);
         let body = content.body();
         let longest = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
@@ -81,6 +81,7 @@ proptest! {
                 }
                 (list.sizes(), longest(&mut map.values().map(Vec::len)))
             }
+            Content::String(_) => panic!("strings are not packed"),
         };
         prop_assert_eq!(count(&body), Ok(sizes.0.unwrap().count as u64));
         prop_assert_eq!(sizes.0.unwrap().longest, sizes.1);

@@ -1,0 +1,203 @@
+//! What is logged of changes of strings and of expiries, and that followers and replays come to the same.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use haypile_commands::key::digest::{self, Digest};
+use haypile_commands::table;
+use haypile_oplog::{OwnedEntry, SyncPolicy};
+use haypile_partition::{Call, Options, Partition, ReplicatedEntry, Role, Turn};
+use haypile_resp::{Reply, Request, Version};
+use haypile_store::{SharedResources, StoreOptions, Tier};
+use haypile_types::{Random, SystemClock};
+
+struct XorShift(u64);
+
+impl Random for XorShift {
+    fn next_u64(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+fn open(dir: &Path, role: Role) -> Partition {
+    let options = Options {
+        dir: dir.to_owned(),
+        role,
+        store: StoreOptions::default(),
+        oplog: haypile_oplog::Options {
+            sync: SyncPolicy::EverySec,
+            segment_bytes: 1 << 20,
+            ..Default::default()
+        },
+        shared: SharedResources::new(16 << 20, 4 << 20),
+        clock: Arc::new(SystemClock),
+        random: Box::new(XorShift(7)),
+        uncommitted_bytes_max: 1 << 20,
+        unflushed_log_bytes_max: 64 << 20,
+        disk_free_bytes_min: 0,
+    };
+    Partition::open(options).unwrap().0
+}
+
+fn run(turn: &mut Turn<'_>, line: &str) -> String {
+    let request = Request::from_args(line.split(' '));
+    let mut reply = Reply::new(Version::Resp2);
+    let outcome = turn.execute(Call {
+        command: table::resolve(&request).unwrap(),
+        request: &request,
+        reply: &mut reply,
+        db: 0,
+        tier: Tier::Disk,
+        ready_key: None,
+        may_block: false,
+        random: None,
+    });
+    match outcome {
+        Ok(()) => String::from_utf8_lossy(reply.buffer()).trim().to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn entries(partition: &Partition, from: u64) -> Vec<OwnedEntry> {
+    let mut reader = partition.readers().reader(from).unwrap();
+    std::iter::from_fn(|| reader.next().unwrap()).collect()
+}
+
+fn catch_up(source: &Partition, follower: &Partition) {
+    let from = follower.local_position().end.index + 1;
+    follower.set_history(source.history()).unwrap();
+    let entries = entries(source, from);
+    let replicated = entries.iter().map(|entry| ReplicatedEntry {
+        position: entry.header.position,
+        timestamp: entry.header.timestamp,
+        payload: &entry.payload,
+    });
+    follower.append_replicated(replicated, vec![]).unwrap();
+}
+
+fn digest_of(partition: &Partition) -> Digest {
+    let everything = |turn: &mut Turn<'_>| turn.inspect(0, |cx| Ok(digest::everything(&mut cx.view)?));
+    partition.run_internal(everything).unwrap().unwrap()
+}
+
+/// A command of those that change a little of a row that may be large.
+fn command(random: &mut XorShift) -> String {
+    let mut below = |n: u64| random.next_u64() % n;
+    let key = ["a", "b", "c", "h"][below(4) as usize];
+    let far = 4000 + below(8000);
+    let near = below(100);
+    let offset = if below(2) == 0 { far } else { near };
+    // Some of these are over at once.
+    let at = 99_999_999_999 + below(1000);
+    match below(20) {
+        0..4 => format!("setrange {key} {offset} {}", "x".repeat(1 + near as usize)),
+        4..8 => format!("setbit {key} {} {}", offset * 8 + near % 8, near % 2),
+        8..11 => format!("append {key} {}", "y".repeat(1 + (offset % 700) as usize)),
+        11 => format!(
+            "bitfield {key} set u16 {} {near} incrby i5 #{offset} {near}",
+            offset * 8 + 3
+        ),
+        12 => format!("pfadd p{key} {near} {far}"),
+        13 => format!("pfcount p{key}"),
+        14 => format!("pexpireat {key} {at}000"),
+        15 => format!("persist {key}"),
+        16 => format!("getex {key} pxat {at}001"),
+        17 if near < 30 => format!("del {key}"),
+        17 => format!("pfmerge p{key} pa pb"),
+        18 if near < 30 => format!("set {key} {}", "z".repeat(offset as usize)),
+        18 => format!("expire {key} -1"),
+        _ => format!("hset h{key} field{near} value"),
+    }
+}
+
+#[test]
+fn followers_and_replays_come_to_the_same() {
+    for seed in 1..13u64 {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let source = open(dirs[0].path(), Role::Leader);
+        let mut follower = open(dirs[1].path(), Role::Follower);
+        let mut random = XorShift(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        for round in 0..12 {
+            let turn = |turn: &mut Turn<'_>| {
+                for _ in 0..random.next_u64() % 40 {
+                    match random.next_u64() % 4 {
+                        0 => {
+                            let fails = random.next_u64().is_multiple_of(2);
+                            let outcome = turn.transaction(|turn| {
+                                for _ in 0..3 {
+                                    run(turn, &command(&mut random));
+                                }
+                                if fails { Err(()) } else { Ok(()) }
+                            });
+                            assert_eq!(outcome.is_err(), fails);
+                        }
+                        _ => drop(run(turn, &command(&mut random))),
+                    }
+                }
+            };
+            source.run_internal(turn).unwrap();
+            if round % 3 == 0 {
+                catch_up(&source, &follower);
+                assert_eq!(digest_of(&follower), digest_of(&source), "seed {seed}, round {round}");
+            }
+            if round % 5 == 4 {
+                drop(follower);
+                follower = open(dirs[1].path(), Role::Follower);
+            }
+        }
+        catch_up(&source, &follower);
+        let digest = digest_of(&source);
+        assert_eq!(digest_of(&follower), digest, "seed {seed}");
+        drop(source);
+        assert_eq!(
+            digest_of(&open(dirs[0].path(), Role::Leader)),
+            digest,
+            "seed {seed}, opened again"
+        );
+    }
+}
+
+#[test]
+fn what_is_logged_is_what_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let partition = open(dir.path(), Role::Leader);
+    let logged = |line: &str| {
+        let before = partition.local_position().end.index;
+        partition.run_internal(|turn| drop(run(turn, line))).unwrap();
+        let entries = entries(&partition, before + 1);
+        entries.iter().map(|entry| entry.payload.len()).sum::<usize>()
+    };
+    let many: String = (0..2000).map(|n| format!(" {n}")).collect();
+    logged("setrange long 20971520 x");
+    logged(&format!("pfadd dense{many}"));
+    logged("pfdebug todense dense");
+    for line in [
+        "setbit long 80000001 1",
+        "setrange long 12345 abcdef",
+        "append long abcdef",
+        "bitfield long set u16 800000 7 incrby u8 #5 1",
+        "expire long 1000",
+        "persist long",
+        "getex long px 100000",
+        "pexpireat long 99999999999999",
+        "pfadd dense q1",
+        "pfadd dense q2 q3 q4",
+        "pfcount dense",
+        "expire dense 1000",
+        "setrange new 1000000 x",
+    ] {
+        let bytes = logged(line);
+        assert!((1..130).contains(&bytes), "{line}: {bytes} bytes");
+    }
+    // What is short is logged whole, so that who replays it need not read it.
+    logged("set short abc");
+    assert_eq!(
+        logged("append short d"),
+        logged("set short abcd") + 3,
+        "tag and event differ"
+    );
+}
