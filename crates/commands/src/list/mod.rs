@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! row      header | version u64 BE | size u64 BE | head u64 BE: the index of the first element
-//! element  data prefix | index u64 BE  ->  the element's bytes
+//! element  index u64 BE  ->  the element's bytes
 //! ```
 //!
 //! The elements of a list of `size` have the indexes `head..head + size`, without gaps. A new list begins in the middle
@@ -32,7 +32,7 @@ use haypile_store::{StoreError, Value};
 use crate::error::SYNTAX;
 use crate::{Collection, CommandError, Cx, KeyEvent, Outcome, Spec, args};
 
-/// The index in an element, which is what stands in a data key after the prefix; `None` if it is not one.
+/// The index that an element is; `None` if it is none.
 pub(crate) fn index_in(element: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(element.try_into().ok()?))
 }

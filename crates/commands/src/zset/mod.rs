@@ -1,6 +1,6 @@
 //! Sorted sets.
 //!
-//! A sorted set's row is that of every collection; each member has two elements under the collection's prefix:
+//! A sorted set's row is that of every collection; each member has two elements:
 //!
 //! ```text
 //! member entry  0x00 | spread u16 BE | member    ->  score, 8 bytes
