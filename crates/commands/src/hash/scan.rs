@@ -82,7 +82,7 @@ impl<'c> Pass<'c> {
 
     /// Gathers fields, and gives the cursor to go on with.
     fn run(&mut self, cx: &mut Cx<'_>) -> Result<u64, CommandError> {
-        let small = self.hash.size <= SMALL_MAX;
+        let small = self.hash.size <= SMALL_MAX || self.hash.is_packed();
         let Some(mut next) = self.advance(cx, |pass, _| {
             pass.looked_at >= pass.options.count && !(small && pass.reply.bytes() < SMALL_BYTES_MAX)
         })?

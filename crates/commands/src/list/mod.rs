@@ -1,7 +1,7 @@
 //! Lists. An element stands under its index, so both ends and any position are one lookup away.
 //!
 //! ```text
-//! row      header | version u64 BE | size u64 BE | head u64 BE: the index of the first element
+//! row      header | size u64 BE | head u64 BE: the index of the first element
 //! element  index u64 BE  ->  the element's bytes
 //! ```
 //!

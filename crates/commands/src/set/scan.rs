@@ -46,7 +46,7 @@ fn sscan(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         return Ok(());
     };
     let options = ScanOptions::parse(request, 3)?;
-    let small = set.size <= SMALL_MAX;
+    let small = set.size <= SMALL_MAX || set.is_packed();
     // What is no cursor begins at a place too; that is no worse than any other.
     let lower = (cursor as u16).to_be_bytes();
     let mut reply = ScanReply::new(cx.reply);

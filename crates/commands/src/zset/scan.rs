@@ -33,7 +33,7 @@ fn zscan(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     };
     let options = ScanOptions::parse(request, 3)?;
     let mut reply = ScanReply::new(cx.reply);
-    let next = if zset.size <= WHOLE_MEMBERS {
+    let next = if zset.size <= WHOLE_MEMBERS || zset.is_packed() {
         whole(cx, &zset, &options, &mut reply)?;
         0
     } else {
