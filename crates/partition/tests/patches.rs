@@ -1,6 +1,7 @@
 //! What is logged of changes of strings and of expiries, and that followers and replays come to the same.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,8 +10,9 @@ use haypile_commands::table;
 use haypile_oplog::{OwnedEntry, SyncPolicy};
 use haypile_partition::{Call, Options, Partition, ReplicatedEntry, Role, Turn};
 use haypile_resp::{Reply, Request, Version};
+use haypile_store::row::Header;
 use haypile_store::{SharedResources, StoreOptions, Tier};
-use haypile_types::{Random, SystemClock};
+use haypile_types::{Random, SLOTS, SystemClock};
 
 struct XorShift(u64);
 
@@ -112,6 +114,100 @@ fn command(random: &mut XorShift) -> String {
         18 => format!("expire {key} -1"),
         _ => format!("hset h{key} field{near} value"),
     }
+}
+
+/// One of those that make keys and take them away, and give them an expiry or take it: of strings, of packed collections and
+/// of others.
+fn counting_command(random: &mut XorShift) -> String {
+    let mut below = |n: u64| random.next_u64() % n;
+    let key = ["s{1}", "s{2}", "h{1}", "h{2}", "z{1}"][below(5) as usize];
+    let (field, at) = (below(50), 99_999_999_999_000 + below(3));
+    let letters = |n: u64| "v".repeat(1 + n as usize);
+    match below(14) {
+        0 => format!("pexpireat {key} {at}"),
+        1 => format!("persist {key}"),
+        // They are over when they are looked at next, or at once.
+        2 => format!("pexpire {key} 1"),
+        3 => format!("expire {key} -1"),
+        4 => format!("del {key}"),
+        5 | 6 if key.starts_with('s') => match field % 4 {
+            0 => format!("setrange {key} 9000 x"),
+            1 => format!("setrange {key} {field} x"),
+            2 => format!("setbit {key} {} 1", field * 3000),
+            _ => format!("append {key} {}", letters(field)),
+        },
+        5 => format!("hset {key} f{field} {}", letters(field)),
+        // Too long to be packed.
+        6 => format!("hset {key} f{field} {}", letters(200)),
+        7 => format!("hdel {key} f{field}"),
+        8 => format!("set {key} {} keepttl", letters(field * 100)),
+        9 => format!("getex {key} persist"),
+        10 => format!("rename {key} s{{1}}"),
+        11 => format!("copy {key} h{{2}} replace"),
+        12 => format!("set {key} v px 1"),
+        _ => format!("sadd {key} {}", letters(field)),
+    }
+}
+
+/// Keys and keys that expire: what the counters say of the database and of each slot of it, and what there is.
+fn counts_of(partition: &Partition) -> [(u64, u64); 3] {
+    let read = |turn: &mut Turn<'_>| {
+        turn.inspect(0, |cx| {
+            let counters = cx.counts();
+            let space = cx.view.space(0);
+            let slots = (0..SLOTS).map(|slot| cx.view.counts_of_slot(space, slot));
+            let slots = slots.fold((0, 0), |sum, slot| (sum.0 + slot.keys, sum.1 + slot.expires));
+            let (mut rows, mut there) = (cx.scan_rows(&[], None)?, (0, 0));
+            while let Some((_, row)) = rows.next()? {
+                there.0 += 1;
+                there.1 += u64::from(Header::read(row).unwrap().0.expire_at.is_some());
+            }
+            Ok([(counters.keys, counters.expires), slots, there])
+        })
+    };
+    partition.run_internal(read).unwrap().unwrap()
+}
+
+#[test]
+fn keys_are_counted_alike_where_the_log_is_replayed() {
+    let mut seen = HashSet::new();
+    for seed in 1..9u64 {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let source = open(dirs[0].path(), Role::Leader);
+        let mut follower = open(dirs[1].path(), Role::Follower);
+        let mut random = XorShift(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        for round in 0..20 {
+            let turn = |turn: &mut Turn<'_>| {
+                for _ in 0..1 + random.next_u64() % 8 {
+                    let fails = random.next_u64().is_multiple_of(4);
+                    let outcome = turn.transaction(|turn| {
+                        for _ in 0..1 + random.next_u64() % 4 {
+                            run(turn, &counting_command(&mut random));
+                        }
+                        if fails { Err(()) } else { Ok(()) }
+                    });
+                    assert_eq!(outcome.is_err(), fails);
+                }
+            };
+            source.run_internal(turn).unwrap();
+            let counts = counts_of(&source);
+            assert_eq!(counts, [counts[2]; 3], "seed {seed}, round {round}");
+            seen.insert(counts[2]);
+            catch_up(&source, &follower);
+            assert_eq!(counts_of(&follower), counts, "seed {seed}, round {round}, follower");
+            if round % 5 == 4 {
+                drop(follower);
+                follower = open(dirs[1].path(), Role::Follower);
+                assert_eq!(counts_of(&follower), counts, "seed {seed}, round {round}, opened again");
+            }
+        }
+        let counts = counts_of(&source);
+        drop(source);
+        let source = open(dirs[0].path(), Role::Leader);
+        assert_eq!(counts_of(&source), counts, "seed {seed}, opened again");
+    }
+    let all_that_expire = seen.iter().filter(|(keys, expires)| keys == expires).count();
+    assert!(seen.len() > 5 && all_that_expire < seen.len(), "{seen:?}");
 }
 
 #[test]

@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn patches_of_format_3_still_read() {
+    fn patches_of_format_4_still_read() {
         let frozen = [11, 0xac, 2, 0x40, 3, b'k', b'e', b'y', 4, 5, 1, 0, b'f', 11, 0, 0, 0, 0];
         let read: Vec<_> = Effects::new(&frozen).map(Result::unwrap).collect();
         let expires = Counted { keys: 0, expires: 1 };

@@ -7,8 +7,8 @@ use std::path::Path;
 use haypile_store::keys::meta_key;
 use haypile_store::packed::{StringPatch, write_expiry_patch};
 use haypile_store::row::{Header, Kind};
-use haypile_store::{Cf, Counted, Overlay, SharedResources, Store, StoreOptions, Tier, View};
-use haypile_types::Position;
+use haypile_store::{Cf, Counted, Counts, Overlay, SharedResources, Store, StoreOptions, Tier, View};
+use haypile_types::{Position, slot_of};
 use proptest::prelude::*;
 
 const KEYS: usize = 2;
@@ -79,8 +79,33 @@ fn row(content: &Content) -> Option<Vec<u8>> {
     Some([&row[..], body].concat())
 }
 
+/// What the counters change by from one content of a key to the next.
+fn counted(before: &Content, after: &Content) -> Counted {
+    let of = |content: &Content| {
+        let expires = content.as_ref().is_some_and(|(_, expire_at)| expire_at.is_some());
+        (i8::from(content.is_some()), i8::from(expires))
+    };
+    let ((keys, expires), (keys_after, expires_after)) = (of(before), of(after));
+    Counted {
+        keys: keys_after - keys,
+        expires: expires_after - expires,
+    }
+}
+
+fn counts(models: &[Content]) -> Counts {
+    let there = models.iter().flatten();
+    Counts {
+        keys: there.clone().count() as u64,
+        expires: there.filter(|(_, expire_at)| expire_at.is_some()).count() as u64,
+    }
+}
+
+fn user_key(key: usize) -> [u8; 2] {
+    [b'k', key as u8]
+}
+
 fn name(key: usize) -> Vec<u8> {
-    meta_key(&[b'k', key as u8])
+    meta_key(&user_key(key))
 }
 
 fn change(view: &mut View<'_>, model: &mut Content, key: usize, runs: &[(usize, usize)], byte: u8, hold: bool) {
@@ -92,39 +117,44 @@ fn change(view: &mut View<'_>, model: &mut Content, key: usize, runs: &[(usize, 
     let found = view.get(0, Cf::Meta, &name(key)).unwrap();
     let before = found.as_ref().map(|row| row.to_vec());
     let held = hold.then(|| view.get(0, Cf::Meta, &name(key)).unwrap()).flatten();
-    view.change(0, &name(key), found, &out, Counted::NOTHING).unwrap();
+    let mut after = model.clone();
+    let (body, _) = after.get_or_insert_with(|| (Vec::new(), None));
+    for (at, len) in runs {
+        body.resize(body.len().max(at + len), 0);
+        body[*at..at + len].fill(byte);
+    }
+    view.change(0, &name(key), found, &out, counted(model, &after)).unwrap();
+    *model = after;
     assert_eq!(
         held.map(|row| row.to_vec()),
         before.filter(|_| hold),
         "it is still what was read"
     );
-    let (body, _) = model.get_or_insert_with(|| (Vec::new(), None));
-    for (at, len) in runs {
-        body.resize(body.len().max(at + len), 0);
-        body[*at..at + len].fill(byte);
-    }
 }
 
 fn carry_out(view: &mut View<'_>, models: &mut [Content], act: &Act) {
     match act {
         Act::Put(key, len, expire_at) => {
-            models[*key] = Some((vec![b'p'; *len], *expire_at));
+            let before = models[*key].replace((vec![b'p'; *len], *expire_at));
             let row = row(&models[*key]).unwrap();
-            view.put(0, Cf::Meta, &name(*key), &row).unwrap();
+            view.put_row(0, &name(*key), &row, counted(&before, &models[*key]))
+                .unwrap();
         }
         Act::Delete(key) => {
-            models[*key] = None;
-            view.delete(0, Cf::Meta, &name(*key)).unwrap();
+            let before = models[*key].take();
+            view.delete_row(0, &name(*key), counted(&before, &None)).unwrap();
         }
         Act::Change(key, runs, byte) => change(view, &mut models[*key], *key, runs, *byte, false),
         Act::ChangeWhileRead(key, at, byte) => change(view, &mut models[*key], *key, &[(*at, 1)], *byte, true),
         Act::Expire(key, at) => {
+            let before = models[*key].clone();
             if let Some((_, expire_at)) = &mut models[*key] {
                 *expire_at = *at;
                 let mut out = Vec::new();
                 write_expiry_patch(&mut out, *at);
                 let found = view.get(0, Cf::Meta, &name(*key)).unwrap();
-                view.change(0, &name(*key), found, &out, Counted::NOTHING).unwrap();
+                let counted = counted(&before, &models[*key]);
+                view.change(0, &name(*key), found, &out, counted).unwrap();
             }
         }
     }
@@ -138,9 +168,17 @@ fn written(store: &Store, overlay: &mut Overlay, models: &[Content]) {
         (0..KEYS).all(|key| seen(key) == row(&models[key])),
         "what the writer sees"
     );
+    assert_eq!(view.counts(0), counts(models));
 }
 
 fn published(store: &Store, models: &[Content]) {
+    rows_are(store, models);
+    assert_eq!(store.counts(0), counts(models));
+    let slots = (0..KEYS).map(|key| store.counts_of_slot(0, slot_of(&user_key(key))));
+    assert!(slots.eq(models.iter().map(|model| counts(std::slice::from_ref(model)))));
+}
+
+fn rows_are(store: &Store, models: &[Content]) {
     let reading = store.read();
     let view = View::reading(&reading, Tier::Disk);
     let seen = |key| view.get(0, Cf::Meta, &name(key)).unwrap().map(|row| row.to_vec());
@@ -218,19 +256,19 @@ proptest! {
         published(&one_by_one, &models);
         at_once.replay(&log.concat(), Position::new(1, index), 0).unwrap();
         published(&at_once, &models);
-        // A run of entries again, from an earlier point than the rows are from.
+        // A run of entries again, from an earlier point than the rows are from. (Counters count an entry each time.)
         again.replay(&log.concat(), Position::new(1, index), 0).unwrap();
         if !log.is_empty() {
             let from = from.index(log.len());
             again.replay(&log[from..].concat(), Position::new(1, index + 1), 0).unwrap();
-            published(&again, &models);
+            rows_are(&again, &models);
             for (at, payload) in log[from..].iter().enumerate() {
                 again.replay(payload, Position::new(1, index + 2 + at as u64), 0).unwrap();
             }
         }
-        published(&again, &models);
+        rows_are(&again, &models);
         again.settle().unwrap();
-        published(&again, &models);
+        rows_are(&again, &models);
     }
 }
 

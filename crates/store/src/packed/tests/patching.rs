@@ -222,7 +222,12 @@ fn the_expiry_of_any_row_changes() {
     let mut at = Vec::new();
     write_expiry_patch(&mut at, Some(0x0102_0304_0506_0708));
     assert_eq!(at, [0x80, 1, 2, 3, 4, 5, 6, 7, 8]);
-    for (tag, body) in [(1, &b""[..]), (0x45, b"\0"), (5, b"id..home..size"), (6, b"id..home..stream")] {
+    for (tag, body) in [
+        (1, &b""[..]),
+        (0x45, b"\0"),
+        (5, b"id..home..size"),
+        (6, b"id..home..stream"),
+    ] {
         let row = [&[tag], body].concat();
         let mut expiring = Vec::new();
         patch_row(&mut expiring, Some(&row), &at).unwrap();
