@@ -89,11 +89,15 @@ impl Store {
         drop(slots);
         settler.batch.clear();
         let settled = settler.settled.index;
+        // What no database is any more in the state that is written is not written: it would be made to be dropped.
+        let lives = |space: SpaceId| state.dbs.contains(&space);
         for cf in Cf::ALL {
             let unsettled = layers[cf as usize].iter().filter(|layer| layer.until > settled);
             let spaces = unsettled.clone().flat_map(|layer| layer.spaces());
+            let spaces = spaces.filter(|(space, _)| lives(*space));
             self.open_families(settler, cf, spaces)?;
             let mut open: Option<(SpaceId, Arc<Space>)> = None;
+            let mut dead = None;
             // The oldest first: of several writes to a key RocksDB has the last.
             let rows = unsettled.flat_map(|layer| layer.rows());
             let mut ahead = rows.clone().skip(FETCHED_AHEAD);
@@ -101,7 +105,14 @@ impl Store {
                 if let Some(row) = ahead.next() {
                     row.prefetch();
                 }
+                if dead == Some(row.space()) {
+                    continue;
+                }
                 if open.as_ref().is_none_or(|(id, _)| *id != row.space()) {
+                    if !lives(row.space()) {
+                        dead = Some(row.space());
+                        continue;
+                    }
                     open = settler.spaces.get(&row.space()).map(|open| (row.space(), open.clone()));
                 }
                 let family = open.as_ref().and_then(|(_, space)| space.cf(cf));
