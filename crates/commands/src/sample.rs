@@ -21,6 +21,7 @@ use haypile_types::Random;
 
 use crate::args::integer;
 use crate::collection::Form;
+use crate::set::SPREAD;
 use crate::{Collection, CommandError, Cx};
 
 /// Elements up to which a random one is exactly uniform.
@@ -35,9 +36,6 @@ const RUN_MAX: u64 = 1024;
 const LEVELS: usize = 16;
 /// Elements that are drawn at a time where they may repeat.
 const CHUNK: u64 = 4096;
-
-/// Bytes of a set's element before its member: see [`crate::set`].
-const SPREAD: usize = 2;
 
 /// Writes an element, and its value.
 pub(crate) type Emit = fn(&mut Reply, &[u8], &[u8]);

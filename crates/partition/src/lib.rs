@@ -22,7 +22,6 @@ mod events;
 mod expiry;
 mod identity;
 pub mod install;
-mod limits;
 mod maintenance;
 mod observer;
 mod open;

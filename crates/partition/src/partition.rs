@@ -15,7 +15,6 @@ use parking_lot::{Condvar, Mutex};
 use crate::blocked::BlockedTable;
 use crate::commit::{self, Commits, PendingTurn};
 use crate::identity;
-use crate::limits::Limits;
 use crate::observer::{Counters, Heard, ReadObserver};
 use crate::open::{Options, Recovery, STORE_DIR, open};
 use crate::refusal::Refusal;
@@ -56,7 +55,6 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) string_bytes_max: AtomicUsize,
     pub(crate) hll_sparse_bytes_max: AtomicUsize,
-    pub(crate) packed_limits: Limits,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) syncer: Arc<Syncer>,
     pub(crate) readers: Readers,
@@ -86,6 +84,7 @@ pub(crate) struct Shared {
 /// What only the thread that has the turn may touch.
 pub(crate) struct Writer {
     pub(crate) overlay: Overlay,
+    pub(crate) packed_limits: PackedLimits,
     pub(crate) oplog: Oplog,
     pub(crate) next_index: u64,
     pub(crate) term: u64,
@@ -151,6 +150,7 @@ impl Partition {
             uncommitted_bytes: 0,
             logged_bytes: 0,
             replicated: Vec::new(),
+            packed_limits: PackedLimits::default(),
             oplog,
         };
         let shared = Arc::new(Shared {
@@ -158,7 +158,6 @@ impl Partition {
             knowledge,
             counters: Counters::default(),
             string_bytes_max: AtomicUsize::new(512 << 20),
-            packed_limits: Limits::new(PackedLimits::default()),
             hll_sparse_bytes_max: AtomicUsize::new(haypile_commands::hll::SPARSE_BYTES_MAX),
             writer: Mutex::new(writer),
             syncer,
@@ -211,9 +210,9 @@ impl Partition {
         self.shared.hll_sparse_bytes_max.store(bytes, Ordering::Relaxed);
     }
 
-    /// Up to where collections are packed.
+    /// Changes up to where collections are packed. Not within a turn: see [`Turn::set_packed_limits`].
     pub fn set_packed_limits(&self, limits: PackedLimits) {
-        self.shared.packed_limits.set(limits);
+        self.shared.visit().packed_limits = limits;
     }
 
     /// The store, for reading and for figures.

@@ -91,6 +91,7 @@ impl<'a> Turn<'a> {
             blocked,
             heard,
             now_ms,
+            packed_limits,
             ..
         } = &mut *self.writer;
         let mut observer = TurnObserver {
@@ -109,7 +110,7 @@ impl<'a> Turn<'a> {
         cx.may_write = may_write;
         cx.string_bytes_max = self.shared.string_bytes_max.load(Ordering::Relaxed);
         cx.hll_sparse_bytes_max = self.shared.hll_sparse_bytes_max.load(Ordering::Relaxed);
-        cx.packed_limits = self.shared.packed_limits.get();
+        cx.packed_limits = *packed_limits;
         let mut outcome = execute(&mut cx, call.request);
         if outcome.is_ok() && self.writer.overlay.entry_bytes() > ENTRY_BYTES_MAX {
             outcome = Err(CommandError::reply(
@@ -187,6 +188,11 @@ impl<'a> Turn<'a> {
         self.shared.commits.worker.wake();
     }
 
+    /// Changes up to where collections are packed.
+    pub fn set_packed_limits(&mut self, limits: haypile_commands::PackedLimits) {
+        self.writer.packed_limits = limits;
+    }
+
     /// Changes how much of the log is kept for its consumers.
     pub fn set_retention(&mut self, retention: haypile_oplog::Retention) {
         self.writer.oplog.set_retention(retention);
@@ -250,6 +256,7 @@ impl<'a> Turn<'a> {
             blocked,
             heard,
             now_ms,
+            packed_limits,
             ..
         } = &mut *self.writer;
         let mut observer = TurnObserver {
@@ -261,7 +268,7 @@ impl<'a> Turn<'a> {
         let reading = self.shared.store.read();
         let view = View::writing(&reading, overlay, tier);
         let mut cx = Cx::new(view, &mut reply, &mut observer, &mut **random, db, *now_ms);
-        cx.packed_limits = self.shared.packed_limits.get();
+        cx.packed_limits = *packed_limits;
         let outcome = body(&mut cx);
         if outcome.is_err() {
             self.take_back(mark);

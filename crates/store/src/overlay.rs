@@ -174,7 +174,7 @@ pub struct Savepoint {
     mapping: Option<Mapping>,
 }
 
-/// Bits of a version that tell apart the collections that one entry creates.
+/// Bits of an id that tell apart the collections that one entry creates.
 pub(crate) const IDS_PER_ENTRY_BITS: u32 = 20;
 
 /// What the writer knows of collections takes as many bytes at most, unless another number is given.

@@ -96,8 +96,8 @@ impl Store {
             let spaces = unsettled.clone().flat_map(|layer| layer.spaces());
             let spaces = spaces.filter(|(space, _)| lives(*space));
             self.open_families(settler, cf, spaces)?;
-            let mut open: Option<(SpaceId, Arc<Space>)> = None;
-            let mut dead = None;
+            // The keyspace that the rows are of, and whether some database is it.
+            let mut at: Option<(SpaceId, bool, Option<Arc<Space>>)> = None;
             // The oldest first: of several writes to a key RocksDB has the last.
             let rows = unsettled.flat_map(|layer| layer.rows());
             let mut ahead = rows.clone().skip(FETCHED_AHEAD);
@@ -105,18 +105,13 @@ impl Store {
                 if let Some(row) = ahead.next() {
                     row.prefetch();
                 }
-                if dead == Some(row.space()) {
-                    continue;
+                let id = row.space();
+                if at.as_ref().is_none_or(|(at, ..)| *at != id) {
+                    at = Some((id, lives(id), settler.spaces.get(&id).cloned()));
                 }
-                if open.as_ref().is_none_or(|(id, _)| *id != row.space()) {
-                    if !lives(row.space()) {
-                        dead = Some(row.space());
-                        continue;
-                    }
-                    open = settler.spaces.get(&row.space()).map(|open| (row.space(), open.clone()));
-                }
-                let family = open.as_ref().and_then(|(_, space)| space.cf(cf));
-                let family = family.ok_or_else(|| missing(&cf.name_in(row.space())))?;
+                let Some((_, true, space)) = &at else { continue };
+                let family = space.as_ref().and_then(|space| space.cf(cf));
+                let family = family.ok_or_else(|| missing(&cf.name_in(id)))?;
                 match row.value() {
                     Some(value) => settler.batch.put_cf(family, row.key(), value),
                     None => settler.batch.delete_cf(family, row.key()),

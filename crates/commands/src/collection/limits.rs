@@ -3,6 +3,8 @@ use haypile_store::StoreError;
 use haypile_store::packed::PackedSet;
 use haypile_store::row::Kind;
 
+use super::packing::{Name, name_of};
+
 /// Up to where collections are packed: Redis' thresholds, which take effect at the next write to a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PackedLimits {
@@ -89,15 +91,14 @@ impl PackedLimits {
     pub(crate) fn admit_item(&self, kind: Kind, element: &[u8], value: &[u8]) -> bool {
         let max = self.item_bytes(kind);
         let fits = |item: &[u8]| item.len() as u64 <= max;
-        match kind {
-            Kind::Hash => fits(element) && fits(value),
-            Kind::Set => element
-                .get(2..)
-                .is_some_and(|member| fits(member) || is_integer(member)),
-            // Of a place in the order of scores there is no need to ask: the member has come before.
-            Kind::Zset => element.first() != Some(&0) || element.get(3..).is_some_and(fits),
-            Kind::List => fits(value),
-            Kind::String | Kind::Stream => false,
+        match (kind, name_of(kind, element)) {
+            (Kind::Hash, Some(Name::Of(field))) => fits(field) && fits(value),
+            (Kind::Set, Some(Name::Of(member))) => fits(member) || is_integer(member),
+            (Kind::Zset, Some(Name::Of(member))) => fits(member),
+            // The member has come before.
+            (Kind::Zset, Some(Name::Index(_))) => true,
+            (Kind::List, _) => fits(value),
+            _ => false,
         }
     }
 

@@ -211,16 +211,6 @@ impl Collection {
             Form::Spread(rows) => (false, &rows.prefix),
         }
     }
-
-    /// The name of an element that is written in these parts.
-    pub fn element(&self, parts: &[&[u8]]) -> Vec<u8> {
-        parts.concat()
-    }
-
-    /// The end of the range of elements whose names start with `part`; `None` if it is the collection's.
-    pub fn end_of(&self, part: &[u8]) -> Option<Vec<u8>> {
-        prefix_end(part)
-    }
 }
 
 impl OwnRows {

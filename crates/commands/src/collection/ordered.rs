@@ -6,7 +6,7 @@ use haypile_store::packed::{Element, Entries, Hash, Indexed, PackedError, Packed
 use haypile_store::row::Kind;
 use haypile_store::{Direction, Item, StoreError};
 
-use super::packing::ZSET_INDEX;
+use crate::zset::INDEX;
 
 /// Elements of a body in order.
 pub(crate) struct Ordered<'p> {
@@ -54,10 +54,10 @@ impl<'p> Ordered<'p> {
                 };
                 (Places::Hash(entries), ranks)
             }
-            Kind::Zset if lower.first() == Some(&ZSET_INDEX) => {
+            Kind::Zset if lower.first() == Some(&INDEX) => {
                 let zset = PackedZset::read(body)?;
                 let rank = |bound: &[u8]| match bound.split_first() {
-                    Some((&ZSET_INDEX, rest)) => {
+                    Some((&INDEX, rest)) => {
                         let mut score = [0; 8];
                         let given = rest.len().min(8);
                         score[..given].copy_from_slice(&rest[..given]);
@@ -111,7 +111,7 @@ impl<'p> Ordered<'p> {
             Places::Hash(entries) => entries.get(rank)?,
             Places::Zset(entries) => {
                 let (score, member) = entries.get(rank)?;
-                self.name.push(ZSET_INDEX);
+                self.name.push(INDEX);
                 self.name.extend_from_slice(&score.to_be_bytes());
                 self.name.extend_from_slice(member);
                 (&self.name, &[])

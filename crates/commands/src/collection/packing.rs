@@ -12,6 +12,8 @@ use haypile_store::{Direction, StoreError};
 use smallvec::SmallVec;
 
 use super::ordered::Ordered;
+use crate::set;
+use crate::zset::{INDEX, MEMBER};
 
 /// The elements of a packed collection: those of the body, and what a command has changed since it was read.
 #[derive(Clone, Debug)]
@@ -39,19 +41,15 @@ pub(crate) type Entry = (Vec<u8>, Vec<u8>);
 /// The body of nothing.
 const NOTHING: &[u8] = &[0];
 
-/// First byte of a sorted set's element that is about a member; its value is the score.
-const ZSET_MEMBER: u8 = 0;
-/// First byte of a sorted set's element in the order of scores.
-pub(super) const ZSET_INDEX: u8 = 1;
-/// Bytes of a set's element before the member.
-const SPREAD: usize = 2;
+/// Bytes of a score.
+const SCORE_BYTES: usize = 8;
 
 /// What a body has for an element.
-enum Name<'e> {
+pub(super) enum Name<'e> {
     /// A field, a member, or a list's label.
     Of(&'e [u8]),
-    /// A place in the order of scores, which follows from the member's score.
-    Index,
+    /// A member's place in the order of scores, which follows from its score.
+    Index(&'e [u8]),
 }
 
 impl Packing {
@@ -74,14 +72,7 @@ impl Packing {
     }
 
     fn name<'e>(&self, element: &'e [u8]) -> Result<Name<'e>, StoreError> {
-        let name = match self.kind {
-            Kind::Hash | Kind::List => Some(element),
-            Kind::Set => element.get(SPREAD..),
-            Kind::Zset if element.first() == Some(&ZSET_INDEX) => return Ok(Name::Index),
-            Kind::Zset => element.get(1 + SPREAD..),
-            Kind::String | Kind::Stream => None,
-        };
-        name.map(Name::Of)
+        name_of(self.kind, element)
             .ok_or_else(|| StoreError::Corrupt("an element of a packed collection is cut short".into()))
     }
 
@@ -105,7 +96,7 @@ impl Packing {
                 let score = PackedZset::read(body)?.score(name)?;
                 score.map(|score| Cow::Owned(score.to_be_bytes().to_vec()))
             }
-            Kind::List => PackedList::read(body)?.get_label(label(name)?)?.map(Cow::Borrowed),
+            Kind::List => PackedList::read(body)?.get_label(number(name)?)?.map(Cow::Borrowed),
             Kind::String | Kind::Stream => None,
         })
     }
@@ -170,7 +161,7 @@ impl Packing {
                 let mut list = ListPatch::default();
                 for (name, value) in changes {
                     if let Some(element) = value {
-                        list.set(label(name)?, element);
+                        list.set(number(name)?, element);
                     }
                 }
                 let stored = PackedList::read(self.body())?.labels();
@@ -243,7 +234,12 @@ impl Packing {
         let mut rows = Rows::default();
         for_each_element(self.kind, self.body(), |element, value| {
             let is_in = element >= lower && upper.is_none_or(|upper| element < upper);
-            if is_in && (self.changes.is_empty() || !self.has_changed(element)) {
+            // What has changed comes below.
+            let has_changed = |element| match name_of(self.kind, element) {
+                Some(Name::Of(name) | Name::Index(name)) => self.find(name).is_ok(),
+                None => false,
+            };
+            if is_in && (self.changes.is_empty() || !has_changed(element)) {
                 rows.push(element, value);
             }
         })?;
@@ -259,16 +255,20 @@ impl Packing {
         rows.sort(direction);
         Ok(rows)
     }
+}
 
-    fn has_changed(&self, element: &[u8]) -> bool {
-        let name = match (self.kind, element.first()) {
-            (Kind::Zset, Some(&ZSET_INDEX)) => element.get(1 + 8..),
-            (Kind::Zset, _) => element.get(1 + SPREAD..),
-            (Kind::Set, _) => element.get(SPREAD..),
-            _ => Some(element),
-        };
-        name.is_some_and(|name| self.find(name).is_ok())
-    }
+/// What a body has for an element; `None` if it is cut short.
+pub(super) fn name_of(kind: Kind, element: &[u8]) -> Option<Name<'_>> {
+    let name = match kind {
+        Kind::Hash | Kind::List => Some(element),
+        Kind::Set => set::member_of(element),
+        Kind::Zset if element.first() == Some(&INDEX) => {
+            return element.get(1 + SCORE_BYTES..).map(Name::Index);
+        }
+        Kind::Zset => element.get(1 + set::SPREAD..),
+        Kind::String | Kind::Stream => None,
+    };
+    name.map(Name::Of)
 }
 
 /// Visits the elements of a body, under the names and with the values that they have where each has a row of its own; in no
@@ -306,22 +306,19 @@ pub(crate) fn for_each_element(kind: Kind, body: &[u8], mut visit: impl FnMut(&[
 
 /// The elements that a name and its value stand for.
 fn each_of(kind: Kind, element: &mut Vec<u8>, name: &[u8], value: &[u8], visit: &mut impl FnMut(&[u8], &[u8])) {
-    let mut put_together = |parts: &[&[u8]]| {
+    let put_together = |element: &mut Vec<u8>, parts: &[&[u8]]| {
         element.clear();
         parts.iter().for_each(|part| element.extend_from_slice(part));
     };
     match kind {
         Kind::Set => {
-            put_together(&[&spread(name).to_be_bytes(), name]);
+            put_together(element, &[&spread(name).to_be_bytes(), name]);
             visit(element, value);
         }
         Kind::Zset => {
-            put_together(&[&[ZSET_MEMBER], &spread(name).to_be_bytes(), name]);
+            put_together(element, &[&[MEMBER], &spread(name).to_be_bytes(), name]);
             visit(element, value);
-            element.clear();
-            [&[ZSET_INDEX], value, name]
-                .iter()
-                .for_each(|part| element.extend_from_slice(part));
+            put_together(element, &[&[INDEX], value, name]);
             visit(element, &[]);
         }
         _ => visit(name, value),
@@ -331,10 +328,6 @@ fn each_of(kind: Kind, element: &mut Vec<u8>, name: &[u8], value: &[u8], visit: 
 fn number(bytes: &[u8]) -> Result<u64, StoreError> {
     let bytes = bytes.try_into().map(u64::from_be_bytes);
     bytes.map_err(|_| StoreError::Corrupt("a number of a packed collection does not have 8 bytes".into()))
-}
-
-fn label(name: &[u8]) -> Result<u64, StoreError> {
-    number(name)
 }
 
 /// Elements in order, one behind the other in the same memory.

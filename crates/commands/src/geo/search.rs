@@ -157,7 +157,7 @@ fn points(cx: &mut Cx<'_>, zset: &Collection, search: &Search, query: &Query<'_>
     let mut points: Vec<Point> = Vec::new();
     for cell in search.cells() {
         let (low, high) = cell.scores();
-        let span = Span::of_scores(zset, ScoreRange::half_open(low, high));
+        let span = Span::of_scores(ScoreRange::half_open(low, high));
         walk(
             cx,
             zset,

@@ -5,7 +5,7 @@ use haypile_store::row::Kind;
 use crate::args::{integer, is};
 use crate::error::SYNTAX;
 use crate::spec::READ;
-use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
 
 /// Not Redis' but Apache Kvrocks', and as it is there: also in RESP3 the reply is a flat array of fields and values.
 pub(super) const HRANGEBYLEX: Spec = Spec {
@@ -85,17 +85,17 @@ impl<'r> Range<'r> {
         })
     }
 
-    /// The bounds as elements: the first one, and the one after the last.
-    fn bounds(&self, hash: &Collection) -> (Vec<u8>, Option<Vec<u8>>) {
+    /// The bounds as fields: the first one, and the one after the last.
+    fn bounds(&self) -> (Vec<u8>, Option<Vec<u8>>) {
         // A field with a zero byte more is the next that there can be.
         let lower = match self.min {
-            Min::From(field) => hash.element(&[field]),
-            Min::After(field) => hash.element(&[field, &[0]]),
+            Min::From(field) => field.to_vec(),
+            Min::After(field) => [field, &[0]].concat(),
         };
         let upper = match self.max {
-            Max::UpTo(field) => Some(hash.element(&[field, &[0]])),
-            Max::Before(field) => Some(hash.element(&[field])),
-            Max::None => hash.end_of(&[]),
+            Max::UpTo(field) => Some([field, &[0]].concat()),
+            Max::Before(field) => Some(field.to_vec()),
+            Max::None => None,
         };
         (lower, upper)
     }
@@ -107,7 +107,7 @@ fn hrangebylex(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         cx.reply.array(0);
         return Ok(());
     };
-    let (lower, upper) = range.bounds(&hash);
+    let (lower, upper) = range.bounds();
     let direction = if range.reverse {
         Direction::Reverse
     } else {

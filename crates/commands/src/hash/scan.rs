@@ -5,6 +5,7 @@
 
 use haypile_resp::Request;
 use haypile_store::Direction;
+use haypile_store::keys::prefix_end;
 use haypile_store::row::Kind;
 
 use super::cursor;
@@ -73,7 +74,7 @@ impl<'c> Pass<'c> {
             hash,
             options,
             lower: place.as_slice().max(prefix).to_vec(),
-            upper: hash.end_of(prefix),
+            upper: prefix_end(prefix),
             reply: ScanReply::new(cx.reply),
             done: Vec::new(),
             looked_at: 0,

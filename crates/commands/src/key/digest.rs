@@ -305,7 +305,7 @@ mod tests {
             let mut list = cx.new_collection(b"b", Kind::List, None);
             list.head -= 100;
             for i in 0..3 {
-                let element = list.element(&[&(list.head + i).to_be_bytes()]);
+                let element = (list.head + i).to_be_bytes();
                 cx.put_element(&mut list, &element, format!("value {i}").as_bytes())
                     .unwrap();
             }

@@ -52,7 +52,7 @@ pub static COMMANDS: &[Spec] = &[
 ];
 
 /// Bytes of an element before the member.
-const SPREAD: usize = 2;
+pub(crate) const SPREAD: usize = 2;
 
 /// The member in an element; `None` if it is not one.
 pub(crate) fn member_of(element: &[u8]) -> Option<&[u8]> {

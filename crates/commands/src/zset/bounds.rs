@@ -130,13 +130,13 @@ impl LexBound {
     }
 
     /// The data key at this bound, within the members of one score.
-    fn data_key(&self, zset: &Collection, score: u64) -> Vec<u8> {
+    fn data_key(&self, score: u64) -> Vec<u8> {
         let score_bytes = score.to_be_bytes();
         match self {
-            LexBound::Before => zset.element(&[&[INDEX], &score_bytes]),
-            LexBound::At(member) => zset.element(&[&[INDEX], &score_bytes, member]),
-            LexBound::After(member) => zset.element(&[&[INDEX], &score_bytes, member, &[0]]),
-            LexBound::Behind => score_start(zset, score + 1),
+            LexBound::Before => [&[INDEX], &score_bytes[..]].concat(),
+            LexBound::At(member) => [&[INDEX], &score_bytes[..], member].concat(),
+            LexBound::After(member) => [&[INDEX], &score_bytes[..], member, &[0]].concat(),
+            LexBound::Behind => score_start(score + 1),
         }
     }
 }
@@ -153,8 +153,8 @@ fn lex_bound(arg: &[u8]) -> Result<(LexBound, bool), CommandError> {
 }
 
 /// Where the members of a score start in the score index.
-fn score_start(zset: &Collection, score: u64) -> Vec<u8> {
-    zset.element(&[&[INDEX], &score.to_be_bytes()])
+fn score_start(score: u64) -> Vec<u8> {
+    [&[INDEX], &score.to_be_bytes()[..]].concat()
 }
 
 /// A part of the score index: data keys from `lower` up to but not including `upper`, and what has to be left out.
@@ -167,18 +167,18 @@ pub(crate) struct Span {
 
 impl Span {
     /// The whole score index.
-    pub(super) fn all(zset: &Collection) -> Span {
+    pub(super) fn all() -> Span {
         Span {
-            lower: zset.element(&[&[INDEX]]),
-            upper: zset.element(&[&[INDEX + 1]]),
+            lower: vec![INDEX],
+            upper: vec![INDEX + 1],
             filter: None,
         }
     }
 
-    pub(crate) fn of_scores(zset: &Collection, range: ScoreRange) -> Span {
+    pub(crate) fn of_scores(range: ScoreRange) -> Span {
         Span {
-            lower: score_start(zset, range.low),
-            upper: score_start(zset, range.high),
+            lower: score_start(range.low),
+            upper: score_start(range.high),
             filter: None,
         }
     }
@@ -186,7 +186,7 @@ impl Span {
     /// A lexicographical range means something only when all scores are the same; then its bounds are bounds in the
     /// index. Of other sets it selects whatever members lie within.
     pub(super) fn of_lex(cx: &mut Cx<'_>, zset: &Collection, range: &LexRange) -> Result<Span, CommandError> {
-        let all = Span::all(zset);
+        let all = Span::all();
         if range.is_all() {
             return Ok(all);
         }
@@ -195,8 +195,8 @@ impl Span {
         let score = |found: &[(Vec<u8>, f64)]| found.first().map(|(_, score)| ordered(*score));
         match (score(&first), score(&last)) {
             (Some(first), Some(last)) if first == last => Ok(Span {
-                lower: range.low.data_key(zset, first),
-                upper: range.high.data_key(zset, first),
+                lower: range.low.data_key(first),
+                upper: range.high.data_key(first),
                 filter: None,
             }),
             _ => Ok(Span {

@@ -67,7 +67,7 @@ fn count(cx: &mut Cx<'_>, zset: &Collection, span: Span) -> Result<u64, CommandE
     if span.filter.is_some() {
         return walk(cx, zset, &span, Direction::Forward, (0, u64::MAX), |_, _, _| true);
     }
-    let all = Span::all(zset);
+    let all = Span::all();
     if span.is_empty() {
         return Ok(0);
     }
@@ -138,7 +138,7 @@ fn zcount(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let counted = match find(cx, &request[1])? {
         None => 0,
         Some(zset) if range.is_all() => zset.size,
-        Some(zset) => count(cx, &zset, Span::of_scores(&zset, range))?,
+        Some(zset) => count(cx, &zset, Span::of_scores(range))?,
     };
     cx.reply.integer(counted as i64);
     Ok(())
@@ -182,7 +182,7 @@ fn rank(cx: &mut Cx<'_>, request: &Request, reverse: bool) -> Outcome {
             Some(score) => {
                 let before = Span {
                     upper: index_key(score, &request[2]),
-                    ..Span::all(&zset)
+                    ..Span::all()
                 };
                 Some((count(cx, &zset, before)?, zset.size, score))
             }

@@ -7,9 +7,9 @@ use haypile_store::row::Kind;
 use crate::{Collection, CommandError, Cx};
 
 /// First byte of a member entry.
-pub(super) const MEMBER: u8 = 0;
+pub(crate) const MEMBER: u8 = 0;
 /// First byte of an entry of the score index.
-pub(super) const INDEX: u8 = 1;
+pub(crate) const INDEX: u8 = 1;
 /// Bytes of a score.
 const SCORE_BYTES: usize = 8;
 

@@ -102,7 +102,7 @@ pub(super) const BZMPOP: Spec = Spec {
 /// for an end asks here.
 pub(super) fn edge(cx: &mut Cx<'_>, zset: &Collection, side: Direction, n: u64) -> Result<Vec<Scored>, CommandError> {
     let mut found = Vec::new();
-    walk(cx, zset, &Span::all(zset), side, (0, n), |_, score, member| {
+    walk(cx, zset, &Span::all(), side, (0, n), |_, score, member| {
         found.push((member.to_vec(), score));
         true
     })?;

@@ -143,7 +143,7 @@ fn distinct(cx: &mut Cx<'_>, zset: &Collection, count: u64, shape: Shape) -> Out
     }
     let Some(&last) = indexes.last() else { return Ok(()) };
     let (mut index, mut indexes) = (0, indexes.into_iter().peekable());
-    let all = Span::all(zset);
+    let all = Span::all();
     walk(
         cx,
         zset,
@@ -195,7 +195,7 @@ fn repeated(cx: &mut Cx<'_>, zset: &Collection, count: u64, shape: Shape) -> Out
     walk(
         cx,
         zset,
-        &Span::all(zset),
+        &Span::all(),
         Direction::Forward,
         (0, u64::MAX),
         |_, score, member| {

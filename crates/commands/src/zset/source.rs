@@ -6,13 +6,10 @@ use haypile_store::{Direction, StoreError};
 
 use super::layout::{MEMBER, Scored, parse_member, parse_score, score_of};
 use crate::error::WRONG_TYPE;
-use crate::{Collection, CommandError, Cx};
+use crate::{Collection, CommandError, Cx, set};
 
 /// Members that are read before others are looked up: while a scan lives nothing else can be read.
 const CHUNK_MEMBERS: usize = 256;
-
-/// Bytes before the member in a plain set's element: the spread number.
-const SET_PREFIX: usize = 2;
 
 /// One input.
 pub(super) struct Source {
@@ -84,7 +81,7 @@ impl Reader<'_> {
                 break;
             }
             if is_set {
-                let member = data_key.get(SET_PREFIX..);
+                let member = set::member_of(data_key);
                 let member = member.ok_or_else(|| StoreError::Corrupt("a set's element is cut short".into()))?;
                 chunk.push((member.to_vec(), 1.0));
             } else {

@@ -84,7 +84,7 @@ pub(super) fn for_each(
             let range = args::range(*start, *end, zset.size);
             return for_each_rank(cx, zset, direction, range, each);
         }
-        Select::Score(range) => Span::of_scores(zset, *range),
+        Select::Score(range) => Span::of_scores(*range),
         Select::Lex(range) => Span::of_lex(cx, zset, range)?,
     };
     let Ok(skip) = u64::try_from(window.offset) else {
@@ -106,7 +106,7 @@ fn for_each_rank(
     mut each: impl FnMut(&mut Reply, f64, &[u8]),
 ) -> Result<u64, CommandError> {
     let len = range.end - range.start;
-    let span = Span::all(zset);
+    let span = Span::all();
     // Of a packed one either way is short.
     if zset.is_packed() || range.end <= zset.size - range.start {
         return walk(

@@ -106,8 +106,19 @@ fn apply(cx: &mut ServerCx<'_, '_>, values: &Values, name: &str) {
         "hll-sparse-max-bytes" => with_data(node, |data| {
             data.set_hll_sparse_bytes_max(values.hll_sparse_max_bytes as usize)
         }),
-        key if key.contains("-max-listpack-") || key == "set-max-intset-entries" => {
-            with_data(node, |data| data.set_packed_limits(packed_limits(values)));
+        "hash-max-listpack-entries"
+        | "hash-max-listpack-value"
+        | "list-max-listpack-size"
+        | "set-max-intset-entries"
+        | "set-max-listpack-entries"
+        | "set-max-listpack-value"
+        | "zset-max-listpack-entries"
+        | "zset-max-listpack-value" => {
+            let limits = packed_limits(values);
+            match cx.turn.as_deref_mut() {
+                Some(turn) => turn.set_packed_limits(limits),
+                None => with_data(node, |data| data.set_packed_limits(limits)),
+            }
         }
         "masterauth" | "masteruser" => node.replication.retry(),
         key if tls::depends_on(key) => node.replication.retry(),
