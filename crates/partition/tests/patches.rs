@@ -1,18 +1,16 @@
 //! What is logged of changes of strings and of expiries, and that followers and replays come to the same.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod common;
+
 use std::collections::HashSet;
-use std::path::Path;
-use std::sync::Arc;
 
 use haypile_commands::key::digest::{self, Digest};
-use haypile_commands::table;
-use haypile_oplog::{OwnedEntry, SyncPolicy};
-use haypile_partition::{Call, Options, Partition, ReplicatedEntry, Role, Turn};
-use haypile_resp::{Reply, Request, Version};
+use haypile_partition::{Partition, ReplicatedEntry, Role, Turn};
 use haypile_store::row::Header;
-use haypile_store::{SharedResources, StoreOptions, Tier};
-use haypile_types::{Random, SLOTS, SystemClock};
+use haypile_types::{Random, SLOTS};
+
+use common::{entries, open_as, run_line};
 
 struct XorShift(u64);
 
@@ -23,50 +21,6 @@ impl Random for XorShift {
         self.0 ^= self.0 << 17;
         self.0
     }
-}
-
-fn open(dir: &Path, role: Role) -> Partition {
-    let options = Options {
-        dir: dir.to_owned(),
-        role,
-        store: StoreOptions::default(),
-        oplog: haypile_oplog::Options {
-            sync: SyncPolicy::EverySec,
-            segment_bytes: 1 << 20,
-            ..Default::default()
-        },
-        shared: SharedResources::new(16 << 20, 4 << 20),
-        clock: Arc::new(SystemClock),
-        random: Box::new(XorShift(7)),
-        uncommitted_bytes_max: 1 << 20,
-        unflushed_log_bytes_max: 64 << 20,
-        disk_free_bytes_min: 0,
-    };
-    Partition::open(options).unwrap().0
-}
-
-fn run(turn: &mut Turn<'_>, line: &str) -> String {
-    let request = Request::from_args(line.split(' '));
-    let mut reply = Reply::new(Version::Resp2);
-    let outcome = turn.execute(Call {
-        command: table::resolve(&request).unwrap(),
-        request: &request,
-        reply: &mut reply,
-        db: 0,
-        tier: Tier::Disk,
-        ready_key: None,
-        may_block: false,
-        random: None,
-    });
-    match outcome {
-        Ok(()) => String::from_utf8_lossy(reply.buffer()).trim().to_owned(),
-        Err(error) => error.to_string(),
-    }
-}
-
-fn entries(partition: &Partition, from: u64) -> Vec<OwnedEntry> {
-    let mut reader = partition.readers().reader(from).unwrap();
-    std::iter::from_fn(|| reader.next().unwrap()).collect()
 }
 
 fn catch_up(source: &Partition, follower: &Partition) {
@@ -173,8 +127,8 @@ fn keys_are_counted_alike_where_the_log_is_replayed() {
     let mut seen = HashSet::new();
     for seed in 1..9u64 {
         let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        let source = open(dirs[0].path(), Role::Leader);
-        let mut follower = open(dirs[1].path(), Role::Follower);
+        let source = open_as(dirs[0].path(), Role::Leader, 7);
+        let mut follower = open_as(dirs[1].path(), Role::Follower, 7);
         let mut random = XorShift(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         for round in 0..20 {
             let turn = |turn: &mut Turn<'_>| {
@@ -182,7 +136,7 @@ fn keys_are_counted_alike_where_the_log_is_replayed() {
                     let fails = random.next_u64().is_multiple_of(4);
                     let outcome = turn.transaction(|turn| {
                         for _ in 0..1 + random.next_u64() % 4 {
-                            run(turn, &counting_command(&mut random));
+                            run_line(turn, &counting_command(&mut random));
                         }
                         if fails { Err(()) } else { Ok(()) }
                     });
@@ -197,13 +151,13 @@ fn keys_are_counted_alike_where_the_log_is_replayed() {
             assert_eq!(counts_of(&follower), counts, "seed {seed}, round {round}, follower");
             if round % 5 == 4 {
                 drop(follower);
-                follower = open(dirs[1].path(), Role::Follower);
+                follower = open_as(dirs[1].path(), Role::Follower, 7);
                 assert_eq!(counts_of(&follower), counts, "seed {seed}, round {round}, opened again");
             }
         }
         let counts = counts_of(&source);
         drop(source);
-        let source = open(dirs[0].path(), Role::Leader);
+        let source = open_as(dirs[0].path(), Role::Leader, 7);
         assert_eq!(counts_of(&source), counts, "seed {seed}, opened again");
     }
     let all_that_expire = seen.iter().filter(|(keys, expires)| keys == expires).count();
@@ -214,8 +168,8 @@ fn keys_are_counted_alike_where_the_log_is_replayed() {
 fn followers_and_replays_come_to_the_same() {
     for seed in 1..13u64 {
         let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        let source = open(dirs[0].path(), Role::Leader);
-        let mut follower = open(dirs[1].path(), Role::Follower);
+        let source = open_as(dirs[0].path(), Role::Leader, 7);
+        let mut follower = open_as(dirs[1].path(), Role::Follower, 7);
         let mut random = XorShift(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         for round in 0..12 {
             let turn = |turn: &mut Turn<'_>| {
@@ -225,13 +179,13 @@ fn followers_and_replays_come_to_the_same() {
                             let fails = random.next_u64().is_multiple_of(2);
                             let outcome = turn.transaction(|turn| {
                                 for _ in 0..3 {
-                                    run(turn, &command(&mut random));
+                                    run_line(turn, &command(&mut random));
                                 }
                                 if fails { Err(()) } else { Ok(()) }
                             });
                             assert_eq!(outcome.is_err(), fails);
                         }
-                        _ => drop(run(turn, &command(&mut random))),
+                        _ => drop(run_line(turn, &command(&mut random))),
                     }
                 }
             };
@@ -242,7 +196,7 @@ fn followers_and_replays_come_to_the_same() {
             }
             if round % 5 == 4 {
                 drop(follower);
-                follower = open(dirs[1].path(), Role::Follower);
+                follower = open_as(dirs[1].path(), Role::Follower, 7);
             }
         }
         catch_up(&source, &follower);
@@ -250,7 +204,7 @@ fn followers_and_replays_come_to_the_same() {
         assert_eq!(digest_of(&follower), digest, "seed {seed}");
         drop(source);
         assert_eq!(
-            digest_of(&open(dirs[0].path(), Role::Leader)),
+            digest_of(&open_as(dirs[0].path(), Role::Leader, 7)),
             digest,
             "seed {seed}, opened again"
         );
@@ -260,10 +214,10 @@ fn followers_and_replays_come_to_the_same() {
 #[test]
 fn what_is_logged_is_what_changes() {
     let dir = tempfile::tempdir().unwrap();
-    let partition = open(dir.path(), Role::Leader);
+    let partition = open_as(dir.path(), Role::Leader, 7);
     let logged = |line: &str| {
         let before = partition.local_position().end.index;
-        partition.run_internal(|turn| drop(run(turn, line))).unwrap();
+        partition.run_internal(|turn| drop(run_line(turn, line))).unwrap();
         let entries = entries(&partition, before + 1);
         entries.iter().map(|entry| entry.payload.len()).sum::<usize>()
     };

@@ -1,80 +1,21 @@
 //! A partition that follows another: entries, roles, epochs, the installation of a checkpoint.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::path::Path;
+mod common;
+
 use std::sync::{Arc, Mutex};
 
-use haypile_commands::table;
 use haypile_oplog::{OwnedEntry, SyncPolicy};
-use haypile_partition::{
-    Call, Event, Hooks, Options, Partition, ReplicatedEntry, ReplicatedError, Role, Turn, WatchFlag, install,
-};
-use haypile_resp::{Reply, Request, Version};
+use haypile_partition::{Event, Hooks, Partition, ReplicatedEntry, ReplicatedError, Role, Turn, WatchFlag, install};
 use haypile_store::effects::{Effect, Effects};
-use haypile_store::{SharedResources, StoreOptions, Tier};
 use haypile_sync::common_point;
 use haypile_sync::message::Message;
-use haypile_types::{Position, Random, SystemClock};
+use haypile_types::Position;
 
-struct Counting(u64);
-
-impl Random for Counting {
-    fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        self.0
-    }
-}
-
-fn log_options() -> haypile_oplog::Options {
-    haypile_oplog::Options {
-        sync: SyncPolicy::EverySec,
-        segment_bytes: 1 << 20,
-        ..Default::default()
-    }
-}
-
-fn open(dir: &Path, role: Role, seed: u64) -> Partition {
-    let options = Options {
-        dir: dir.to_owned(),
-        role,
-        store: StoreOptions::default(),
-        oplog: log_options(),
-        shared: SharedResources::new(16 << 20, 4 << 20),
-        clock: Arc::new(SystemClock),
-        random: Box::new(Counting(seed)),
-        uncommitted_bytes_max: 1 << 20,
-        unflushed_log_bytes_max: 64 << 20,
-        disk_free_bytes_min: 0,
-    };
-    Partition::open(options).unwrap().0
-}
-
-fn run(turn: &mut Turn<'_>, line: &str) -> String {
-    let request = Request::from_args(line.split(' '));
-    let mut reply = Reply::new(Version::Resp2);
-    let outcome = turn.execute(Call {
-        command: table::resolve(&request).unwrap(),
-        request: &request,
-        reply: &mut reply,
-        db: 0,
-        tier: Tier::Disk,
-        ready_key: None,
-        may_block: false,
-        random: None,
-    });
-    match outcome {
-        Ok(()) => String::from_utf8(reply.buffer().to_vec()).unwrap().trim().to_owned(),
-        Err(error) => error.to_string(),
-    }
-}
+use common::{entries, log_options, open_as, run_line};
 
 fn say(partition: &Partition, line: &str) -> String {
-    partition.run_internal(|turn| run(turn, line)).unwrap()
-}
-
-fn entries(partition: &Partition, from: u64) -> Vec<OwnedEntry> {
-    let mut reader = partition.readers().reader(from).unwrap();
-    std::iter::from_fn(|| reader.next().unwrap()).collect()
+    partition.run_internal(|turn| run_line(turn, line)).unwrap()
 }
 
 fn replicated(entry: &OwnedEntry) -> ReplicatedEntry<'_> {
@@ -98,8 +39,8 @@ fn catch_up(source: &Partition, follower: &Partition) {
 #[test]
 fn a_follower_has_what_its_source_has_and_takes_no_writes() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let source = open(dirs[0].path(), Role::Leader, 1);
-    let follower = open(dirs[1].path(), Role::Follower, 2);
+    let source = open_as(dirs[0].path(), Role::Leader, 1);
+    let follower = open_as(dirs[1].path(), Role::Follower, 2);
     say(&source, "SET a 1");
     say(&source, "RPUSH l x y z");
     catch_up(&source, &follower);
@@ -121,15 +62,15 @@ fn a_follower_has_what_its_source_has_and_takes_no_writes() {
 #[test]
 fn a_follower_keeps_nothing_that_it_computed() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let source = open(dirs[0].path(), Role::Leader, 1);
-    let follower = open(dirs[1].path(), Role::Follower, 2);
+    let source = open_as(dirs[0].path(), Role::Leader, 1);
+    let follower = open_as(dirs[1].path(), Role::Follower, 2);
     say(&source, "PFADD h a b c");
     catch_up(&source, &follower);
     let end = follower.local_position().end;
     let mut counted = String::new();
     let transaction = follower.run_internal(|turn| {
         turn.transaction(|turn| {
-            counted = run(turn, "PFCOUNT h");
+            counted = run_line(turn, "PFCOUNT h");
             Ok::<(), ()>(())
         })
     });
@@ -144,8 +85,8 @@ fn a_follower_keeps_nothing_that_it_computed() {
 #[test]
 fn entries_fail_the_transactions_that_watch_what_they_change() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let source = open(dirs[0].path(), Role::Leader, 1);
-    let follower = open(dirs[1].path(), Role::Follower, 2);
+    let source = open_as(dirs[0].path(), Role::Leader, 1);
+    let follower = open_as(dirs[1].path(), Role::Follower, 2);
     let watch = |key: &str| {
         let flag = Arc::new(WatchFlag::default());
         let lives = follower.run_internal(|turn| turn.watch(0, key.as_bytes(), &flag));
@@ -181,8 +122,8 @@ fn entries_fail_the_transactions_that_watch_what_they_change() {
 #[test]
 fn only_what_follows_is_taken_and_only_by_a_follower() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let source = open(dirs[0].path(), Role::Leader, 1);
-    let follower = open(dirs[1].path(), Role::Follower, 2);
+    let source = open_as(dirs[0].path(), Role::Leader, 1);
+    let follower = open_as(dirs[1].path(), Role::Follower, 2);
     say(&source, "SET a 1");
     say(&source, "SET b 1");
     let all = entries(&source, 1);
@@ -203,8 +144,8 @@ fn only_what_follows_is_taken_and_only_by_a_follower() {
 #[test]
 fn a_promoted_follower_writes_in_an_epoch_of_its_own() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let source = open(dirs[0].path(), Role::Leader, 1);
-    let follower = open(dirs[1].path(), Role::Follower, 2);
+    let source = open_as(dirs[0].path(), Role::Leader, 1);
+    let follower = open_as(dirs[1].path(), Role::Follower, 2);
     say(&source, "SET a 1");
     catch_up(&source, &follower);
     let epoch = follower.promote().unwrap();
@@ -223,14 +164,14 @@ fn a_promoted_follower_writes_in_an_epoch_of_its_own() {
 #[test]
 fn a_writer_that_starts_again_begins_an_epoch_and_a_follower_does_not() {
     let dir = tempfile::tempdir().unwrap();
-    let first = open(dir.path(), Role::Leader, 1);
+    let first = open_as(dir.path(), Role::Leader, 1);
     say(&first, "SET a 1");
     let before = first.local_position();
     drop(first);
-    let follower = open(dir.path(), Role::Follower, 2);
+    let follower = open_as(dir.path(), Role::Follower, 2);
     assert_eq!(follower.local_position().history, before.history);
     drop(follower);
-    let second = open(dir.path(), Role::Leader, 3);
+    let second = open_as(dir.path(), Role::Leader, 3);
     assert_eq!(say(&second, "SET a 2"), "+OK");
     let after = second.local_position();
     assert_eq!(after.history.epochs().len(), 2);
@@ -244,9 +185,9 @@ fn a_writer_that_starts_again_begins_an_epoch_and_a_follower_does_not() {
 #[test]
 fn a_checkpoint_takes_the_place_of_what_was_there() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let source = open(dirs[0].path(), Role::Leader, 1);
+    let source = open_as(dirs[0].path(), Role::Leader, 1);
     (0..100).for_each(|n| drop(say(&source, &format!("SET key:{n} {n}"))));
-    let old = open(dirs[1].path(), Role::Leader, 2);
+    let old = open_as(dirs[1].path(), Role::Leader, 2);
     say(&old, "SET other 1");
     let replica = old.replica_id();
     drop(old);
@@ -256,9 +197,15 @@ fn a_checkpoint_takes_the_place_of_what_was_there() {
     let incoming = install::incoming_store(dirs[1].path());
     std::fs::create_dir_all(incoming.parent().unwrap()).unwrap();
     std::fs::rename(copy.join("store"), &incoming).unwrap();
-    install::install(dirs[1].path(), position, &source.history(), &log_options()).unwrap();
+    install::install(
+        dirs[1].path(),
+        position,
+        &source.history(),
+        &log_options(SyncPolicy::EverySec),
+    )
+    .unwrap();
 
-    let follower = open(dirs[1].path(), Role::Follower, 3);
+    let follower = open_as(dirs[1].path(), Role::Follower, 3);
     assert_eq!(follower.replica_id(), replica, "the same replica with other data");
     assert_ne!(replica, source.replica_id());
     assert_eq!(follower.local_position().end, position);
@@ -272,13 +219,13 @@ fn a_checkpoint_takes_the_place_of_what_was_there() {
 #[test]
 fn data_without_a_history_gets_one() {
     let dir = tempfile::tempdir().unwrap();
-    let first = open(dir.path(), Role::Leader, 1);
+    let first = open_as(dir.path(), Role::Leader, 1);
     say(&first, "SET a 1");
     drop(first);
     std::fs::write(dir.path().join("partition.toml"), "format = 2\n").unwrap();
     let mut replica = None;
     for role in [Role::Follower, Role::Leader] {
-        let partition = open(dir.path(), role, 2);
+        let partition = open_as(dir.path(), role, 2);
         assert_eq!(*replica.get_or_insert(partition.replica_id()), partition.replica_id());
         let position = partition.local_position();
         assert_eq!(position.history.position_of(1), Some(position.end));
@@ -321,7 +268,7 @@ fn listen(partition: &Partition) -> Arc<Hearing> {
 #[test]
 fn what_commands_raise_as_a_rule_costs_nothing_in_the_log() {
     let dir = tempfile::tempdir().unwrap();
-    let partition = open(dir.path(), Role::Leader, 1);
+    let partition = open_as(dir.path(), Role::Leader, 1);
     let mut next = 1;
     for (line, events) in [
         ("SET a 1", 0),
@@ -366,21 +313,21 @@ fn what_commands_raise_as_a_rule_costs_nothing_in_the_log() {
 #[test]
 fn events_and_messages_keep_their_order() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let source = open(dirs[0].path(), Role::Leader, 1);
-    let follower = open(dirs[1].path(), Role::Follower, 2);
+    let source = open_as(dirs[0].path(), Role::Leader, 1);
+    let follower = open_as(dirs[1].path(), Role::Follower, 2);
     let hearing = listen(&source);
     let heard = listen(&follower);
     let publish = |turn: &mut Turn<'_>, text: &'static str| turn.publish(false, "c".into(), text.into());
     // Two entries of one turn, then one of a transaction; a transaction without effects is none.
     let run = |turn: &mut Turn<'_>| {
         publish(turn, "first");
-        run(turn, "SET a 1");
+        run_line(turn, "SET a 1");
         publish(turn, "second");
-        run(turn, "SET b 1");
+        run_line(turn, "SET b 1");
         let outcome = turn.transaction(|turn| {
-            run(turn, "SET c 1");
+            run_line(turn, "SET c 1");
             publish(turn, "third");
-            run(turn, "DEL c");
+            run_line(turn, "DEL c");
             publish(turn, "fourth");
             Ok::<(), ()>(())
         });

@@ -22,6 +22,7 @@ pub(crate) use self::packing::{Packing, for_each_element};
 use smallvec::SmallVec;
 
 use crate::CommandError;
+use crate::cx::Row;
 
 /// A key with elements: a list, set, sorted set or hash.
 ///
@@ -86,7 +87,9 @@ impl Collection {
         }
     }
 
-    pub(crate) fn read(key: &[u8], header: Header, body: &[u8]) -> Result<Self, CommandError> {
+    /// The collection that a row is of.
+    pub(crate) fn read(row: &Row<'_>) -> Result<Self, CommandError> {
+        let (header, body) = (row.header, row.body());
         let (size, head, form) = match header.packed {
             true => {
                 let head = match header.kind {
@@ -109,7 +112,7 @@ impl Collection {
             head,
             expire_at: header.expire_at,
             old: Some(header),
-            slot: slot_of(key),
+            slot: row.slot,
             form,
             stored: Some((size, head)),
             size_before: size,

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use haypile_commands::{Block, CommandError, table};
-use haypile_oplog::SyncPolicy;
-use haypile_partition::{Awaited, Call, CommitError, Options, Partition, Recovery, Step, Task, Turn};
+use haypile_oplog::{OwnedEntry, SyncPolicy};
+use haypile_partition::{Awaited, Call, CommitError, Options, Partition, Recovery, Role, Step, Task, Turn};
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::{SharedResources, StoreOptions, Tier};
 use haypile_types::{Random, SystemClock};
@@ -27,24 +27,66 @@ impl Random for Counting {
 
 /// Opens a partition that writes its own log.
 pub fn open(dir: &Path, sync: SyncPolicy) -> (Partition, Recovery) {
-    let options = Options {
+    // Epochs have random ids: each run of a server has other numbers.
+    let seed = NEXT_RUN.fetch_add(1, Ordering::Relaxed);
+    Partition::open(options(dir, Role::Leader, sync, seed)).unwrap()
+}
+
+/// Opens a partition in a role, with random numbers of its own.
+pub fn open_as(dir: &Path, role: Role, seed: u64) -> Partition {
+    Partition::open(options(dir, role, SyncPolicy::EverySec, seed))
+        .unwrap()
+        .0
+}
+
+fn options(dir: &Path, role: Role, sync: SyncPolicy, seed: u64) -> Options {
+    Options {
         dir: dir.to_owned(),
-        role: haypile_partition::Role::Leader,
+        role,
         store: StoreOptions::default(),
-        oplog: haypile_oplog::Options {
-            sync,
-            segment_bytes: 1 << 20,
-            ..Default::default()
-        },
+        oplog: log_options(sync),
         shared: SharedResources::new(16 << 20, 4 << 20),
         clock: Arc::new(SystemClock),
-        // Epochs have random ids: each run of a server has other numbers.
-        random: Box::new(Counting(NEXT_RUN.fetch_add(1, Ordering::Relaxed))),
+        random: Box::new(Counting(seed)),
         uncommitted_bytes_max: 1 << 20,
         unflushed_log_bytes_max: 64 << 20,
         disk_free_bytes_min: 0,
-    };
-    Partition::open(options).unwrap()
+    }
+}
+
+/// How a partition's log is kept.
+pub fn log_options(sync: SyncPolicy) -> haypile_oplog::Options {
+    haypile_oplog::Options {
+        sync,
+        segment_bytes: 1 << 20,
+        ..Default::default()
+    }
+}
+
+/// Evaluates a line within a turn: its reply, or its error.
+pub fn run_line(turn: &mut Turn<'_>, line: &str) -> String {
+    let request = Request::from_args(line.split(' '));
+    let mut reply = Reply::new(Version::Resp2);
+    let outcome = turn.execute(Call {
+        command: table::resolve(&request).unwrap(),
+        request: &request,
+        reply: &mut reply,
+        db: 0,
+        tier: Tier::Disk,
+        ready_key: None,
+        may_block: false,
+        random: None,
+    });
+    match outcome {
+        Ok(()) => String::from_utf8_lossy(reply.buffer()).trim().to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// The log from an index on.
+pub fn entries(partition: &Partition, from: u64) -> Vec<OwnedEntry> {
+    let mut reader = partition.readers().reader(from).unwrap();
+    std::iter::from_fn(|| reader.next().unwrap()).collect()
 }
 
 /// What the client of a task is sent at its end.

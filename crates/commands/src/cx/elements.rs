@@ -1,0 +1,193 @@
+//! Elements of collections: read, changed and stored, whether they stand in the row or have rows of their own.
+
+use haypile_resp::Reply;
+use haypile_store::keys::{Home, meta_key};
+use haypile_store::row::Header;
+use haypile_store::{Cf, Direction, StoreError, Value, packed};
+
+use super::Cx;
+use crate::collection::{Elements, Form, OwnRows};
+use crate::{Collection, CommandError};
+
+/// Changes of one command that a packed collection takes before it is found to be none.
+const CHANGES_MAX: usize = 2048;
+
+impl<'a> Cx<'a> {
+    /// Stores a collection with what has changed, or removes the key if the collection is empty now. Where nothing has
+    /// changed it does nothing.
+    pub fn put_collection(&mut self, key: &[u8], collection: &mut Collection) -> Result<(), CommandError> {
+        if collection.size == 0 {
+            if let Some(old) = collection.old.take() {
+                self.delete(key, old)?;
+            }
+            *collection = Collection::new(key, collection.kind, None);
+            return Ok(());
+        }
+        if collection.is_packed() && !self.put_packed(key, collection)? {
+            self.spread(collection)?;
+        }
+        if !collection.is_packed() && !collection.is_as_stored() {
+            let mut body = Vec::with_capacity(32);
+            collection.write(&mut body);
+            let header = collection.header();
+            self.put_row(key, collection.old, header, &body)?;
+            self.has_been_stored(key, collection, header);
+        }
+        Ok(())
+    }
+
+    /// Stores a packed collection, if it may stay so; false if it may not.
+    fn put_packed(&mut self, key: &[u8], collection: &mut Collection) -> Result<bool, CommandError> {
+        let Form::Packed(packing) = collection.form() else {
+            return Ok(false);
+        };
+        if packing.changes() == 0 && collection.is_as_stored() {
+            return Ok(true);
+        }
+        let patch = packing.patch(collection.indexes())?;
+        let header = collection.header();
+        let mut row = Vec::new();
+        header.write(&mut row);
+        let body = row.len();
+        packing.apply(&mut row, &patch)?;
+        if packed::count(&row[body..])? != collection.size {
+            return Err(StoreError::Corrupt("a packed collection has another size than it should".into()).into());
+        }
+        if !self
+            .packed_limits
+            .admit(collection.kind, collection.size, &row[body..])?
+        {
+            return Ok(false);
+        }
+        if collection.is_stored() && collection.old == Some(header) {
+            self.view.patch(self.space, &meta_key(key), &row, &patch)?;
+        } else {
+            self.put_row(key, collection.old, header, &row[body..])?;
+        }
+        self.has_been_stored(key, collection, header);
+        if let Form::Packed(packing) = collection.form_mut() {
+            packing.is_now(&row[body..]);
+        }
+        Ok(true)
+    }
+
+    /// Gives the elements of a packed collection rows of their own.
+    fn spread(&mut self, collection: &mut Collection) -> Result<(), CommandError> {
+        let Form::Packed(packing) = collection.form() else {
+            return Ok(());
+        };
+        let home = Home {
+            slot: collection.slot(),
+            id: self.view.new_id()?,
+        };
+        let own = OwnRows::new(home, collection.kind);
+        let mut rows = packing.range(&[], None, Direction::Forward)?;
+        while let Some((element, value)) = rows.next() {
+            self.view.put(self.space, Cf::Data, &own.data_key(element), value)?;
+        }
+        collection.is_spread(own);
+        Ok(())
+    }
+
+    fn has_been_stored(&mut self, key: &[u8], collection: &mut Collection, header: Header) {
+        if collection.old.is_none_or(|old| old.kind != header.kind) || collection.has_grown() {
+            self.ready(header.kind, key);
+        }
+        collection.has_been_stored(header);
+    }
+
+    /// The value of an element.
+    pub fn element(&self, collection: &Collection, element: &[u8]) -> Result<Option<Value<'a>>, CommandError> {
+        match collection.form() {
+            Form::Packed(packing) => {
+                let value = packing.get(element)?;
+                Ok(value.map(|value| Value::Owned(value.into_owned().into_boxed_slice())))
+            }
+            Form::Spread(rows) => Ok(self.view.get(self.space, Cf::Data, &rows.data_key(element))?),
+        }
+    }
+
+    /// True if there is such an element.
+    pub fn has_element(&self, collection: &Collection, element: &[u8]) -> Result<bool, CommandError> {
+        match collection.form() {
+            Form::Packed(packing) => Ok(packing.get(element)?.is_some()),
+            Form::Spread(_) => Ok(self.element(collection, element)?.is_some()),
+        }
+    }
+
+    /// Changes an element. [`Cx::put_collection`] makes it effective.
+    pub fn put_element(
+        &mut self,
+        collection: &mut Collection,
+        element: &[u8],
+        value: &[u8],
+    ) -> Result<(), CommandError> {
+        let kind = collection.kind;
+        if let Form::Packed(packing) = collection.form_mut() {
+            packing.set(element, Some(value))?;
+            if packing.changes() > CHANGES_MAX || !self.packed_limits.admit_item(kind, element, value) {
+                self.spread(collection)?;
+            }
+            return Ok(());
+        }
+        if let Form::Spread(rows) = collection.form() {
+            self.view.put(self.space, Cf::Data, &rows.data_key(element), value)?;
+        }
+        Ok(())
+    }
+
+    /// Removes an element. [`Cx::put_collection`] makes it effective.
+    pub fn delete_element(&mut self, collection: &mut Collection, element: &[u8]) -> Result<(), CommandError> {
+        match collection.form_mut() {
+            Form::Packed(packing) => packing.set(element, None)?,
+            Form::Spread(rows) => self.view.delete(self.space, Cf::Data, &rows.data_key(element))?,
+        }
+        Ok(())
+    }
+
+    /// Elements from `lower` up to but not including `upper` (`None`: to the end), in the order of their names. While the scan
+    /// lives nothing can be written.
+    pub fn scan<'s>(
+        &'s mut self,
+        collection: &'s Collection,
+        lower: &[u8],
+        upper: Option<&[u8]>,
+        direction: Direction,
+    ) -> Result<Elements<'s>, CommandError> {
+        Ok(self.scan_and_reply(collection, lower, upper, direction)?.0)
+    }
+
+    /// The name of an element that happens to be in memory, chosen at random; `None` if none is, or in a packed collection.
+    pub fn known_element(&mut self, collection: &Collection) -> Option<Vec<u8>> {
+        let Form::Spread(rows) = collection.form() else {
+            return None;
+        };
+        let random = self.random.next_u64();
+        let key = self.view.known_element(self.space, rows.home(), random)?;
+        key.get(rows.prefix_bytes()..).map(<[u8]>::to_vec)
+    }
+
+    /// The same as [`Cx::scan`] with the reply beside it, for commands that write out what they scan.
+    pub fn scan_and_reply<'s>(
+        &'s mut self,
+        collection: &'s Collection,
+        lower: &[u8],
+        upper: Option<&[u8]>,
+        direction: Direction,
+    ) -> Result<(Elements<'s>, &'s mut Reply), CommandError> {
+        let elements = match collection.form() {
+            Form::Packed(packing) => match packing.ordered(lower, upper, direction)? {
+                Some(ordered) => Elements::ordered(ordered),
+                None => Elements::packed(packing.range(lower, upper, direction)?),
+            },
+            Form::Spread(rows) => {
+                let (lower, upper) = (rows.lower_bound(lower), rows.upper_bound(upper));
+                let scan = self
+                    .view
+                    .scan(self.space, Cf::Data, &lower, upper.as_deref(), direction)?;
+                Elements::spread(scan, rows.prefix_bytes())
+            }
+        };
+        Ok((elements, self.reply))
+    }
+}
