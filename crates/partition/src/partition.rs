@@ -51,7 +51,7 @@ pub struct Partition {
 /// What threads other than the writer may use.
 pub(crate) struct Shared {
     pub(crate) store: Store,
-    knowledge: WriterKnowledge,
+    pub(crate) knowledge: WriterKnowledge,
     pub(crate) counters: Counters,
     pub(crate) string_bytes_max: AtomicUsize,
     pub(crate) hll_sparse_bytes_max: AtomicUsize,
@@ -257,32 +257,6 @@ impl Partition {
             shared.publish(observer.events);
         }
         outcome
-    }
-
-    /// Runs commands, one after another, for the sake of the blocks that they read: afterwards these are cached.
-    /// Their effects and replies are thrown away. Takes as long as the disk does. A command that chooses at random reads
-    /// the same again if it is given the same `random`: see [`Call::random`].
-    pub fn prefetch<'c>(
-        &self,
-        calls: impl IntoIterator<Item = (&'static haypile_commands::table::Known, &'c haypile_resp::Request, u16)>,
-        random: &mut dyn Random,
-    ) {
-        let mut overlay = Overlay::for_prefetch(&self.shared.knowledge);
-        overlay.begin_turn();
-        overlay.begin_entry(0);
-        let mut reply = Reply::new(Version::Resp2);
-        for (command, request, db) in calls {
-            let Handler::Data(execute) = command.spec.handler else {
-                continue;
-            };
-            let reading = self.shared.store.read();
-            let view = View::writing(&reading, &mut overlay, Tier::Disk);
-            let mut deaf = Deaf;
-            let mut cx = Cx::new(view, &mut reply, &mut deaf, random, db, self.shared.clock.now_ms());
-            // Whatever it says: it is evaluated again in its turn.
-            let _ = execute(&mut cx, request);
-            reply.clear();
-        }
     }
 
     /// Hands tasks to the writer; the vector is empty afterwards. They are finished on this thread or another.

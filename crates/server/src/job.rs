@@ -1,5 +1,7 @@
 //! A connection's requests on their way: who evaluates them, in which order, and what they reply.
 
+mod cold;
+
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,12 +16,12 @@ use haypile_store::{StoreError, Tier};
 use haypile_types::Random;
 use smallvec::SmallVec;
 
+use self::cold::Fetched;
 use crate::client::Client;
 use crate::commands::{self, ServerCx};
 use crate::data::LOADING;
-use crate::io::{Fence, Message};
+use crate::io::Message;
 use crate::node::Node;
-use crate::random::SplitMix64;
 use crate::session::{Multi, Replies, Session};
 
 /// The requests of one connection that have been read and not been answered, with all that their evaluation needs. It
@@ -39,9 +41,8 @@ pub struct Job {
     pub next: Next,
     /// How far the reads of the first request may go.
     tier: Tier,
-    /// How often the pool has fetched what the first request reads, and the seed of the choices that it made.
-    fetches: u32,
-    seed: u64,
+    /// What the pool has fetched.
+    fetched: Fetched,
     /// Where the replies of the current turn start, and to how many requests there is one.
     turn: (usize, usize),
     /// What the first request waits for.
@@ -64,13 +65,6 @@ pub enum Next {
     /// Clients are paused.
     Pause,
 }
-
-/// How often the pool fetches for a write whose reads are cold. Then it may read from the disk in its turn: what it
-/// reads changes or leaves the cache faster than it gets its turn.
-const FETCHES_MAX: u32 = 3;
-
-/// Requests that one visit to the pool answers at most.
-const READS_AT_ONCE_MAX: usize = 64;
 
 /// A request that comes alone and has no more arguments, its name included, has one key, or so few that fetching ahead does
 /// not pay.
@@ -112,8 +106,7 @@ impl Job {
             reply: Reply::new(Version::Resp2),
             next: Next::Idle,
             tier: Tier::Memory,
-            fetches: 0,
-            seed: 0,
+            fetched: Fetched::default(),
             turn: (0, 0),
             block: None,
             evaluating: None,
@@ -146,7 +139,7 @@ impl Job {
             let stop = match outcome {
                 Ok(()) => {
                     self.tier = Tier::Memory;
-                    self.fetches = 0;
+                    self.fetched.used();
                     // Who wants no reply gets none, nor an error in its place.
                     let answered = self.reply.len() > before && self.session.replies != Replies::Off;
                     self.turn.1 += usize::from(answered);
@@ -297,13 +290,13 @@ impl Job {
         let needs_writer = self.needs_writer(known);
         let outcome = match known.spec.handler {
             Handler::Data(_) => {
-                let mut random = SplitMix64::new(self.seed);
+                let mut random = self.fetched.random();
                 let call = Call {
                     command: known,
                     request,
                     reply: &mut self.reply,
                     db: self.session.db,
-                    random: (self.fetches > 0).then_some(&mut random),
+                    random: random.as_mut().map(|random| random as &mut dyn Random),
                     tier: self.tier,
                     may_block: true,
                     ready_key,
@@ -431,67 +424,10 @@ impl Job {
         self.next = Next::Idle;
     }
 
-    /// On a pool thread: gets what the first request needs off the disk, and sends the job home, or to the writer.
-    pub fn warm_up(mut self: Box<Self>) {
-        let first = self.requests.front().and_then(|request| table::resolve(request).ok());
-        if first.is_some_and(commands::asks_about_subscribers) {
-            Fence::raise(self.node.mailboxes()).wait();
-            (self.tier, self.next) = (Tier::Disk, Next::Turn);
-            return self.send_home();
-        }
-        self.fetches += 1;
-        self.node.stats.cold_reads.fetch_add(1, Ordering::Relaxed);
-        if self.session.multi.is_none() && first.is_some_and(only_reads) {
-            self.read_from_disk();
-        } else if let Some(request) = self.requests.front() {
-            self.seed = SplitMix64::from_system().next_u64();
-            let mut random = SplitMix64::new(self.seed);
-            let queued = self.session.multi.as_ref().map_or(&[][..], |m| &m.queue[..]);
-            let db = self.session.db;
-            let calls = std::iter::once(request)
-                .chain(queued)
-                .filter_map(|request| Some((table::resolve(request).ok()?, request, db)));
-            if let Some(data) = &*self.node.data.load() {
-                data.prefetch(calls, &mut random);
-            }
-            if self.fetches >= FETCHES_MAX {
-                self.tier = Tier::Disk;
-            }
-        }
-        self.next = Next::Turn;
-        self.send_home();
-    }
-
-    /// Nobody waits for this thread: the first request can be evaluated here, and those behind it as long as they only
-    /// read as well, because what follows a cold read is often as cold.
-    fn read_from_disk(&mut self) {
-        let mut clock = Instant::now();
-        for _ in 0..READS_AT_ONCE_MAX {
-            if self.session.close || self.client.killed.load(Ordering::Relaxed) || self.reply.len() >= REPLY_PAUSE_BYTES
-            {
-                break;
-            }
-            let Some(request) = self.requests.pop_front() else {
-                break;
-            };
-            self.tier = Tier::Disk;
-            if !table::resolve(&request).is_ok_and(only_reads) || self.step(&request, None, &mut clock).is_err() {
-                self.requests.push_front(request);
-                break;
-            }
-        }
-        (self.tier, self.fetches) = (Tier::Memory, 0);
-    }
-
     fn send_home(self: Box<Self>) {
         let home = self.client.home.clone();
         home.push(Message::Job(self));
     }
-}
-
-/// True for a data command that has no effects.
-fn only_reads(known: &Known) -> bool {
-    matches!(known.spec.handler, Handler::Data(_)) && !known.spec.flags.has(Flags::WRITE)
 }
 
 /// True for what stands where a command should, when a browser has been led to this port.
@@ -531,7 +467,7 @@ impl Task for Job {
         let until = block
             .timeout_ms
             .map(|ms| Instant::now() + Duration::from_millis(ms.min(1 << 40)));
-        (self.tier, self.fetches) = (Tier::Memory, 0);
+        (self.tier, self.fetched) = (Tier::Memory, Fetched::default());
         self.client.blocked.store(true, Ordering::Relaxed);
         if let Some(request) = self.requests.front()
             && let Ok(known) = table::resolve(request)

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use rocksdb::{DB, DBPinnableSlice, ReadOptions, SnapshotWithThreadMode};
 
+use crate::fetch::TOGETHER_BYTES;
 use crate::reading::point_options;
 use crate::spaces::Space;
 use crate::{Cf, SpaceId, StoreError, Tier};
@@ -15,6 +16,7 @@ pub(crate) struct Base {
     pub(crate) spaces: HashMap<SpaceId, Arc<Space>>,
     memory_reads: ReadOptions,
     disk_reads: ReadOptions,
+    reads_together: ReadOptions,
     /// `'static` stands for "as long as the `DB` beside it": see there.
     snapshot: SnapshotWithThreadMode<'static, DB>,
     /// Goes last: fields drop in this order.
@@ -34,11 +36,14 @@ impl Base {
             options.set_snapshot(&snapshot);
             options
         };
+        let mut reads_together = options(Tier::Disk);
+        reads_together.set_value_size_soft_limit(TOGETHER_BYTES);
         Base {
             settled,
             spaces,
             memory_reads: options(Tier::Memory),
             disk_reads: options(Tier::Disk),
+            reads_together,
             snapshot,
             db: db.clone(),
         }
@@ -61,6 +66,28 @@ impl Base {
         };
         let got = self.db.get_pinned_cf_opt(family, key, options);
         got.map_err(StoreError::rocks("read"))
+    }
+
+    /// The values of several keys, read from the disk if need be. Those that come when the values have [`TOGETHER_BYTES`] are
+    /// not read: they give an error.
+    pub(crate) fn get_together<'k>(
+        &self,
+        space: SpaceId,
+        cf: Cf,
+        keys: impl ExactSizeIterator<Item = &'k [u8]>,
+    ) -> Vec<Result<Option<DBPinnableSlice<'_>>, StoreError>> {
+        let Some(family) = self.spaces.get(&space).and_then(|open| open.cf(cf)) else {
+            return keys.map(|_| Ok(None)).collect();
+        };
+        if keys.len() == 1 {
+            return keys.map(|key| self.get(space, cf, key, Tier::Disk)).collect();
+        }
+        let got = self
+            .db
+            .batched_multi_get_cf_opt(family, keys, false, &self.reads_together);
+        got.into_iter()
+            .map(|got| got.map_err(StoreError::rocks("read")))
+            .collect()
     }
 
     /// Has `options` read this state.

@@ -25,6 +25,7 @@ mod counts;
 mod dirty;
 pub mod effects;
 mod error;
+mod fetch;
 mod filter;
 pub mod keys;
 mod known;

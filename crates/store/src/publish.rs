@@ -433,6 +433,7 @@ impl Store {
     /// A payload that cannot be read. What comes before it is in the table, where nobody sees it; the store is of no use
     /// any more.
     pub fn replay(&self, payloads: &[u8], position: Position, clock: u64) -> Result<Applied, StoreError> {
+        self.fetch_patched(payloads)?;
         let mut publisher = self.publisher.lock();
         // What an earlier batch that failed has left.
         publisher.held.drain();

@@ -93,12 +93,12 @@ impl Store {
 }
 
 impl Reading<'_> {
-    fn base(&self) -> &Base {
+    pub(crate) fn base(&self) -> &Base {
         // SAFETY: it was the newest after the guard was made, and is kept for those who have one.
         unsafe { self.base.as_ref() }
     }
 
-    fn databases(&self) -> &[SpaceId] {
+    pub(crate) fn databases(&self) -> &[SpaceId] {
         // SAFETY: as above.
         unsafe { self.databases.as_ref() }
     }
