@@ -325,6 +325,12 @@ impl Store {
         self.db.disable_manual_compaction();
     }
 
+    /// Ends RocksDB's flushes, compactions and timers, and waits for those that run. Reads go on; what is written afterwards
+    /// stays in memory, and a flush fails. May be called again.
+    pub fn end_background_work(&self) {
+        self.db.cancel_all_background_work(true);
+    }
+
     /// What RocksDB's background work has met: a full disk, a failed flush.
     pub fn health(&self) -> &Health {
         &self.health
@@ -455,6 +461,6 @@ fn check_new(path: &Path) -> Result<(), StoreError> {
 impl Drop for Store {
     fn drop(&mut self) {
         // Running compactions ask the database for rows; they end before it goes.
-        self.db.cancel_all_background_work(true);
+        self.end_background_work();
     }
 }
