@@ -396,6 +396,15 @@ impl Store {
         self.slot_counts.lock().of_slot(space, slot)
     }
 
+    /// The exact counters of a database; a database that does not exist has none.
+    pub fn counts_of_database(&self, db: u16) -> Counts {
+        let front = self.visible.front.lock();
+        let space = front.state.dbs.get(usize::from(db));
+        space
+            .and_then(|space| front.counts.get(space).copied())
+            .unwrap_or_default()
+    }
+
     /// The exact counters of each database.
     pub fn counts_of_databases(&self) -> Vec<Counts> {
         let front = self.visible.front.lock();
