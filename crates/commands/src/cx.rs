@@ -175,7 +175,7 @@ impl<'a> Cx<'a> {
 
     /// Number of keys and of keys with an expiry in the selected database.
     pub fn counts(&self) -> Counts {
-        self.view.counts(self.space)
+        self.view.counts(self.db)
     }
 
     /// The row of a live key. In a command that may write, a key whose time is over is removed on the way.

@@ -385,9 +385,19 @@ impl Partition {
         Ok(Store::position_of(&store)?)
     }
 
-    /// Makes everything durable: the log is synced and the store flushed. For a clean stop, after which the next start
-    /// has nothing to replay.
+    /// Makes everything durable and ends what the store does by itself: afterwards nothing of the partition is at work, and
+    /// the process may end without dropping it. For a clean stop, after which the next start has nothing to replay.
+    ///
+    /// # Errors
+    /// The log cannot be synced or the store cannot be flushed. What is at work has ended all the same.
     pub fn close(&self) -> Result<(), PartitionError> {
+        let saved = self.save();
+        self.shared.store.end_background_work();
+        saved
+    }
+
+    /// Syncs the log and flushes the store, after the writer and the settling thread have done their work.
+    fn save(&self) -> Result<(), PartitionError> {
         self.shared.stopping.store(true, Ordering::SeqCst);
         self.shared.commits.worker.stop();
         self.shared.syncer.sync()?;

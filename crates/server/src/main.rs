@@ -1,11 +1,12 @@
 //! The `haypile` binary: reads the command line, runs the server until it is told to stop.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use haypile_server::cli::{self, Command};
 use haypile_server::config::{BindAddress, Config};
 use haypile_server::node::Node;
-use haypile_server::{digests, diverged, logging};
+use haypile_server::{digests, diverged, logging, process};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -28,13 +29,7 @@ fn main() -> ExitCode {
             Ok(false) => ExitCode::FAILURE,
             Err(error) => failed(&error),
         },
-        Ok(Command::Server { config }) => match serve(config) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(text) => {
-                eprintln!("haypile: {text}");
-                ExitCode::FAILURE
-            }
-        },
+        Ok(Command::Server { config }) => serve(config),
         Err(error) => {
             eprintln!("haypile: {error}");
             ExitCode::from(error.exit_code())
@@ -47,7 +42,23 @@ fn failed(error: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn serve(config: Config) -> Result<(), String> {
+fn serve(config: Config) -> ! {
+    let fail = |text: String| {
+        eprintln!("haypile: {text}");
+        process::leave(1)
+    };
+    match start(config) {
+        // It is never dropped: what it has in memory need not be given back.
+        Ok(node) => match node.wait() {
+            Ok(()) => process::leave(0),
+            Err(error) => fail(error.to_string()),
+        },
+        Err(text) => fail(text),
+    }
+}
+
+/// Starts the server, which runs until it is told to stop by a signal or a command.
+fn start(config: Config) -> Result<Arc<Node>, String> {
     let values = config.get();
     let log = logging::start(&values).map_err(|e| format!("cannot open the log file {}: {e}", values.logfile))?;
     let kept = config.set_without_effect();
@@ -78,7 +89,7 @@ fn serve(config: Config) -> Result<(), String> {
             }
         })
         .map_err(|e| format!("cannot start a thread for signals: {e}"))?;
-    node.wait().map_err(|e| e.to_string())
+    Ok(node)
 }
 
 fn banner(node: &Node) -> String {

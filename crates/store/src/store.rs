@@ -325,6 +325,12 @@ impl Store {
         self.db.disable_manual_compaction();
     }
 
+    /// Ends RocksDB's flushes, compactions and timers, and waits for those that run. Reads go on; what is written afterwards
+    /// stays in memory, and a flush fails. May be called again.
+    pub fn end_background_work(&self) {
+        self.db.cancel_all_background_work(true);
+    }
+
     /// What RocksDB's background work has met: a full disk, a failed flush.
     pub fn health(&self) -> &Health {
         &self.health
@@ -388,6 +394,15 @@ impl Store {
     /// Those of one of its slots. They may have what is about to become visible.
     pub fn counts_of_slot(&self, space: SpaceId, slot: u16) -> Counts {
         self.slot_counts.lock().of_slot(space, slot)
+    }
+
+    /// The exact counters of a database; a database that does not exist has none.
+    pub fn counts_of_database(&self, db: u16) -> Counts {
+        let front = self.visible.front.lock();
+        let space = front.state.dbs.get(usize::from(db));
+        space
+            .and_then(|space| front.counts.get(space).copied())
+            .unwrap_or_default()
     }
 
     /// The exact counters of each database.
@@ -455,6 +470,6 @@ fn check_new(path: &Path) -> Result<(), StoreError> {
 impl Drop for Store {
     fn drop(&mut self) {
         // Running compactions ask the database for rows; they end before it goes.
-        self.db.cancel_all_background_work(true);
+        self.end_background_work();
     }
 }

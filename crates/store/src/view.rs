@@ -75,12 +75,19 @@ impl<'a> View<'a> {
         dbs.get(usize::from(db)).or(dbs.first()).copied().unwrap_or_default()
     }
 
-    /// A keyspace's exact counters.
-    pub fn counts(&self, space: SpaceId) -> Counts {
-        let stored = self.state.store().counts(space);
+    /// The exact counters of a database, which must exist.
+    ///
+    /// There are no versions of counters: a view that only reads gets those of the newest state, which may be newer than
+    /// the one that it reads. Which keyspace the database is comes from that state, too: the one that it was before may be
+    /// another database by now, or be gone with its counters.
+    pub fn counts(&self, db: u16) -> Counts {
+        let store = self.state.store();
         match &self.overlay {
-            Some(overlay) => overlay.counts(space, stored),
-            None => stored,
+            Some(overlay) => {
+                let space = self.space(db);
+                overlay.counts(space, store.counts(space))
+            }
+            None => store.counts_of_database(db),
         }
     }
 

@@ -184,7 +184,7 @@ impl World {
         };
         self.entry(|view| {
             let space = view.space(0);
-            assert_eq!(view.counts(space), sum);
+            assert_eq!(view.counts(0), sum);
             for slot in (0..KEYS).map(|n| slot_of(&key(n))) {
                 let expected = slots.get(&slot).copied().unwrap_or_default();
                 assert_eq!(view.counts_of_slot(space, slot), expected, "slot {slot}");
@@ -219,7 +219,7 @@ fn a_transaction_over_all_slots_counts_while_it_is_pending() {
             let counted = Counted { keys: 1, expires: 0 };
             view.put_row(space, &meta_key(&n.to_be_bytes()), b"row", counted)
                 .unwrap();
-            assert_eq!(view.counts(space).keys, u64::from(n) + 1);
+            assert_eq!(view.counts(0).keys, u64::from(n) + 1);
         }
     });
     world.publish();
@@ -230,4 +230,40 @@ fn a_transaction_over_all_slots_counts_while_it_is_pending() {
         .sum();
     assert_eq!(of_slots, u64::from(ALL));
     assert_eq!(store.counts(0).keys, u64::from(ALL));
+}
+
+#[test]
+fn who_reads_gets_the_counters_of_one_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, mut overlay) = (open(dir.path()), Overlay::new());
+    let mut turn = |index: u64, write: &dyn Fn(&mut View<'_>)| {
+        overlay.begin_turn();
+        overlay.begin_entry(index);
+        write(&mut View::writing(&store.read(), &mut overlay, Tier::Disk));
+        overlay.end_entry().unwrap();
+        store.apply_oldest(&mut overlay, Position::new(1, index), 0);
+    };
+    let fill = |view: &mut View<'_>, db: u16, keys: std::ops::Range<u16>| {
+        let (space, counted) = (view.space(db), Counted { keys: 1, expires: 0 });
+        for n in keys {
+            view.put_row(space, &meta_key(&key(n)), b"row", counted).unwrap();
+        }
+    };
+    turn(1, &|view| {
+        fill(view, 0, 0..5);
+        fill(view, 1, 0..2);
+    });
+    // What it reads was before the databases became others.
+    let reading = store.read();
+    let seen = |db| View::reading(&reading, Tier::Disk).counts(db).keys;
+    assert_eq!((seen(0), seen(1)), (5, 2));
+    turn(2, &|view| {
+        view.flush(0).unwrap();
+        fill(view, 0, 0..7);
+    });
+    assert_eq!(seen(0), 7, "the keyspace from before has no counters any more");
+    turn(3, &|view| view.swap(0, 1).unwrap());
+    // The keyspace that database 0 was is database 1, and gets keys that database 0 never had.
+    turn(4, &|view| fill(view, 1, 7..9));
+    assert_eq!((seen(0), seen(1)), (2, 9));
 }

@@ -82,8 +82,7 @@ fn check_flush_mode(request: &Request) -> Outcome {
 
 /// Empties a database, unless it is empty: it would get new column families at the next write.
 fn flush(cx: &mut Cx<'_>, db: u16) -> Outcome {
-    let space = cx.view.space(db);
-    if cx.view.counts(space).keys > 0 {
+    if cx.view.counts(db).keys > 0 {
         cx.flush_db(db)?;
     }
     Ok(())

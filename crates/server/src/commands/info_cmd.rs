@@ -15,6 +15,7 @@ fn info(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let partition = cx.partition_stats();
     let facts = Facts {
         node: cx.node,
+        failover: cx.node.replication.failover.state(),
         values: cx.node.config.get(),
         partition,
         store: cx.node.data.store_stats(),

@@ -22,6 +22,9 @@ use crate::node::Node;
 pub struct Facts<'a> {
     /// The server.
     pub node: &'a Node,
+    /// Whether a FAILOVER is under way. Read before the configuration, which says the role: when none is under way any
+    /// more, the role is the one that it has led to.
+    pub failover: &'static str,
     /// Its configuration.
     pub values: Arc<Values>,
     /// Figures of the partition.

@@ -32,7 +32,7 @@ pub(super) fn replication(facts: &Facts<'_>, lines: &mut Lines) {
             format_args!("ip={host},port={port},state={state},offset={applied},lag={lag}"),
         );
     }
-    lines.put("master_failover_state", replication.failover.state());
+    lines.put("master_failover_state", facts.failover);
     lines.put("master_replid", node.replication_id());
     lines.put("master_replid2", "0".repeat(40));
     lines.put("master_repl_offset", offset);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use haypile_partition::Role;
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use super::dial::Dialer;
 use super::source::Replica;
@@ -103,12 +104,17 @@ fn run(node: &Node, request: &Request, aborted: &AtomicBool) -> Result<Replica, 
         .as_ref()
         .map(|runtime| runtime.handle().clone());
     let runtime = runtime.ok_or("this server stops")?;
-    let dialer = Dialer::new(node);
-    let told = runtime.block_on(async {
-        let promote = dialer.promote(&replica.host, replica.port);
-        tokio::time::timeout(PROMOTION_TIMEOUT, promote).await
+    let (dialer, host, port) = (Dialer::new(node), replica.host.clone(), replica.port);
+    let (answer, told) = oneshot::channel();
+    // On the runtime's threads, so that it ends with them: nobody waits for a timer of a runtime that is no more.
+    runtime.spawn(async move {
+        let promote = dialer.promote(&host, port);
+        // It fails only if nobody waits for it.
+        let _ = answer.send(tokio::time::timeout(PROMOTION_TIMEOUT, promote).await);
     });
-    told.map_err(|_| "the replica does not answer".to_owned())?
+    told.blocking_recv()
+        .map_err(|_| "this server stops".to_owned())?
+        .map_err(|_| "the replica does not answer".to_owned())?
         .map_err(|failure| failure.to_string())?;
     let _changing = node.replication.changing.lock();
     if let Some(data) = &*node.data.load()

@@ -90,6 +90,16 @@ pub struct Replication {
     runtime: Mutex<Option<Runtime>>,
 }
 
+/// Does what may take a while without holding up the runtime.
+///
+/// Meanwhile the task is apart from the runtime, which may end without it when the server stops; a timer that is looked at
+/// afterwards panics. So the task gives its thread back before it goes on: if the runtime has ended, it ends there.
+async fn blocking<R>(work: impl FnOnce() -> R) -> R {
+    let outcome = tokio::task::block_in_place(work);
+    tokio::task::yield_now().await;
+    outcome
+}
+
 /// The one partition of a server that stands alone.
 fn partition_id() -> PartitionId {
     PartitionId {

@@ -24,7 +24,7 @@ use super::link::Peer;
 use super::published::Outlet;
 use super::sending::{FRAMES_MAX, Sending};
 use super::snapshot::{self, Snapshot};
-use super::{PASSWORD_HEADER, USER_HEADER, databases_and_format, layout, partition_id};
+use super::{PASSWORD_HEADER, USER_HEADER, blocking, databases_and_format, layout, partition_id};
 use crate::node::Node;
 
 /// Answers followers.
@@ -334,7 +334,7 @@ impl Service {
                         node.replication.source.acked(now, holder, &stream, acks);
                         if !node.replication.waits.is_empty() {
                             // It may have to wait for the writer.
-                            tokio::task::block_in_place(|| node.replication.waits.acked(&node));
+                            blocking(|| node.replication.waits.acked(&node)).await;
                         }
                     }
                     Err(failure) => {

@@ -116,6 +116,30 @@ impl Server {
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
+    /// Starts a stopped or killed server again and asks it to stop (SIGTERM) while it still opens its data: as soon as
+    /// it has locked its directory. Gives how it ended; [`Server::log`] has what it wrote to standard error.
+    #[track_caller]
+    pub fn start_and_stop(&mut self) -> ExitStatus {
+        assert!(self.process.is_none(), "the server runs already");
+        let lock = self.dir().join("LOCK");
+        if let Err(error) = std::fs::remove_file(&lock) {
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
+        }
+        let mut command = self.command();
+        let log = NamedTempFile::new().expect("a temporary file");
+        command
+            .stdout(Stdio::null())
+            .stderr(log.reopen().expect("the same file"));
+        self.process = Some(Process {
+            child: command.spawn().expect("the binary"),
+            address: ([127, 0, 0, 1], 0).into(),
+            banner: String::new(),
+            log,
+        });
+        wait_until("the lock of the directory", || lock.exists());
+        self.stop()
+    }
+
     fn command(&self) -> Command {
         let mut command = command(self.dir.path(), self.address, self.args.iter());
         if let Some(files) = self.open_files_max {

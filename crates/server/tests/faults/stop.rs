@@ -49,6 +49,51 @@ fn a_clean_stop_leaves_nothing_to_replay() {
 }
 
 #[test]
+fn nothing_is_at_work_when_the_process_ends() {
+    for io_threads in ["1", "4"] {
+        let mut server = Server::start(&["--io-threads", io_threads, "--loglevel", "debug"]);
+        fill(&mut server.client(), 300, 100);
+        assert_eq!(server.stop().code(), Some(0), "{}", server.log());
+        let log = server.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let place = |what: &str| lines.iter().position(|line| line.contains(what));
+        // RocksDB says so when it ends its threads' work. Later it would be while the process is torn down around it.
+        let (ended, saved) = (place("canceling all background work"), place("all data is saved"));
+        assert!(ended.is_some() && ended < saved, "{log}");
+        assert_eq!(saved, Some(lines.len() - 1), "{log}");
+        assert_no_panic(&log);
+    }
+}
+
+#[test]
+fn a_stop_may_come_at_any_time() {
+    for args in [
+        &["--io-threads", "1"][..],
+        &["--io-threads", "4", "--sync", "always"],
+        &["--io-threads", "4", "--replicaof", "127.0.0.1 1"],
+    ] {
+        let mut server = Server::stopped(args);
+        for round in 0..20 {
+            let status = match round % 2 {
+                0 => server.start_and_stop(),
+                _ => {
+                    server.start_again();
+                    if round > 10 {
+                        // A replica refuses it.
+                        server.client().say("SADD set a b c");
+                    }
+                    server.stop()
+                }
+            };
+            let log = server.log();
+            assert_eq!(status.code(), Some(0), "{args:?}, round {round}: {log}");
+            assert!(log.contains("all data is saved"), "{args:?}, round {round}: {log}");
+            assert_no_panic(&log);
+        }
+    }
+}
+
+#[test]
 fn a_stop_ends_those_who_wait() {
     let mut server = Server::start(&[]);
     let (mut waiting, mut open, mut subscribed) = (server.client(), server.client(), server.client());

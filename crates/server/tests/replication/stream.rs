@@ -1,5 +1,11 @@
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use rustix::process::Signal;
+
 use super::support::{assert_in_sync, field, fill, full_syncs, primary, replica_of, wait_for_link};
-use crate::common::wait_until;
+use crate::common::{Client, wait_until};
 
 #[test]
 fn a_replica_catches_up_and_follows() {
@@ -86,6 +92,49 @@ fn a_restarted_replica_goes_on_where_it_was() {
         "{stats}"
     );
     assert!(!stats.contains("sync_partial_ok:0"), "{stats}");
+}
+
+#[test]
+fn replicas_may_be_stopped_while_entries_come() {
+    // Each entry goes for itself, so that a replica is appending most of the time.
+    let primary = primary(&["--repl-batch-delay-us", "0"]);
+    let mut replicas = [(); 3].map(|()| replica_of(primary.port(), &[]));
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = primary.client();
+            while !over.load(Ordering::Relaxed) {
+                client.say("INCR n");
+            }
+        });
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
+            for _ in 0..10 {
+                for replica in &replicas {
+                    let number =
+                        |client: &mut Client| client.say("GET n").trim_matches('"').parse::<u64>().unwrap_or(0);
+                    let (mut client, at) = (replica.client(), number(&mut primary.client()));
+                    wait_until("an entry more", || number(&mut client) > at);
+                }
+                for replica in &replicas {
+                    replica.signal(Signal::TERM);
+                }
+                for replica in &mut replicas {
+                    let status = replica.wait();
+                    let log = replica.log();
+                    assert_eq!(status.code(), Some(0), "{log}");
+                    assert!(!log.contains("panicked"), "{log}");
+                    replica.start_again();
+                }
+            }
+        }));
+        over.store(true, Ordering::Relaxed);
+        if let Err(failure) = outcome {
+            panic::resume_unwind(failure);
+        }
+    });
+    for replica in &replicas {
+        assert_in_sync(&primary, replica);
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::driver::{Driver, Event};
 use super::{diverged, installing};
 use crate::node::{Node, partition_dir};
 use crate::replication::dial::{self, Client};
-use crate::replication::partition_id;
+use crate::replication::{blocking, partition_id};
 
 /// A copy under way.
 pub(super) struct Copying {
@@ -56,6 +56,7 @@ impl Driver {
         if let CheckpointReason::Diverged {
             lost_first, lost_last, ..
         } = reason
+            // `run` gives the thread back.
             && let Err(error) = tokio::task::block_in_place(|| diverged::keep(node, lost_first, lost_last))
         {
             let cause = format!("the entries that nobody else has cannot be kept: {error}");
@@ -194,7 +195,7 @@ impl Copying {
                     Err(status) => Err(dial::failure(&status)),
                 };
             let result = match reply {
-                Ok(Ok(bytes)) => tokio::task::block_in_place(|| write_chunk(&dir, &manifest, chunk, &bytes)),
+                Ok(Ok(bytes)) => blocking(|| write_chunk(&dir, &manifest, chunk, &bytes)).await,
                 Ok(Err(refusal)) => Err(refusal.into()),
                 Err(failure) => Err(failure),
             };

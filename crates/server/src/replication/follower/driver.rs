@@ -129,6 +129,9 @@ impl Driver {
                 Some(event) => self.take(&node, event),
                 None => self.tick(&node),
             }
+            drop(node);
+            // The beginning of a copy blocks: see `blocking`.
+            tokio::task::yield_now().await;
         }
     }
 

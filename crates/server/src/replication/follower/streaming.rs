@@ -18,7 +18,7 @@ use super::{Shared, installing};
 use crate::node::Node;
 use crate::replication::batches::{Entries, Unpacker};
 use crate::replication::dial::{self, Client};
-use crate::replication::partition_id;
+use crate::replication::{blocking, partition_id};
 
 /// Acknowledgements that may wait for the connection.
 const ACKS_MAX: usize = 16;
@@ -115,7 +115,8 @@ impl Task<'_> {
                 set_history(partition, history.clone())?;
                 Ok(acks_of(partition))
             })
-        })?;
+        })
+        .await?;
         let mut inbound = Inbound {
             receiver: Receiver::new(settings, from, history, acks, node.replication.now()),
             inbox: Inbox::default(),
@@ -160,7 +161,7 @@ impl Task<'_> {
                         (self.heard)();
                         told = Some(now);
                     }
-                    self.take(&node, &mut inbound, frame.try_into()?)?;
+                    self.take(&node, &mut inbound, frame.try_into()?).await?;
                 }
                 Some(Ok(None)) => return Err(Failure::new(ErrorKind::PeerClosed, "the source has ended the stream")),
                 Some(Err(status)) => return Err(dial::failure(&status)),
@@ -177,7 +178,7 @@ impl Task<'_> {
         node.ok_or_else(|| Failure::new(ErrorKind::PeerClosed, "this server stops"))
     }
 
-    fn take(&self, node: &Node, inbound: &mut Inbound, frame: SourceFrame) -> Result<(), Failure> {
+    async fn take(&self, node: &Node, inbound: &mut Inbound, frame: SourceFrame) -> Result<(), Failure> {
         let Inbound {
             receiver,
             inbox,
@@ -199,7 +200,7 @@ impl Task<'_> {
                 None => Ok(()),
                 Some(history) => {
                     let history = history.clone();
-                    blocking(|| with_partition(node, |partition| set_history(partition, history)))
+                    blocking(|| with_partition(node, |partition| set_history(partition, history))).await
                 }
             },
             FrameBody::Published(messages) => {
@@ -222,7 +223,7 @@ impl Task<'_> {
                 let entries = unpacker.batch(batch)?;
                 if let Verdict::Append { skip } = receiver.batch(first, last)? {
                     let messages = inbox.take(last.index);
-                    blocking(|| with_partition(node, |partition| append(partition, &entries, skip, messages)))?;
+                    blocking(|| with_partition(node, |partition| append(partition, &entries, skip, messages))).await?;
                     receiver.appended(last.index);
                 }
                 Ok(())
@@ -241,11 +242,6 @@ impl Task<'_> {
         status.lag = receiver.lag(now, clock_ms);
         status.heard = now.since(Time::default());
     }
-}
-
-/// Does what may take a while without holding up the runtime.
-fn blocking<R>(work: impl FnOnce() -> R) -> R {
-    tokio::task::block_in_place(work)
 }
 
 fn with_partition<R>(node: &Node, work: impl FnOnce(&Partition) -> Result<R, Failure>) -> Result<R, Failure> {
