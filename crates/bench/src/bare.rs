@@ -52,8 +52,8 @@ pub fn measure_row(
                 What::Get(keys) => (Cf::Meta, meta_key(format!("key:{:012}", pick.below(keys)).as_bytes())),
                 What::Hget(side) => {
                     let (hash, field) = (pick.below(side), pick.below(side));
-                    let mut key = homes[hash as usize].prefix_of(Kind::Hash).to_vec();
-                    key.extend_from_slice(format!("element:{field:012}").as_bytes());
+                    let (mut key, field) = (Vec::new(), format!("element:{field:012}"));
+                    homes[hash as usize].write_key(Kind::Hash, field.as_bytes(), |part| key.extend_from_slice(part));
                     (Cf::Data, key)
                 }
             };

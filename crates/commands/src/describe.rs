@@ -477,7 +477,7 @@ mod tests {
         let (done, _) = Describer::default().entry(&bench.payloads()[0]);
         assert_eq!(
             done[0].changes[0].what,
-            What::Unknown(b"\x01f".to_vec(), Some(b"w".to_vec()))
+            What::Unknown(b"\xba\x9af".to_vec(), Some(b"w".to_vec()))
         );
         assert_eq!(
             (done[0].command.as_ref(), &done[0].changes[0].key[..]),

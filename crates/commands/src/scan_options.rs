@@ -47,11 +47,6 @@ impl<'r> ScanOptions<'r> {
     pub(crate) fn admits(&self, element: &[u8]) -> bool {
         self.pattern.is_none_or(|pattern| glob::matches(pattern, element))
     }
-
-    /// What all elements that are let through start with.
-    pub(crate) fn prefix(&self) -> &'r [u8] {
-        self.pattern.map_or(&[], glob::literal_prefix)
-    }
 }
 
 /// A cursor, read as C's `strtoul` does, which is what Redis uses: the empty text is 0.

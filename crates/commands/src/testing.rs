@@ -91,6 +91,11 @@ impl Bench {
         }
     }
 
+    /// Has random numbers begin anew from a seed.
+    pub(crate) fn seed(&mut self, seed: u64) {
+        self.random = XorShift(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    }
+
     /// Runs a command line (split at spaces) and gives the reply in RESP2, with `\r\n` shown as `|`.
     pub(crate) fn run(&mut self, line: &str) -> String {
         self.run_args(&line.split(' ').collect::<Vec<_>>())

@@ -1,7 +1,7 @@
 //! `partition.toml`: the version of the directory's format, which replica of its partition it is, and who wrote the log.
 //!
 //! ```toml
-//! format = 2
+//! format = 3
 //! replica = "5f2d7c0e9b8a41d3a6c4e1f09b7d2a35"
 //! # term, index of the first entry, id
 //! epochs = [
@@ -11,7 +11,7 @@
 //! It is replaced in one step, so after a crash there is the old one or the new one, whole and on disk.
 //!
 //! A checkpoint has no replica's id: who starts on a copy of one is given an id of his own. In format 1 there was none, and keys
-//! stood in another order in the store; it is not read any more.
+//! stood in another order in the store; in format 2 only the fields of large hashes did. Neither is read any more.
 
 use std::fmt;
 use std::fs;
@@ -25,7 +25,7 @@ use crate::PartitionError;
 
 /// The file's name in a partition's directory.
 pub(crate) const FILE: &str = "partition.toml";
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const HEAD: &str = "# A Haypile partition. The server writes this file; do not change it.\n";
 const EPOCHS: &str = "epochs = [";
 
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn format_2_still_reads() {
-        let text = "format = 2\nreplica = \"000000000000000000000000000000ff\"\nepochs = [\n  \"1 1 0000000000000000000000000000000a\",\n]\n";
+        let text = "format = 3\nreplica = \"000000000000000000000000000000ff\"\nepochs = [\n  \"1 1 0000000000000000000000000000000a\",\n]\n";
         let epoch = Epoch {
             term: 1,
             first_index: 1,
@@ -226,7 +226,7 @@ mod tests {
         let written = print(identity.replica, &identity.history);
         let without_comments: Vec<&str> = written.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(without_comments.join("\n") + "\n", text);
-        assert_eq!(parse("# A Haypile partition.\nformat = 2\n"), Ok(Identity::default()));
+        assert_eq!(parse("# A Haypile partition.\nformat = 3\n"), Ok(Identity::default()));
     }
 
     #[test]
@@ -242,13 +242,13 @@ mod tests {
     fn damage_is_noticed() {
         for text in [
             "",
-            "format = 3\n",
+            "format = 4\n",
             "format = x\n",
-            "format = 2\nreplica = 7\n",
-            "format = 2\nreplica = \"x\"\n",
-            "format = 2\nepochs = [\n",
-            "format = 2\nepochs = [\n  \"1 1\",\n]\n",
-            "format = 2\nepochs = [\n  \"0 1 0a\",\n]\n",
+            "format = 3\nreplica = 7\n",
+            "format = 3\nreplica = \"x\"\n",
+            "format = 3\nepochs = [\n",
+            "format = 3\nepochs = [\n  \"1 1\",\n]\n",
+            "format = 3\nepochs = [\n  \"0 1 0a\",\n]\n",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

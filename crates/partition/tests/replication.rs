@@ -222,7 +222,7 @@ fn data_without_a_history_gets_one() {
     let first = open_as(dir.path(), Role::Leader, 1);
     say(&first, "SET a 1");
     drop(first);
-    std::fs::write(dir.path().join("partition.toml"), "format = 2\n").unwrap();
+    std::fs::write(dir.path().join("partition.toml"), "format = 3\n").unwrap();
     let mut replica = None;
     for role in [Role::Follower, Role::Leader] {
         let partition = open_as(dir.path(), role, 2);

@@ -12,14 +12,14 @@
 
 mod data;
 
-pub use data::{DATA_PREFIX, DataKey, ElementPrefix, Home, IdState, collection_of};
+pub use data::{DATA_PREFIX, DataKey, Home, IdState, collection_of};
 use haypile_types::slot_of;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Bytes before the user key in a meta key.
 pub const META_PREFIX: usize = 4;
 
-/// The 16 bits by which keys of one slot, and members of one set, are spread.
+/// The 16 bits by which keys of one slot, and the fields or members of one collection, are spread.
 pub fn spread(bytes: &[u8]) -> u16 {
     xxh3_64(bytes) as u16
 }

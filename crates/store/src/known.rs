@@ -4,12 +4,14 @@
 //! behind, and a seek to the collection's start would cross all of them again each time, until a compaction has removed
 //! them. And who pops once pops again: the next elements are worth reading along. The writer therefore remembers the ranges
 //! that it has read, with what lives in them, which may be nothing; the next scan takes from there what it can, and
-//! jumps over what is empty.
+//! jumps over what is empty. It also keeps elements that it has drawn at random for who takes them one by one.
 //!
 //! This is about what the writer sees, pending writes included, and lives with the overlay: only the holder of the turn
 //! learns and changes it. (Who fetches cold blocks for the writer looks into it too, to begin where the writer will.) A put into a known range adds to it; a deletion next to one extends it, which keeps the
 //! head of a queue quick although elements are added in front of it. What is taken back makes its key unknown: a known
 //! range may be smaller than the truth, never wrong.
+
+mod candidates;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -17,6 +19,8 @@ use std::ops::Bound;
 use hashbrown::HashTable;
 use haypile_rows::hash_of;
 
+pub use self::candidates::ALL_CANDIDATES_MAX;
+use self::candidates::Candidates;
 use crate::keys::collection_of;
 use crate::{Cf, SpaceId};
 
@@ -47,8 +51,8 @@ struct Collection {
     bytes: usize,
     /// By where they start; disjoint.
     ranges: BTreeMap<Vec<u8>, Range>,
-    /// Within the range that was read last.
-    hot: Vec<u8>,
+    /// Drawn at random, wherever they stand.
+    candidates: Candidates,
 }
 
 impl Range {
@@ -140,12 +144,23 @@ impl Known {
         }
     }
 
-    /// An element of the range that was read last, chosen by a random number.
-    pub(crate) fn any(&self, space: SpaceId, prefix: &[u8], random: u64) -> Option<&[u8]> {
-        let collection = self.of(space, prefix)?;
-        let (_, range) = collection.containing(&collection.hot)?;
-        let nth = random.checked_rem(range.live.len() as u64)?;
-        range.live.keys().nth(nth as usize).map(|key| &key[..])
+    /// One of a collection's candidates, chosen by a random number. If `size` is given they must be all, and as many.
+    pub(crate) fn candidate(&mut self, space: SpaceId, prefix: &[u8], size: Option<u64>, random: u64) -> Option<&[u8]> {
+        let hash = hash_of(space, Cf::Data as u8, prefix);
+        let collection = self.collections.find_mut(hash, |c| c.is(hash, space, prefix))?;
+        let candidates = &mut collection.candidates;
+        let are_right = size.is_none_or(|size| candidates.are_all() && candidates.len() as u64 == size);
+        candidates.any(random).filter(|_| are_right)
+    }
+
+    /// Remembers elements of a collection that live and were drawn at random, or all of them.
+    pub(crate) fn set_candidates(&mut self, space: SpaceId, prefix: &[u8], keys: Vec<Vec<u8>>, are_all: bool) {
+        let collection = self.of_mut(space, prefix);
+        let candidates = Candidates::of(keys, are_all);
+        let (before, now) = (collection.candidates.bytes(), candidates.bytes());
+        collection.candidates = candidates;
+        collection.bytes = collection.bytes + now - before;
+        self.bytes = self.bytes + now - before;
     }
 
     /// Remembers what lives from `from` up to but not including `until`, in order.
@@ -159,18 +174,7 @@ impl Known {
         if from >= until {
             return;
         }
-        let hash = hash_of(space, Cf::Data as u8, prefix);
-        let is_it = |c: &Collection| c.is(hash, space, prefix);
-        let entry = self.collections.entry(hash, is_it, |c| c.hash);
-        let mut entry = entry.or_insert_with(|| Collection {
-            hash,
-            space,
-            prefix: prefix.into(),
-            bytes: 0,
-            ranges: BTreeMap::new(),
-            hot: Vec::new(),
-        });
-        let collection = entry.get_mut();
+        let collection = self.of_mut(space, prefix);
         let before = collection.bytes;
         collection.cut_at(from);
         collection.cut_at(until);
@@ -179,23 +183,21 @@ impl Known {
             let start = start.clone();
             collection.take(&start);
         }
-        let live: BTreeMap<_, _> = live.into_iter().collect();
-        if !live.is_empty() {
-            collection.hot = from.to_vec();
-        }
         let range = Range {
             until: until.to_vec(),
-            live,
+            live: live.into_iter().collect(),
         };
         collection.add(from.to_vec(), range);
         collection.join_at(from);
         collection.join_at(until);
-        self.bytes = self.bytes + collection.bytes - before;
+        let now = collection.bytes;
+        self.bytes = self.bytes + now - before;
     }
 
     /// A key is written.
     pub(crate) fn put(&mut self, space: SpaceId, key: &[u8], value: &[u8]) {
         self.change(space, key, |collection| {
+            collection.change_candidates(|candidates| candidates.put(key));
             let Some(range) = collection.containing_mut(key) else {
                 return;
             };
@@ -212,6 +214,7 @@ impl Known {
     /// A key is deleted: a range that ends or begins at it grows.
     pub(crate) fn deleted(&mut self, space: SpaceId, key: &[u8]) {
         self.change(space, key, |collection| {
+            collection.change_candidates(|candidates| candidates.deleted(key));
             if let Some(range) = collection.containing_mut(key) {
                 if let Some(value) = range.live.remove(key) {
                     collection.bytes -= bytes_of(key, &value);
@@ -232,7 +235,10 @@ impl Known {
 
     /// Whether a key lives is not known any more.
     pub(crate) fn unknown(&mut self, space: SpaceId, key: &[u8]) {
-        self.change(space, key, |collection| collection.unknown(key));
+        self.change(space, key, |collection| {
+            collection.change_candidates(|candidates| candidates.unknown(key));
+            collection.unknown(key);
+        });
     }
 
     fn of(&self, space: SpaceId, prefix: &[u8]) -> Option<&Collection> {
@@ -241,6 +247,21 @@ impl Known {
         }
         let hash = hash_of(space, Cf::Data as u8, prefix);
         self.collections.find(hash, |c| c.is(hash, space, prefix))
+    }
+
+    fn of_mut(&mut self, space: SpaceId, prefix: &[u8]) -> &mut Collection {
+        let hash = hash_of(space, Cf::Data as u8, prefix);
+        let is_it = |c: &Collection| c.is(hash, space, prefix);
+        let entry = self.collections.entry(hash, is_it, |c| c.hash);
+        let entry = entry.or_insert_with(|| Collection {
+            hash,
+            space,
+            prefix: prefix.into(),
+            bytes: 0,
+            ranges: BTreeMap::new(),
+            candidates: Candidates::default(),
+        });
+        entry.into_mut()
     }
 
     fn change(&mut self, space: SpaceId, key: &[u8], change: impl FnOnce(&mut Collection)) {
@@ -276,6 +297,12 @@ impl Collection {
         let up_to = (Bound::Unbounded, Bound::Included(key));
         let (_, range) = self.ranges.range_mut::<[u8], _>(up_to).next_back()?;
         (range.until[..] > *key).then_some(range)
+    }
+
+    fn change_candidates(&mut self, change: impl FnOnce(&mut Candidates)) {
+        let before = self.candidates.bytes();
+        change(&mut self.candidates);
+        self.bytes = self.bytes + self.candidates.bytes() - before;
     }
 
     fn add(&mut self, from: Vec<u8>, range: Range) {
@@ -340,13 +367,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_known_is_true(ops in prop::collection::vec((0u8..6, 0u8..40, 0u8..40), 1..200)) {
+        fn what_is_known_is_true(ops in prop::collection::vec((0u8..7, 0u8..40, 0u8..40), 1..200)) {
             let prefix = Home { slot: 1, id: 7 }.prefix();
             let key = |n: u8| [&prefix[..], &[n]].concat();
             let mut live: BTreeMap<Vec<u8>, Vec<u8>> = (0..40).step_by(3).map(|n| (key(n), vec![n])).collect();
             let mut known = Known::new(1 << 20);
             for (op, a, b) in ops {
                 match op {
+                    6 => {
+                        let are_all = a % 2 == 0;
+                        let drawn = live.keys().filter(|key| are_all || key.last() > Some(&b)).cloned().collect();
+                        known.set_candidates(0, &prefix, drawn, are_all);
+                    }
                     0 => {
                         let value = vec![b; if b == 0 { VALUE_BYTES_MAX + 1 } else { 1 }];
                         known.put(0, &key(a), &value);
@@ -386,10 +418,12 @@ mod tests {
                         Look::Unknown => {}
                     }
                 }
-                let bytes: usize = known.collections.iter().flat_map(|c| c.ranges.values()).map(Range::bytes).sum();
-                prop_assert_eq!(known.bytes, bytes);
-                if let Some(any) = known.any(0, &prefix, u64::from(a)) {
-                    prop_assert!(live.contains_key(any));
+                let bytes_of = |c: &Collection| c.candidates.bytes() + c.ranges.values().map(Range::bytes).sum::<usize>();
+                prop_assert_eq!(known.bytes, known.collections.iter().map(bytes_of).sum::<usize>());
+                for size in [None, Some(live.len() as u64)] {
+                    if let Some(any) = known.candidate(0, &prefix, size, u64::from(a) << 56) {
+                        prop_assert!(live.contains_key(any));
+                    }
                 }
             }
         }

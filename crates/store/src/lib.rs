@@ -51,6 +51,7 @@ mod visible;
 
 pub use counts::{Counted, Counts};
 pub use error::{ErrorKind, StoreError};
+pub use known::ALL_CANDIDATES_MAX;
 pub use listener::Health;
 pub use options::{Compression, SharedResources, StoreOptions};
 pub use overlay::{EntryRange, Overlay, Savepoint, WriterKnowledge};

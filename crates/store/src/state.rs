@@ -4,7 +4,7 @@
 //! disk is exactly the state after the entry at `applied`, and replay starts at the next one.
 //!
 //! ```text
-//! format u8 = 2 | term u64 LE | index u64 LE | clock u64 LE | next keyspace u32 LE
+//! format u8 = 3 | term u64 LE | index u64 LE | clock u64 LE | next keyspace u32 LE
 //! | first slot u16 LE | last slot u16 LE | floor of ids u64 LE
 //! | databases u16 LE, then for each its keyspace u32 LE
 //! ```
@@ -19,7 +19,7 @@ use haypile_types::{Position, SLOTS};
 use crate::{SpaceId, StoreError};
 
 pub(crate) const STATE_KEY: &[u8] = b"state";
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// Where the store stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -215,9 +215,9 @@ mod tests {
     }
 
     #[test]
-    fn format_2_still_reads() {
+    fn format_3_still_reads() {
         let frozen = [
-            2, 2, 0, 0, 0, 0, 0, 0, 0, 44, 1, 0, 0, 0, 0, 0, 0, 77, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 3, 0, 188, 2, 0,
+            3, 2, 0, 0, 0, 0, 0, 0, 0, 44, 1, 0, 0, 0, 0, 0, 0, 77, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 3, 0, 188, 2, 0,
             0, 0, 0, 0, 1, 0, 0, 2, 0, 4, 0, 0, 0, 1, 0, 0, 0,
         ];
         assert_eq!(StoreState::decode(&frozen).unwrap(), sample());
@@ -233,7 +233,7 @@ mod tests {
         bytes[0] = 1;
         let error = StoreState::decode(&bytes).unwrap_err();
         assert!(error.to_string().contains("earlier version"), "{error}");
-        bytes[0] = 3;
+        bytes[0] = 4;
         let error = StoreState::decode(&bytes).unwrap_err();
         assert!(error.to_string().contains("later version"), "{error}");
         for (first, last) in [(3, 2), (0, SLOTS), (u16::MAX, u16::MAX)] {

@@ -152,12 +152,20 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The key of an element of a collection that happens to be in memory, chosen by a random number; `None` if none
-    /// is, or in a view for reading.
-    pub fn known_element(&self, space: SpaceId, home: Home, random: u64) -> Option<Vec<u8>> {
+    /// The data key of one of the candidates that the writer keeps of a collection, chosen by a random number; of all elements
+    /// if `size` says how many there are. `None` if there is none, or they are not all, or in a view for reading.
+    pub fn candidate(&self, space: SpaceId, home: Home, size: Option<u64>, random: u64) -> Option<Vec<u8>> {
         let overlay = self.overlay.as_ref()?;
-        let known = overlay.known().lock();
-        known.any(space, &home.prefix(), random).map(<[u8]>::to_vec)
+        let mut known = overlay.known().lock();
+        known.candidate(space, &home.prefix(), size, random).map(<[u8]>::to_vec)
+    }
+
+    /// Has the writer keep elements of a collection, by their data keys, that were drawn at random or are all that there are.
+    pub fn set_candidates(&mut self, space: SpaceId, home: Home, keys: Vec<Vec<u8>>, are_all: bool) {
+        if let Some(overlay) = self.overlay.as_ref().filter(|overlay| overlay.learns()) {
+            let mut known = overlay.known().lock();
+            known.set_candidates(space, &home.prefix(), keys, are_all);
+        }
     }
 
     /// Writes a value.

@@ -10,7 +10,7 @@ mod tests;
 use std::ops::Range;
 
 use haypile_store::StoreError;
-use haypile_store::keys::{DATA_PREFIX, ElementPrefix, Home, prefix_end};
+use haypile_store::keys::{DATA_PREFIX, Home, prefix_end};
 use haypile_store::packed::{self, PackedList};
 use haypile_store::row::{Header, Kind, Spread};
 use haypile_types::slot_of;
@@ -18,7 +18,7 @@ use haypile_types::slot_of;
 pub use self::elements::Elements;
 pub use self::limits::PackedLimits;
 pub(crate) use self::limits::has_integers_only;
-pub(crate) use self::packing::{Packing, for_each_element};
+pub(crate) use self::packing::{Packing, field_or_member, for_each_element};
 use smallvec::SmallVec;
 
 use crate::CommandError;
@@ -65,7 +65,8 @@ pub(crate) enum Form {
 #[derive(Clone, Debug)]
 pub(crate) struct OwnRows {
     home: Home,
-    prefix: ElementPrefix,
+    kind: Kind,
+    prefix: [u8; DATA_PREFIX],
 }
 
 /// Index of a new list's first element: room for 2^63 pushes on either side.
@@ -198,8 +199,18 @@ impl Collection {
     pub(crate) fn data_key_bytes(&self) -> usize {
         match &self.form {
             Form::Packed(_) => 0,
-            Form::Spread(rows) => rows.prefix.len(),
+            Form::Spread(rows) => rows.bytes_before_name(),
         }
+    }
+
+    /// The lower bound of what comes behind an element: see [`Cx::scan`](crate::Cx::scan).
+    pub(crate) fn place_behind(&self, element: &[u8]) -> Vec<u8> {
+        let mut place = match &self.form {
+            Form::Packed(_) => element.to_vec(),
+            Form::Spread(rows) => rows.data_key(element)[DATA_PREFIX..].to_vec(),
+        };
+        place.push(0);
+        place
     }
 
     /// True if its elements stand in its row.
@@ -220,7 +231,8 @@ impl OwnRows {
     pub(crate) fn new(home: Home, kind: Kind) -> Self {
         OwnRows {
             home,
-            prefix: home.prefix_of(kind),
+            kind,
+            prefix: home.prefix(),
         }
     }
 
@@ -229,8 +241,8 @@ impl OwnRows {
     }
 
     /// Bytes of a data key before the element's name.
-    pub(crate) fn prefix_bytes(&self) -> usize {
-        self.prefix.len()
+    pub(crate) fn bytes_before_name(&self) -> usize {
+        Home::bytes_before_name(self.kind)
     }
 
     /// The data key of an element.
@@ -238,21 +250,18 @@ impl OwnRows {
     /// # Panics
     /// If it would be that of the collection's record.
     pub(crate) fn data_key(&self, element: &[u8]) -> DataKey {
-        let key = self.bound(element);
+        let mut key = DataKey::with_capacity(self.bytes_before_name() + element.len());
+        self.home
+            .write_key(self.kind, element, |part| key.extend_from_slice(part));
         assert!(key.len() > DATA_PREFIX, "an element without bytes has no data key");
         key
     }
 
-    fn bound(&self, element: &[u8]) -> DataKey {
-        let mut key = DataKey::with_capacity(self.prefix.len() + element.len());
-        key.extend_from_slice(&self.prefix);
-        key.extend_from_slice(element);
-        key
-    }
-
-    /// The beginning of the range of data keys of which an element is the lower bound.
+    /// The beginning of the range of data keys of which an element is the lower bound; of a hash, what
+    /// data keys have behind the collection: a number, or a number and a field.
     pub(crate) fn lower_bound(&self, lower: &[u8]) -> DataKey {
-        let mut key = self.bound(lower);
+        let mut key = DataKey::from_slice(&self.prefix);
+        key.extend_from_slice(lower);
         if key.len() == DATA_PREFIX {
             // The record of the collection has this key, and is none of its elements.
             key.push(0);
@@ -260,7 +269,8 @@ impl OwnRows {
         key
     }
 
-    /// The end of the range of data keys of which an element is the upper bound; `None` is past all elements.
+    /// The end of the range of data keys of which an element is the upper bound, in the same way; `None` is past all
+    /// elements.
     pub(crate) fn upper_bound(&self, upper: Option<&[u8]>) -> Option<Vec<u8>> {
         match upper {
             Some(upper) => Some([&self.prefix, upper].concat()),

@@ -271,6 +271,11 @@ pub(super) fn name_of(kind: Kind, element: &[u8]) -> Option<Name<'_>> {
     name.map(Name::Of)
 }
 
+/// The field or member in an element; `None` if it is cut short.
+pub(crate) fn field_or_member(kind: Kind, element: &[u8]) -> Option<&[u8]> {
+    name_of(kind, element).map(|(Name::Of(name) | Name::Index(name))| name)
+}
+
 /// Visits the elements of a body, under the names and with the values that they have where each has a row of its own; in no
 /// order.
 pub(crate) fn for_each_element(kind: Kind, body: &[u8], mut visit: impl FnMut(&[u8], &[u8])) -> Result<(), StoreError> {

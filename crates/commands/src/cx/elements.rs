@@ -145,8 +145,9 @@ impl<'a> Cx<'a> {
         Ok(())
     }
 
-    /// Elements from `lower` up to but not including `upper` (`None`: to the end), in the order of their names. While the scan
-    /// lives nothing can be written.
+    /// Elements from `lower` up to but not including `upper` (`None`: to the end), in the order of their names. The fields of a
+    /// hash that is not packed are in the order of their [spread numbers](haypile_store::keys::spread), and the bounds
+    /// are such numbers, big-endian. While the scan lives nothing can be written.
     pub fn scan<'s>(
         &'s mut self,
         collection: &'s Collection,
@@ -157,14 +158,27 @@ impl<'a> Cx<'a> {
         Ok(self.scan_and_reply(collection, lower, upper, direction)?.0)
     }
 
-    /// The name of an element that happens to be in memory, chosen at random; `None` if none is, or in a packed collection.
-    pub fn known_element(&mut self, collection: &Collection) -> Option<Vec<u8>> {
+    /// The name of one of the elements that [`Cx::set_candidates`] was given and that still live, chosen at random; of all
+    /// elements if they must be `all`. `None` if there is none or they are not all, and of a packed collection.
+    pub(crate) fn candidate(&mut self, collection: &Collection, all: bool) -> Option<Vec<u8>> {
         let Form::Spread(rows) = collection.form() else {
             return None;
         };
         let random = self.random.next_u64();
-        let key = self.view.known_element(self.space, rows.home(), random)?;
-        key.get(rows.prefix_bytes()..).map(<[u8]>::to_vec)
+        let size = all.then_some(collection.size);
+        let key = self.view.candidate(self.space, rows.home(), size, random)?;
+        key.get(rows.bytes_before_name()..).map(<[u8]>::to_vec)
+    }
+
+    /// Keeps elements of a spread collection for who takes random ones one by one: drawn at random, or all of them.
+    pub(crate) fn set_candidates(&mut self, collection: &Collection, elements: &[Vec<u8>], are_all: bool) {
+        if let Form::Spread(rows) = collection.form() {
+            let keys = elements
+                .iter()
+                .map(|element| rows.data_key(element).into_vec())
+                .collect();
+            self.view.set_candidates(self.space, rows.home(), keys, are_all);
+        }
     }
 
     /// The same as [`Cx::scan`] with the reply beside it, for commands that write out what they scan.
@@ -185,7 +199,7 @@ impl<'a> Cx<'a> {
                 let scan = self
                     .view
                     .scan(self.space, Cf::Data, &lower, upper.as_deref(), direction)?;
-                Elements::spread(scan, rows.prefix_bytes())
+                Elements::spread(scan, rows.bytes_before_name())
             }
         };
         Ok((elements, self.reply))

@@ -1,4 +1,4 @@
-//! Hashes: fields with a value, in the order of the fields' bytes.
+//! Hashes: fields with a value.
 //!
 //! ```text
 //! element  field
@@ -7,12 +7,12 @@
 //!
 //! The row's size is the number of fields. Setting a field that exists leaves the row as it is.
 //!
-//! The order costs nothing and gives range reads ([HRANGEBYLEX](range)) and an HSCAN whose cursor is a place among the
-//! fields ([`scan`]).
+//! A packed hash has its fields in the order of their bytes. Fields with rows of their own stand in the order of a hash: in the
+//! data key the low 16 bits of the field's XXH3-64 come first ([`haypile_store::keys::spread`]). That gives HSCAN a cursor which is
+//! a place ([`scan`]), and HRANDFIELD somewhere to jump to ([`crate::sample`]). Ranges of fields ([HRANGEBYLEX](range)) are
+//! sorted when they are asked for.
 
 mod all;
-mod cursor;
-mod held;
 mod incr;
 mod random;
 mod range;

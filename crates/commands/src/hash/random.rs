@@ -1,15 +1,13 @@
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::row::Kind;
 
-use super::all::every;
 use crate::args::is;
 use crate::error::SYNTAX;
-use crate::sample::{self, EXACT_MAX, Emit};
+use crate::sample::{self, Emit};
 use crate::spec::READ;
 use crate::{CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
 
-/// The choice is exactly uniform among up to 1000 fields and where many are asked for, else an approximation: see
-/// [`crate::sample`].
+/// Every field has the same chance: see [`crate::sample`].
 pub(super) const HRANDFIELD: Spec = Spec {
     name: "hrandfield",
     summary: "Returns random fields of a hash, with their values if asked.",
@@ -26,14 +24,13 @@ pub(super) const HRANDFIELD: Spec = Spec {
 
 fn hrandfield(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     if request.len() == 2 {
-        match cx.collection(&request[1], Kind::Hash)? {
-            Some(hash) => {
-                let (field, _) = sample::one(cx, &hash, EXACT_MAX, false)?;
-                cx.reply.bulk(&field);
+        return match cx.find(&request[1], Kind::Hash)? {
+            Some(hash) => sample::one(cx, &hash, field),
+            None => {
+                cx.reply.null();
+                Ok(())
             }
-            None => cx.reply.null(),
-        }
-        return Ok(());
+        };
     }
     let count = sample::parse_count(&request[2])?;
     let values = match request.len() {
@@ -44,7 +41,7 @@ fn hrandfield(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     if values && !(-i64::MAX / 2..=i64::MAX / 2).contains(&count) {
         return Err(CommandError::reply("ERR value is out of range"));
     }
-    let hash = match cx.collection(&request[1], Kind::Hash)? {
+    let hash = match cx.find(&request[1], Kind::Hash)? {
         Some(hash) if count != 0 => hash,
         _ => {
             cx.reply.array(0);
@@ -52,32 +49,34 @@ fn hrandfield(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         }
     };
     let emit: Emit = match (values, cx.reply.version()) {
-        (false, _) => |reply, field, _| reply.bulk(field),
+        (false, _) => field,
         (true, Version::Resp2) => pair,
         (true, Version::Resp3) => |reply, field, value| {
             reply.array(2);
-            pair(reply, field, value);
+            pair(reply, field, value)
         },
     };
-    let number = if count < 0 {
-        count.unsigned_abs()
-    } else {
-        count.unsigned_abs().min(hash.size)
+    let number = match count {
+        ..0 => count.unsigned_abs(),
+        _ => count.unsigned_abs().min(hash.size()?),
     };
     let flat = values && cx.reply.version() == Version::Resp2;
     cx.reply.array(number as usize * (1 + usize::from(flat)));
-    if count < 0 {
-        sample::repeated(cx, &hash, number, values, emit)
-    } else if number == hash.size {
-        every(cx, &hash, emit)
-    } else {
-        sample::different(cx, &hash, number, values, emit)
+    match count {
+        ..0 => sample::repeated(cx, &hash, number, emit),
+        _ => sample::different(cx, &hash, number, emit),
     }
 }
 
-fn pair(reply: &mut Reply, field: &[u8], value: &[u8]) {
+fn field(reply: &mut Reply, field: &[u8], _: &[u8]) -> Outcome {
+    reply.bulk(field);
+    Ok(())
+}
+
+fn pair(reply: &mut Reply, field: &[u8], value: &[u8]) -> Outcome {
     reply.bulk(field);
     reply.bulk(value);
+    Ok(())
 }
 
 #[cfg(test)]

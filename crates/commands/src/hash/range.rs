@@ -5,7 +5,7 @@ use haypile_store::row::Kind;
 use crate::args::{integer, is};
 use crate::error::SYNTAX;
 use crate::spec::READ;
-use crate::{CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
 
 /// Not Redis' but Apache Kvrocks', and as it is there: also in RESP3 the reply is a flat array of fields and values.
 pub(super) const HRANGEBYLEX: Spec = Spec {
@@ -13,7 +13,7 @@ pub(super) const HRANGEBYLEX: Spec = Spec {
     summary: "Returns the fields of a hash within a range of names, with their values, in order.",
     since: "0.1.0",
     group: Group::Hash,
-    complexity: "O(log(N)+M) with N being the number of fields in the hash and M the number of fields skipped by the offset and returned.",
+    complexity: "O(N+M*log(M)) with N being the number of fields in the hash and M the number of fields skipped by the offset and returned.",
     arity: -4,
     flags: READ,
     keys: Keys::ONE,
@@ -107,31 +107,75 @@ fn hrangebylex(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         cx.reply.array(0);
         return Ok(());
     };
+    let place = cx.reply.deferred_len();
+    let written = match (range.count, hash.is_packed()) {
+        (Some(0), _) => 0,
+        _ if range.offset >= hash.size => 0,
+        (_, true) => in_order(cx, &hash, &range)?,
+        (_, false) => sorted(cx, &hash, &range)?,
+    };
+    cx.reply.set_deferred_array(place, 2 * written);
+    Ok(())
+}
+
+/// Writes the fields of a hash that has them in order; gives their number.
+fn in_order(cx: &mut Cx<'_>, hash: &Collection, range: &Range<'_>) -> Result<usize, CommandError> {
     let (lower, upper) = range.bounds();
     let direction = if range.reverse {
         Direction::Reverse
     } else {
         Direction::Forward
     };
-    let place = cx.reply.deferred_len();
-    let mut written = 0;
-    if range.count != Some(0) && range.offset < hash.size {
-        let (mut scan, reply) = cx.scan_and_reply(&hash, &lower, upper.as_deref(), direction)?;
-        let mut skip = range.offset;
-        while range.count.is_none_or(|count| written < count) {
-            let Some((key, value)) = scan.next()? else { break };
-            if skip > 0 {
-                skip -= 1;
-                continue;
-            }
-            reply.bulk(key);
-            reply.bulk(value);
-            written += 1;
+    let (mut scan, reply) = cx.scan_and_reply(hash, &lower, upper.as_deref(), direction)?;
+    let (mut skip, mut written) = (range.offset, 0);
+    while range.count.is_none_or(|count| written < count) {
+        let Some((field, value)) = scan.next()? else { break };
+        if skip > 0 {
+            skip -= 1;
+            continue;
+        }
+        reply.bulk(field);
+        reply.bulk(value);
+        written += 1;
+    }
+    Ok(written as usize)
+}
+
+/// The same of a hash that does not: all fields are looked at, and no more are kept than twice those that are wanted.
+fn sorted(cx: &mut Cx<'_>, hash: &Collection, range: &Range<'_>) -> Result<usize, CommandError> {
+    let (lower, upper) = range.bounds();
+    let offset = range.offset as usize;
+    let wanted = range.count.map(|count| offset.saturating_add(count as usize));
+    let before = |a: &Field, b: &Field| match range.reverse {
+        true => b.0.cmp(&a.0),
+        false => a.0.cmp(&b.0),
+    };
+    let mut found: Vec<Field> = Vec::new();
+    let (mut scan, reply) = cx.scan_and_reply(hash, &[], None, Direction::Forward)?;
+    while let Some((field, value)) = scan.next()? {
+        if *field < lower[..] || upper.as_ref().is_some_and(|upper| *field >= upper[..]) {
+            continue;
+        }
+        found.push((field.into(), value.into()));
+        if let Some(wanted) = wanted
+            && found.len() >= wanted.saturating_mul(2)
+        {
+            found.select_nth_unstable_by(wanted, before);
+            found.truncate(wanted);
         }
     }
-    cx.reply.set_deferred_array(place, 2 * written as usize);
-    Ok(())
+    found.sort_unstable_by(before);
+    let end = wanted.map_or(found.len(), |wanted| wanted.min(found.len()));
+    let written = found.get(offset..end).unwrap_or_default();
+    for (field, value) in written {
+        reply.bulk(field);
+        reply.bulk(value);
+    }
+    Ok(written.len())
 }
+
+/// A field and its value.
+type Field = (Box<[u8]>, Box<[u8]>);
 
 #[cfg(test)]
 mod tests {

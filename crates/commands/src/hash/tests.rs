@@ -6,7 +6,6 @@ use haypile_resp::client::{Value, decode};
 use haypile_resp::{LongDouble, Request};
 use proptest::prelude::*;
 
-use super::held;
 use crate::testing::Bench;
 
 type Bytes = Vec<u8>;
@@ -44,9 +43,8 @@ fn set(bench: &mut Bench, fields: &[Bytes]) {
     }
 }
 
-/// A whole scan of a hash that stays as it is: every field exactly once, in order. Gives the number of calls, and
-/// collects the kinds of cursors.
-fn scan_all(bench: &mut Bench, expected: &[Bytes], count: &str, kinds: &mut HashSet<u64>) -> usize {
+/// A whole scan of a hash that stays as it is: every field exactly once. Gives the number of calls.
+fn scan_all(bench: &mut Bench, expected: &[Bytes], count: &str) -> usize {
     let (mut cursor, mut got, mut calls) = (b"0".to_vec(), Vec::new(), 0);
     loop {
         let (next, fields) = scan(bench, &cursor, &[b"count", count.as_bytes()]);
@@ -58,9 +56,10 @@ fn scan_all(bench: &mut Bench, expected: &[Bytes], count: &str, kinds: &mut Hash
         if next == b"0" {
             break;
         }
-        kinds.insert(std::str::from_utf8(&next).unwrap().parse::<u64>().unwrap() >> 61);
+        assert!(std::str::from_utf8(&next).unwrap().parse::<u64>().unwrap() >= 1 << 16);
         cursor = next;
     }
+    got.sort();
     assert_eq!(got, expected);
     calls
 }
@@ -110,7 +109,6 @@ fn fields_of_all_shapes_come_once_each() {
         (0..500).map(|i| vec![0; i]).collect(),
         (0..500).map(|i| vec![0xff; i]).collect(),
     ];
-    let mut kinds = HashSet::new();
     for (i, mut fields) in shapes.into_iter().enumerate() {
         for apply in [true, false] {
             let mut bench = Bench::new();
@@ -118,23 +116,19 @@ fn fields_of_all_shapes_come_once_each() {
             fields.sort();
             set(&mut bench, &fields);
             for count in ["1", "10", "100"] {
-                let calls = scan_all(&mut bench, &fields, count, &mut kinds);
+                let calls = scan_all(&mut bench, &fields, count);
                 let fewest = fields.len() / (2 * count.parse::<usize>().unwrap() + 1);
                 assert!(calls >= fewest, "shape {i}: {calls} calls");
             }
         }
     }
-    assert_eq!(kinds, HashSet::from([1, 2, 3]));
 }
 
 #[test]
-fn a_pattern_is_looked_for_where_it_can_match() {
+fn what_a_pattern_admits_comes() {
     let mut bench = Bench::new();
     let fields: Vec<Bytes> = (0..5000).map(|i| format!("field:{i:04}").into()).collect();
     set(&mut bench, &fields);
-    let (cursor, found) = scan(&mut bench, b"0", &[b"match", b"field:499*", b"count", b"20"]);
-    assert_eq!(cursor, b"0");
-    assert_eq!(found.len(), 10);
     let (mut cursor, mut found) = (b"0".to_vec(), HashSet::new());
     loop {
         let (next, fields) = scan(&mut bench, &cursor, &[b"match", b"*77", b"count", b"100"]);
@@ -178,7 +172,6 @@ fn field() -> impl Strategy<Value = Bytes> {
 enum Change {
     Set(Bytes),
     Delete(usize),
-    Restart,
     Flush,
 }
 
@@ -186,7 +179,6 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         4 => field().prop_map(Change::Set),
         4 => any::<usize>().prop_map(Change::Delete),
-        1 => Just(Change::Restart),
         1 => Just(Change::Flush),
     ]
 }
@@ -194,8 +186,7 @@ fn change() -> impl Strategy<Value = Change> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Whatever is set and deleted between the calls, and though held places are lost: a field that was there all the
-    /// time comes.
+    /// Whatever is set and deleted between the calls: a field that was there all the time comes once.
     #[test]
     fn a_scan_misses_no_field_that_stays(
         stay in prop::collection::btree_set(field(), 0..60),
@@ -237,7 +228,6 @@ proptest! {
                         ask(&mut bench, &[b"hdel", b"h", &field]);
                     }
                     Change::Delete(_) => {}
-                    Change::Restart => held::forget(),
                     Change::Flush => bench.flush(),
                 }
             }

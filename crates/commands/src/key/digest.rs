@@ -226,10 +226,10 @@ fn of_elements(
     home: Home,
 ) -> Result<Elements, StoreError> {
     let mut elements = Elements::default();
-    let (first, end, prefix) = (home.first(), home.end(), home.prefix_of(kind));
+    let (first, end, before) = (home.first(), home.end(), Home::bytes_before_name(kind));
     let mut scan = view.scan(space, Cf::Data, &first, Some(&end), Direction::Forward)?;
     while let Some((data_key, value)) = scan.next()? {
-        elements.add(hasher, kind, data_key.get(prefix.len()..).unwrap_or_default(), value);
+        elements.add(hasher, kind, data_key.get(before..).unwrap_or_default(), value);
     }
     Ok(elements)
 }

@@ -91,7 +91,7 @@ impl Batch {
             self.bytes.extend_from_slice(value);
             self.ends.push((element_end, self.bytes.len()));
             if self.ends.len() == BATCH_ELEMENTS_MAX || self.bytes.len() >= BATCH_BYTES_MAX {
-                next = Some([element, &[0]].concat());
+                next = Some(from.place_behind(element));
                 self.is_last = false;
                 break;
             }

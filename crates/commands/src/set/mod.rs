@@ -14,6 +14,7 @@
 mod algebra;
 mod chunk;
 mod combine;
+mod draw;
 mod pop;
 mod random;
 mod read;

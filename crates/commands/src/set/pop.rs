@@ -1,12 +1,12 @@
 use haypile_resp::Request;
 use haypile_store::row::Kind;
 
-use super::member;
-use super::random::random_member;
+use super::draw::random_member;
 use super::read::every;
+use super::{Name, member};
 use crate::args::non_negative;
 use crate::error::SYNTAX;
-use crate::sample::{self, EXACT_MAX};
+use crate::sample;
 use crate::spec::REMOVE_FAST;
 use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
 
@@ -72,7 +72,7 @@ fn pop_many(cx: &mut Cx<'_>, request: &Request) -> Outcome {
         set.size = 0;
     } else if left * KEEP_RATIO < count {
         set = pop_most(cx, key, &set, count)?;
-    } else if set.size <= EXACT_MAX || count * PASS_RATIO > set.size {
+    } else if set.is_packed() || count * PASS_RATIO > set.size {
         pop_in_a_pass(cx, &mut set, count)?;
     } else {
         for _ in 0..count {
@@ -96,14 +96,16 @@ fn tell(cx: &mut Cx<'_>, key: &[u8], set: &Collection, event: KeyEvent) {
 
 fn pop_in_a_pass(cx: &mut Cx<'_>, set: &mut Collection, count: u64) -> Result<(), CommandError> {
     let mut popped = Vec::with_capacity(count as usize);
-    sample::select(cx, set, count, |reply, taken, element, _| {
+    sample::select(cx, set, count, |reply, taken, member, _| {
         if taken {
-            reply.bulk(member(element));
-            popped.push(element.to_vec());
+            reply.bulk(member);
+            popped.push(member.to_vec());
         }
+        Ok(())
     })?;
-    for element in &popped {
-        cx.delete_element(set, element)?;
+    let mut name = Name::default();
+    for member in &popped {
+        cx.delete_element(set, name.of(member))?;
     }
     set.size -= count;
     Ok(())
@@ -112,15 +114,19 @@ fn pop_in_a_pass(cx: &mut Cx<'_>, set: &mut Collection, count: u64) -> Result<()
 /// Puts the few members that stay into a new incarnation of the set. The others need not be deleted one by one.
 fn pop_most(cx: &mut Cx<'_>, key: &[u8], set: &Collection, count: u64) -> Result<Collection, CommandError> {
     let mut kept = Vec::new();
-    sample::select(cx, set, count, |reply, taken, element, _| match taken {
-        true => reply.bulk(member(element)),
-        false => kept.push(element.to_vec()),
+    sample::select(cx, set, count, |reply, taken, member, _| {
+        match taken {
+            true => reply.bulk(member),
+            false => kept.push(member.to_vec()),
+        }
+        Ok(())
     })?;
     let mut new = cx.new_collection(key, Kind::Set, set.old);
     new.succeed(set);
     new.size = kept.len() as u64;
-    for element in &kept {
-        cx.put_element(&mut new, element, &[])?;
+    let mut name = Name::default();
+    for member in &kept {
+        cx.put_element(&mut new, name.of(member), &[])?;
     }
     Ok(new)
 }

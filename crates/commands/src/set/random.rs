@@ -1,15 +1,12 @@
-use haypile_resp::Request;
+use haypile_resp::{Reply, Request};
 use haypile_store::row::Kind;
 
-use super::member;
-use super::read::every;
 use crate::error::SYNTAX;
-use crate::sample::{self, EXACT_MAX, Emit};
+use crate::sample;
 use crate::spec::READ;
-use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
 
-/// The choice is exactly uniform among up to 1000 members and where many are asked for, else close to it: see
-/// [`crate::sample`].
+/// Every member has the same chance: see [`crate::sample`].
 pub(super) const SRANDMEMBER: Spec = Spec {
     name: "srandmember",
     summary: "Returns random members of a set.",
@@ -24,59 +21,40 @@ pub(super) const SRANDMEMBER: Spec = Spec {
     ..SPEC
 };
 
-/// Members up to which SPOP's choice is exactly uniform. Fewer than elsewhere: it is measured, and a set that is emptied
-/// one by one must not be read each time.
-const POP_EXACT_MAX: u64 = 64;
-
-/// The member that SPOP takes: its element. All of SPOP's choice of single members is here.
-///
-/// A big set is popped in runs: the members that stand behind a random place are read together, and the pops that
-/// follow choose among those until they are used up. The order is that of a hash, so neighbours have nothing in common.
-pub(super) fn random_member(cx: &mut Cx<'_>, set: &Collection) -> Result<Vec<u8>, CommandError> {
-    if set.size > POP_EXACT_MAX
-        && let Some(key) = cx.known_element(set)
-    {
-        return Ok(key);
-    }
-    let (element, _) = sample::one(cx, set, POP_EXACT_MAX, false)?;
-    Ok(element)
-}
-
 fn srandmember(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     if request.len() == 2 {
-        match cx.collection(&request[1], Kind::Set)? {
-            Some(set) => {
-                let (element, _) = sample::one(cx, &set, EXACT_MAX, false)?;
-                cx.reply.bulk(member(&element));
+        return match cx.find(&request[1], Kind::Set)? {
+            Some(set) => sample::one(cx, &set, member),
+            None => {
+                cx.reply.null();
+                Ok(())
             }
-            None => cx.reply.null(),
-        }
-        return Ok(());
+        };
     }
     if request.len() > 3 {
         return Err(SYNTAX);
     }
     let count = sample::parse_count(&request[2])?;
-    let set = match cx.collection(&request[1], Kind::Set)? {
+    let set = match cx.find(&request[1], Kind::Set)? {
         Some(set) if count != 0 => set,
         _ => {
             cx.reply.array(0);
             return Ok(());
         }
     };
-    let emit: Emit = |reply, element, _| reply.bulk(member(element));
     if count < 0 {
         let count = count.unsigned_abs();
         cx.reply.array(count as usize);
-        return sample::repeated(cx, &set, count, false, emit);
+        return sample::repeated(cx, &set, count, member);
     }
-    let count = count.unsigned_abs().min(set.size);
+    let count = count.unsigned_abs().min(set.size()?);
     cx.reply.array(count as usize);
-    if count == set.size {
-        every(cx, &set)
-    } else {
-        sample::different(cx, &set, count, false, emit)
-    }
+    sample::different(cx, &set, count, member)
+}
+
+fn member(reply: &mut Reply, member: &[u8], _: &[u8]) -> Outcome {
+    reply.bulk(member);
+    Ok(())
 }
 
 #[cfg(test)]

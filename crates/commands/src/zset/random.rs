@@ -1,15 +1,14 @@
-use std::collections::HashSet;
+use haypile_resp::{Reply, Request, Version, parse_i64};
+use haypile_store::row::Kind;
 
-use haypile_resp::{Request, parse_i64};
-use haypile_store::{Direction, StoreError};
-
-use super::bounds::{Select, Span};
-use super::layout::{MEMBER, Scored, find, parse_member, parse_score};
-use super::walk::{Shape, Window, for_each, walk};
+use super::layout::parse_score;
+use super::walk::Shape;
 use crate::error::{NOT_INTEGER, SYNTAX};
+use crate::sample::{self, Emit};
 use crate::spec::READ;
-use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec, args};
+use crate::{CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec, args};
 
+/// Every member has the same chance: see [`crate::sample`].
 pub(super) const ZRANDMEMBER: Spec = Spec {
     name: "zrandmember",
     summary: "Returns random members of a sorted set.",
@@ -24,13 +23,7 @@ pub(super) const ZRANDMEMBER: Spec = Spec {
     ..SPEC
 };
 
-/// Up to this many members each is exactly as likely as any other; beyond, nearly so.
-const EXACT_MEMBERS: u64 = 128;
-/// A scan over this many elements costs about as much as a jump to one.
-const ELEMENTS_PER_JUMP: u64 = 64;
-/// Members within reach of a jump, of which one is chosen: the more, the more alike the chances.
-const REACH_MEMBERS: u64 = 32;
-/// Most members that are drawn with repetition: all are in memory at once.
+/// Most members that are drawn with repetition.
 const DRAWS_MAX: u64 = 1 << 24;
 
 fn out_of_range() -> CommandError {
@@ -39,14 +32,13 @@ fn out_of_range() -> CommandError {
 
 fn zrandmember(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let Some(count) = request.get(2) else {
-        match find(cx, &request[1])? {
-            Some(zset) => {
-                let (member, _) = one(cx, &zset)?;
-                cx.reply.bulk(&member);
+        return match cx.find(&request[1], Kind::Zset)? {
+            Some(zset) => sample::one(cx, &zset, member),
+            None => {
+                cx.reply.null();
+                Ok(())
             }
-            None => cx.reply.null(),
-        }
-        return Ok(());
+        };
     };
     let count = parse_i64(count).ok_or(NOT_INTEGER)?;
     if count == i64::MIN {
@@ -64,153 +56,44 @@ fn zrandmember(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     if with_scores && count.unsigned_abs() > i64::MAX.unsigned_abs() / 2 {
         return Err(out_of_range());
     }
-    let Some(zset) = find(cx, &request[1])? else {
-        cx.reply.array(0);
-        return Ok(());
+    let zset = match cx.find(&request[1], Kind::Zset)? {
+        Some(zset) if count != 0 => zset,
+        _ => {
+            cx.reply.array(0);
+            return Ok(());
+        }
     };
-    let shape = Shape::new(cx.reply, with_scores);
-    if count >= 0 {
-        distinct(cx, &zset, count.unsigned_abs().min(zset.size), shape)
-    } else {
-        repeated(cx, &zset, count.unsigned_abs(), shape)
-    }
-}
-
-/// One random member.
-fn one(cx: &mut Cx<'_>, zset: &Collection) -> Result<Scored, CommandError> {
-    if zset.size > EXACT_MEMBERS {
-        return near(cx, zset);
-    }
-    let index = cx.random.below(zset.size) as i64;
-    let mut found = None;
-    for_each(
-        cx,
-        zset,
-        &Select::Rank(index, index),
-        Window::ALL,
-        |_, score, member| {
-            found = Some((member.to_vec(), score));
+    let emit: Emit = match (with_scores, cx.reply.version()) {
+        (false, _) => member,
+        (true, Version::Resp2) => member_and_score,
+        (true, Version::Resp3) => |reply, member, score| {
+            reply.array(2);
+            member_and_score(reply, member, score)
         },
-    )?;
-    found.ok_or_else(|| missing().into())
-}
-
-fn missing() -> StoreError {
-    StoreError::Corrupt("a sorted set has fewer elements than its row says".into())
-}
-
-/// One of the members that follow a random place in the member entries.
-fn near(cx: &mut Cx<'_>, zset: &Collection) -> Result<Scored, CommandError> {
-    // Members of one spread number stand together; with many of them the reach has to cover more than one number's.
-    let reach = REACH_MEMBERS.max(zset.size >> 15).min(zset.size);
-    let place = (cx.random.next_u64() >> 48) as u16;
-    let mut skip = cx.random.below(reach);
-    for lower in [[&[MEMBER], &place.to_be_bytes()[..]].concat(), vec![MEMBER]] {
-        let mut scan = cx.scan(zset, &lower, Some(&[MEMBER + 1]), Direction::Forward)?;
-        while let Some((data_key, value)) = scan.next()? {
-            if skip == 0 {
-                let (_, member) = parse_member(data_key)?;
-                return Ok((member.to_vec(), parse_score(value)?));
-            }
-            skip -= 1;
-        }
-    }
-    Err(missing().into())
-}
-
-/// True if going through the whole set is cheaper than a jump for each member that is wanted.
-fn scan_is_cheaper(zset: &Collection, wanted: u64) -> bool {
-    zset.size <= EXACT_MEMBERS || zset.size / ELEMENTS_PER_JUMP <= wanted
-}
-
-/// Writes `count` members, at most as many as there are, each once.
-fn distinct(cx: &mut Cx<'_>, zset: &Collection, count: u64, shape: Shape) -> Outcome {
-    cx.reply.array(shape.len(count as usize));
-    if count < zset.size && !scan_is_cheaper(zset, count) {
-        return distinct_by_jumps(cx, zset, count, shape);
-    }
-    // Selection sampling (Knuth, The Art of Computer Programming, volume 2, 3.4.2, algorithm S): the element at hand is
-    // taken with the chance wanted / left. Which ones is decided first, as the scan holds on to the context.
-    let (mut wanted, mut indexes) = (count, Vec::with_capacity(count as usize));
-    for index in 0..zset.size {
-        if wanted == 0 {
-            break;
-        }
-        if cx.random.below(zset.size - index) < wanted {
-            indexes.push(index);
-            wanted -= 1;
-        }
-    }
-    let Some(&last) = indexes.last() else { return Ok(()) };
-    let (mut index, mut indexes) = (0, indexes.into_iter().peekable());
-    let all = Span::all();
-    walk(
-        cx,
-        zset,
-        &all,
-        Direction::Forward,
-        (0, last + 1),
-        |reply, score, member| {
-            if indexes.next_if_eq(&index).is_some() {
-                shape.write(reply, member, score);
-            }
-            index += 1;
-            true
-        },
-    )?;
-    Ok(())
-}
-
-fn distinct_by_jumps(cx: &mut Cx<'_>, zset: &Collection, count: u64, shape: Shape) -> Outcome {
-    let mut seen = HashSet::with_capacity(count as usize);
-    while (seen.len() as u64) < count {
-        let (member, score) = near(cx, zset)?;
-        if !seen.contains(&member) {
-            shape.write(cx.reply, &member, score);
-            seen.insert(member);
-        }
-    }
-    Ok(())
-}
-
-/// Writes `count` members, each drawn from all of them.
-fn repeated(cx: &mut Cx<'_>, zset: &Collection, count: u64, shape: Shape) -> Outcome {
-    if count > DRAWS_MAX {
+    };
+    let number = match count {
+        ..0 => count.unsigned_abs(),
+        _ => count.unsigned_abs().min(zset.size()?),
+    };
+    if number > DRAWS_MAX && count < 0 {
         return Err(out_of_range());
     }
-    cx.reply.array(shape.len(count as usize));
-    if !scan_is_cheaper(zset, count) {
-        for _ in 0..count {
-            let (member, score) = near(cx, zset)?;
-            shape.write(cx.reply, &member, score);
-        }
-        return Ok(());
+    let length = Shape::new(cx.reply, with_scores).len(number as usize);
+    cx.reply.array(length);
+    match count {
+        ..0 => sample::repeated(cx, &zset, number, emit),
+        _ => sample::different(cx, &zset, number, emit),
     }
-    let mut drawn: Vec<u64> = (0..count).map(|_| cx.random.below(zset.size)).collect();
-    let mut wanted = drawn.clone();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let mut found: Vec<Scored> = Vec::with_capacity(wanted.len());
-    let mut index = 0;
-    walk(
-        cx,
-        zset,
-        &Span::all(),
-        Direction::Forward,
-        (0, u64::MAX),
-        |_, score, member| {
-            if wanted.get(found.len()) == Some(&index) {
-                found.push((member.to_vec(), score));
-            }
-            index += 1;
-            found.len() < wanted.len()
-        },
-    )?;
-    for index in drawn.drain(..) {
-        let at = wanted.binary_search(&index).unwrap_or_default();
-        let (member, score) = found.get(at).ok_or_else(missing)?;
-        shape.write(cx.reply, member, *score);
-    }
+}
+
+fn member(reply: &mut Reply, member: &[u8], _: &[u8]) -> Outcome {
+    reply.bulk(member);
+    Ok(())
+}
+
+fn member_and_score(reply: &mut Reply, member: &[u8], score: &[u8]) -> Outcome {
+    reply.bulk(member);
+    reply.double(parse_score(score)?);
     Ok(())
 }
 

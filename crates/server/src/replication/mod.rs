@@ -61,7 +61,7 @@ use crate::random::SplitMix64;
 const USER_HEADER: &str = "haypile-user-bin";
 const PASSWORD_HEADER: &str = "haypile-password-bin";
 /// Version of the encoding of keys and values, and of the log's effects.
-const STORE_FORMAT: u32 = 2;
+const STORE_FORMAT: u32 = 3;
 /// Threads of the runtime; blocking work has its own.
 const RUNTIME_THREADS: usize = 2;
 /// Time between two looks for sessions and checkpoints that have run out.

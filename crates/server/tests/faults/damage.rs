@@ -301,7 +301,7 @@ fn a_partition_of_another_format_is_refused() {
     for (text, words) in [
         (&b""[..], "is missing"),
         (b"format = 1\n", "this directory was written by an earlier version"),
-        (b"format = 3\n", "format 3 was written by another version"),
+        (b"format = 4\n", "format 4 was written by another version"),
         (b"rubbish\x00", "is missing"),
         (b"format = \xff\xfe\n", "partition.toml"),
     ] {

@@ -17,20 +17,17 @@
 //! built.
 //!
 //! The record has the key of an empty element, so that it comes first in the range of its collection. **An element has at
-//! least one byte**: a hash's field may be empty, so the byte 1 stands in front of fields. All others begin with a number.
+//! least one byte**: all begin with a number. In front of a hash's field that is its [`spread`], which types with other names
+//! have put into them.
 
-use smallvec::SmallVec;
-
+use super::spread;
 use crate::row::Kind;
 
 /// Bytes before the element: slot and id.
 pub const DATA_PREFIX: usize = 10;
 
-/// What the data keys of a collection's elements start with. It takes no memory of its own.
-pub type ElementPrefix = SmallVec<[u8; 16]>;
-
-/// What stands in front of a hash's field.
-const FIELD: u8 = 1;
+/// Bytes of the number that stands in front of a hash's field.
+const SPREAD: usize = 2;
 
 /// Where the elements of a collection stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,13 +47,22 @@ impl Home {
         prefix
     }
 
-    /// What the data keys of all elements start with, and behind which they are what their type calls them.
-    pub fn prefix_of(self, kind: Kind) -> ElementPrefix {
-        let mut prefix = ElementPrefix::from_slice(&self.prefix());
-        if kind == Kind::Hash {
-            prefix.push(FIELD);
+    /// Bytes of the data keys of all elements before what their type calls them.
+    pub fn bytes_before_name(kind: Kind) -> usize {
+        match kind {
+            Kind::Hash => DATA_PREFIX + SPREAD,
+            _ => DATA_PREFIX,
         }
-        prefix
+    }
+
+    /// Gives the parts of the data key of an element that its type calls `name` to `append`, one after the other.
+    #[inline]
+    pub fn write_key(self, kind: Kind, name: &[u8], mut append: impl FnMut(&[u8])) {
+        append(&self.prefix());
+        if kind == Kind::Hash {
+            append(&spread(name).to_be_bytes());
+        }
+        append(name);
     }
 
     /// The key of the collection's record.
@@ -121,7 +127,7 @@ impl<'a> DataKey<'a> {
     /// The element as its type calls it; `None` if it is none of such a collection.
     pub fn element_of(&self, kind: Kind) -> Option<&'a [u8]> {
         match kind {
-            Kind::Hash => self.element.strip_prefix(&[FIELD]),
+            Kind::Hash => self.element.get(SPREAD..),
             _ => Some(self.element).filter(|element| !element.is_empty()),
         }
     }
@@ -187,17 +193,20 @@ mod tests {
     }
 
     #[test]
-    fn fields_have_a_byte_in_front() {
+    fn fields_have_a_number_in_front() {
         let home = Home { slot: 1, id: 2 };
-        for (kind, before) in [(Kind::Hash, &[FIELD][..]), (Kind::Set, &[])] {
-            let prefix = home.prefix_of(kind);
-            assert_eq!(prefix[..], [&home.prefix()[..], before].concat());
-            let key = [&prefix[..], b"e"].concat();
-            assert_eq!(DataKey::parse(&key).unwrap().element_of(kind), Some(&b"e"[..]));
+        for (kind, name, element) in [
+            (Kind::Hash, &b"member"[..], &b"\x08\x75member"[..]),
+            (Kind::Hash, b"", b"\x94\xc2"),
+            (Kind::Set, b"\x08\x75member", b"\x08\x75member"),
+        ] {
+            let mut key = Vec::new();
+            home.write_key(kind, name, |part| key.extend_from_slice(part));
+            assert_eq!(key, [&home.prefix()[..], element].concat());
+            assert_eq!(&key[Home::bytes_before_name(kind)..], name);
+            assert_eq!(DataKey::parse(&key).unwrap().element_of(kind), Some(name));
             assert_eq!(DataKey::parse(&home.record()).unwrap().element_of(kind), None);
         }
-        let empty = home.prefix_of(Kind::Hash);
-        assert_eq!(DataKey::parse(&empty).unwrap().element_of(Kind::Hash), Some(&b""[..]));
     }
 
     #[test]

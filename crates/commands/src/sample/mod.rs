@@ -1,0 +1,234 @@
+//! Random elements of a collection: HRANDFIELD, SRANDMEMBER, SPOP, ZRANDMEMBER. Every element is as likely as any other.
+//!
+//! An element of a packed collection is chosen by its rank ([`packed`]).
+//!
+//! The elements of a spread collection have no ranks, and the i-th costs i steps. Up to [`EXACT_MAX`] elements that is what is
+//! done, and so it is where so many are asked for that one pass over all of them is cheaper than as many jumps
+//! ([`SCAN_RATIO`]). Otherwise one element is found at the cost of a few jumps, whatever the size, because elements stand in
+//! the order of a hash ([`spread`]).
+
+mod packed;
+mod spread;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use haypile_resp::Reply;
+use haypile_store::row::Kind;
+use haypile_store::{Direction, StoreError};
+use haypile_types::Random;
+
+use crate::args::integer;
+use crate::collection::{Elements, field_or_member};
+use crate::cx::Found;
+use crate::zset::{INDEX, MEMBER};
+use crate::{Collection, CommandError, Cx, Outcome};
+
+/// Elements of a spread collection up to which a random one is counted off.
+const EXACT_MAX: u64 = 128;
+/// One random element costs about as much as passing over this many.
+const SCAN_RATIO: u64 = 64;
+/// Elements that are drawn at a time where they may repeat.
+const CHUNK: u64 = 4096;
+
+/// Writes an element: a field with its value, a member, or a member with its score in 8 bytes.
+pub(crate) type Emit = fn(&mut Reply, &[u8], &[u8]) -> Outcome;
+
+/// A field or member, and what belongs to it.
+pub(crate) type Element = (Vec<u8>, Vec<u8>);
+
+/// Writes one element.
+pub(crate) fn one(cx: &mut Cx<'_>, from: &Found<'_>, emit: Emit) -> Outcome {
+    match from {
+        Found::Packed(row) => packed::draw(cx, row.header.kind, row.body(), packed::Draw::One, emit),
+        Found::Spread(collection) => {
+            let (name, value) = one_of(cx, collection)?;
+            emit(cx.reply, &name, &value)
+        }
+    }
+}
+
+/// One element of a spread collection.
+pub(crate) fn one_of(cx: &mut Cx<'_>, from: &Collection) -> Result<Element, CommandError> {
+    if from.size > EXACT_MAX {
+        return spread::one(cx, from);
+    }
+    let mut left = cx.random.below(from.size);
+    let mut scan = all(cx, from)?;
+    while let Some((element, value)) = scan.next()? {
+        if left == 0 {
+            return copied(from.kind, element, value);
+        }
+        left -= 1;
+    }
+    Err(missing())
+}
+
+/// Writes `count` different elements, at most as many as there are.
+pub(crate) fn different(cx: &mut Cx<'_>, from: &Found<'_>, count: u64, emit: Emit) -> Outcome {
+    let from = match from {
+        Found::Packed(row) => {
+            let draw = packed::Draw::Different(count);
+            return packed::draw(cx, row.header.kind, row.body(), draw, emit);
+        }
+        Found::Spread(collection) => collection,
+    };
+    if from.size > EXACT_MAX && count.saturating_mul(SCAN_RATIO) <= from.size {
+        let mut drawn = BTreeMap::new();
+        while (drawn.len() as u64) < count {
+            let (name, value) = spread::one(cx, from)?;
+            drawn.insert(name, value);
+        }
+        return drawn.iter().try_for_each(|(name, value)| emit(cx.reply, name, value));
+    }
+    select(cx, from, count, |reply, taken, name, value| match taken {
+        true => emit(reply, name, value),
+        false => Ok(()),
+    })
+}
+
+/// Passes over all elements and says of each whether it is one of the `count` that are drawn (Knuth, The Art of Computer
+/// Programming, volume 2, 3.4.2, algorithm S).
+pub(crate) fn select(
+    cx: &mut Cx<'_>,
+    from: &Collection,
+    count: u64,
+    mut visit: impl FnMut(&mut Reply, bool, &[u8], &[u8]) -> Outcome,
+) -> Outcome {
+    let mut random = Seeded(cx.random.next_u64());
+    let (mut wanted, mut left) = (count, from.size);
+    let (lower, upper) = part(from.kind);
+    let (mut scan, reply) = cx.scan_and_reply(from, lower, upper, Direction::Forward)?;
+    while left > 0 {
+        let (element, value) = scan.next()?.ok_or_else(missing)?;
+        let taken = random.below(left) < wanted;
+        wanted -= u64::from(taken);
+        left -= 1;
+        visit(reply, taken, name(from.kind, element)?, value)?;
+    }
+    Ok(())
+}
+
+/// Writes `count` elements, each drawn among all.
+pub(crate) fn repeated(cx: &mut Cx<'_>, from: &Found<'_>, count: u64, emit: Emit) -> Outcome {
+    let from = match from {
+        Found::Packed(row) => {
+            let draw = packed::Draw::Repeated(count);
+            return packed::draw(cx, row.header.kind, row.body(), draw, emit);
+        }
+        Found::Spread(collection) => collection,
+    };
+    let length = Length::of(cx);
+    let mut left = count;
+    while left > 0 {
+        let n = left.min(CHUNK);
+        left -= n;
+        if from.size <= EXACT_MAX || n * SCAN_RATIO > from.size {
+            let draws: Vec<u64> = (0..n).map(|_| cx.random.below(from.size)).collect();
+            emit_at(cx, from, &draws, &length, emit)?;
+            continue;
+        }
+        for _ in 0..n {
+            let (name, value) = spread::one(cx, from)?;
+            emit(cx.reply, &name, &value)?;
+            length.check(cx.reply)?;
+        }
+    }
+    Ok(())
+}
+
+/// Up to where a reply may grow: the number of elements that may repeat is the client's and knows no bound; memory does.
+struct Length(usize);
+
+impl Length {
+    fn of(cx: &Cx<'_>) -> Self {
+        Length(cx.reply.len() + cx.string_bytes_max)
+    }
+
+    fn check(&self, reply: &Reply) -> Outcome {
+        if reply.len() > self.0 {
+            return Err(CommandError::reply("ERR the reply is longer than proto-max-bulk-len"));
+        }
+        Ok(())
+    }
+}
+
+/// Writes the elements that stand at these places, in this order, in one pass.
+fn emit_at(cx: &mut Cx<'_>, from: &Collection, places: &[u64], length: &Length, emit: Emit) -> Outcome {
+    let mut sorted = places.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let mut found: Vec<Element> = Vec::with_capacity(sorted.len());
+    let mut scan = all(cx, from)?;
+    let mut at = 0;
+    for &place in &sorted {
+        while at < place {
+            scan.next()?.ok_or_else(missing)?;
+            at += 1;
+        }
+        let (element, value) = scan.next()?.ok_or_else(missing)?;
+        found.push(copied(from.kind, element, value)?);
+        at += 1;
+    }
+    drop(scan);
+    for place in places {
+        // Each place is in `sorted`.
+        if let Ok(i) = sorted.binary_search(place) {
+            emit(cx.reply, &found[i].0, &found[i].1)?;
+            length.check(cx.reply)?;
+        }
+    }
+    Ok(())
+}
+
+/// The bounds of the elements of which each stands for one field or member: a sorted set has two for each.
+fn part(kind: Kind) -> (&'static [u8], Option<&'static [u8]>) {
+    match kind {
+        Kind::Zset => (&[MEMBER], Some(&[INDEX])),
+        _ => (&[], None),
+    }
+}
+
+fn all<'s>(cx: &'s mut Cx<'_>, from: &'s Collection) -> Result<Elements<'s>, CommandError> {
+    let (lower, upper) = part(from.kind);
+    cx.scan(from, lower, upper, Direction::Forward)
+}
+
+/// The field or member in an element.
+fn name(kind: Kind, element: &[u8]) -> Result<&[u8], CommandError> {
+    let cut_short = || StoreError::Corrupt("the name of an element is cut short".into());
+    Ok(field_or_member(kind, element).ok_or_else(cut_short)?)
+}
+
+fn copied(kind: Kind, element: &[u8], value: &[u8]) -> Result<Element, CommandError> {
+    Ok((name(kind, element)?.to_vec(), value.to_vec()))
+}
+
+/// A collection has fewer elements than its row says. A reply whose header has been written cannot be kept.
+pub(crate) fn missing() -> CommandError {
+    StoreError::Corrupt("a collection has fewer elements than its row says".into()).into()
+}
+
+/// Random numbers from a seed (SplitMix64): for while a scan keeps the context's own out of reach.
+pub(crate) struct Seeded(pub(crate) u64);
+
+impl Random for Seeded {
+    fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut n = self.0;
+        n = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        n ^ (n >> 31)
+    }
+}
+
+/// The count of HRANDFIELD and SRANDMEMBER: negative if elements may repeat.
+pub(crate) fn parse_count(arg: &[u8]) -> Result<i64, CommandError> {
+    let count = integer(arg)?;
+    if count == i64::MIN {
+        let text = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
+        return Err(CommandError::reply(text));
+    }
+    Ok(count)
+}
