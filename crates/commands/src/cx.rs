@@ -2,7 +2,7 @@ mod elements;
 mod patching;
 
 use haypile_resp::Reply;
-use haypile_store::keys::{Home, IdState, expiry_key, meta_key};
+use haypile_store::keys::{Home, IdState, MetaKey, expiry_key};
 use haypile_store::packed;
 use haypile_store::row::{Header, Kind};
 use haypile_store::{Cf, Counted, Counts, Direction, Scan, SpaceId, StoreError, Value, View};
@@ -42,6 +42,8 @@ pub struct Cx<'a> {
     observer: &'a mut dyn Observer,
     db: u16,
     space: SpaceId,
+    /// Of the key that was asked for last: most commands have one.
+    meta: MetaKey,
 }
 
 /// A live key as it was found.
@@ -73,7 +75,24 @@ impl Found<'_> {
     }
 }
 
-impl Row<'_> {
+impl<'v> Row<'v> {
+    fn read(meta_key: &[u8], value: Value<'v>) -> Result<Self, CommandError> {
+        let (header, body) = Header::read(&value)
+            .ok_or_else(|| StoreError::Corrupt("a row in the column family meta cannot be read".into()))?;
+        let slot = meta_key.first_chunk().map_or(0, |slot| u16::from_be_bytes(*slot));
+        Ok(Row {
+            header,
+            slot,
+            value,
+            body,
+        })
+    }
+
+    /// Its value, and where the body begins.
+    pub(crate) fn into_value(self) -> (Value<'v>, usize) {
+        (self.value, self.body)
+    }
+
     /// What follows the header: of a string, its bytes.
     pub fn body(&self) -> &[u8] {
         &self.value[self.body..]
@@ -115,6 +134,14 @@ impl<'a> Cx<'a> {
             observer,
             db,
             space,
+            meta: MetaKey::default(),
+        }
+    }
+
+    /// Has `self.meta` be this key's.
+    fn find_meta(&mut self, key: &[u8]) {
+        if !self.meta.is_of(self.space, key) {
+            self.meta = MetaKey::new(self.space, key);
         }
     }
 
@@ -160,7 +187,7 @@ impl<'a> Cx<'a> {
         self.select(other);
         let mut living = Vec::new();
         for key in keys.drain(..) {
-            match self.raw_row(&meta_key(&key)) {
+            match self.raw_row(&haypile_store::keys::meta_key(&key)) {
                 Ok(Some(row)) if row.header.expire_at.is_none_or(|at| at > self.now) => living.push(key),
                 Ok(_) => {}
                 Err(error) => {
@@ -180,7 +207,9 @@ impl<'a> Cx<'a> {
 
     /// The row of a live key. In a command that may write, a key whose time is over is removed on the way.
     pub fn row(&mut self, key: &[u8]) -> Result<Option<Row<'a>>, CommandError> {
-        let Some(row) = self.raw_row(&meta_key(key))? else {
+        self.find_meta(key);
+        let found = self.view.row(&self.meta)?;
+        let Some(row) = found.map(|value| Row::read(self.meta.bytes(), value)).transpose()? else {
             self.looked_up(key, false);
             return Ok(None);
         };
@@ -197,18 +226,8 @@ impl<'a> Cx<'a> {
 
     /// The row under a meta key, alive or not, without side effects.
     pub fn raw_row(&self, meta_key: &[u8]) -> Result<Option<Row<'a>>, CommandError> {
-        let Some(value) = self.view.get(self.space, Cf::Meta, meta_key)? else {
-            return Ok(None);
-        };
-        let (header, body) = Header::read(&value)
-            .ok_or_else(|| StoreError::Corrupt("a row in the column family meta cannot be read".into()))?;
-        let slot = meta_key.first_chunk().map_or(0, |slot| u16::from_be_bytes(*slot));
-        Ok(Some(Row {
-            header,
-            slot,
-            value,
-            body,
-        }))
+        let found = self.view.get(self.space, Cf::Meta, meta_key)?;
+        found.map(|value| Row::read(meta_key, value)).transpose()
     }
 
     /// The row of a live string; an error if the key is of another type.
@@ -223,7 +242,7 @@ impl<'a> Cx<'a> {
     pub fn collection(&mut self, key: &[u8], kind: Kind) -> Result<Option<Collection>, CommandError> {
         match self.row(key)? {
             Some(row) if row.header.kind != kind => Err(WRONG_TYPE),
-            Some(row) => Ok(Some(Collection::read(&row)?)),
+            Some(row) => Ok(Some(Collection::read(row)?)),
             None => Ok(None),
         }
     }
@@ -233,7 +252,7 @@ impl<'a> Cx<'a> {
         match self.row(key)? {
             Some(row) if row.header.kind != kind => Err(WRONG_TYPE),
             Some(row) if row.header.packed => Ok(Some(Found::Packed(row))),
-            Some(row) => Ok(Some(Found::Spread(Collection::read(&row)?))),
+            Some(row) => Ok(Some(Found::Spread(Collection::read(row)?))),
             None => Ok(None),
         }
     }
@@ -317,25 +336,17 @@ impl<'a> Cx<'a> {
 
     /// The row, and what goes with it, but not with elements.
     fn write_row(&mut self, key: &[u8], old: Option<Header>, new: Header, body: &[u8]) -> Result<(), CommandError> {
-        let meta = meta_key(key);
-        let mut row = Vec::with_capacity(19 + body.len());
-        new.write(&mut row);
-        row.extend_from_slice(body);
-        self.view
-            .put_row(self.space, &meta, &row, counted(old, new.expire_at))?;
-        self.row_written(key, &meta, old, new.expire_at)
+        self.find_meta(key);
+        let counted = counted(old, new.expire_at);
+        self.view.put_row(&self.meta, &new.bytes(), body, counted)?;
+        self.row_written(key, old, new.expire_at)
     }
 
-    /// Keeps the expiry index right when a row has been written in place of `old`.
-    fn row_written(
-        &mut self,
-        key: &[u8],
-        meta: &[u8],
-        old: Option<Header>,
-        expire_at: Option<u64>,
-    ) -> Result<(), CommandError> {
+    /// Keeps the expiry index right when the row of `self.meta` has been written in place of `old`.
+    fn row_written(&mut self, key: &[u8], old: Option<Header>, expire_at: Option<u64>) -> Result<(), CommandError> {
         let old_expiry = old.and_then(|old| old.expire_at);
         if old_expiry != expire_at {
+            let meta = self.meta.bytes();
             if let Some(at) = old_expiry {
                 self.view.delete(self.space, Cf::Expiry, &expiry_key(at, meta))?;
             }
@@ -364,14 +375,15 @@ impl<'a> Cx<'a> {
 
     /// Removes the row, and what goes with it, but not with elements.
     fn remove_row(&mut self, key: &[u8], old: Header) -> Result<(), CommandError> {
-        let meta = meta_key(key);
         let counted = Counted {
             keys: -1,
             expires: -i8::from(old.expire_at.is_some()),
         };
-        self.view.delete_row(self.space, &meta, counted)?;
+        self.find_meta(key);
+        self.view.delete_row(&self.meta, counted)?;
         if let Some(at) = old.expire_at {
-            self.view.delete(self.space, Cf::Expiry, &expiry_key(at, &meta))?;
+            let entry = expiry_key(at, self.meta.bytes());
+            self.view.delete(self.space, Cf::Expiry, &entry)?;
         }
         Ok(())
     }

@@ -79,6 +79,8 @@ pub(crate) struct Shared {
     pub(crate) hooks: Mutex<Option<Arc<dyn Hooks>>>,
     pub(crate) committed: Condvar,
     pub(crate) uncommitted_bytes_max: usize,
+    /// Bytes of published rows after which the settling thread is woken.
+    pub(crate) unsettled_bytes: usize,
 }
 
 /// What only the thread that has the turn may touch.
@@ -180,6 +182,7 @@ impl Partition {
             hooks: Mutex::new(None),
             committed: Condvar::new(),
             uncommitted_bytes_max: options.uncommitted_bytes_max,
+            unsettled_bytes: options.shared.unsettled_bytes(),
         });
         if recovery.store_is_full {
             tracing::error!("the disk is full: writes are refused until there is room");

@@ -19,13 +19,12 @@ const TURN_BYTES_MAX: usize = 16 << 20;
 /// Tasks of one turn after which it is closed even if more wait.
 const TURN_TASKS_MAX: usize = 4096;
 
-/// Published rows after which the settling thread is woken: enough of them that neighbours are close to each other.
-const DIRTY_ROWS_SOON: usize = 96 << 10;
-/// The same in bytes.
-const DIRTY_BYTES_SOON: usize = 24 << 20;
-/// Published rows after which the writer settles itself, which makes it wait for RocksDB.
-const DIRTY_ROWS_MAX: usize = 512 << 10;
-/// The same in bytes.
+/// Published rows are settled when there is one for so many of the bytes after which they are: small ones take memory, too.
+const BYTES_FOR_DIRTY_ROW: usize = 256;
+/// The writer settles itself, which makes it wait for RocksDB, when there are so many times as many bytes as have woken the
+/// settling thread,
+const DIRTY_TIMES_MAX: usize = 3;
+/// and so many.
 const DIRTY_BYTES_MAX: usize = 128 << 20;
 
 impl Shared {
@@ -240,9 +239,16 @@ impl Shared {
 
     /// Has published rows written to RocksDB before they get too many.
     pub(crate) fn settle_soon(&self, applied: haypile_store::Applied) {
-        if applied.dirty_rows >= DIRTY_ROWS_MAX || applied.dirty_bytes >= DIRTY_BYTES_MAX {
+        let bytes = applied
+            .dirty_bytes
+            .max(applied.dirty_rows.saturating_mul(BYTES_FOR_DIRTY_ROW));
+        let bytes_max = self
+            .unsettled_bytes
+            .saturating_mul(DIRTY_TIMES_MAX)
+            .max(DIRTY_BYTES_MAX);
+        if bytes >= bytes_max {
             commit::settle(self);
-        } else if applied.dirty_rows >= DIRTY_ROWS_SOON || applied.dirty_bytes >= DIRTY_BYTES_SOON {
+        } else if bytes >= self.unsettled_bytes {
             self.settling.wake();
         }
     }

@@ -219,6 +219,11 @@ impl Row {
         was
     }
 
+    /// True if the table had no version of its key when it was published.
+    pub fn is_first(&self) -> bool {
+        self.older_ptr().is_null()
+    }
+
     pub(crate) fn older_ptr(&self) -> *const c_void {
         self.head().older.0
     }

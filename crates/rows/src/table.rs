@@ -42,7 +42,7 @@ const LOG2_BITS: usize = 63;
 /// 1. All versions of a position are published before the position becomes visible, and what they have superseded goes to a
 ///    [`Limbo`] with a tag from after that.
 /// 2. A version stays *dirty* as long as a reader may need it from here: until it can be read elsewhere by all who have
-///    entered. Dirty versions are only ever superseded, never taken out.
+///    entered. Dirty versions are only ever superseded, never taken out (but see [`RowTable::remove_deletion`]).
 /// 3. A reader asks which state it can read elsewhere first, then for its position. What it does not find here it reads there.
 ///
 /// # As a cache
@@ -370,11 +370,26 @@ impl RowTable {
         self.shrink();
     }
 
+    /// Takes out a deletion that nobody has to be told of: what it deletes is nowhere else, and no reader minds whether it
+    /// finds that.
+    pub fn remove_deletion(&self, row: &Row) {
+        assert!(
+            row.value().is_none(),
+            "only deletions are taken out before they are clean"
+        );
+        self.remove(row);
+    }
+
     fn mark_one_clean(&self, row: &Row) {
         row.clean();
         if row.value().is_some() && row.len() <= CACHED_BYTES_MAX && self.shard_bytes_max > 0 {
             return;
         }
+        self.remove(row);
+    }
+
+    /// Takes a version out if it is the newest.
+    fn remove(&self, row: &Row) {
         let index = self.shard_of(row.hash());
         let mut inner = lock(&self.shards[index].0.inner);
         let buckets = self.own_buckets(index, &inner);

@@ -118,11 +118,14 @@ pub(crate) struct Written {
     pub(crate) value: Option<Range<usize>>,
 }
 
+/// A value in two parts, which need not be put together before.
+pub(crate) type Parts<'v> = [&'v [u8]; 2];
+
 pub(crate) fn write_put(
     out: &mut Vec<u8>,
     (space, cf): (SpaceId, Cf),
     key: &[u8],
-    value: Option<&[u8]>,
+    value: Option<Parts<'_>>,
     counted: Counted,
 ) -> Written {
     assert!(
@@ -133,7 +136,13 @@ pub(crate) fn write_put(
     write_varint(out, u64::from(space));
     out.push(cf as u8 | counted.bits());
     let key = write_bytes(out, key);
-    let value = value.map(|value| write_bytes(out, value));
+    let value = value.map(|[front, body]| {
+        write_varint(out, (front.len() + body.len()) as u64);
+        let start = out.len();
+        out.extend_from_slice(front);
+        out.extend_from_slice(body);
+        start..out.len()
+    });
     Written { key, value }
 }
 
@@ -334,7 +343,7 @@ mod tests {
         let tag = write_tag(&mut out, b"set", 3, b"k");
         mark_tag(&mut out, tag.at, TAG_OWN);
         let counted = Counted { keys: 1, expires: -1 };
-        let put = write_put(&mut out, (300, Cf::Meta), b"key", Some(b"value"), counted);
+        let put = write_put(&mut out, (300, Cf::Meta), b"key", Some([b"val", b"ue"]), counted);
         write_put(&mut out, (0, Cf::Data), b"gone", None, Counted::NOTHING);
         write_map(&mut out, 15, 70_000);
         write_event_of_row(&mut out, 7);

@@ -11,9 +11,11 @@
 //! RANDOMKEY somewhere to jump to. How an element is written is the business of its type.
 
 mod data;
+mod meta;
 
 pub use data::{DATA_PREFIX, DataKey, Home, IdState, collection_of};
 use haypile_types::slot_of;
+pub use meta::MetaKey;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Bytes before the user key in a meta key.
@@ -33,9 +35,14 @@ pub fn meta_key(user_key: &[u8]) -> Vec<u8> {
 
 /// Appends the meta key of `user_key`.
 pub fn write_meta_key(out: &mut Vec<u8>, user_key: &[u8]) {
-    out.extend_from_slice(&slot_of(user_key).to_be_bytes());
-    out.extend_from_slice(&spread(user_key).to_be_bytes());
+    out.extend_from_slice(&meta_prefix(user_key));
     out.extend_from_slice(user_key);
+}
+
+/// What stands before the user key in its meta key.
+fn meta_prefix(user_key: &[u8]) -> [u8; META_PREFIX] {
+    let ([a, b], [c, d]) = (slot_of(user_key).to_be_bytes(), spread(user_key).to_be_bytes());
+    [a, b, c, d]
 }
 
 /// The user key in a meta key.

@@ -26,10 +26,13 @@ use crate::{Cf, SpaceId};
 
 /// Memory that an element or a range takes beyond its bytes.
 const ENTRY_BYTES: usize = 96;
-/// Live elements that a range has at most.
-const RANGE_MAX: usize = 256;
+/// Live elements that a range has at most: what is read along, and room for what is put there.
+const RANGE_MAX: usize = 2 * AHEAD_MAX;
 /// An element with a longer value is not kept.
 const VALUE_BYTES_MAX: usize = 256;
+/// Elements that are read along first where a collection is scanned again and again, and at most.
+const AHEAD_MIN: usize = 64;
+const AHEAD_MAX: usize = 1024;
 /// Collections of which it is remembered that they were scanned lately.
 const RECENT: usize = 64;
 
@@ -53,6 +56,10 @@ struct Collection {
     ranges: BTreeMap<Vec<u8>, Range>,
     /// Drawn at random, wherever they stand.
     candidates: Candidates,
+    /// Within the range that was read last.
+    hot: Vec<u8>,
+    /// Elements that were read along then.
+    ahead: usize,
 }
 
 impl Range {
@@ -114,6 +121,18 @@ impl Known {
         let hash = hash_of(space, Cf::Data as u8, prefix);
         let slot = &mut self.recent[hash as usize % RECENT];
         std::mem::replace(slot, hash) == hash
+    }
+
+    /// How many elements to read along: twice as many as the last time if all of these have been used up. Each scan costs the
+    /// same before its first element, and more the more is in memory only.
+    pub(crate) fn ahead(&self, space: SpaceId, prefix: &[u8]) -> usize {
+        let used_up = self.of(space, prefix).filter(|collection| {
+            let hot = collection.containing(&collection.hot);
+            hot.is_none_or(|(_, range)| range.live.is_empty())
+        });
+        used_up.map_or(AHEAD_MIN, |collection| {
+            (2 * collection.ahead).clamp(AHEAD_MIN, AHEAD_MAX)
+        })
     }
 
     /// What comes at `key` or above it.
@@ -183,9 +202,14 @@ impl Known {
             let start = start.clone();
             collection.take(&start);
         }
+        let live: BTreeMap<_, _> = live.into_iter().collect();
+        if !live.is_empty() {
+            collection.hot = from.to_vec();
+            collection.ahead = live.len();
+        }
         let range = Range {
             until: until.to_vec(),
-            live: live.into_iter().collect(),
+            live,
         };
         collection.add(from.to_vec(), range);
         collection.join_at(from);
@@ -260,6 +284,8 @@ impl Known {
             bytes: 0,
             ranges: BTreeMap::new(),
             candidates: Candidates::default(),
+            hot: Vec::new(),
+            ahead: 0,
         });
         entry.into_mut()
     }
@@ -364,6 +390,32 @@ mod tests {
     use super::*;
     use crate::keys::Home;
     use proptest::prelude::*;
+
+    #[test]
+    fn more_is_read_along_where_all_was_used_up() {
+        let prefix = Home { slot: 1, id: 7 }.prefix();
+        let key = |n: usize| [&prefix[..], &n.to_be_bytes()].concat();
+        let mut known = Known::new(1 << 20);
+        let mut next = 0;
+        for expected in [
+            AHEAD_MIN,
+            2 * AHEAD_MIN,
+            4 * AHEAD_MIN,
+            8 * AHEAD_MIN,
+            AHEAD_MAX,
+            AHEAD_MAX,
+        ] {
+            assert_eq!(known.ahead(0, &prefix), expected);
+            let end = next + expected;
+            let live = (next..end).map(|n| (key(n), Vec::new()));
+            known.learn(0, &prefix, (&key(next), &key(end)), live);
+            assert_eq!(known.ahead(0, &prefix), AHEAD_MIN, "nothing has been used");
+            (next..end).for_each(|n| known.deleted(0, &key(n)));
+            next = end;
+        }
+        known.forget();
+        assert_eq!(known.ahead(0, &prefix), AHEAD_MIN);
+    }
 
     proptest! {
         #[test]

@@ -50,6 +50,28 @@ impl Layer {
         }
     }
 
+    /// One layer of several that follow each other, the oldest first, up to the last one's position.
+    pub(crate) fn joined(cf: Cf, layers: &[Arc<Layer>], until: u64) -> Self {
+        let mut rows: Vec<&Row> = layers.iter().flat_map(|layer| layer.rows()).collect();
+        // Stable, so that of several rows of a key the newest comes last; and quick where some parts are in order.
+        rows.sort_by(|a, b| (a.space(), a.key()).cmp(&(b.space(), b.key())));
+        let is_newest = |at: usize| {
+            let next = rows.get(at + 1);
+            next.is_none_or(|next| (next.space(), next.key()) != (rows[at].space(), rows[at].key()))
+        };
+        let newest = (0..rows.len()).filter(|at| is_newest(*at));
+        let rows: Vec<Row> = newest.map(|at| rows[at].clone()).collect();
+        let bytes = layers.iter().map(|layer| layer.bytes).sum();
+        let Some(collections) = collections_of(cf, &rows) else {
+            return Layer::new(cf, rows, until, bytes);
+        };
+        Layer {
+            len: rows.len(),
+            sorted: OnceLock::from(Sorted { rows, collections }),
+            ..Layer::new(cf, Vec::new(), until, bytes)
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -128,6 +150,24 @@ impl Layer {
             }
         })
     }
+}
+
+/// Where the elements of each collection stand among rows that are in the order of their keys; `None` if there is one whose key is none
+/// of an element.
+fn collections_of(cf: Cf, rows: &[Row]) -> Option<HashMap<Collection, Range<usize>>> {
+    let mut collections = HashMap::new();
+    if cf != Cf::Data {
+        return Some(collections);
+    }
+    let mut start = 0;
+    while let Some(first) = rows.get(start) {
+        let prefix = collection_of(first.key())?;
+        let is_of = |row: &Row| row.space() == first.space() && row.key().starts_with(prefix);
+        let end = start + rows[start..].partition_point(is_of);
+        collections.insert(Collection(first.space(), prefix.into()), start..end);
+        start = end;
+    }
+    Some(collections)
 }
 
 /// True if a scan with these bounds stays within one collection.

@@ -61,5 +61,5 @@ pub use scan::{Direction, Item, Scan};
 pub use spaces::{Cf, SpaceId};
 pub use state::{Slots, StoreState};
 pub use store::{Store, StoreStats};
-pub use value::{SharedValue, Value};
+pub use value::{RowValue, SharedValue, Value};
 pub use view::{Tier, View};

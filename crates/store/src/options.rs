@@ -60,6 +60,10 @@ const KNOWLEDGE_BYTES_MAX: usize = 64 << 20;
 /// bytes in any case. It is used for moments only, and comes on top.
 const KEPT_SHARE: usize = 16;
 const KEPT_BYTES_MIN: usize = 16 << 20;
+/// Published rows are settled when they are one part in so many of the write buffers, but not before there are so many bytes of
+/// them: what is written again meanwhile is settled once, and neighbours are close to each other.
+const UNSETTLED_SHARE: usize = 4;
+const UNSETTLED_BYTES_MIN: usize = 24 << 20;
 
 /// Memory that all stores of a process share.
 ///
@@ -103,6 +107,11 @@ impl SharedResources {
     /// Bytes that a writer may use for what it knows of collections.
     pub fn knowledge_bytes(&self) -> usize {
         self.knowledge_bytes
+    }
+
+    /// Bytes of published rows after which they should be settled.
+    pub fn unsettled_bytes(&self) -> usize {
+        (self.write_buffer_bytes / UNSETTLED_SHARE).max(UNSETTLED_BYTES_MIN)
     }
 
     /// Bytes in use: cached blocks and write buffers.

@@ -407,18 +407,18 @@ impl Overlay {
 
     /// Writes a value (`None` deletes) in the open entry.
     pub(crate) fn put(&mut self, cf: Cf, key: Key<'_>, value: Option<&[u8]>) {
-        self.put_counted(cf, key, value, Counted::NOTHING);
+        if cf == Cf::Data {
+            self.change_known(|known| match value {
+                Some(value) => known.put(key.space, key.key, value),
+                None => known.deleted(key.space, key.key),
+            });
+        }
+        self.put_counted(cf, key, value.map(|value| [value, &[]]), Counted::NOTHING);
     }
 
     /// The same of a row that changes the counters of keys.
-    pub(crate) fn put_counted(&mut self, cf: Cf, key: Key<'_>, value: Option<&[u8]>, counted: Counted) {
+    pub(crate) fn put_counted(&mut self, cf: Cf, key: Key<'_>, value: Option<effects::Parts<'_>>, counted: Counted) {
         let Key { hash, space, key, .. } = key;
-        if cf == Cf::Data {
-            self.change_known(|known| match value {
-                Some(value) => known.put(space, key, value),
-                None => known.deleted(space, key),
-            });
-        }
         let Some(turn) = self.turns.back_mut() else { return };
         let written = effects::write_put(&mut turn.ops, (space, cf), key, value, counted);
         if let Some(change) = SlotChange::of(space, key, counted) {
@@ -440,21 +440,34 @@ impl Overlay {
     }
 
     /// Writes a row of [`Cf::Meta`] in the open entry, of which a patch says what has changed: the patch is logged, the row is
-    /// what is read. What others make of the patch and the row before must be this row.
-    pub(crate) fn patch(&mut self, key: Key<'_>, row: &[u8], patch: &[u8], counted: Counted) {
-        let written = self.log_patch(key, patch, counted);
-        let Some(turn) = self.turns.back_mut() else { return };
-        // A transaction may change one row any number of times.
-        let free = self.entry.free.pop().filter(|free| free.len() >= row.len());
-        let start = free.map_or(turn.rows.len(), |free| free.start);
-        let end = start + row.len();
-        if start < turn.rows.len() {
-            turn.rows[start..end].copy_from_slice(row);
-        } else {
-            turn.rows.extend_from_slice(row);
+    /// what is read. What others make of the patch and the row before must be this row. `build` appends the row; if it gives false
+    /// or an error, nothing is written.
+    pub(crate) fn patch<E>(
+        &mut self,
+        key: Key<'_>,
+        patch: &[u8],
+        counted: Counted,
+        build: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let Some(turn) = self.turns.back_mut() else {
+            return Ok(false);
+        };
+        let start = turn.rows.len();
+        let built = build(&mut turn.rows);
+        if !matches!(built, Ok(true)) {
+            turn.rows.truncate(start);
+            return built;
         }
-        let value = Pending::Beside(start..end);
-        self.place(Cf::Meta, key, written, value);
+        let mut at = start..turn.rows.len();
+        // A transaction may change one row any number of times.
+        if let Some(free) = self.entry.free.pop().filter(|free| free.len() >= at.len()) {
+            turn.rows.copy_within(at.clone(), free.start);
+            turn.rows.truncate(start);
+            at = free.start..free.start + at.len();
+        }
+        let written = self.log_patch(key, patch, counted);
+        self.place(Cf::Meta, key, written, Pending::Beside(at));
+        Ok(true)
     }
 
     /// Logs a patch; the place of its key.

@@ -65,6 +65,8 @@ pub(crate) struct Publisher {
     dead: HashSet<SpaceId>,
     /// The earliest expiry that the turn has written.
     first_expiry: Option<u64>,
+    /// Deletions of what was never settled.
+    gone: Vec<Row>,
 }
 
 struct DatabasesVersion {
@@ -79,6 +81,13 @@ struct New {
     row: Row,
     /// Where it stands in [`Publisher::superseded`], if it was dirty.
     before: Option<usize>,
+}
+
+/// True if a deletion of an entry of the expiry index leaves nothing to be settled: RocksDB has never had the entry, which is made
+/// only where there is none. A key whose expiry is renewed again and again so costs RocksDB nothing. Who looks for keys that are due,
+/// and nobody else reads the index, looks again in a turn before it does anything, so it need not find what was there before.
+fn leaves_nothing(before: &Row, deletion: &Row) -> bool {
+    deletion.value().is_none() && before.value().is_some() && before.is_first()
 }
 
 impl Publisher {
@@ -268,6 +277,15 @@ impl Publisher {
                         listed.filter(|listed| listed.is_same(before))
                     });
                     match listed {
+                        Some(listed) if cf == Cf::Expiry && leaves_nothing(listed, &row) => {
+                            let place = listed.place();
+                            family.list_bytes -= listed.len() + row.len();
+                            family.list.swap_remove(place);
+                            if let Some(moved) = family.list.get(place) {
+                                moved.set_place(place);
+                            }
+                            self.gone.push(row);
+                        }
                         Some(listed) => {
                             row.set_place(listed.place());
                             family.list_bytes -= listed.len();
@@ -305,6 +323,9 @@ impl Publisher {
             front.counts.retain(|space, _| dbs.contains(space));
         }
         store.visible.advance(position.index);
+        for row in self.gone.drain(..) {
+            store.rows.remove_deletion(&row);
+        }
         // Not before: who takes the mark must be able to see what it stands for.
         if let Some(first) = self.first_expiry.take() {
             store.first_expiry.fetch_min(first, Ordering::AcqRel);

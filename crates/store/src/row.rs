@@ -17,7 +17,12 @@
 //! The tag 0x0f is that of no row. It stands before what could not be put together to one, so that whoever reads the row
 //! notices: see the merge operator in `packed`.
 
+use smallvec::SmallVec;
+
 use crate::keys::Home;
+
+/// Bytes of a header at most.
+pub const HEADER_BYTES_MAX: usize = 19;
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,6 +107,15 @@ impl Header {
     /// If it says that something is packed that never is, or if it is not known where the elements are: nobody could read
     /// the row.
     pub fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes());
+    }
+
+    /// The bytes of the header.
+    ///
+    /// # Panics
+    /// As [`Header::write`].
+    pub fn bytes(self) -> SmallVec<[u8; HEADER_BYTES_MAX]> {
+        let mut out = SmallVec::new();
         assert!(
             !self.packed || self.kind.packs(),
             "a {} cannot be packed",
@@ -123,6 +137,7 @@ impl Header {
             out.extend_from_slice(&id.to_be_bytes());
             out.extend_from_slice(&slot.to_be_bytes());
         }
+        out
     }
 
     /// Reads a header: it and the length it took. `None` if the row is not one.

@@ -21,10 +21,9 @@ pub type Item<'s> = (&'s [u8], &'s [u8]);
 
 /// Dead entries that getting to the first item must have cost for that to be remembered.
 const WORTH_LEARNING: u64 = 8;
-/// Elements that are read along where a collection is scanned again and again.
-const AHEAD: usize = 64;
-/// Their bytes, about.
-const AHEAD_BYTES: usize = 16 << 10;
+/// Bytes of an element that is read along where a collection is scanned again and again, at most, about: fewer are read where they
+/// are longer.
+const AHEAD_BYTES: usize = 256;
 
 /// What is read along where that is only to have it in the cache, bytes.
 const FETCHED_BYTES: usize = 64 << 10;
@@ -204,10 +203,14 @@ impl KnownScan<'_> {
     /// Turns to the store for the rest, or a part of it, and learns from it.
     fn open(&mut self) -> Result<(), StoreError> {
         let (space, learns) = (self.ground.space, self.overlay.learns());
-        let again = !learns || self.overlay.known().lock().is_scanned_again(space, &self.prefix);
-        let (ahead, ahead_bytes) = match learns {
-            true => (AHEAD, AHEAD_BYTES),
-            false => (usize::MAX, FETCHED_BYTES),
+        let (again, ahead, ahead_bytes) = match learns {
+            true => {
+                let mut known = self.overlay.known().lock();
+                let ahead = known.ahead(space, &self.prefix);
+                let again = known.is_scanned_again(space, &self.prefix);
+                (again, ahead, ahead * AHEAD_BYTES)
+            }
+            false => (true, usize::MAX, FETCHED_BYTES),
         };
         let (mut lower, mut upper) = (self.lower.clone(), self.upper.clone());
         let bounds = Bounds {

@@ -23,12 +23,17 @@ use crate::{Cf, SpaceId, StoreError};
 
 /// The column family in which the store's own record stands.
 const DEFAULT_CF: &str = "default";
+/// What a row takes in a batch beyond its bytes, at most: a type, the column family, and two lengths. Besides there are the store's
+/// own record and the counters.
+const BATCH_BYTES_FOR_ROW: usize = 16;
 /// RocksDB's name for how many rows the memtable has that is being written.
 const ACTIVE_MEMTABLE_ROWS: &str = "rocksdb.num-entries-active-mem-table";
 
 /// What the settling thread keeps between batches.
 pub(crate) struct Settler {
     batch: WriteBatch,
+    /// Bytes that it was made for.
+    batch_room: usize,
     scratch: Vec<u8>,
     /// What RocksDB has.
     settled: Position,
@@ -53,12 +58,25 @@ impl Settler {
     pub(crate) fn new(settled: Position, spaces: HashMap<SpaceId, Arc<Space>>) -> Self {
         Settler {
             batch: WriteBatch::default(),
+            batch_room: 0,
             scratch: Vec::new(),
             settled,
             spaces,
             written: VecDeque::new(),
             limbo: Limbo::default(),
             filtered: HashSet::new(),
+        }
+    }
+
+    /// Empties the batch and has it take so many bytes without being moved: it would take twice as many while it is, and up to
+    /// that for good.
+    fn empty_batch(&mut self, bytes: usize) {
+        if bytes > self.batch_room {
+            self.batch = WriteBatch::default();
+            self.batch = WriteBatch::with_capacity_bytes(bytes);
+            self.batch_room = bytes;
+        } else {
+            self.batch.clear();
         }
     }
 }
@@ -87,8 +105,13 @@ impl Store {
         drop(front);
         let counted = slots.changed(settler.settled.index);
         drop(slots);
-        settler.batch.clear();
         let settled = settler.settled.index;
+        let unsettled = layers.iter().flat_map(|layers| layers.iter());
+        let unsettled = unsettled.filter(|layer| layer.until > settled);
+        let bytes = unsettled
+            .map(|layer| layer.bytes + layer.len() * BATCH_BYTES_FOR_ROW)
+            .sum();
+        settler.empty_batch(bytes);
         // What no database is any more in the state that is written is not written: it would be made to be dropped.
         let lives = |space: SpaceId| state.dbs.contains(&space);
         for cf in Cf::ALL {

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use haypile_rows::Row;
+use haypile_rows::{Row, RowRef};
 use rocksdb::DBPinnableSlice;
 
 /// A value that was read: bytes, wherever they live.
@@ -11,18 +11,47 @@ pub enum Value<'a> {
     /// A copy of its own.
     Owned(Box<[u8]>),
     /// Of a row in memory, which a guard keeps.
-    Row(&'a [u8]),
+    Row(RowValue<'a>),
+    /// Somebody else's.
+    Borrowed(&'a [u8]),
     /// Shared with the rows in memory.
     Shared(SharedValue),
 }
 
 /// The value of a row in memory.
+pub struct RowValue<'a>(pub(crate) RowRef<'a>);
+
+/// The same for as long as one likes.
+#[derive(Clone)]
 pub struct SharedValue(pub(crate) Row);
+
+impl Deref for SharedValue {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.value().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for SharedValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self[..], f)
+    }
+}
 
 impl Value<'_> {
     /// True if it was in memory as a row, so that reading it has cost next to nothing.
     pub fn is_shared(&self) -> bool {
         matches!(self, Value::Row(_) | Value::Shared(_))
+    }
+
+    /// The same for as long as one likes, without a copy; the value itself where that cannot be.
+    pub fn share(self) -> Result<SharedValue, Self> {
+        match self {
+            Value::Row(row) => Ok(SharedValue((*row.0).clone())),
+            Value::Shared(shared) => Ok(shared),
+            other => Err(other),
+        }
     }
 }
 
@@ -33,8 +62,9 @@ impl Deref for Value<'_> {
         match self {
             Value::Pinned(v) => v,
             Value::Owned(v) => v,
-            Value::Row(v) => v,
-            Value::Shared(shared) => shared.0.value().unwrap_or_default(),
+            Value::Row(v) => v.0.value().unwrap_or_default(),
+            Value::Borrowed(v) => v,
+            Value::Shared(v) => v,
         }
     }
 }

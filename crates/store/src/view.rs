@@ -1,9 +1,11 @@
 use haypile_rows::Key;
 
-use crate::keys::Home;
+use crate::keys::{Home, MetaKey};
 use crate::reading::{Found, State};
 use crate::scan::{Bounds, Ground};
-use crate::{Cf, Counted, Counts, Direction, Overlay, Pinned, Reading, Scan, SharedValue, SpaceId, StoreError, Value};
+use crate::{
+    Cf, Counted, Counts, Direction, Overlay, Pinned, Reading, RowValue, Scan, SharedValue, SpaceId, StoreError, Value,
+};
 
 /// How far a read may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +104,15 @@ impl<'a> View<'a> {
 
     /// The value of a key.
     pub fn get(&self, space: SpaceId, cf: Cf, key: &[u8]) -> Result<Option<Value<'a>>, StoreError> {
-        let key = Key::new(space, cf as u8, key);
+        self.get_hashed(cf, Key::new(space, cf as u8, key))
+    }
+
+    /// The row of a meta key.
+    pub fn row(&self, key: &MetaKey) -> Result<Option<Value<'a>>, StoreError> {
+        self.get_hashed(Cf::Meta, key.key())
+    }
+
+    fn get_hashed(&self, cf: Cf, key: Key<'_>) -> Result<Option<Value<'a>>, StoreError> {
         match &self.overlay {
             Some(overlay) => {
                 if let Some(pending) = overlay.get(key) {
@@ -112,7 +122,8 @@ impl<'a> View<'a> {
             None => self.state.check()?,
         }
         match self.state.find(key, cf) {
-            Found::Version(row) => Ok(row.value().map(Value::Row)),
+            Found::Version(row) if row.value().is_some() => Ok(Some(Value::Row(RowValue(row)))),
+            Found::Version(_) => Ok(None),
             Found::Kept(row) => Ok(row.value().is_some().then(|| Value::Shared(SharedValue(row)))),
             Found::Below(ticket) => Ok(self.state.read_below(key, cf, self.tier, ticket)?.map(Value::Pinned)),
         }
@@ -174,12 +185,15 @@ impl<'a> View<'a> {
         Ok(())
     }
 
-    /// Writes a row of [`Cf::Meta`], of which only a patch is logged: `row` must be what [`patch_row`](crate::packed::patch_row)
-    /// makes of the row that is there, or of none.
-    pub fn patch(&mut self, space: SpaceId, key: &[u8], row: &[u8], patch: &[u8]) -> Result<(), StoreError> {
-        let key = Key::new(space, Cf::Meta as u8, key);
-        self.overlay()?.patch(key, row, patch, Counted::NOTHING);
-        Ok(())
+    /// Writes a row of which only a patch is logged. `build` appends it, and what it gives is true if it is to be written: it must
+    /// be what [`patch_row`](crate::packed::patch_row) makes of the row that is there, or of none.
+    pub fn patch<E: From<StoreError>>(
+        &mut self,
+        key: &MetaKey,
+        patch: &[u8],
+        build: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        self.overlay()?.patch(key.key(), patch, Counted::NOTHING, build)
     }
 
     /// Changes a row of [`Cf::Meta`] by a patch, which is logged. `row` is what was read of the key; a large row that several
@@ -187,16 +201,16 @@ impl<'a> View<'a> {
     /// of keys by.
     pub fn change(
         &mut self,
-        space: SpaceId,
-        key: &[u8],
+        key: &MetaKey,
         row: Option<Value<'_>>,
         patch: &[u8],
         counted: Counted,
     ) -> Result<(), StoreError> {
-        let key = Key::new(space, Cf::Meta as u8, key);
+        let key = key.key();
         let overlay = self.overlay()?;
         let row = row.filter(|_| !overlay.has_own_draft(key));
-        Ok(overlay.change(key, row.as_deref(), patch, counted)?)
+        overlay.change(key, row.as_deref(), patch, counted)?;
+        Ok(())
     }
 
     /// Deletes a key.
@@ -205,17 +219,16 @@ impl<'a> View<'a> {
         Ok(())
     }
 
-    /// Writes the row of a meta key, which counts.
-    pub fn put_row(&mut self, space: SpaceId, key: &[u8], row: &[u8], counted: Counted) -> Result<(), StoreError> {
-        let key = Key::new(space, Cf::Meta as u8, key);
-        self.overlay()?.put_counted(Cf::Meta, key, Some(row), counted);
+    /// Writes the row of a meta key, its header and its body, which counts.
+    pub fn put_row(&mut self, key: &MetaKey, header: &[u8], body: &[u8], counted: Counted) -> Result<(), StoreError> {
+        self.overlay()?
+            .put_counted(Cf::Meta, key.key(), Some([header, body]), counted);
         Ok(())
     }
 
     /// Deletes the row of a meta key, which counts.
-    pub fn delete_row(&mut self, space: SpaceId, key: &[u8], counted: Counted) -> Result<(), StoreError> {
-        let key = Key::new(space, Cf::Meta as u8, key);
-        self.overlay()?.put_counted(Cf::Meta, key, None, counted);
+    pub fn delete_row(&mut self, key: &MetaKey, counted: Counted) -> Result<(), StoreError> {
+        self.overlay()?.put_counted(Cf::Meta, key.key(), None, counted);
         Ok(())
     }
 

@@ -125,14 +125,7 @@ impl Visible {
         let (Some(last), true) = (joined.last(), joined.len() > 1) else {
             return;
         };
-        let mut newest: HashMap<(SpaceId, &[u8]), &Row> = HashMap::with_capacity(rows);
-        for row in joined.iter().flat_map(|layer| layer.rows()) {
-            newest.insert((row.space(), row.key()), row);
-        }
-        let rows: Vec<Row> = newest.into_values().cloned().collect();
-        let bytes = joined.iter().map(|layer| layer.bytes).sum();
-        let layer = Arc::new(Layer::new(cf, rows, last.until, bytes));
-        layer.rows();
+        let layer = Arc::new(Layer::joined(cf, joined, last.until));
         let mut front = self.front.lock();
         let family = &mut front.families[cf as usize];
         // Others may have joined or settled them meanwhile.

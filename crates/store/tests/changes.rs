@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use haypile_store::keys::meta_key;
+use haypile_store::keys::{MetaKey, meta_key};
 use haypile_store::packed::{StringPatch, write_expiry_patch};
 use haypile_store::row::{Header, Kind};
 use haypile_store::{Cf, Counted, Counts, Overlay, SharedResources, Store, StoreOptions, Tier, View};
@@ -108,6 +108,10 @@ fn name(key: usize) -> Vec<u8> {
     meta_key(&user_key(key))
 }
 
+fn meta(key: usize) -> MetaKey {
+    MetaKey::new(0, &user_key(key))
+}
+
 fn change(view: &mut View<'_>, model: &mut Content, key: usize, runs: &[(usize, usize)], byte: u8, hold: bool) {
     let bytes = vec![byte; 300];
     let mut patch = StringPatch::default();
@@ -123,7 +127,7 @@ fn change(view: &mut View<'_>, model: &mut Content, key: usize, runs: &[(usize, 
         body.resize(body.len().max(at + len), 0);
         body[*at..at + len].fill(byte);
     }
-    view.change(0, &name(key), found, &out, counted(model, &after)).unwrap();
+    view.change(&meta(key), found, &out, counted(model, &after)).unwrap();
     *model = after;
     assert_eq!(
         held.map(|row| row.to_vec()),
@@ -137,12 +141,12 @@ fn carry_out(view: &mut View<'_>, models: &mut [Content], act: &Act) {
         Act::Put(key, len, expire_at) => {
             let before = models[*key].replace((vec![b'p'; *len], *expire_at));
             let row = row(&models[*key]).unwrap();
-            view.put_row(0, &name(*key), &row, counted(&before, &models[*key]))
+            view.put_row(&meta(*key), &row, b"", counted(&before, &models[*key]))
                 .unwrap();
         }
         Act::Delete(key) => {
             let before = models[*key].take();
-            view.delete_row(0, &name(*key), counted(&before, &None)).unwrap();
+            view.delete_row(&meta(*key), counted(&before, &None)).unwrap();
         }
         Act::Change(key, runs, byte) => change(view, &mut models[*key], *key, runs, *byte, false),
         Act::ChangeWhileRead(key, at, byte) => change(view, &mut models[*key], *key, &[(*at, 1)], *byte, true),
@@ -154,7 +158,7 @@ fn carry_out(view: &mut View<'_>, models: &mut [Content], act: &Act) {
                 write_expiry_patch(&mut out, *at);
                 let found = view.get(0, Cf::Meta, &name(*key)).unwrap();
                 let counted = counted(&before, &models[*key]);
-                view.change(0, &name(*key), found, &out, counted).unwrap();
+                view.change(&meta(*key), found, &out, counted).unwrap();
             }
         }
     }

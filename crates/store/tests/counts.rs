@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use haypile_store::keys::meta_key;
+use haypile_store::keys::MetaKey;
 use haypile_store::{Counted, Counts, Overlay, SharedResources, Store, StoreOptions, Tier, View};
 use haypile_types::{Position, slot_of};
 use proptest::prelude::*;
@@ -75,7 +75,7 @@ impl World {
     }
 
     fn toggle(view: &mut View<'_>, n: u16, is_there: bool) {
-        let (space, key) = (view.space(0), meta_key(&key(n)));
+        let key = MetaKey::new(view.space(0), &key(n));
         // Keys with odd numbers expire.
         let expires = (n % 2) as i8;
         let counted = |keys: i8| Counted {
@@ -83,8 +83,8 @@ impl World {
             expires: keys * expires,
         };
         match is_there {
-            true => view.delete_row(space, &key, counted(-1)).unwrap(),
-            false => view.put_row(space, &key, b"row", counted(1)).unwrap(),
+            true => view.delete_row(&key, counted(-1)).unwrap(),
+            false => view.put_row(&key, b"r", b"ow", counted(1)).unwrap(),
         }
     }
 
@@ -217,7 +217,7 @@ fn a_transaction_over_all_slots_counts_while_it_is_pending() {
         let space = view.space(0);
         for n in 0..ALL {
             let counted = Counted { keys: 1, expires: 0 };
-            view.put_row(space, &meta_key(&n.to_be_bytes()), b"row", counted)
+            view.put_row(&MetaKey::new(space, &n.to_be_bytes()), b"row", b"", counted)
                 .unwrap();
             assert_eq!(view.counts(0).keys, u64::from(n) + 1);
         }
@@ -246,7 +246,8 @@ fn who_reads_gets_the_counters_of_one_state() {
     let fill = |view: &mut View<'_>, db: u16, keys: std::ops::Range<u16>| {
         let (space, counted) = (view.space(db), Counted { keys: 1, expires: 0 });
         for n in keys {
-            view.put_row(space, &meta_key(&key(n)), b"row", counted).unwrap();
+            let key = MetaKey::new(space, &key(n));
+            view.put_row(&key, b"row", b"", counted).unwrap();
         }
     };
     turn(1, &|view| {

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use haypile_store::keys::{Home, IdState, expiry_key, meta_key, spread};
+use haypile_store::keys::{Home, IdState, MetaKey, expiry_key, meta_key, spread};
 use haypile_store::packed::{self, PackedHash, PackedList, PackedSet, PackedZset};
 use haypile_store::row::{Header, Kind, Spread};
 use haypile_store::{
@@ -39,11 +39,10 @@ fn open(dir: &Path) -> Store {
 /// Stores a row that is new.
 fn put_row(view: &mut View<'_>, db: u16, key: &[u8], header: Header, body: &[u8]) {
     let (space, meta) = (view.space(db), meta_key(key));
-    let mut row = Vec::new();
-    header.write(&mut row);
-    row.extend_from_slice(body);
     let expires = i8::from(header.expire_at.is_some());
-    view.put_row(space, &meta, &row, Counted { keys: 1, expires }).unwrap();
+    let counted = Counted { keys: 1, expires };
+    view.put_row(&MetaKey::new(space, key), &header.bytes(), body, counted)
+        .unwrap();
     if let Some(at) = header.expire_at {
         view.put(space, Cf::Expiry, &expiry_key(at, &meta), &[]).unwrap();
     }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use haypile_store::keys::{meta_key, write_varint};
+use haypile_store::keys::{MetaKey, meta_key, write_varint};
 use haypile_store::packed::{HashPatch, ListPatch, PackedHash, write_hash};
 use haypile_store::row::{Header, Kind};
 use haypile_store::{Cf, ErrorKind, Overlay, SharedResources, Store, StoreError, StoreOptions, Tier, View};
@@ -179,8 +179,11 @@ fn change(store: &Store, overlay: &mut Overlay, value: &str) {
     set.write(&mut patch);
     let reading = store.read();
     let mut view = View::writing(&reading, overlay, Tier::Disk);
-    view.patch(0, &meta_key(b"k"), &hash(None, &[("f", value)]), &patch)
-        .unwrap();
+    let build = |row: &mut Vec<u8>| {
+        row.extend_from_slice(&hash(None, &[("f", value)]));
+        Ok::<_, StoreError>(true)
+    };
+    assert!(view.patch(&MetaKey::new(0, b"k"), &patch, build).unwrap());
 }
 
 #[test]

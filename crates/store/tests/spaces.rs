@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use haypile_store::keys::MetaKey;
 use haypile_store::{Cf, Counted, Overlay, SharedResources, Store, StoreOptions, Tier, View};
 use haypile_types::Position;
 
@@ -149,7 +150,7 @@ fn a_power_failure_at_any_step_of_freeing_a_keyspace_takes_nothing_that_the_log_
     let put = |key: &'static [u8]| {
         move |view: &mut View<'_>| {
             let counted = Counted { keys: 1, expires: 1 };
-            view.put_row(0, key, key, counted).unwrap();
+            view.put_row(&MetaKey::of_bytes(0, key), key, b"", counted).unwrap();
             for cf in [Cf::Data, Cf::Expiry] {
                 view.put(0, cf, key, key).unwrap();
             }

@@ -82,42 +82,50 @@ impl Collection {
             expire_at: None,
             old,
             slot: slot_of(key),
-            form: Form::Packed(Packing::new(kind, &[])),
+            form: Form::Packed(Packing::new(kind)),
             stored: None,
             size_before: 0,
         }
     }
 
     /// The collection that a row is of.
-    pub(crate) fn read(row: &Row<'_>) -> Result<Self, CommandError> {
-        let (header, body) = (row.header, row.body());
-        let (size, head, form) = match header.packed {
-            true => {
-                let head = match header.kind {
-                    Kind::List => PackedList::read(body).map_err(StoreError::from)?.labels().start,
-                    _ => 0,
-                };
-                let size = packed::count(body).map_err(StoreError::from)?;
-                (size, head, Form::Packed(Packing::new(header.kind, body)))
-            }
-            false => {
-                let cut_short = || StoreError::Corrupt("a collection's row is cut short".into());
-                let Spread { size, head } = Spread::read(header.kind, body).ok_or_else(cut_short)?;
-                let home = header.home.ok_or_else(cut_short)?;
-                (size, head, Form::Spread(OwnRows::new(home, header.kind)))
-            }
+    pub(crate) fn read(row: Row<'_>) -> Result<Self, CommandError> {
+        if !row.header.packed {
+            return Self::read_spread(&row);
+        }
+        let (header, slot, body) = (row.header, row.slot, row.body());
+        let head = match header.kind {
+            Kind::List => PackedList::read(body).map_err(StoreError::from)?.labels().start,
+            _ => 0,
         };
-        Ok(Collection {
+        let size = packed::count(body).map_err(StoreError::from)?;
+        let (value, start) = row.into_value();
+        let packing = Packing::of(header.kind, value, start);
+        Ok(Self::found(header, slot, (size, head), Form::Packed(packing)))
+    }
+
+    /// The collection that the row of a spread one is of.
+    pub(crate) fn read_spread(row: &Row<'_>) -> Result<Self, CommandError> {
+        let header = row.header;
+        let cut_short = || StoreError::Corrupt("a collection's row is cut short".into());
+        let Spread { size, head } = Spread::read(header.kind, row.body()).ok_or_else(cut_short)?;
+        let home = header.home.ok_or_else(cut_short)?;
+        let form = Form::Spread(OwnRows::new(home, header.kind));
+        Ok(Self::found(header, row.slot, (size, head), form))
+    }
+
+    fn found(header: Header, slot: u16, (size, head): (u64, u64), form: Form) -> Self {
+        Collection {
             kind: header.kind,
             size,
             head,
             expire_at: header.expire_at,
             old: Some(header),
-            slot: row.slot,
+            slot,
             form,
             stored: Some((size, head)),
             size_before: size,
-        })
+        }
     }
 
     /// Appends the body of the row of a spread one.

@@ -8,7 +8,7 @@ use haypile_store::packed::{
     self, HashPatch, ListPatch, PackedHash, PackedList, PackedSet, PackedZset, SetPatch, ZsetPatch,
 };
 use haypile_store::row::Kind;
-use haypile_store::{Direction, StoreError};
+use haypile_store::{Direction, SharedValue, StoreError, Value};
 use smallvec::SmallVec;
 
 use super::ordered::Ordered;
@@ -19,10 +19,22 @@ use crate::zset::{INDEX, MEMBER};
 #[derive(Clone, Debug)]
 pub(crate) struct Packing {
     kind: Kind,
-    /// Empty where there is none.
-    body: Vec<u8>,
-    /// What has changed, in the order of the names.
+    body: Body,
+    /// What has changed since the body was read, in the order of the names.
     changes: Vec<Change>,
+    /// True if the row that is stored has all of it.
+    is_stored: bool,
+    /// Lists: the labels of the row that is stored, if not the body's.
+    stored_labels: Option<Range<u64>>,
+}
+
+/// A body as it was read.
+#[derive(Clone, Debug)]
+enum Body {
+    Missing,
+    /// What follows the header in a row, which begins there.
+    Shared(SharedValue, usize),
+    Owned(Box<[u8]>),
 }
 
 #[derive(Clone, Debug)]
@@ -37,6 +49,10 @@ type Bytes = SmallVec<[u8; 40]>;
 
 /// An element's name, and its value.
 pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+
+/// Bytes of a patch, and of each change in it beyond name and value, about.
+const PATCH_BYTES: usize = 24;
+const CHANGE_BYTES: usize = 8;
 
 /// The body of nothing.
 const NOTHING: &[u8] = &[0];
@@ -53,22 +69,53 @@ pub(super) enum Name<'e> {
 }
 
 impl Packing {
-    pub(crate) fn new(kind: Kind, body: &[u8]) -> Self {
+    /// Without elements, and not stored.
+    pub(crate) fn new(kind: Kind) -> Self {
         Packing {
             kind,
-            body: body.to_vec(),
+            body: Body::Missing,
             changes: Vec::new(),
+            is_stored: false,
+            stored_labels: None,
+        }
+    }
+
+    /// The body that begins there in a row that is stored.
+    pub(crate) fn of(kind: Kind, row: Value<'_>, start: usize) -> Self {
+        let body = match row.share() {
+            Ok(row) => Body::Shared(row, start),
+            Err(row) => Body::Owned(Box::from(&row[start..])),
+        };
+        Packing {
+            kind,
+            body,
+            changes: Vec::new(),
+            is_stored: true,
+            stored_labels: None,
         }
     }
 
     /// The body as it was read.
     pub(crate) fn body(&self) -> &[u8] {
-        if self.body.is_empty() { NOTHING } else { &self.body }
+        self.stored_body().unwrap_or(NOTHING)
     }
 
-    /// Things that have changed since.
+    fn stored_body(&self) -> Option<&[u8]> {
+        match &self.body {
+            Body::Missing => None,
+            Body::Shared(row, start) => row.get(*start..),
+            Body::Owned(body) => Some(body),
+        }
+    }
+
+    /// Things that have changed since it was read.
     pub(crate) fn changes(&self) -> usize {
         self.changes.len()
+    }
+
+    /// True if the row that is stored has all of it.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.is_stored
     }
 
     fn name<'e>(&self, element: &'e [u8]) -> Result<Name<'e>, StoreError> {
@@ -106,6 +153,7 @@ impl Packing {
         let Name::Of(name) = self.name(element)? else {
             return Ok(());
         };
+        self.is_stored = false;
         let value = value.map(Bytes::from_slice);
         // They mostly come in order.
         let at = match self.changes.last() {
@@ -125,7 +173,11 @@ impl Packing {
 
     /// What has changed as a patch; `indexes` are those of a list's elements from now on.
     pub(crate) fn patch(&self, indexes: Range<u64>) -> Result<Vec<u8>, StoreError> {
-        let mut patch = Vec::new();
+        let sizes = self.changes.iter().map(|change| {
+            let value = change.value.as_ref().map_or(0, |value| value.len());
+            change.name.len() + value + CHANGE_BYTES
+        });
+        let mut patch = Vec::with_capacity(PATCH_BYTES + sizes.sum::<usize>());
         let changes = self
             .changes
             .iter()
@@ -164,11 +216,13 @@ impl Packing {
                         list.set(number(name)?, element);
                     }
                 }
-                let stored = PackedList::read(self.body())?.labels();
-                if indexes.start > stored.start {
+                // It must fit both what was read and what is stored.
+                let read = PackedList::read(self.body())?.labels();
+                let stored = self.stored_labels.as_ref().unwrap_or(&read);
+                if indexes.start > read.start.min(stored.start) {
                     list.head(indexes.start);
                 }
-                if indexes.end < stored.end {
+                if indexes.end < read.end.max(stored.end) {
                     list.end(indexes.end);
                 }
                 list.write(&mut patch);
@@ -180,15 +234,14 @@ impl Packing {
 
     /// The body with the changes.
     pub(crate) fn apply(&self, out: &mut Vec<u8>, patch: &[u8]) -> Result<(), StoreError> {
-        let body = (!self.body.is_empty()).then_some(&self.body[..]);
-        Ok(packed::apply_into(out, self.kind, body, patch)?)
+        Ok(packed::apply_into(out, self.kind, self.stored_body(), patch)?)
     }
 
-    /// What is stored is what there is now.
-    pub(crate) fn is_now(&mut self, body: &[u8]) {
-        self.body.clear();
-        self.body.extend_from_slice(body);
-        self.changes.clear();
+    /// What there is now is stored; `indexes` are those of a list's elements. What it was when it was read stays, and the changes with
+    /// it: few commands go on with what they have stored, and to say the same once more changes nothing.
+    pub(crate) fn has_been_stored(&mut self, indexes: Range<u64>) {
+        self.is_stored = true;
+        self.stored_labels = Some(indexes);
     }
 
     /// The elements from `lower` up to but not including `upper` (`None`: to the end), where that takes no more than to go
@@ -376,5 +429,80 @@ impl Rows {
         let Place { element, value, end } = self.rows.pop()?;
         let (element, value, end) = (element as usize, value as usize, end as usize);
         Some((&self.bytes[element..value], &self.bytes[value..end]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use haypile_store::packed::{LABEL_MIDDLE, apply};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// An element of a hash, and a label's name.
+    fn name(n: u64) -> [u8; 8] {
+        n.to_be_bytes()
+    }
+
+    proptest! {
+        /// A collection that goes on after it was stored is stored again: what is logged then must fit the row that is stored, and
+        /// not only the one that was read.
+        #[test]
+        fn what_is_stored_again_fits_what_was_stored(before in 0u64..4, steps in prop::collection::vec((0u8..5, 0u64..6, 0u8..3), 1..30)) {
+            for kind in [Kind::Hash, Kind::List] {
+                let mut packing = Packing::new(kind);
+                let mut indexes = LABEL_MIDDLE..LABEL_MIDDLE;
+                let mut stored: Option<Vec<u8>> = None;
+                for n in 0..before {
+                    packing.set(&name(LABEL_MIDDLE + n), Some(b"before")).unwrap();
+                    indexes.end += 1;
+                }
+                if before > 0 {
+                    let patch = packing.patch(indexes.clone()).unwrap();
+                    let body = apply(kind, None, &patch).unwrap();
+                    packing = Packing::of(kind, Value::Borrowed(&body), 0);
+                    stored = Some(body);
+                }
+                for (step, n, value) in &steps {
+                    match (kind, step) {
+                        (_, 0) => {
+                            let patch = packing.patch(indexes.clone()).unwrap();
+                            let mut body = Vec::new();
+                            packing.apply(&mut body, &patch).unwrap();
+                            let logged = apply(kind, stored.as_deref(), &patch).unwrap();
+                            prop_assert_eq!(&logged, &body);
+                            if kind == Kind::List {
+                                prop_assert_eq!(packed::count(&body).unwrap(), indexes.end - indexes.start);
+                            }
+                            packing.has_been_stored(indexes.clone());
+                            // A collection without elements is deleted, and not gone on with.
+                            if packed::count(&body).unwrap() == 0 {
+                                return Ok(());
+                            }
+                            stored = Some(body);
+                        }
+                        (Kind::Hash, 1 | 2) => packing.set(&name(*n), Some(&[*value])).unwrap(),
+                        (Kind::Hash, _) => packing.set(&name(*n), None).unwrap(),
+                        (_, 1) => {
+                            indexes.start -= 1;
+                            packing.set(&name(indexes.start), Some(&[*value])).unwrap();
+                        }
+                        (_, 2) => {
+                            packing.set(&name(indexes.end), Some(&[*value])).unwrap();
+                            indexes.end += 1;
+                        }
+                        (_, 3) if !indexes.is_empty() => {
+                            packing.set(&name(indexes.start), None).unwrap();
+                            indexes.start += 1;
+                        }
+                        (_, 4) if !indexes.is_empty() => {
+                            indexes.end -= 1;
+                            packing.set(&name(indexes.end), None).unwrap();
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
     }
 }

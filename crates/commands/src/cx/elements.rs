@@ -1,8 +1,8 @@
 //! Elements of collections: read, changed and stored, whether they stand in the row or have rows of their own.
 
 use haypile_resp::Reply;
-use haypile_store::keys::{Home, meta_key};
-use haypile_store::row::Header;
+use haypile_store::keys::Home;
+use haypile_store::row::{HEADER_BYTES_MAX, Header};
 use haypile_store::{Cf, Direction, StoreError, Value, packed};
 
 use super::Cx;
@@ -41,32 +41,41 @@ impl<'a> Cx<'a> {
         let Form::Packed(packing) = collection.form() else {
             return Ok(false);
         };
-        if packing.changes() == 0 && collection.is_as_stored() {
+        if packing.is_stored() && collection.is_as_stored() {
             return Ok(true);
         }
         let patch = packing.patch(collection.indexes())?;
         let header = collection.header();
-        let mut row = Vec::new();
-        header.write(&mut row);
-        let body = row.len();
-        packing.apply(&mut row, &patch)?;
-        if packed::count(&row[body..])? != collection.size {
-            return Err(StoreError::Corrupt("a packed collection has another size than it should".into()).into());
-        }
-        if !self
-            .packed_limits
-            .admit(collection.kind, collection.size, &row[body..])?
-        {
-            return Ok(false);
-        }
+        let (kind, size, limits) = (collection.kind, collection.size, self.packed_limits);
+        // Appends the row; true if the collection may be packed.
+        let build = |row: &mut Vec<u8>| {
+            header.write(row);
+            let start = row.len();
+            packing.apply(row, &patch)?;
+            let body = &row[start..];
+            if packed::count(body)? != size {
+                return Err(StoreError::Corrupt(
+                    "a packed collection has another size than it should".into(),
+                ));
+            }
+            limits.admit(kind, size, body)
+        };
         if collection.is_stored() && collection.old == Some(header) {
-            self.view.patch(self.space, &meta_key(key), &row, &patch)?;
+            self.find_meta(key);
+            if !self.view.patch(&self.meta, &patch, build)? {
+                return Ok(false);
+            }
         } else {
-            self.put_row(key, collection.old, header, &row[body..])?;
+            let mut row = Vec::with_capacity(HEADER_BYTES_MAX + packing.body().len() + patch.len());
+            if !build(&mut row)? {
+                return Ok(false);
+            }
+            self.put_row(key, collection.old, header, &row[header.bytes().len()..])?;
         }
         self.has_been_stored(key, collection, header);
+        let indexes = collection.indexes();
         if let Form::Packed(packing) = collection.form_mut() {
-            packing.is_now(&row[body..]);
+            packing.has_been_stored(indexes);
         }
         Ok(true)
     }

@@ -1,6 +1,6 @@
 //! Writing a part of a row: the log gets what has changed.
 
-use haypile_store::keys::meta_key;
+use haypile_store::keys::META_PREFIX;
 use haypile_store::packed::{StringPatch, apply, write_expiry_patch};
 use haypile_store::row::{Header, Kind};
 use haypile_store::{StoreError, Value};
@@ -14,8 +14,11 @@ const SAVED_BYTES_MIN: usize = 64;
 /// A stretch of equal bytes in what has changed is logged too, instead of another run, if it is this short.
 const GAP_BYTES_MAX: usize = 8;
 
-fn saves(row_bytes: usize, meta_key: &[u8], patch: &[u8]) -> bool {
-    meta_key.len() + patch.len() + SAVED_BYTES_MIN <= row_bytes
+/// Bytes of a patch of an expiry.
+const EXPIRY_PATCH_BYTES: usize = 9;
+
+fn saves(row_bytes: usize, key: &[u8], patch: &[u8]) -> bool {
+    META_PREFIX + key.len() + patch.len() + SAVED_BYTES_MIN <= row_bytes
 }
 
 impl Cx<'_> {
@@ -27,17 +30,17 @@ impl Cx<'_> {
         row: Option<Row<'_>>,
         patch: &StringPatch<'_>,
     ) -> Result<usize, CommandError> {
-        let meta = meta_key(key);
         let mut bytes = Vec::new();
         patch.write(&mut bytes);
         let old = row.as_ref().map(|row| row.header);
         let len = patch.length_after(row.as_ref().map_or(0, |row| row.body().len()));
-        if saves(len, &meta, &bytes) {
+        if saves(len, key, &bytes) {
             let expire_at = old.and_then(|old| old.expire_at);
             let counted = counted(old, expire_at);
             let value = row.map(|row| row.value);
-            self.view.change(self.space, &meta, value, &bytes, counted)?;
-            self.row_written(key, &meta, old, expire_at)?;
+            self.find_meta(key);
+            self.view.change(&self.meta, value, &bytes, counted)?;
+            self.row_written(key, old, expire_at)?;
             return Ok(len);
         }
         let body = row.as_ref().map(Row::body);
@@ -62,10 +65,9 @@ impl Cx<'_> {
 
     /// Gives a live key another expiry, or none. The row is kept as it is otherwise.
     pub fn set_expiry(&mut self, key: &[u8], row: &Row<'_>, expire_at: Option<u64>) -> Result<(), CommandError> {
-        let meta = meta_key(key);
-        let mut patch = Vec::new();
+        let mut patch = Vec::with_capacity(EXPIRY_PATCH_BYTES);
         write_expiry_patch(&mut patch, expire_at);
-        if !saves(row.value.len(), &meta, &patch) {
+        if !saves(row.value.len(), key, &patch) {
             let header = Header {
                 expire_at,
                 ..row.header
@@ -73,10 +75,11 @@ impl Cx<'_> {
             return self.put_row(key, Some(row.header), header, row.body());
         }
         // Not copied: what is read of it does not change.
-        let value = Some(Value::Row(&row.value));
+        let value = Some(Value::Borrowed(&row.value));
         let counted = counted(Some(row.header), expire_at);
-        self.view.change(self.space, &meta, value, &patch, counted)?;
-        self.row_written(key, &meta, Some(row.header), expire_at)
+        self.find_meta(key);
+        self.view.change(&self.meta, value, &patch, counted)?;
+        self.row_written(key, Some(row.header), expire_at)
     }
 }
 

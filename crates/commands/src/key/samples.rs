@@ -62,7 +62,7 @@ impl Bench {
     pub(super) fn elements(&mut self, key: &str) -> usize {
         self.write(|cx| {
             let row = cx.row(key.as_bytes()).unwrap().unwrap();
-            let found = crate::Collection::read(&row).unwrap();
+            let found = crate::Collection::read(row).unwrap();
             let mut scan = cx.scan(&found, &[], None, Direction::Forward).unwrap();
             let mut n = 0;
             while let Some((element, _)) = scan.next().unwrap() {

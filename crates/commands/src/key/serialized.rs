@@ -32,7 +32,7 @@ pub fn serialized(cx: &mut Cx<'_>, key: &[u8]) -> Result<Option<(&'static str, u
     if row.header.kind == Kind::String {
         return Ok(Some((encoding, of_string(row.body()))));
     }
-    let collection = Collection::read(&row)?;
+    let collection = Collection::read(row)?;
     let content = Content::read(cx, &collection)?;
     let bytes = match encoding {
         "listpack" => {

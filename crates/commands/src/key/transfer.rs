@@ -40,7 +40,7 @@ pub(super) fn transfer(
         cx.ready(header.kind, to.key);
         return Ok(());
     }
-    let source = Collection::read(row)?;
+    let source = Collection::read_spread(row)?;
     let mut copy = cx.new_collection(to.key, header.kind, old);
     (copy.size, copy.head, copy.expire_at) = (source.size, source.head, source.expire_at);
     copy_elements(cx, (from.db, &source), (to.db, &mut copy))?;

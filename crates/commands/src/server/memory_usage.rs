@@ -38,7 +38,7 @@ pub fn key_bytes(cx: &mut Cx<'_>, key: &[u8], samples: u64) -> Result<Option<u64
         bytes += EXPIRY_BYTES + meta.len() as u64;
     }
     if row.header.kind != Kind::String {
-        let collection = Collection::read(&row)?;
+        let collection = Collection::read(row)?;
         if !collection.is_packed() {
             bytes = bytes.saturating_add(elements(cx, &collection, samples)?);
         }

@@ -24,7 +24,7 @@ impl Source {
         let members = match cx.row(key)? {
             None => None,
             Some(row) if !matches!(row.header.kind, Kind::Zset | Kind::Set) => return Err(WRONG_TYPE),
-            Some(row) => Some(Collection::read(&row)?),
+            Some(row) => Some(Collection::read(row)?),
         };
         Ok(Source { members, weight: 1.0 })
     }

@@ -102,6 +102,9 @@ impl Overlay {
     }
 
     fn own_draft(&self, key: Key<'_>) -> Option<usize> {
+        if self.last_turn()?.drafts.len() == 0 {
+            return None;
+        }
         match self.find(key)? {
             Place {
                 turn,
@@ -113,7 +116,7 @@ impl Overlay {
     }
 
     /// Changes a row of [`Cf::Meta`] in the open entry by a patch, which is logged. `row` is what is there, if the open turn has
-    /// no draft of it.
+    /// no draft of it. False if no turn is open.
     ///
     /// # Errors
     /// Those of [`patch_row`](crate::packed::patch_row); nothing is changed.
@@ -123,10 +126,10 @@ impl Overlay {
         row: Option<&[u8]>,
         patch: &[u8],
         counted: Counted,
-    ) -> Result<(), PackedError> {
+    ) -> Result<bool, PackedError> {
         let own = self.own_draft(key);
         let Some(turn) = self.turns.back_mut() else {
-            return Ok(());
+            return Ok(false);
         };
         if let Some(number) = own
             && let Some(draft) = turn.drafts.all.get_mut(number).and_then(Option::as_mut)
@@ -142,24 +145,36 @@ impl Overlay {
             if let Some(undo) = self.undo.last_mut() {
                 undo.changed = Some(changed);
             }
-            return Ok(());
+            return Ok(true);
         }
-        let row = match own {
-            Some(number) => turn.drafts.value(number),
-            None => row,
+        let patched = match own {
+            Some(number) => Patched::new(key, turn.drafts.value(number), patch)?,
+            None => {
+                let patched = PatchedRow::new(row, patch)?;
+                if patched.len() < DRAFT_BYTES_MIN {
+                    return self.patch(key, patch, counted, |rows| {
+                        patched.write(rows);
+                        Ok(true)
+                    });
+                }
+                Patched::Large(Draft::new(key, patched.len(), |filler| patched.write(filler)))
+            }
         };
-        match Patched::new(key, row, patch)? {
-            Patched::Small(row) => self.patch(key, &row, patch, counted),
+        match patched {
+            Patched::Small(row) => self.patch(key, patch, counted, |rows| {
+                rows.extend_from_slice(&row);
+                Ok(true)
+            }),
             Patched::Large(draft) => {
                 let written = self.log_patch(key, patch, counted);
                 let Some(turn) = self.turns.back_mut() else {
-                    return Ok(());
+                    return Ok(true);
                 };
                 let number = turn.drafts.push(draft);
                 self.place(Cf::Meta, key, written, Pending::Draft(number));
+                Ok(true)
             }
         }
-        Ok(())
     }
 
     /// Takes back what was changed in a draft.

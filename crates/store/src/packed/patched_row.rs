@@ -41,9 +41,9 @@ impl<'p> PatchedRow<'p> {
     pub(crate) fn new(row: Option<&'p [u8]>, patch: &'p [u8]) -> Result<Self, PackedError> {
         let read = Patch::read(patch)?;
         let (header, body) = patched_header(row, &read)?;
-        let mut front = Vec::new();
         let is_of_bytes = header.kind == Kind::String && read.kind() == Some(Kind::String);
         if !is_of_bytes && read.kind().is_some() {
+            let mut front = Vec::new();
             patch_row(&mut front, row, patch)?;
             return Ok(PatchedRow {
                 len: front.len(),
@@ -55,7 +55,7 @@ impl<'p> PatchedRow<'p> {
         // Without a kind there are no changes.
         let pieces = StringChanges::new(read.changes).collect_all()?;
         let body = body.unwrap_or_default();
-        header.write(&mut front);
+        let front = header.bytes().to_vec();
         Ok(PatchedRow {
             len: front.len() + length_after(body.len(), &pieces),
             front,
