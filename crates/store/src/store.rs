@@ -31,6 +31,9 @@ pub struct Store {
     pub(crate) visible: Visible,
     pub(crate) publisher: Mutex<Publisher>,
     pub(crate) settler: Mutex<Settler>,
+    /// Held while keyspaces are freed, and while a checkpoint is made: that has one state of the rows and, a moment later, the
+    /// column families there are, which must be those of that state. Taken before the settler's lock.
+    families: Mutex<()>,
     /// Taken before the lock of what is visible, and after that of who publishes or settles.
     pub(crate) slot_counts: Mutex<SlotCounts>,
     /// Log index of the last entry that RocksDB has, its memtables included.
@@ -118,6 +121,7 @@ impl Store {
             visible: Visible::new(state, slot_counts.totals(), Base::new(&db, applied, open)),
             publisher: Mutex::new(publisher),
             settler: Mutex::new(settler),
+            families: Mutex::new(()),
             slot_counts: Mutex::new(slot_counts),
             settled_index: AtomicU64::new(applied),
             first_expiry: AtomicU64::new(NO_EXPIRY),
@@ -252,10 +256,11 @@ impl Store {
     /// This takes effect on disk at once, while what the disk has of the rest may be from before. So only those go that were
     /// unmapped by entries up to `durable`, which the log has on disk: after a crash these are applied again, and
     /// whatever is still said of the keyspaces before them is of no account. Of those that come later a crash could make
-    /// databases without their keys; they wait for the next call.
+    /// databases without their keys; they wait for the next call. Waits for a checkpoint that is being made.
     pub fn drop_unmapped(&self, durable: u64) -> Result<(), StoreError> {
         // What RocksDB has must not name a keyspace that is gone.
         self.settle()?;
+        let _families = self.families.lock();
         let mut settler = self.settler.lock();
         // Databases may become others meanwhile. What is unmapped stays so.
         let mut front = self.visible.front.lock();
@@ -284,9 +289,11 @@ impl Store {
         Ok(())
     }
 
-    /// Makes an immutable copy in `path`, which must not exist. Files are linked where the file system can.
+    /// Makes an immutable copy in `path`, which must not exist. Files are linked where the file system can. It is one state,
+    /// whatever is written meanwhile: entries that come after it can be applied to the copy.
     pub fn checkpoint(&self, path: &Path) -> Result<(), StoreError> {
         self.settle()?;
+        let _families = self.families.lock();
         let checkpoint = Checkpoint::new(&*self.db).map_err(StoreError::rocks("checkpoint"))?;
         checkpoint
             .create_checkpoint(path)

@@ -65,6 +65,44 @@ fn what_a_database_has_become_is_not_lost_while_an_old_keyspace_is_freed() {
     });
 }
 
+#[test]
+fn a_checkpoint_has_the_keyspaces_of_its_state_while_they_are_freed() {
+    const KEYS: u8 = 20;
+    const CHECKPOINTS: u32 = 40;
+    let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = open(dir.path());
+    let keys = || (0..KEYS).map(|n| [b"0000".as_slice(), &[n]].concat());
+    let over = AtomicU64::new(0);
+    let fill = |overlay: &mut Overlay, index: &mut u64| {
+        // In each state the database has all keys.
+        entry(&store, overlay, index, |view| {
+            view.flush(0).unwrap();
+            let (space, counted) = (view.space(0), Counted { keys: 1, expires: 0 });
+            keys().for_each(|key| view.put_row(space, &key, b"row", counted).unwrap());
+        });
+        store.settle().unwrap();
+    };
+    let (mut overlay, mut index) = (Overlay::new(), 0);
+    fill(&mut overlay, &mut index);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while over.load(Ordering::SeqCst) < END {
+                fill(&mut overlay, &mut index);
+                store.drop_unmapped(u64::MAX).unwrap();
+            }
+        });
+        let _ending = Ending(&over);
+        for n in 0..CHECKPOINTS {
+            let path = copies.path().join(n.to_string());
+            store.checkpoint(&path).unwrap();
+            let copy = open(&path);
+            let there = keys().filter(|key| value(&copy, key).is_some()).count();
+            assert_eq!(there, usize::from(KEYS), "at {:?}", copy.applied());
+            assert_eq!(copy.counts_of_database(0).keys, u64::from(KEYS));
+        }
+    });
+}
+
 /// What the disk has of a directory now: what a power failure would leave.
 fn copy(from: &Path) -> tempfile::TempDir {
     loop {
