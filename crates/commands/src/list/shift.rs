@@ -6,10 +6,11 @@ use super::element::{self, index_of};
 use super::{damaged, tail};
 use crate::{Collection, CommandError, Cx, Outcome};
 
-/// Elements that are read before they are written again.
-const CHUNK_ELEMENTS_MAX: u64 = 512;
+/// Elements that are read before they are written again. Once something has been written and is read over, the writer keeps all
+/// that it writes in order, which costs as much as the writing: mostly one chunk is enough.
+const CHUNK_ELEMENTS_MAX: u64 = if cfg!(test) { 512 } else { 1 << 20 };
 /// The same in bytes; one element may be larger.
-const CHUNK_BYTES_MAX: usize = 1 << 20;
+const CHUNK_BYTES_MAX: usize = 16 << 20;
 
 /// Makes a place for an element before the one that has `index` (or at the end), by moving the shorter side. Gives the
 /// index of the place. The row is for the caller to store.

@@ -30,7 +30,9 @@ impl Names {
             Names::Numbers => n.to_string().into_bytes(),
             // An odd factor makes another number of each.
             Names::Bytes => (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes().to_vec(),
-            Names::Skewed if n % 50 == 0 => format!("{}{n}", (b'A' + (n / 50 % 26) as u8) as char).into_bytes(),
+            Names::Skewed if n.is_multiple_of(50) => {
+                format!("{}{n}", (b'A' + (n / 50 % 26) as u8) as char).into_bytes()
+            }
             Names::Skewed => format!("session:{n}").into_bytes(),
         }
     }
@@ -143,8 +145,8 @@ fn so_it_is_in_large_collections() {
         let (size, names) = (100_000, Names::Skewed);
         let mut bench = filled(kind, (0..size).map(|n| names.nth(n)));
         bench.settle();
-        check(&mut bench, &format!("{command} -1000"), size, 5);
-        check(&mut bench, &format!("{command} 1000"), size, 5);
+        check(&mut bench, &format!("{command} -1000"), size, 2);
+        check(&mut bench, &format!("{command} 1000"), size, 2);
     }
 }
 
