@@ -1,5 +1,4 @@
 //! Requests for data that is not in memory: what they need is fetched for a whole pipeline, and nothing of it is seen.
-
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
