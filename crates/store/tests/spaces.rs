@@ -78,7 +78,10 @@ fn a_checkpoint_has_the_keyspaces_of_its_state_while_they_are_freed() {
         entry(&store, overlay, index, |view| {
             view.flush(0).unwrap();
             let (space, counted) = (view.space(0), Counted { keys: 1, expires: 0 });
-            keys().for_each(|key| view.put_row(space, &key, b"row", counted).unwrap());
+            keys().for_each(|key| {
+                view.put_row(&MetaKey::of_bytes(space, &key), b"row", b"", counted)
+                    .unwrap()
+            });
         });
         store.settle().unwrap();
     };
