@@ -183,7 +183,6 @@ mod tests {
         let mut bench = Bench::new();
         fill(&mut bench, 1200);
         let mut seen = HashSet::new();
-        // The rarest comes once in 10,000, as the 222 that begin with `10` and `11` are one branch in ten at four levels.
         for _ in 0..150_000 {
             seen.insert(bench.run("hrandfield h"));
         }

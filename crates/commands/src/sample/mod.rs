@@ -223,7 +223,7 @@ impl Random for Seeded {
     }
 }
 
-/// The count of HRANDFIELD and SRANDMEMBER: negative if elements may repeat.
+/// The count of HRANDFIELD, SRANDMEMBER and ZRANDMEMBER: negative if elements may repeat.
 pub(crate) fn parse_count(arg: &[u8]) -> Result<i64, CommandError> {
     let count = integer(arg)?;
     if count == i64::MIN {

@@ -1,9 +1,9 @@
-use haypile_resp::{Reply, Request, Version, parse_i64};
+use haypile_resp::{Reply, Request, Version};
 use haypile_store::row::Kind;
 
 use super::layout::parse_score;
 use super::walk::Shape;
-use crate::error::{NOT_INTEGER, SYNTAX};
+use crate::error::SYNTAX;
 use crate::sample::{self, Emit};
 use crate::spec::READ;
 use crate::{CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec, args};
@@ -40,14 +40,7 @@ fn zrandmember(cx: &mut Cx<'_>, request: &Request) -> Outcome {
             }
         };
     };
-    let count = parse_i64(count).ok_or(NOT_INTEGER)?;
-    if count == i64::MIN {
-        return Err(CommandError::reply(format!(
-            "ERR value is out of range, value must between {} and {}",
-            -i64::MAX,
-            i64::MAX
-        )));
-    }
+    let count = sample::parse_count(count)?;
     let with_scores = match (request.get(3), request.len()) {
         (None, _) => false,
         (Some(word), 4) if args::is(word, "WITHSCORES") => true,

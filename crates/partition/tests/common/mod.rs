@@ -63,20 +63,25 @@ pub fn log_options(sync: SyncPolicy) -> haypile_oplog::Options {
     }
 }
 
-/// Evaluates a line within a turn: its reply, or its error.
-pub fn run_line(turn: &mut Turn<'_>, line: &str) -> String {
-    let request = Request::from_args(line.split(' '));
-    let mut reply = Reply::new(Version::Resp2);
-    let outcome = turn.execute(Call {
-        command: table::resolve(&request).unwrap(),
-        request: &request,
-        reply: &mut reply,
+/// A request about database 0 that may read from the disk and does not wait.
+fn call<'a>(request: &'a Request, reply: &'a mut Reply) -> Call<'a> {
+    Call {
+        command: table::resolve(request).unwrap(),
+        request,
+        reply,
         db: 0,
         tier: Tier::Disk,
         ready_key: None,
         may_block: false,
         random: None,
-    });
+    }
+}
+
+/// Evaluates a line within a turn: its reply, or its error.
+pub fn run_line(turn: &mut Turn<'_>, line: &str) -> String {
+    let request = Request::from_args(line.split(' '));
+    let mut reply = Reply::new(Version::Resp2);
+    let outcome = turn.execute(call(&request, &mut reply));
     match outcome {
         Ok(()) => String::from_utf8_lossy(reply.buffer()).trim().to_owned(),
         Err(error) => error.to_string(),
@@ -206,17 +211,6 @@ pub fn run(partition: &Partition, lines: &[&str]) -> Replied {
 pub fn read(partition: &Partition, line: &str) -> String {
     let request = Request::from_args(line.split(' '));
     let mut reply = Reply::new(Version::Resp2);
-    let command = table::resolve(&request).unwrap();
-    let call = Call {
-        command,
-        request: &request,
-        reply: &mut reply,
-        db: 0,
-        tier: Tier::Disk,
-        ready_key: None,
-        may_block: false,
-        random: None,
-    };
-    partition.read(call, &mut Counting(1)).unwrap();
+    partition.read(call(&request, &mut reply), &mut Counting(1)).unwrap();
     String::from_utf8_lossy(reply.buffer()).replace("\r\n", "|")
 }

@@ -97,13 +97,11 @@ impl Job {
         match ahead.as_slice() {
             // The rows are read when it is evaluated, which is at once.
             [one] if only_reads(one.command) && queued.is_none() => {}
-            // It was not enough.
-            [first, ..] if times > 1 && queued.is_none() => {
-                data.rehearse(db, [(0, *first)].into_iter(), |number| fetched.random_of(number));
-            }
+            // It was not enough for the first, or for a transaction.
             all if times > 1 => {
-                let all = all.iter().copied().enumerate();
-                data.rehearse(db, all, |number| fetched.random_of(number));
+                let count = if queued.is_some() { all.len() } else { 1 };
+                let again = all.iter().copied().enumerate().take(count);
+                data.rehearse(db, again, |number| fetched.random_of(number));
             }
             all => data.prefetch(db, all, |number| fetched.random_of(number)),
         }

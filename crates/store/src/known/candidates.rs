@@ -10,8 +10,7 @@ pub const ALL_CANDIDATES_MAX: usize = 1024;
 const CANDIDATE_BYTES: usize = 32;
 
 /// Elements that live, each at most once. While the collection changes they are what is left of those that were drawn; if all
-/// were drawn, they stay all, up to
-/// [`ALL_CANDIDATES_MAX`].
+/// were drawn, they stay all, up to [`ALL_CANDIDATES_MAX`].
 #[derive(Default)]
 pub(super) struct Candidates {
     keys: Vec<Box<[u8]>>,
