@@ -15,6 +15,7 @@ pub(crate) struct DirtyRange<'a> {
     layers: Vec<Source>,
     /// Rows of no layer, in the order of their keys.
     loose: Option<(Vec<Row>, Range<usize>)>,
+    space: SpaceId,
     pending: PendingRange<'a>,
     pending_head: Option<(&'a [u8], Option<&'a [u8]>)>,
     forward: bool,
@@ -33,6 +34,8 @@ pub(crate) enum Sees {
 
 struct Source {
     layer: Arc<Layer>,
+    /// What it has of the range.
+    all: Range<usize>,
     rest: Range<usize>,
 }
 
@@ -74,7 +77,8 @@ impl<'a> DirtyRange<'a> {
             let rest = layer.range(space, lower, upper);
             if !rest.is_empty() {
                 let layer = layer.clone();
-                sources.push(Source { layer, rest });
+                let all = rest.clone();
+                sources.push(Source { layer, all, rest });
             }
         }
         loose.sort_by(|a, b| a.key().cmp(b.key()));
@@ -85,9 +89,25 @@ impl<'a> DirtyRange<'a> {
             loose: (!loose.is_empty()).then_some((loose, all)),
             pending_head: pending.next(forward),
             pending,
+            space,
             forward,
             sees,
         }
+    }
+
+    /// Goes on with the first write at `key` or above it, which lies within the range, forward.
+    pub(crate) fn seek(&mut self, key: &[u8]) {
+        let from = (self.space, key);
+        for Source { layer, all, rest } in &mut self.layers {
+            let rows = &layer.rows()[all.clone()];
+            rest.start = all.start + rows.partition_point(|row| (row.space(), row.key()) < from);
+            rest.end = all.end;
+        }
+        if let Some((rows, rest)) = &mut self.loose {
+            *rest = rows.partition_point(|row| row.key() < key)..rows.len();
+        }
+        self.pending.seek(key);
+        self.pending_head = self.pending.next(self.forward);
     }
 
     /// The next write that the reader sees.

@@ -56,6 +56,8 @@ struct Collection {
     ranges: BTreeMap<Vec<u8>, Range>,
     /// Drawn at random, wherever they stand.
     candidates: Candidates,
+    /// Candidates that it has been given so far.
+    given: u64,
     /// Within the range that was read last.
     hot: Vec<u8>,
     /// Elements that were read along then.
@@ -163,18 +165,22 @@ impl Known {
         }
     }
 
-    /// One of a collection's candidates, chosen by a random number. If `size` is given they must be all, and as many.
-    pub(crate) fn candidate(&mut self, space: SpaceId, prefix: &[u8], size: Option<u64>, random: u64) -> Option<&[u8]> {
-        let hash = hash_of(space, Cf::Data as u8, prefix);
-        let collection = self.collections.find_mut(hash, |c| c.is(hash, space, prefix))?;
-        let candidates = &mut collection.candidates;
-        let are_right = size.is_none_or(|size| candidates.are_all() && candidates.len() as u64 == size);
+    /// One of the candidates of a collection of `size` elements, chosen by a random number.
+    pub(crate) fn candidate(&self, space: SpaceId, prefix: &[u8], size: u64, random: u64) -> Option<&[u8]> {
+        let candidates = &self.of(space, prefix)?.candidates;
+        let are_right = !candidates.are_all() || candidates.len() as u64 == size;
         candidates.any(random).filter(|_| are_right)
+    }
+
+    /// How many candidates a collection has been given since it is known.
+    pub(crate) fn candidates_given(&self, space: SpaceId, prefix: &[u8]) -> u64 {
+        self.of(space, prefix).map_or(0, |collection| collection.given)
     }
 
     /// Remembers elements of a collection that live and were drawn at random, or all of them.
     pub(crate) fn set_candidates(&mut self, space: SpaceId, prefix: &[u8], keys: Vec<Vec<u8>>, are_all: bool) {
         let collection = self.of_mut(space, prefix);
+        collection.given += keys.len() as u64;
         let candidates = Candidates::of(keys, are_all);
         let (before, now) = (collection.candidates.bytes(), candidates.bytes());
         collection.candidates = candidates;
@@ -245,6 +251,9 @@ impl Known {
                 }
                 return;
             }
+            if collection.ranges.is_empty() {
+                return;
+            }
             let behind = after(key);
             let below = (Bound::Unbounded, Bound::Excluded(key));
             let below = collection.ranges.range_mut::<[u8], _>(below).next_back();
@@ -284,6 +293,7 @@ impl Known {
             bytes: 0,
             ranges: BTreeMap::new(),
             candidates: Candidates::default(),
+            given: 0,
             hot: Vec::new(),
             ahead: 0,
         });
@@ -472,10 +482,8 @@ mod tests {
                 }
                 let bytes_of = |c: &Collection| c.candidates.bytes() + c.ranges.values().map(Range::bytes).sum::<usize>();
                 prop_assert_eq!(known.bytes, known.collections.iter().map(bytes_of).sum::<usize>());
-                for size in [None, Some(live.len() as u64)] {
-                    if let Some(any) = known.candidate(0, &prefix, size, u64::from(a) << 56) {
-                        prop_assert!(live.contains_key(any));
-                    }
+                if let Some(any) = known.candidate(0, &prefix, live.len() as u64, u64::from(a) << 56) {
+                    prop_assert!(live.contains_key(any));
                 }
             }
         }

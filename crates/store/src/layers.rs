@@ -52,22 +52,12 @@ impl Layer {
 
     /// One layer of several that follow each other, the oldest first, up to the last one's position.
     pub(crate) fn joined(cf: Cf, layers: &[Arc<Layer>], until: u64) -> Self {
-        let mut rows: Vec<&Row> = layers.iter().flat_map(|layer| layer.rows()).collect();
-        // Stable, so that of several rows of a key the newest comes last; and quick where some parts are in order.
-        rows.sort_by(|a, b| (a.space(), a.key()).cmp(&(b.space(), b.key())));
-        let is_newest = |at: usize| {
-            let next = rows.get(at + 1);
-            next.is_none_or(|next| (next.space(), next.key()) != (rows[at].space(), rows[at].key()))
-        };
-        let newest = (0..rows.len()).filter(|at| is_newest(*at));
-        let rows: Vec<Row> = newest.map(|at| rows[at].clone()).collect();
+        let rows = layers.iter().flat_map(|layer| layer.rows()).cloned().collect();
         let bytes = layers.iter().map(|layer| layer.bytes).sum();
-        let Some(collections) = collections_of(cf, &rows) else {
-            return Layer::new(cf, rows, until, bytes);
-        };
+        let sorted = Sorted::new(cf, rows, Keys::Repeat);
         Layer {
-            len: rows.len(),
-            sorted: OnceLock::from(Sorted { rows, collections }),
+            len: sorted.rows.len(),
+            sorted: OnceLock::from(sorted),
             ..Layer::new(cf, Vec::new(), until, bytes)
         }
     }
@@ -141,33 +131,30 @@ impl Layer {
     fn sorted(&self) -> &Sorted {
         self.sorted.get_or_init(|| {
             let rows = std::mem::take(&mut *self.unsorted.lock());
-            match self.cf {
-                Cf::Data => sort_elements(rows),
-                Cf::Meta | Cf::Expiry => Sorted {
-                    rows: sort_by_front(rows, Row::prefetch, |row| (row.space(), row.key())),
-                    collections: HashMap::new(),
-                },
-            }
+            Sorted::new(self.cf, rows, Keys::Differ)
         })
     }
 }
 
-/// Where the elements of each collection stand among rows that are in the order of their keys; `None` if there is one whose key is none
-/// of an element.
-fn collections_of(cf: Cf, rows: &[Row]) -> Option<HashMap<Collection, Range<usize>>> {
-    let mut collections = HashMap::new();
-    if cf != Cf::Data {
-        return Some(collections);
+impl Sorted {
+    fn new(cf: Cf, rows: Vec<Row>, keys: Keys) -> Self {
+        match cf {
+            Cf::Data => sort_elements(rows, keys),
+            Cf::Meta | Cf::Expiry => Sorted {
+                rows: sort_by_front(rows, keys, Row::prefetch, |row| (row.space(), row.key())),
+                collections: HashMap::new(),
+            },
+        }
     }
-    let mut start = 0;
-    while let Some(first) = rows.get(start) {
-        let prefix = collection_of(first.key())?;
-        let is_of = |row: &Row| row.space() == first.space() && row.key().starts_with(prefix);
-        let end = start + rows[start..].partition_point(is_of);
-        collections.insert(Collection(first.space(), prefix.into()), start..end);
-        start = end;
-    }
-    Some(collections)
+}
+
+/// What is known of what is to be sorted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    /// Each key is there once.
+    Differ,
+    /// A key may be there several times, of which the last is to stay; and there are long runs that are in order.
+    Repeat,
 }
 
 /// True if a scan with these bounds stays within one collection.
@@ -177,7 +164,7 @@ fn same_collection(cf: Cf, lower: &[u8], upper: &[u8]) -> bool {
 
 /// Sorts what has a number and bytes by both: mostly by comparing the number and the first twelve bytes, which stand
 /// together in memory.
-fn sort_by_front<T>(items: Vec<T>, prefetch: impl Fn(&T), key: impl Fn(&T) -> (u32, &[u8])) -> Vec<T> {
+fn sort_by_front<T>(items: Vec<T>, keys: Keys, prefetch: impl Fn(&T), key: impl Fn(&T) -> (u32, &[u8])) -> Vec<T> {
     let front = |item: &T| {
         let (number, bytes) = key(item);
         let mut front = [0; 16];
@@ -194,12 +181,23 @@ fn sort_by_front<T>(items: Vec<T>, prefetch: impl Fn(&T), key: impl Fn(&T) -> (u
         numbers.push(front(item));
     }
     let mut fronts: Vec<(u128, T)> = numbers.into_iter().zip(items).collect();
-    fronts.sort_unstable_by(|(a, item_a), (b, item_b)| a.cmp(b).then_with(|| key(item_a).cmp(&key(item_b))));
+    let order = |(a, item_a): &(u128, T), (b, item_b): &(u128, T)| a.cmp(b).then_with(|| key(item_a).cmp(&key(item_b)));
+    match keys {
+        Keys::Differ => fronts.sort_unstable_by(order),
+        // It keeps the order of what is equal, and merges runs.
+        Keys::Repeat => {
+            fronts.sort_by(order);
+            // Of what is equal the first stays, which is the last here.
+            fronts.reverse();
+            fronts.dedup_by(|a, b| order(a, b).is_eq());
+            fronts.reverse();
+        }
+    }
     fronts.into_iter().map(|(_, item)| item).collect()
 }
 
 /// Sorts elements: first the collections, then the elements of each.
-fn sort_elements(rows: Vec<Row>) -> Sorted {
+fn sort_elements(rows: Vec<Row>, keys: Keys) -> Sorted {
     let prefix_len = |row: &Row| collection_of(row.key()).map_or(0, <[u8]>::len);
     let mut numbers: HashMap<(SpaceId, &[u8]), u32> = HashMap::new();
     let mut members = Vec::with_capacity(rows.len());
@@ -221,7 +219,7 @@ fn sort_elements(rows: Vec<Row>) -> Sorted {
         members.push(number);
     }
     let distinct: Vec<_> = numbers.into_iter().collect();
-    let distinct = sort_by_front(distinct, |_| {}, |((space, prefix), _)| (*space, prefix));
+    let distinct = sort_by_front(distinct, Keys::Differ, |_| {}, |((space, prefix), _)| (*space, prefix));
     let mut ranks = vec![0u32; distinct.len()];
     for (rank, (_, number)) in distinct.iter().enumerate() {
         ranks[*number as usize] = rank as u32;
@@ -231,7 +229,12 @@ fn sort_elements(rows: Vec<Row>) -> Sorted {
         .map(|((space, prefix), _)| Collection(space, prefix.into()))
         .collect();
     let ranked: Vec<(u32, Row)> = members.iter().map(|number| ranks[*number as usize]).zip(rows).collect();
-    let ranked = sort_by_front(ranked, |_| {}, |(rank, row)| (*rank, &row.key()[prefix_len(row)..]));
+    let ranked = sort_by_front(
+        ranked,
+        keys,
+        |_| {},
+        |(rank, row)| (*rank, &row.key()[prefix_len(row)..]),
+    );
     let mut collections = HashMap::with_capacity(names.len());
     let mut start = 0;
     for (rank, name) in names.into_iter().enumerate() {
@@ -242,5 +245,51 @@ fn sort_elements(rows: Vec<Row>) -> Sorted {
     Sorted {
         rows: ranked.into_iter().map(|(_, row)| row).collect(),
         collections,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use haypile_rows::{Key, RowTable};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::keys::Home;
+
+    proptest! {
+        #[test]
+        fn of_joined_layers_the_newest_rows_stay(writes in prop::collection::vec((0usize..5, 0u64..3, 0u8..30, any::<bool>()), 1..200)) {
+            for cf in [Cf::Data, Cf::Meta] {
+                let table = RowTable::new(0);
+                let mut newest = BTreeMap::new();
+                let mut layers: Vec<BTreeMap<Vec<u8>, Row>> = Vec::new();
+                let mut writes = writes.clone();
+                writes.sort_by_key(|(layer, ..)| *layer);
+                for (position, (layer, id, name, is_put)) in writes.iter().enumerate() {
+                    // Some differ behind the first bytes only.
+                    let name = [&b"the same beginning"[..usize::from(name % 2) * 18], &[*name]].concat();
+                    let key = Home { slot: 1, id: *id }.element(&name);
+                    let value = is_put.then(|| position.to_be_bytes());
+                    let value = value.as_ref().map(|value| &value[..]);
+                    let row = table.publish(Key::new(0, cf as u8, &key), value, position as u64).row;
+                    newest.insert(key.clone(), value.map(<[u8]>::to_vec));
+                    layers.resize_with(layer + 1, BTreeMap::new);
+                    layers[*layer].insert(key, row);
+                }
+                let made = |rows: BTreeMap<_, Row>| Arc::new(Layer::new(cf, rows.into_values().collect(), 7, 1));
+                let layers: Vec<_> = layers.into_iter().map(made).collect();
+                let joined = Layer::joined(cf, &layers, 9);
+                let found: Vec<_> = joined.rows().iter().map(|row| (row.key().to_vec(), row.value().map(<[u8]>::to_vec))).collect();
+                prop_assert_eq!(joined.len(), found.len());
+                for (key, _) in &newest {
+                    let end = [&key[..], &[0]].concat();
+                    prop_assert_eq!(joined.range(0, key, Some(&end)).len(), 1);
+                    prop_assert_eq!(joined.get(0, key).unwrap().key(), &key[..]);
+                }
+                prop_assert_eq!(found, newest.into_iter().collect::<Vec<_>>());
+            }
+        }
     }
 }

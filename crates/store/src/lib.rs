@@ -51,13 +51,14 @@ mod visible;
 
 pub use counts::{Counted, Counts};
 pub use error::{ErrorKind, StoreError};
+pub use haypile_rows::FETCHED_AHEAD;
 pub use known::ALL_CANDIDATES_MAX;
 pub use listener::Health;
 pub use options::{Compression, SharedResources, StoreOptions};
 pub use overlay::{EntryRange, Overlay, Savepoint, WriterKnowledge};
 pub use publish::Applied;
 pub use reading::{Pinned, Reading};
-pub use scan::{Direction, Item, Scan};
+pub use scan::{Direction, Item, Jumps, Scan};
 pub use spaces::{Cf, SpaceId};
 pub use state::{Slots, StoreState};
 pub use store::{Store, StoreStats};

@@ -32,10 +32,11 @@ enum Taken {
 }
 
 impl<'a> Merged<'a> {
-    /// `rocks` and `pending` are bounded but not positioned yet. [`Merged::crossed`] is only there if it `counts`.
+    /// `rocks` and `pending` are bounded but not positioned yet, which [`Merged::begin`] or [`Merged::seek`] does.
+    /// [`Merged::crossed`] is only there if it `counts`.
     pub(crate) fn new(
-        mut rocks: Option<RocksIterator<'a>>,
-        mut pending: DirtyRange<'a>,
+        rocks: Option<RocksIterator<'a>>,
+        pending: DirtyRange<'a>,
         direction: Direction,
         counts: bool,
     ) -> Self {
@@ -45,22 +46,37 @@ impl<'a> Merged<'a> {
             true => PerfStatsLevel::EnableCount,
             false => PerfStatsLevel::Disable,
         });
-        if let Some(rocks) = &mut rocks {
-            match direction {
-                Direction::Forward => rocks.seek_to_first(),
-                Direction::Reverse => rocks.seek_to_last(),
-            }
-        }
-        let head = pending.next();
         Merged {
             rocks,
             pending,
-            head,
+            head: None,
             direction,
             last: Taken::Nothing,
             skipped_before,
             crossed: 0,
         }
+    }
+
+    /// Goes to the end of the range from which it is read.
+    pub(crate) fn begin(&mut self) {
+        if let Some(rocks) = &mut self.rocks {
+            match self.direction {
+                Direction::Forward => rocks.seek_to_first(),
+                Direction::Reverse => rocks.seek_to_last(),
+            }
+        }
+        self.head = self.pending.next();
+    }
+
+    /// Goes on with the first item at `key` or above it, whatever came before. `key` lies within the bounds, and the direction is
+    /// [`Direction::Forward`].
+    pub(crate) fn seek(&mut self, key: &[u8]) {
+        if let Some(rocks) = &mut self.rocks {
+            rocks.seek(key);
+        }
+        self.pending.seek(key);
+        self.head = self.pending.next();
+        self.last = Taken::Nothing;
     }
 
     /// The next key and value; `None` at the end of the range.

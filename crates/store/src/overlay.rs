@@ -4,7 +4,7 @@ mod undo;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::{Bound, Range};
+use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -633,8 +633,7 @@ impl Overlay {
         if low >= high {
             return PendingRange::none();
         }
-        let bounds = (Bound::Included(&low[..]), Bound::Excluded(&high[..]));
-        PendingRange::of(self, ordered.range::<[u8], _>(bounds))
+        PendingRange::of(self, ordered, &low, high)
     }
 
     fn in_order(&self) -> BTreeMap<Box<[u8]>, Place> {

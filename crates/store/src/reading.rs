@@ -135,6 +135,13 @@ impl<'a> State<'a> {
         if is_given_up { Err(StoreError::GivenUp) } else { Ok(()) }
     }
 
+    /// Has the processor fetch what looking up these hashes will touch.
+    pub(crate) fn prefetch(&self, hashes: impl Iterator<Item = u64> + Clone) {
+        if let State::Newest(reading) = self {
+            reading.store.rows.prefetch(&reading.guard, hashes);
+        }
+    }
+
     /// Looks for a key above RocksDB.
     pub(crate) fn find(&self, key: Key<'_>, cf: Cf) -> Found<'a> {
         match self {

@@ -45,7 +45,9 @@ impl<'a> Scan<'a> {
 
     /// A scan of what RocksDB and the overlay have.
     pub(crate) fn open(ground: &Ground<'a>, bounds: Bounds<'_>) -> Result<Self, StoreError> {
-        Ok(Scan(Source::Merged(ground.open(bounds)?)))
+        let mut merged = ground.open(bounds)?;
+        merged.begin();
+        Ok(Scan(Source::Merged(merged)))
     }
 
     /// The writer's scan of a part of a collection, which starts in what it knows.
@@ -61,6 +63,7 @@ impl<'a> Scan<'a> {
             lower: bounds.lower.to_vec(),
             upper: upper.to_vec(),
             ahead: Vec::new().into_iter(),
+            learned: None,
             behind: Behind::NotOpen,
             item: Element::default(),
         }))))
@@ -73,6 +76,37 @@ impl<'a> Scan<'a> {
             Source::Nothing => Ok(None),
             Source::Merged(merged) => merged.next(),
             Source::Known(scan) => scan.next(),
+        }
+    }
+}
+
+/// The live keys and values of a range for who goes to many places of it, in any order: one iterator serves for all of them, and
+/// making one costs more than a jump.
+pub struct Jumps<'a>(Option<Merged<'a>>);
+
+impl<'a> Jumps<'a> {
+    pub(crate) fn nothing() -> Self {
+        Jumps(None)
+    }
+
+    /// Those of what RocksDB and the overlay have.
+    pub(crate) fn open(ground: &Ground<'a>, bounds: Bounds<'_>) -> Result<Self, StoreError> {
+        Ok(Jumps(Some(ground.open(bounds)?)))
+    }
+
+    /// Goes to the first key that is not below this one, which lies within the range.
+    pub fn to(&mut self, key: &[u8]) {
+        if let Some(merged) = &mut self.0 {
+            merged.seek(key);
+        }
+    }
+
+    /// The next key and value; `None` at the end of the range.
+    #[allow(clippy::should_implement_trait)] // lends from itself, which Iterator cannot express
+    pub fn next(&mut self) -> Result<Option<Item<'_>>, StoreError> {
+        match &mut self.0 {
+            Some(merged) => merged.next(),
+            None => Ok(None),
         }
     }
 }
@@ -131,24 +165,25 @@ struct KnownScan<'a> {
     /// What is still to come.
     lower: Vec<u8>,
     upper: Vec<u8>,
-    /// Read already.
+    /// Read already, if that was not learned.
     ahead: vec::IntoIter<Element>,
+    /// Where what was read and learned ends: it is taken from what is known.
+    learned: Option<Vec<u8>>,
     behind: Behind<'a>,
     /// What was lent.
     item: Element,
 }
 
 /// What comes when nothing more is known.
-#[allow(clippy::large_enum_variant)] // one at a time, in a box
 enum Behind<'a> {
     NotOpen,
-    Open(Merged<'a>),
+    Open(Box<Merged<'a>>),
     Failed(Option<StoreError>),
 }
 
 impl KnownScan<'_> {
     fn next(&mut self) -> Result<Option<Item<'_>>, StoreError> {
-        while matches!(self.behind, Behind::NotOpen) && self.ahead.len() == 0 {
+        while self.is_in_known() {
             if self.lower >= self.upper {
                 return Ok(None);
             }
@@ -166,6 +201,18 @@ impl KnownScan<'_> {
             Behind::NotOpen => Ok(None),
             Behind::Open(merged) => merged.next(),
             Behind::Failed(error) => error.take().map_or(Ok(None), Err),
+        }
+    }
+
+    /// True if the next element comes from what is known, or it is known where to look for it.
+    fn is_in_known(&self) -> bool {
+        match (&self.learned, &self.behind) {
+            (Some(end), _) => match self.direction {
+                Direction::Forward => self.lower < *end,
+                Direction::Reverse => self.upper > *end,
+            },
+            (None, Behind::NotOpen) => self.ahead.len() == 0,
+            (None, _) => false,
         }
     }
 
@@ -188,6 +235,11 @@ impl KnownScan<'_> {
                 self.lower.clone_from(&self.upper);
                 Some(false)
             }
+            Look::Element(key, _) if self.learned.as_ref().is_some_and(|end| forward == (*key >= end[..])) => {
+                // What comes there, `behind` has.
+                self.learned = None;
+                Some(false)
+            }
             Look::Element(key, value) => {
                 key.clone_into(&mut self.item.0);
                 value.clone_into(&mut self.item.1);
@@ -202,6 +254,7 @@ impl KnownScan<'_> {
 
     /// Turns to the store for the rest, or a part of it, and learns from it.
     fn open(&mut self) -> Result<(), StoreError> {
+        self.learned = None;
         let (space, learns) = (self.ground.space, self.overlay.learns());
         let (again, ahead, ahead_bytes) = match learns {
             true => {
@@ -219,6 +272,7 @@ impl KnownScan<'_> {
             direction: self.direction,
         };
         let mut merged = self.ground.open(bounds)?;
+        merged.begin();
         let (mut read, mut bytes, mut failed) = (Vec::new(), 0, None);
         let ended = loop {
             match merged.next() {
@@ -244,14 +298,20 @@ impl KnownScan<'_> {
                 Direction::Reverse => lower.clone_from(last),
             }
         }
-        if learns && (again || merged.crossed() >= WORTH_LEARNING) {
-            let mut known = self.overlay.known().lock();
-            known.learn(space, &self.prefix, (&lower, &upper), read.clone());
-        }
+        let is_learned = learns && (again || merged.crossed() >= WORTH_LEARNING);
         self.behind = match failed {
-            None => Behind::Open(merged),
+            None => Behind::Open(Box::new(merged)),
             Some(error) => Behind::Failed(Some(error)),
         };
+        if is_learned {
+            let mut known = self.overlay.known().lock();
+            known.learn(space, &self.prefix, (&lower, &upper), read);
+            self.learned = Some(match self.direction {
+                Direction::Forward => upper,
+                Direction::Reverse => lower,
+            });
+            return Ok(());
+        }
         match self.direction {
             Direction::Forward => self.lower = upper,
             Direction::Reverse => self.upper = lower,

@@ -1,10 +1,12 @@
-use haypile_rows::Key;
+use haypile_rows::{FETCHED_AHEAD, Key, hash_of};
+use smallvec::SmallVec;
 
 use crate::keys::{Home, MetaKey};
 use crate::reading::{Found, State};
 use crate::scan::{Bounds, Ground};
 use crate::{
-    Cf, Counted, Counts, Direction, Overlay, Pinned, Reading, RowValue, Scan, SharedValue, SpaceId, StoreError, Value,
+    Cf, Counted, Counts, Direction, Jumps, Overlay, Pinned, Reading, RowValue, Scan, SharedValue, SpaceId, StoreError,
+    Value,
 };
 
 /// How far a read may go.
@@ -112,6 +114,47 @@ impl<'a> View<'a> {
         self.get_hashed(Cf::Meta, key.key())
     }
 
+    /// The values of several keys, in their order, for as long as `each` says to go on; it also learns whether a value was in memory as
+    /// a row, so that reading it has cost next to nothing. What looking them up touches is fetched into the processor's cache first, for
+    /// all of them at once: a few dozens are worth it.
+    pub fn get_each<K: AsRef<[u8]>, E: From<StoreError>>(
+        &self,
+        space: SpaceId,
+        cf: Cf,
+        keys: impl Iterator<Item = K> + Clone,
+        mut each: impl FnMut(Option<&[u8]>, bool) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        if self.overlay.is_none() {
+            self.state.check()?;
+        }
+        let hash = |key: K| hash_of(space, cf as u8, key.as_ref());
+        let hashes: SmallVec<[u64; FETCHED_AHEAD]> = keys.clone().map(hash).collect();
+        self.state.prefetch(hashes.iter().copied());
+        for (key, hash) in keys.zip(hashes) {
+            let (family, key) = (cf as u8, key.as_ref());
+            let key = Key {
+                hash,
+                space,
+                family,
+                key,
+            };
+            if self.overlay.is_none()
+                && let Found::Version(row) = self.state.find(key, cf)
+            {
+                if !each(row.value(), true)? {
+                    break;
+                }
+                continue;
+            }
+            let value = self.get_hashed(cf, key)?;
+            let is_shared = value.as_ref().is_none_or(Value::is_shared);
+            if !each(value.as_deref(), is_shared)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn get_hashed(&self, cf: Cf, key: Key<'_>) -> Result<Option<Value<'a>>, StoreError> {
         match &self.overlay {
             Some(overlay) => {
@@ -146,29 +189,66 @@ impl<'a> View<'a> {
         if upper.is_some_and(|upper| lower >= upper) {
             return Ok(Scan::nothing());
         }
-        let overlay = self.overlay.as_deref();
-        if overlay.is_none() {
-            self.state.check()?;
-        }
-        let ground = Ground {
-            state: &self.state,
-            space,
-            cf,
-            tier: self.tier,
-            overlay,
-        };
-        match overlay {
+        let ground = self.ground(space, cf)?;
+        match self.overlay.as_deref() {
             Some(overlay) if cf == Cf::Data => Scan::of_known(ground, overlay, bounds),
             _ => Scan::open(&ground, bounds),
         }
     }
 
-    /// The data key of one of the candidates that the writer keeps of a collection, chosen by a random number; of all elements
-    /// if `size` says how many there are. `None` if there is none, or they are not all, or in a view for reading.
-    pub fn candidate(&self, space: SpaceId, home: Home, size: Option<u64>, random: u64) -> Option<Vec<u8>> {
+    /// The same for who goes from place to place in the range, forward from each.
+    pub fn jumps(
+        &mut self,
+        space: SpaceId,
+        cf: Cf,
+        lower: &[u8],
+        upper: Option<&[u8]>,
+    ) -> Result<Jumps<'_>, StoreError> {
+        if upper.is_some_and(|upper| lower >= upper) {
+            return Ok(Jumps::nothing());
+        }
+        let ground = self.ground(space, cf)?;
+        let direction = Direction::Forward;
+        let bounds = Bounds {
+            lower,
+            upper,
+            direction,
+        };
+        Jumps::open(&ground, bounds)
+    }
+
+    /// Where ranges are read.
+    ///
+    /// # Errors
+    /// The state is not to be read any more.
+    fn ground(&self, space: SpaceId, cf: Cf) -> Result<Ground<'_>, StoreError> {
+        let overlay = self.overlay.as_deref();
+        if overlay.is_none() {
+            self.state.check()?;
+        }
+        Ok(Ground {
+            state: &self.state,
+            space,
+            cf,
+            tier: self.tier,
+            overlay,
+        })
+    }
+
+    /// The data key of one of the candidates that the writer keeps of a collection of `size` elements, chosen by a random number.
+    /// `None` if there is none, or they were all elements and are not any more, or in a view for reading.
+    pub fn candidate(&self, space: SpaceId, home: Home, size: u64, random: u64) -> Option<Vec<u8>> {
         let overlay = self.overlay.as_ref()?;
-        let mut known = overlay.known().lock();
+        let known = overlay.known().lock();
         known.candidate(space, &home.prefix(), size, random).map(<[u8]>::to_vec)
+    }
+
+    /// How many candidates the writer has been given of a collection, lately.
+    pub fn candidates_given(&self, space: SpaceId, home: Home) -> u64 {
+        let overlay = self.overlay.as_ref();
+        overlay.map_or(0, |overlay| {
+            overlay.known().lock().candidates_given(space, &home.prefix())
+        })
     }
 
     /// Has the writer keep elements of a collection, by their data keys, that were drawn at random or are all that there are.

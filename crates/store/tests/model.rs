@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use haypile_store::keys::{Home, IdState};
-use haypile_store::{Cf, Direction, Overlay, SharedResources, Store, StoreOptions, Tier, View};
+use haypile_store::{Cf, Direction, Overlay, SharedResources, Store, StoreError, StoreOptions, Tier, View};
 use haypile_types::Position;
 use proptest::prelude::*;
 
@@ -192,12 +192,14 @@ impl World {
         let (newest, pinned) = (store.read(), store.pin());
         for mut reading in [View::reading(&newest, Tier::Disk), View::pinned(&pinned, Tier::Disk)] {
             assert_points(&reading, &self.published);
+            assert_jumps(&mut reading, &self.published);
             assert_eq!(all(&mut reading, Direction::Forward), self.published);
             assert_eq!(all(&mut reading, Direction::Reverse), self.published);
         }
         self.overlay.begin_entry(self.index + 1);
         let mut writing = View::writing(&newest, &mut self.overlay, Tier::Disk);
         assert_points(&writing, &self.model);
+        assert_jumps(&mut writing, &self.model);
         assert_eq!(all(&mut writing, Direction::Forward), self.model);
         assert_eq!(all(&mut writing, Direction::Reverse), self.model);
     }
@@ -224,6 +226,31 @@ fn assert_points(view: &View<'_>, model: &Model) {
         let got = view.get(space, Cf::Data, &key(n)).unwrap().map(|v| v.to_vec());
         assert_eq!(got.as_ref(), model.get(&key(n)), "key {n}");
     }
+    let mut found = Vec::new();
+    let keys = (0..=KEYS).rev().map(key);
+    view.get_each(space, Cf::Data, keys.clone(), |value, _| {
+        found.push(value.map(<[u8]>::to_vec));
+        Ok::<_, StoreError>(found.len() < usize::from(KEYS))
+    })
+    .unwrap();
+    let expected = keys.take(found.len()).map(|key| model.get(&key).cloned());
+    assert_eq!(found.len(), usize::from(KEYS));
+    assert_eq!(found, expected.collect::<Vec<_>>());
+}
+
+/// From many places, in an order that goes back and forth.
+fn assert_jumps(view: &mut View<'_>, model: &Model) {
+    let space = view.space(0);
+    let (first, end) = (HOME.first(), HOME.end());
+    let mut jumps = view.jumps(space, Cf::Data, &first, Some(&end)).unwrap();
+    for n in (0..KEYS).map(|n| n * 7 % KEYS) {
+        jumps.to(&key(n));
+        for (k, v) in model.range(key(n)..).take(usize::from(n % 5)) {
+            assert_eq!(jumps.next().unwrap(), Some((&k[..], &v[..])), "from {n}");
+        }
+    }
+    jumps.to(&key(KEYS));
+    assert_eq!(jumps.next().unwrap(), None);
 }
 
 proptest! {

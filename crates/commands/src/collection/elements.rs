@@ -1,5 +1,6 @@
-use haypile_store::{Item, Scan, StoreError};
+use haypile_store::{Item, Jumps, Scan, StoreError};
 
+use super::OwnRows;
 use super::ordered::Ordered;
 use super::packing::Rows;
 
@@ -38,5 +39,55 @@ impl<'a> Elements<'a> {
                 Ok(next.map(|(key, value)| (key.get(*prefix..).unwrap_or_default(), value)))
             }
         }
+    }
+}
+
+/// Elements of a spread collection, part by part, in any order of the parts.
+pub(crate) struct Jumping<'a>(Option<Parts<'a>>);
+
+struct Parts<'a> {
+    jumps: Jumps<'a>,
+    rows: &'a OwnRows,
+    /// Where all ends, and where the part does, as data keys.
+    end: Option<Vec<u8>>,
+    until: Option<Vec<u8>>,
+}
+
+impl<'a> Jumping<'a> {
+    pub(crate) fn nothing() -> Self {
+        Jumping(None)
+    }
+
+    /// `jumps` are within a range that ends at `end`.
+    pub(crate) fn new(jumps: Jumps<'a>, rows: &'a OwnRows, end: Option<Vec<u8>>) -> Self {
+        let until = None;
+        Jumping(Some(Parts {
+            jumps,
+            rows,
+            end,
+            until,
+        }))
+    }
+
+    /// Goes to the elements from `lower` up to but not including `upper` (`None`: to the end of all), bounds as
+    /// [`Cx::scan`](crate::Cx::scan) has them.
+    pub(crate) fn to(&mut self, lower: &[u8], upper: Option<&[u8]>) {
+        let Some(parts) = &mut self.0 else { return };
+        parts.jumps.to(&parts.rows.lower_bound(lower));
+        parts.until = match upper {
+            Some(_) => parts.rows.upper_bound(upper),
+            None => parts.end.clone(),
+        };
+    }
+
+    /// The next element's name and value; `None` at the end of the part.
+    #[allow(clippy::should_implement_trait)] // lends from itself, which Iterator cannot express
+    pub(crate) fn next(&mut self) -> Result<Option<Item<'_>>, StoreError> {
+        let Some(parts) = &mut self.0 else { return Ok(None) };
+        let prefix = parts.rows.bytes_before_name();
+        let until = parts.until.as_deref();
+        let next = parts.jumps.next()?;
+        let next = next.filter(|(key, _)| until.is_none_or(|until| *key < until));
+        Ok(next.map(|(key, value)| (key.get(prefix..).unwrap_or_default(), value)))
     }
 }

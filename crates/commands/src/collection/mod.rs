@@ -16,6 +16,7 @@ use haypile_store::row::{Header, Kind, Spread};
 use haypile_types::slot_of;
 
 pub use self::elements::Elements;
+pub(crate) use self::elements::Jumping;
 pub use self::limits::PackedLimits;
 pub(crate) use self::limits::has_integers_only;
 pub(crate) use self::packing::{Packing, field_or_member, for_each_element};
@@ -258,10 +259,29 @@ impl OwnRows {
     /// # Panics
     /// If it would be that of the collection's record.
     pub(crate) fn data_key(&self, element: &[u8]) -> DataKey {
-        let mut key = DataKey::with_capacity(self.bytes_before_name() + element.len());
-        self.home
-            .write_key(self.kind, element, |part| key.extend_from_slice(part));
-        assert!(key.len() > DATA_PREFIX, "an element without bytes has no data key");
+        let len = self.bytes_before_name() + element.len();
+        assert!(len > DATA_PREFIX, "an element without bytes has no data key");
+        if len > DATA_KEY_INLINE {
+            let mut key = DataKey::with_capacity(len);
+            self.home
+                .write_key(self.kind, element, |part| key.extend_from_slice(part));
+            return key;
+        }
+        let mut bytes = [0; DATA_KEY_INLINE];
+        let mut at = 0;
+        self.home.write_key(self.kind, element, |part| {
+            bytes[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        });
+        DataKey::from_buf_and_len(bytes, at)
+    }
+
+    /// The data key of a list's element with an index, as [`OwnRows::data_key`] makes it.
+    pub(crate) fn indexed_key(&self, index: u64) -> IndexedKey {
+        let mut key = [0; size_of::<IndexedKey>()];
+        let (prefix, name) = key.split_at_mut(DATA_PREFIX);
+        prefix.copy_from_slice(&self.prefix);
+        name.copy_from_slice(&index.to_be_bytes());
         key
     }
 
@@ -287,5 +307,11 @@ impl OwnRows {
     }
 }
 
+/// The data key of an element whose name is an index.
+pub(crate) type IndexedKey = [u8; DATA_PREFIX + 8];
+
 /// A data key. Usual ones take no memory of their own.
-pub(crate) type DataKey = SmallVec<[u8; 96]>;
+pub(crate) type DataKey = SmallVec<[u8; DATA_KEY_INLINE]>;
+
+/// Bytes of a data key up to which it takes no memory of its own.
+const DATA_KEY_INLINE: usize = 96;

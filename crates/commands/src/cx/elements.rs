@@ -6,7 +6,8 @@ use haypile_store::row::{HEADER_BYTES_MAX, Header};
 use haypile_store::{Cf, Direction, StoreError, Value, packed};
 
 use super::Cx;
-use crate::collection::{Elements, Form, OwnRows};
+use crate::collection::{Elements, Form, Jumping, OwnRows};
+use crate::sample::missing;
 use crate::{Collection, CommandError};
 
 /// Changes of one command that a packed collection takes before it is found to be none.
@@ -116,6 +117,26 @@ impl<'a> Cx<'a> {
         }
     }
 
+    /// Writes the elements of a spread list with these indexes into the reply, in this order, for as long as `goes_on` says, which learns
+    /// whether the last one was in memory as a row; how many. They are looked up together: some dozens at a time are best.
+    pub(crate) fn reply_with_elements(
+        &mut self,
+        list: &Collection,
+        indexes: impl Iterator<Item = u64> + Clone,
+        mut goes_on: impl FnMut(bool) -> bool,
+    ) -> Result<u64, CommandError> {
+        let Form::Spread(rows) = list.form() else { return Ok(0) };
+        let (view, reply) = (&self.view, &mut *self.reply);
+        let mut written = 0;
+        let keys = indexes.map(|index| rows.indexed_key(index));
+        view.get_each(self.space, Cf::Data, keys, |value, was_in_memory| {
+            reply.bulk(value.ok_or_else(missing)?);
+            written += 1;
+            Ok::<_, CommandError>(goes_on(was_in_memory))
+        })?;
+        Ok(written)
+    }
+
     /// True if there is such an element.
     pub fn has_element(&self, collection: &Collection, element: &[u8]) -> Result<bool, CommandError> {
         match collection.form() {
@@ -167,16 +188,40 @@ impl<'a> Cx<'a> {
         Ok(self.scan_and_reply(collection, lower, upper, direction)?.0)
     }
 
-    /// The name of one of the elements that [`Cx::set_candidates`] was given and that still live, chosen at random; of all
-    /// elements if they must be `all`. `None` if there is none or they are not all, and of a packed collection.
-    pub(crate) fn candidate(&mut self, collection: &Collection, all: bool) -> Option<Vec<u8>> {
+    /// The elements of a spread collection between two bounds of [`Cx::scan`], for who goes from place to place; nothing of a packed
+    /// one. While it lives nothing can be written.
+    pub(crate) fn jumps<'s>(
+        &'s mut self,
+        collection: &'s Collection,
+        lower: &[u8],
+        upper: Option<&[u8]>,
+    ) -> Result<Jumping<'s>, CommandError> {
+        let Form::Spread(rows) = collection.form() else {
+            return Ok(Jumping::nothing());
+        };
+        let end = rows.upper_bound(upper);
+        let first = rows.lower_bound(lower);
+        let jumps = self.view.jumps(self.space, Cf::Data, &first, end.as_deref())?;
+        Ok(Jumping::new(jumps, rows, end))
+    }
+
+    /// The name of one of the elements that [`Cx::set_candidates`] was given and that still live, chosen at random. `None` if there is
+    /// none, or if they were all and are not any more, and of a packed collection.
+    pub(crate) fn candidate(&mut self, collection: &Collection) -> Option<Vec<u8>> {
         let Form::Spread(rows) = collection.form() else {
             return None;
         };
         let random = self.random.next_u64();
-        let size = all.then_some(collection.size);
-        let key = self.view.candidate(self.space, rows.home(), size, random)?;
+        let key = self.view.candidate(self.space, rows.home(), collection.size, random)?;
         key.get(rows.bytes_before_name()..).map(<[u8]>::to_vec)
+    }
+
+    /// How many elements [`Cx::set_candidates`] was given of a collection, lately.
+    pub(crate) fn candidates_given(&self, collection: &Collection) -> u64 {
+        match collection.form() {
+            Form::Spread(rows) => self.view.candidates_given(self.space, rows.home()),
+            Form::Packed(_) => 0,
+        }
     }
 
     /// Keeps elements of a spread collection for who takes random ones one by one: drawn at random, or all of them.

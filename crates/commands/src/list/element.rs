@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use haypile_store::{Direction, Value};
+use haypile_store::{Direction, FETCHED_AHEAD, Value};
 
 use super::damaged;
 use crate::{Collection, CommandError, Cx, Outcome};
@@ -23,7 +23,10 @@ pub(super) fn read<'a>(cx: &Cx<'a>, list: &Collection, index: u64) -> Result<Val
 
 /// Ranges up to this length are read by lookups as long as these find the elements in memory, which costs half of what
 /// an iterator does.
-const LOOKUPS_IN_MEMORY_MAX: u64 = 128;
+const LOOKUPS_IN_MEMORY_MAX: u64 = 1024;
+/// Elements that are looked up first, to see whether they are in memory, and then at a time.
+const LOOKUPS_FIRST: u64 = 4;
+const LOOKUPS_AT_A_TIME: u64 = FETCHED_AHEAD as u64;
 /// Elements that may come from RocksDB before the rest is read by an iterator: making one costs as much as two or three.
 const MISSES_MAX: u64 = 2;
 /// What the first scan has to bring into order where there are pending writes is worth more lookups.
@@ -58,18 +61,24 @@ fn look_up(cx: &mut Cx<'_>, list: &Collection, indexes: &mut Range<u64>, directi
         true => MISSES_WHEN_WRITING_MAX,
         false => MISSES_MAX,
     };
+    let mut at_a_time = LOOKUPS_FIRST;
     while !indexes.is_empty() && misses_left > 0 {
-        let index = match direction {
-            Direction::Forward => indexes.start,
-            Direction::Reverse => indexes.end - 1,
+        let goes_on = |was_in_memory: bool| {
+            misses_left -= u64::from(!was_in_memory);
+            misses_left > 0
         };
-        let value = read(cx, list, index)?;
-        misses_left -= u64::from(!value.is_shared());
-        cx.reply.bulk(&value);
+        let count = at_a_time.min(indexes.end - indexes.start);
         match direction {
-            Direction::Forward => indexes.start += 1,
-            Direction::Reverse => indexes.end -= 1,
+            Direction::Forward => {
+                let next = indexes.start..indexes.start + count;
+                indexes.start += cx.reply_with_elements(list, next, goes_on)?;
+            }
+            Direction::Reverse => {
+                let next = indexes.end - count..indexes.end;
+                indexes.end -= cx.reply_with_elements(list, next.rev(), goes_on)?;
+            }
         }
+        at_a_time = LOOKUPS_AT_A_TIME;
     }
     Ok(())
 }

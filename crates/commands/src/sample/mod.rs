@@ -49,6 +49,17 @@ pub(crate) fn one(cx: &mut Cx<'_>, from: &Found<'_>, emit: Emit) -> Outcome {
     }
 }
 
+/// The names of about `count` elements of a spread collection, for who takes them one by one: see [`spread::few`]. None if they stand
+/// so unevenly that they are not found so.
+pub(crate) fn few(
+    cx: &mut Cx<'_>,
+    from: &Collection,
+    count: usize,
+    together: usize,
+) -> Result<Vec<Vec<u8>>, CommandError> {
+    spread::few(cx, from, count, together)
+}
+
 /// One element of a spread collection.
 pub(crate) fn one_of(cx: &mut Cx<'_>, from: &Collection) -> Result<Element, CommandError> {
     if from.size > EXACT_MAX {
@@ -77,8 +88,7 @@ pub(crate) fn different(cx: &mut Cx<'_>, from: &Found<'_>, count: u64, emit: Emi
     if from.size > EXACT_MAX && count.saturating_mul(SCAN_RATIO) <= from.size {
         let mut drawn = BTreeMap::new();
         while (drawn.len() as u64) < count {
-            let (name, value) = spread::one(cx, from)?;
-            drawn.insert(name, value);
+            drawn.extend(spread::some(cx, from, count - drawn.len() as u64)?);
         }
         return drawn.iter().try_for_each(|(name, value)| emit(cx.reply, name, value));
     }
@@ -129,10 +139,13 @@ pub(crate) fn repeated(cx: &mut Cx<'_>, from: &Found<'_>, count: u64, emit: Emit
             emit_at(cx, from, &draws, &length, emit)?;
             continue;
         }
-        for _ in 0..n {
-            let (name, value) = spread::one(cx, from)?;
-            emit(cx.reply, &name, &value)?;
-            length.check(cx.reply)?;
+        let mut wanted = n;
+        while wanted > 0 {
+            for (name, value) in spread::some(cx, from, wanted)? {
+                emit(cx.reply, &name, &value)?;
+                length.check(cx.reply)?;
+                wanted -= 1;
+            }
         }
     }
     Ok(())

@@ -14,8 +14,10 @@
 use std::ops::Range;
 
 use haypile_store::{Direction, keys};
+use haypile_types::Random;
 
-use super::{Element, copied, missing, name, part};
+use super::{Element, Seeded, copied, missing, name, part};
+use crate::collection::Jumping;
 use crate::set::SPREAD;
 use crate::{Collection, CommandError, Cx};
 
@@ -35,18 +37,15 @@ const NARROWER: u64 = 4;
 /// Elements that are passed over at most where nothing else has found one.
 const RUN: u64 = 1024;
 
+/// Elements that are drawn with one iterator at most.
+const AT_ONCE: usize = 64;
+
 /// An element of a spread collection.
 pub(super) fn one(cx: &mut Cx<'_>, from: &Collection) -> Result<Element, CommandError> {
     let mut buckets = Buckets::over(0..NUMBERS, from.size);
     for round in 0..ROUNDS {
-        for _ in 0..DRAWS {
-            match draw(cx, from, &buckets)? {
-                Drawn::Element(element) => return Ok(element),
-                Drawn::TooFull => break,
-                // By chance a bucket is empty once in 10^7.
-                Drawn::Nothing(0) if round == 0 => break,
-                Drawn::Nothing(_) => {}
-            }
+        if let Some(element) = draw(cx, from, &buckets, 1, round == 0)?.pop() {
+            return Ok(element);
         }
         buckets = match round {
             0 => Buckets::over(inhabited(cx, from)?, from.size),
@@ -55,6 +54,91 @@ pub(super) fn one(cx: &mut Cx<'_>, from: &Collection) -> Result<Element, Command
     }
     // So many elements of one number come of names that were looked for.
     behind(cx, from, buckets.numbers)
+}
+
+/// Elements of a spread collection, each drawn among all: as many as are asked for, or fewer, but at least one.
+pub(super) fn some(cx: &mut Cx<'_>, from: &Collection, count: u64) -> Result<Vec<Element>, CommandError> {
+    let buckets = Buckets::over(0..NUMBERS, from.size);
+    let count = usize::try_from(count).map_or(AT_ONCE, |count| count.min(AT_ONCE));
+    let mut drawn = draw(cx, from, &buckets, count, true)?;
+    if drawn.is_empty() {
+        drawn.push(one(cx, from)?);
+    }
+    Ok(drawn)
+}
+
+/// The names of about `count` elements, of which each is as likely to be there as any other: those that stand at up to `together`
+/// places of each bucket that is drawn. A bucket is drawn as one for an element is, so the fuller the likelier. None where the
+/// buckets are found to be wrong.
+pub(super) fn few(
+    cx: &mut Cx<'_>,
+    from: &Collection,
+    count: usize,
+    together: usize,
+) -> Result<Vec<Vec<u8>>, CommandError> {
+    let buckets = Buckets::over(0..NUMBERS, from.size);
+    let mut random = Seeded(cx.random.next_u64());
+    let (first, last) = part(from.kind);
+    let mut jumping = cx.jumps(from, first, last)?;
+    let mut drawn = Vec::new();
+    let mut left = DRAWS;
+    while drawn.len() < count && left > 0 {
+        left -= 1;
+        let bucket = buckets.nth(random.below(buckets.count()));
+        let place = random.below(buckets.places) as usize;
+        let upper = (bucket.end < NUMBERS).then(|| bound(from, bucket.end));
+        jumping.to(&bound(from, bucket.start), upper.as_deref());
+        let (mut names, mut ends) = (Vec::new(), Vec::new());
+        while let Some((element, _)) = jumping.next()? {
+            names.extend_from_slice(element);
+            ends.push(names.len());
+            if ends.len() as u64 > buckets.places {
+                return Ok(Vec::new());
+            }
+        }
+        if place >= ends.len() {
+            continue;
+        }
+        let taken = together.min(ends.len());
+        for n in 0..taken {
+            let at = (place + n * ends.len() / taken) % ends.len();
+            let start = at.checked_sub(1).map_or(0, |before| ends[before]);
+            drawn.push(names[start..ends[at]].to_vec());
+        }
+        left = DRAWS;
+    }
+    // A bucket may have been drawn twice.
+    drawn.sort_unstable();
+    drawn.dedup();
+    Ok(drawn)
+}
+
+/// Draws so many elements; fewer, or none, where the buckets are found to be wrong. Where it `expects` no empty ones, one is enough
+/// for that: by chance a bucket is empty once in 10^7.
+fn draw(
+    cx: &mut Cx<'_>,
+    from: &Collection,
+    buckets: &Buckets,
+    count: usize,
+    expects: bool,
+) -> Result<Vec<Element>, CommandError> {
+    let mut random = Seeded(cx.random.next_u64());
+    let (first, last) = part(from.kind);
+    let mut jumping = cx.jumps(from, first, last)?;
+    let mut drawn = Vec::new();
+    let mut left = DRAWS;
+    while drawn.len() < count && left > 0 {
+        match draw_one(&mut jumping, &mut random, from, buckets)? {
+            Drawn::Element(element) => {
+                drawn.push(element);
+                left = DRAWS;
+            }
+            Drawn::TooFull => break,
+            Drawn::Nothing(0) if expects => break,
+            Drawn::Nothing(_) => left -= 1,
+        }
+    }
+    Ok(drawn)
 }
 
 /// The numbers of the hash, cut into parts.
@@ -107,17 +191,18 @@ enum Drawn {
 }
 
 /// What stands at a random place of a random bucket.
-fn draw(cx: &mut Cx<'_>, from: &Collection, buckets: &Buckets) -> Result<Drawn, CommandError> {
-    let bucket = buckets.nth(cx.random.below(buckets.count()));
-    let place = cx.random.below(buckets.places);
-    let (_, last) = part(from.kind);
-    let upper = match bucket.end {
-        NUMBERS.. => last.map(<[u8]>::to_vec),
-        end => Some(bound(from, end)),
-    };
-    let mut scan = cx.scan(from, &bound(from, bucket.start), upper.as_deref(), Direction::Forward)?;
+fn draw_one(
+    jumping: &mut Jumping<'_>,
+    random: &mut Seeded,
+    from: &Collection,
+    buckets: &Buckets,
+) -> Result<Drawn, CommandError> {
+    let bucket = buckets.nth(random.below(buckets.count()));
+    let place = random.below(buckets.places);
+    let upper = (bucket.end < NUMBERS).then(|| bound(from, bucket.end));
+    jumping.to(&bound(from, bucket.start), upper.as_deref());
     let (mut found, mut count) = (None, 0);
-    while let Some((element, value)) = scan.next()? {
+    while let Some((element, value)) = jumping.next()? {
         if count == place {
             found = Some(copied(from.kind, element, value)?);
         }

@@ -1,31 +1,42 @@
 //! The member that SPOP takes.
 //!
 //! Of a large set members are drawn in advance and kept as candidates by the writer, which takes out of them what is removed
-//! otherwise. SPOP takes them one after the other, in random order.
+//! otherwise. SPOP takes them one after the other, in random order. The first time they are a few ([`FEW`]), then as many as there
+//! have been: who pops once pays for one, and who goes on pays less and less.
 //!
-//! They are drawn by buckets: the numbers of the hash in whose order members stand are cut into parts of equal width,
-//! some of which are drawn, and of their members one in [`ONE_IN`]. So each member has the same chance, however they are spread over
-//! the buckets, a jump finds several at once, and those that stand together do not go together. What is left is thinner
-//! by chance only, as [`crate::sample`] needs it. A member that is added waits until the candidates are used up, which
-//! are at most one in [`MEMBERS_PER_CANDIDATE`].
+//! They are drawn by buckets: the numbers of the hash in whose order members stand are cut into parts of equal width.
+//! Where many are wanted, some buckets are drawn, and of their members one in [`ONE_IN`]. So each member has the same chance,
+//! however they are spread over the buckets, a jump finds several at once, and those that stand together do not go together. What is
+//! left is thinner by chance only, as [`crate::sample`] needs it. Where few are wanted, so that it would matter of which bucket they
+//! are, a bucket is drawn the likelier the fuller it is, and some of its members are taken ([`sample::few`]).
 //!
-//! Of a set of up to [`ALL_MAX`] members all are candidates, also those that are added.
+//! A member that is added waits until the candidates are used up, which
+//! are at most one in [`MEMBERS_PER_CANDIDATE`], or [`FEW`].
+//!
+//! Of a set of up to [`ALL_MAX`] members from which some were taken already all are candidates, also those that are added.
+
+use std::ops::Range;
 
 use haypile_store::{ALL_CANDIDATES_MAX, Direction};
-
 use haypile_types::Random;
 
 use super::{Name, SPREAD};
-use crate::collection::Form;
+use crate::collection::{Form, Jumping};
 use crate::sample::{self, Seeded, missing};
 use crate::{Collection, CommandError, Cx};
 
 /// Members up to which all are candidates.
 const ALL_MAX: u64 = ALL_CANDIDATES_MAX as u64;
+/// One in so many of them has been a candidate before all are: reading them all costs as much as some of these draws.
+const ALL_AFTER: u64 = 8;
 /// Members for each candidate at least.
 const MEMBERS_PER_CANDIDATE: u64 = 32;
+/// Candidates that are drawn at first, and of one bucket.
+const FEW: u64 = 4;
+/// Candidates from which on it does not matter that some buckets have more members than others.
+const MANY: u64 = 32;
 /// Candidates that are drawn at a time at most, about.
-const CANDIDATES_MAX: u64 = 256;
+const CANDIDATES_MAX: u64 = 512;
 /// The numbers that the hash may give.
 const NUMBERS: u64 = 1 << (8 * SPREAD);
 /// Members of a bucket on average, where a single number does not have more.
@@ -42,11 +53,17 @@ pub(super) fn random_member(cx: &mut Cx<'_>, set: &Collection) -> Result<Vec<u8>
     if set.is_packed() {
         return packed_member(cx, set);
     }
-    let all = set.size <= ALL_MAX;
-    if let Some(element) = cx.candidate(set, all) {
+    if let Some(element) = cx.candidate(set) {
         return Ok(element);
     }
-    let drawn = if all { every_element(cx, set)? } else { draw(cx, set)? };
+    let given = cx.candidates_given(set);
+    let wanted = given.min(set.size / MEMBERS_PER_CANDIDATE).clamp(FEW, CANDIDATES_MAX);
+    let all = set.size <= ALL_MAX && given * ALL_AFTER >= set.size;
+    let drawn = match wanted {
+        _ if all => every_element(cx, set)?,
+        MANY.. => draw(cx, set, wanted)?,
+        _ => sample::few(cx, set, wanted as usize, FEW as usize)?,
+    };
     if !drawn.is_empty() {
         let chosen = cx.random.below(drawn.len() as u64) as usize;
         cx.set_candidates(set, &drawn, all);
@@ -86,48 +103,43 @@ fn every_element(cx: &mut Cx<'_>, set: &Collection) -> Result<Vec<Vec<u8>>, Comm
 }
 
 /// Members of some buckets, each at most once; none if the buckets are empty.
-fn draw(cx: &mut Cx<'_>, set: &Collection) -> Result<Vec<Vec<u8>>, CommandError> {
+fn draw(cx: &mut Cx<'_>, set: &Collection, wanted: u64) -> Result<Vec<Vec<u8>>, CommandError> {
     let width = (BUCKET_MEAN * NUMBERS / set.size).clamp(1, NUMBERS);
-    let wanted = (set.size / MEMBERS_PER_CANDIDATE).clamp(1, CANDIDATES_MAX);
     let mean = (set.size * width).div_ceil(NUMBERS);
     // As many at a time, whatever they give: who stops when there are enough would prefer full buckets.
     let at_a_time = (wanted * ONE_IN).div_ceil(mean);
+    let mut random = Seeded(cx.random.next_u64());
+    let mut jumping = cx.jumps(set, &[], None)?;
     let mut drawn = Vec::new();
     for _ in 0..BUCKETS_MAX.div_ceil(at_a_time) {
-        for _ in 0..at_a_time {
-            let start = cx.random.below(NUMBERS.div_ceil(width)) * width;
-            draw_from(cx, set, start, start + width, &mut drawn)?;
+        let mut buckets: Vec<u64> = (0..at_a_time).map(|_| random.below(NUMBERS.div_ceil(width))).collect();
+        // What stands together is read together, and no bucket is drawn twice.
+        buckets.sort_unstable();
+        buckets.dedup();
+        for bucket in buckets {
+            let start = bucket * width;
+            draw_from(&mut jumping, &mut random, start..start + width, &mut drawn)?;
         }
         if !drawn.is_empty() {
             break;
         }
     }
-    // A bucket may have been drawn twice.
-    drawn.sort_unstable();
-    drawn.dedup();
     Ok(drawn)
 }
 
 /// Some of the members with these numbers.
 fn draw_from(
-    cx: &mut Cx<'_>,
-    set: &Collection,
-    start: u64,
-    end: u64,
+    jumping: &mut Jumping<'_>,
+    random: &mut Seeded,
+    numbers: Range<u64>,
     drawn: &mut Vec<Vec<u8>>,
 ) -> Result<(), CommandError> {
     let bound = |number: u64| (number as u16).to_be_bytes();
-    let upper = (end < NUMBERS).then(|| bound(end));
-    let mut random = Seeded(cx.random.next_u64());
+    let upper = (numbers.end < NUMBERS).then(|| bound(numbers.end));
+    jumping.to(&bound(numbers.start), upper.as_ref().map(|end| &end[..]));
     let mut left = BUCKET_MAX;
-    let mut scan = cx.scan(
-        set,
-        &bound(start),
-        upper.as_ref().map(|end| &end[..]),
-        Direction::Forward,
-    )?;
     while left > 0
-        && let Some((element, _)) = scan.next()?
+        && let Some((element, _)) = jumping.next()?
     {
         left -= 1;
         if random.below(ONE_IN) == 0 {

@@ -1,6 +1,7 @@
 //! What is pending, as others see it: the turn that is to be published next, and ranges in key order.
 
-use std::collections::btree_map;
+use std::collections::{BTreeMap, btree_map};
+use std::ops::Bound;
 
 use haypile_rows::Key;
 
@@ -62,7 +63,16 @@ impl<'a> PendingTurn<'a> {
 }
 
 /// Pending writes of a range in key order.
-pub(crate) struct PendingRange<'a>(Option<(&'a Overlay, Ordered<'a>)>);
+pub(crate) struct PendingRange<'a>(Option<Within<'a>>);
+
+struct Within<'a> {
+    overlay: &'a Overlay,
+    range: Ordered<'a>,
+    /// All pending writes in order, and where the range ends.
+    all: &'a BTreeMap<Box<[u8]>, Place>,
+    prefix: [u8; ORDERED_PREFIX],
+    high: Box<[u8]>,
+}
 
 type Ordered<'a> = btree_map::Range<'a, Box<[u8]>, Place>;
 
@@ -75,18 +85,48 @@ impl<'a> PendingRange<'a> {
         PendingRange(None)
     }
 
-    /// Those of the overlay between two of its ordered keys.
-    pub(super) fn of(overlay: &'a Overlay, range: Ordered<'a>) -> Self {
-        PendingRange(Some((overlay, range)))
+    /// Those of the overlay, all of which are given in order, between two of its ordered keys.
+    pub(super) fn of(overlay: &'a Overlay, all: &'a BTreeMap<Box<[u8]>, Place>, low: &[u8], high: Box<[u8]>) -> Self {
+        let Some(prefix) = low.first_chunk() else {
+            return PendingRange::none();
+        };
+        PendingRange(Some(Within {
+            overlay,
+            range: between(all, low, &high),
+            all,
+            prefix: *prefix,
+            high,
+        }))
+    }
+
+    /// Goes on with the first at `key` or above it.
+    pub(crate) fn seek(&mut self, key: &[u8]) {
+        if let Some(Within {
+            range,
+            all,
+            prefix,
+            high,
+            ..
+        }) = &mut self.0
+        {
+            let low = [&prefix[..], key].concat();
+            *range = between(all, &low, high);
+        }
     }
 
     /// The next from the front or from the back: key, and value or `None` for a deletion.
     pub(crate) fn next(&mut self, forward: bool) -> Option<(&'a [u8], Option<&'a [u8]>)> {
-        let (overlay, range) = self.0.as_mut()?;
+        let Within { overlay, range, .. } = self.0.as_mut()?;
         let (key, place) = if forward { range.next()? } else { range.next_back()? };
         let value = overlay.turn(place.turn).value(&place.value);
         Some((&key[ORDERED_PREFIX..], value))
     }
+}
+
+/// What stands between two keys, of which the first is below the second, or nothing.
+fn between<'a>(all: &'a BTreeMap<Box<[u8]>, Place>, low: &[u8], high: &[u8]) -> Ordered<'a> {
+    let low = low.min(high);
+    all.range::<[u8], _>((Bound::Included(low), Bound::Excluded(high)))
 }
 
 /// Where a key stands among those of all keyspaces and column families.
