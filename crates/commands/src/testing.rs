@@ -135,6 +135,7 @@ impl Bench {
             let reading = self.store.read();
             let view = View::reading(&reading, Tier::Disk);
             let mut cx = Cx::new(view, &mut reply, &mut observer, &mut self.random, self.db, self.now);
+            cx.packed_limits = self.limits;
             let outcome = execute(&mut cx, request);
             finish(&mut reply, outcome);
             return reply.take();

@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) string_bytes_max: AtomicUsize,
     pub(crate) hll_sparse_bytes_max: AtomicUsize,
+    /// What readers have to know of the writer's [`PackedLimits`]: what is an intset.
+    pub(crate) intset_entries_max: AtomicU64,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) syncer: Arc<Syncer>,
     pub(crate) readers: Readers,
@@ -161,6 +163,7 @@ impl Partition {
             counters: Counters::default(),
             string_bytes_max: AtomicUsize::new(512 << 20),
             hll_sparse_bytes_max: AtomicUsize::new(haypile_commands::hll::SPARSE_BYTES_MAX),
+            intset_entries_max: AtomicU64::new(PackedLimits::default().intset_entries),
             writer: Mutex::new(writer),
             syncer,
             readers,
@@ -215,7 +218,7 @@ impl Partition {
 
     /// Changes up to where collections are packed. Not within a turn: see [`Turn::set_packed_limits`].
     pub fn set_packed_limits(&self, limits: PackedLimits) {
-        self.shared.visit().packed_limits = limits;
+        self.shared.set_packed_limits(&mut self.shared.visit(), limits);
     }
 
     /// The store, for reading and for figures.
@@ -241,6 +244,7 @@ impl Partition {
             let mut cx = Cx::new(view, call.reply, &mut observer, random, call.db, now);
             cx.may_block = false;
             cx.string_bytes_max = shared.string_bytes_max.load(Ordering::Relaxed);
+            cx.packed_limits.intset_entries = shared.intset_entries_max.load(Ordering::Relaxed);
             execute(&mut cx, call.request)
         };
         let mut outcome = match for_long {
@@ -334,7 +338,9 @@ impl Partition {
         let mut reply = Reply::new(Version::Resp2);
         let mut deaf = Deaf;
         let now = self.shared.clock.now_ms();
-        body(&mut Cx::new(view, &mut reply, &mut deaf, random, db, now))
+        let mut cx = Cx::new(view, &mut reply, &mut deaf, random, db, now);
+        cx.packed_limits.intset_entries = self.shared.intset_entries_max.load(Ordering::Relaxed);
+        body(&mut cx)
     }
 
     /// Sets hits, misses and expired to zero: CONFIG RESETSTAT.
@@ -434,6 +440,11 @@ impl Drop for Partition {
 }
 
 impl Shared {
+    pub(crate) fn set_packed_limits(&self, writer: &mut Writer, limits: PackedLimits) {
+        writer.packed_limits = limits;
+        self.intset_entries_max.store(limits.intset_entries, Ordering::Relaxed);
+    }
+
     pub(crate) fn stats(&self, writer: &Writer) -> PartitionStats {
         let (syncer, counters) = (&self.syncer, &self.counters);
         PartitionStats {

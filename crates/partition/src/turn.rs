@@ -190,7 +190,7 @@ impl<'a> Turn<'a> {
 
     /// Changes up to where collections are packed.
     pub fn set_packed_limits(&mut self, limits: haypile_commands::PackedLimits) {
-        self.writer.packed_limits = limits;
+        self.shared.set_packed_limits(self.writer, limits);
     }
 
     /// Changes how much of the log is kept for its consumers.
@@ -290,6 +290,7 @@ impl<'a> Turn<'a> {
             overlay,
             random,
             now_ms,
+            packed_limits,
             ..
         } = &mut *self.writer;
         let reading = self.shared.store.read();
@@ -297,6 +298,7 @@ impl<'a> Turn<'a> {
         let mut reply = Reply::new(haypile_resp::Version::Resp2);
         let mut deaf = haypile_commands::Deaf;
         let mut cx = Cx::new(view, &mut reply, &mut deaf, &mut **random, db, *now_ms);
+        cx.packed_limits = *packed_limits;
         // Expired keys are passed over, not removed.
         cx.reads_only = true;
         body(&mut cx)

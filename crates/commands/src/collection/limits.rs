@@ -1,6 +1,6 @@
 use haypile_resp::parse_i64;
 use haypile_store::StoreError;
-use haypile_store::packed::PackedSet;
+use haypile_store::packed::{self, PackedSet};
 use haypile_store::row::Kind;
 
 use super::packing::{Name, name_of};
@@ -126,8 +126,12 @@ fn is_integer(member: &[u8]) -> bool {
     parse_i64(member).is_some()
 }
 
-/// True if all members of a packed set are integers: Redis' intset.
-pub(crate) fn has_integers_only(body: &[u8]) -> Result<bool, StoreError> {
+/// True if Redis would keep a packed set as an intset.
+pub(crate) fn is_intset(body: &[u8], limits: &PackedLimits) -> Result<bool, StoreError> {
+    Ok(packed::count(body)? <= limits.intset_entries && has_integers_only(body)?)
+}
+
+fn has_integers_only(body: &[u8]) -> Result<bool, StoreError> {
     for member in PackedSet::read(body)?.iter() {
         if !is_integer(member?) {
             return Ok(false);

@@ -18,7 +18,7 @@ use haypile_types::slot_of;
 pub use self::elements::Elements;
 pub(crate) use self::elements::Jumping;
 pub use self::limits::PackedLimits;
-pub(crate) use self::limits::has_integers_only;
+pub(crate) use self::limits::is_intset;
 pub(crate) use self::packing::{Packing, field_or_member, for_each_element};
 use smallvec::SmallVec;
 
@@ -151,6 +151,11 @@ impl Collection {
     /// True if it has more elements than before.
     pub(crate) fn has_grown(&self) -> bool {
         self.size > self.size_before
+    }
+
+    /// True if it is the one that is stored, and has fewer elements than that has.
+    pub(crate) fn has_shrunk(&self) -> bool {
+        self.stored.is_some_and(|(size, _)| self.size < size)
     }
 
     /// Makes it what another one is from now on, whose elements it has or will have: of its size nothing new is told.

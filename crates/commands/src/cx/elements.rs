@@ -48,6 +48,8 @@ impl<'a> Cx<'a> {
         let patch = packing.patch(collection.indexes())?;
         let header = collection.header();
         let (kind, size, limits) = (collection.kind, collection.size, self.packed_limits);
+        // As in Redis, a threshold that has been lowered counts when something is added.
+        let may_stay = collection.has_shrunk();
         // Appends the row; true if the collection may be packed.
         let build = |row: &mut Vec<u8>| {
             header.write(row);
@@ -59,7 +61,7 @@ impl<'a> Cx<'a> {
                     "a packed collection has another size than it should".into(),
                 ));
             }
-            limits.admit(kind, size, body)
+            Ok(may_stay || limits.admit(kind, size, body)?)
         };
         if collection.is_stored() && collection.old == Some(header) {
             self.find_meta(key);

@@ -1,12 +1,12 @@
 //! The encodings that OBJECT ENCODING names, in Redis' words: a packed collection is a listpack, or an intset if it is a set of
-//! integers only, a spread one is what Redis has for large ones.
+//! integers only and not too large for that, a spread one is what Redis has for large ones.
 
 use haypile_resp::parse_i64;
 use haypile_store::row::Kind;
 
-use crate::CommandError;
-use crate::collection::has_integers_only;
+use crate::collection::is_intset;
 use crate::cx::Row;
+use crate::{CommandError, PackedLimits};
 
 /// Longest string that Redis keeps beside its object's header.
 const EMBSTR_BYTES_MAX: usize = 44;
@@ -14,10 +14,10 @@ const EMBSTR_BYTES_MAX: usize = 44;
 const INT_TEXT_BYTES_MAX: usize = 20;
 
 /// The name of the encoding.
-pub(super) fn name(row: &Row<'_>) -> Result<&'static str, CommandError> {
+pub(super) fn name(row: &Row<'_>, limits: &PackedLimits) -> Result<&'static str, CommandError> {
     Ok(match (row.header.kind, row.header.packed) {
         (Kind::String, _) => of_string(row.body()),
-        (Kind::Set, true) if has_integers_only(row.body())? => "intset",
+        (Kind::Set, true) if is_intset(row.body(), limits)? => "intset",
         (_, true) => "listpack",
         (Kind::List, false) => "quicklist",
         (Kind::Set | Kind::Hash, false) => "hashtable",
@@ -70,6 +70,7 @@ mod tests {
     use haypile_store::row::Kind;
 
     use super::{listpack_entry_bytes, of_string};
+    use crate::PackedLimits;
     use crate::testing::Bench;
 
     #[test]
@@ -106,6 +107,49 @@ mod tests {
             bench.filled("k", kind, &items);
             let reply = bench.run("object encoding k");
             assert_eq!(reply, format!("${}|{name}|", name.len()), "{kind:?} of {}", items.len());
+        }
+    }
+
+    /// As in Redis.
+    #[test]
+    fn a_lower_threshold_counts_when_something_is_added() {
+        let mut bench = Bench::new();
+        bench.run("hset h a 1 b 2 c 3 d 4");
+        bench.run("zadd z 1 a 2 b 3 c 4 d");
+        bench.run("sadd s a b c d");
+        bench.run("rpush l a b c d");
+        bench.limits = PackedLimits {
+            hash_entries: 1,
+            zset_entries: 1,
+            set_entries: 1,
+            list_size: 1,
+            ..PackedLimits::default()
+        };
+        for (key, less, more, name) in [
+            ("h", "hdel h a", "hset h e 5", "hashtable"),
+            ("z", "zrem z a", "zadd z 5 e", "skiplist"),
+            ("s", "srem s a", "sadd s e", "hashtable"),
+            ("l", "lpop l", "rpush l e", "quicklist"),
+        ] {
+            assert_eq!(bench.run(less).replace("$1|a|", ":1|"), ":1|");
+            assert_eq!(bench.run(&format!("object encoding {key}")), "$8|listpack|");
+            bench.run(more);
+            let reply = bench.run(&format!("object encoding {key}"));
+            assert_eq!(reply, format!("${}|{name}|", name.len()));
+        }
+    }
+
+    #[test]
+    fn integers_by_the_threshold_of_intsets() {
+        let mut bench = Bench::new();
+        bench.run("sadd k 1 2 3");
+        for (entries, name) in [(512, "intset"), (3, "intset"), (2, "listpack"), (0, "listpack")] {
+            bench.limits.intset_entries = entries;
+            assert_eq!(
+                bench.run("object encoding k"),
+                format!("${}|{name}|", name.len()),
+                "{entries}"
+            );
         }
     }
 

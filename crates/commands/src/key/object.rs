@@ -35,7 +35,7 @@ const ENCODING: Spec = Spec {
     syntax: "key",
     handler: Handler::Data(|cx, request| {
         if let Some(row) = find(cx, &request[2])? {
-            let name = encoding::name(&row)?;
+            let name = encoding::name(&row, &cx.packed_limits)?;
             cx.reply.bulk_str(name);
         }
         Ok(())
@@ -95,7 +95,7 @@ const HELP: Spec = Spec {
 /// The encoding that OBJECT ENCODING names; `None` if there is no such key. Does not count as a use of the key.
 pub fn encoding_of(cx: &mut Cx<'_>, key: &[u8]) -> Result<Option<&'static str>, CommandError> {
     match cx.raw_row(&meta_key(key))?.filter(|row| is_live(row.header, cx.now)) {
-        Some(row) => encoding::name(&row).map(Some),
+        Some(row) => encoding::name(&row, &cx.packed_limits).map(Some),
         None => Ok(None),
     }
 }

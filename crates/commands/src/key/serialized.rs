@@ -28,7 +28,7 @@ pub fn serialized(cx: &mut Cx<'_>, key: &[u8]) -> Result<Option<(&'static str, u
     let Some(row) = cx.raw_row(&meta_key(key))?.filter(|row| is_live(row.header, cx.now)) else {
         return Ok(None);
     };
-    let encoding = encoding::name(&row)?;
+    let encoding = encoding::name(&row, &cx.packed_limits)?;
     if row.header.kind == Kind::String {
         return Ok(Some((encoding, of_string(row.body()))));
     }
