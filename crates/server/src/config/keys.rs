@@ -123,6 +123,11 @@ settings! {
     "Access" {
         /// The password that clients must give with AUTH or HELLO. Empty asks for none.
         requirepass: String => "requirepass", Secret, "", RunTime;
+        /// The user of the HTTP port, for basic authentication with http-password.
+        http_user: String => "http-user", Text, "haypile", RunTime;
+        /// The password of the HTTP port. Empty asks for that of clients, with the user "default", if there is one. /healthz
+        /// says without a password whether the server is well, but not why it isn't.
+        http_password: String => "http-password", Secret, "", RunTime;
         /// Who may use DEBUG; local means clients on the loopback interface.
         enable_debug_command: Allow => "enable-debug-command", ALLOW, "local", AtStart;
         /// Who may change protected keys with CONFIG SET; local means clients on the loopback interface.

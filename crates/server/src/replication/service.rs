@@ -25,6 +25,7 @@ use super::published::Outlet;
 use super::sending::{FRAMES_MAX, Sending};
 use super::snapshot::{self, Snapshot};
 use super::{PASSWORD_HEADER, USER_HEADER, blocking, databases_and_format, layout, partition_id};
+use crate::access::{DEFAULT_USER, is_kept_out, is_secret};
 use crate::node::Node;
 
 /// Answers followers.
@@ -143,18 +144,18 @@ impl Service {
             return wrong("replicas must speak TLS with this server: tls-replication");
         }
         if values.requirepass.is_empty() {
-            return match values.protected_mode && !address(request).is_loopback() {
+            return match is_kept_out(&values, address(request)) {
                 true => wrong("protected mode: set a password with requirepass, or protected-mode no"),
                 false => Ok(()),
             };
         }
         let user = given(USER_HEADER).unwrap_or_default();
-        if !user.is_empty() && user != "default" {
+        if !user.is_empty() && user != DEFAULT_USER {
             return wrong("there is no such user");
         }
         match given(PASSWORD_HEADER) {
             None => wrong("a password is needed: masterauth"),
-            Some(password) if password == values.requirepass.as_bytes() => Ok(()),
+            Some(password) if is_secret(&password, values.requirepass.as_bytes()) => Ok(()),
             Some(_) => wrong("the password is wrong: masterauth"),
         }
     }
