@@ -38,7 +38,10 @@ mod tests {
         let far = IpAddr::from([192, 0, 2, 1]);
         let mut values = Values::default();
         assert!(is_kept_out(&values, far));
-        for near in [IpAddr::from([127, 0, 0, 1]), IpAddr::V6("::ffff:127.0.0.1".parse().unwrap())] {
+        for near in [
+            IpAddr::from([127, 0, 0, 1]),
+            IpAddr::V6("::ffff:127.0.0.1".parse().unwrap()),
+        ] {
             assert!(!is_kept_out(&values, near));
         }
         values.requirepass = "secret".into();

@@ -121,7 +121,11 @@ fn router(node: Arc<Node>) -> Router {
 #[derive(Clone, Copy)]
 struct Origin(IpAddr);
 
-async fn show_metrics(State(node): State<Arc<Node>>, Extension(from): Extension<Origin>, headers: HeaderMap) -> Response {
+async fn show_metrics(
+    State(node): State<Arc<Node>>,
+    Extension(from): Extension<Origin>,
+    headers: HeaderMap,
+) -> Response {
     if let Err(refusal) = admit(&node, from, &headers) {
         return refusal.into_response();
     }
@@ -131,7 +135,11 @@ async fn show_metrics(State(node): State<Arc<Node>>, Extension(from): Extension<
     }
 }
 
-async fn show_health(State(node): State<Arc<Node>>, Extension(from): Extension<Origin>, headers: HeaderMap) -> Response {
+async fn show_health(
+    State(node): State<Arc<Node>>,
+    Extension(from): Extension<Origin>,
+    headers: HeaderMap,
+) -> Response {
     let trouble = match node.is_stopping() {
         true => Some("the server is stopping".to_owned()),
         false => node

@@ -35,7 +35,11 @@ pub fn share(values: &Values) -> Shares {
         0 => 0,
         _ => HTTP_FILES + CONNECTIONS_MAX as u64,
     };
-    let own = OWN_FILES + THREAD_FILES * thread_count(values) as u64 + segments + http;
+    let sync = match values.sync_port {
+        0 => 0,
+        _ => u64::from(values.sync_connections_max),
+    };
+    let own = OWN_FILES + THREAD_FILES * thread_count(values) as u64 + segments + http + sync;
     let clients = u64::from(values.maxclients);
     divide(raise_open_files(own + clients + STORE_FILES_PLENTY), own, clients)
 }

@@ -272,6 +272,9 @@ settings! {
         /// The port for replicas, for Haypile's own protocol. -1 takes the port for clients plus 1000, or any free one if
         /// that is taken: replicas ask for it. 0 turns it off.
         sync_port: i32 => "sync-port", Number::new(-1, 65535, ""), "-1", AtStart;
+        /// How many connections the sync port takes; a replica has one. When there are as many, those go first that have not
+        /// sent a request which may be answered, which they must within ten seconds anyway.
+        sync_connections_max: u32 => "sync-connections-max", Number::new(8, 4096, "connections"), "64", AtStart;
         /// The password that a replica gives to the server it follows.
         masterauth: String => "masterauth", Secret, "", RunTime;
         /// The user as whom a replica logs in. Empty is the default user.
