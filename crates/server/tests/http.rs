@@ -7,16 +7,7 @@ mod common;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use common::{PATIENCE, Server, wait_until};
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
+use common::{PATIENCE, Server, free_port, wait_until};
 
 /// Status and body of the answer.
 fn get(port: u16, path: &str) -> (u16, String) {

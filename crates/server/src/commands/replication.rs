@@ -8,6 +8,7 @@ use haypile_commands::{Block, CommandError, OnTimeout, Outcome};
 use haypile_partition::Role;
 use haypile_resp::Request;
 use haypile_sync::follower::{InstanceState, PartitionState};
+use haypile_types::is_host;
 
 use super::{Execute, ServerCx};
 use crate::data::LOADING;
@@ -71,7 +72,7 @@ fn replicaof(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         .filter(|port| *port > 0)
         .ok_or(CommandError::reply("ERR Invalid master port"))?;
     let host = str::from_utf8(&request[1]).map_err(|_| SYNTAX)?;
-    if host.is_empty() || host.contains(char::is_whitespace) {
+    if !is_host(host) {
         return Err(CommandError::reply("ERR Invalid master host"));
     }
     let address = format!("{host} {port}");

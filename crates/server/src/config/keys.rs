@@ -9,8 +9,8 @@ use haypile_store::Compression;
 use super::codec::{Choice, Codec, Content, Number, Path, Secret, Size, Text, YesNo, of_type};
 use super::key::{Change, Key, settings};
 use super::kinds::{
-    BindAddress, BindAddresses, BufferLimits, BufferLimitsByClass, HostPort, NotifyFlags, NotifyLetters, Percentiles,
-    TlsProtocols,
+    BindAddress, BindAddresses, BufferLimits, BufferLimitsByClass, Host, HostPort, NotifyFlags, NotifyLetters,
+    Percentiles, TlsProtocols,
 };
 
 /// How much is logged.
@@ -286,7 +286,7 @@ settings! {
         /// Whether Sentinel shows this replica to clients.
         replica_announced: bool => "replica-announced", YesNo, "yes", RunTime;
         /// The address at which others reach this replica, if it is not the one its connections come from.
-        replica_announce_ip: String => "replica-announce-ip" | "slave-announce-ip", Text, "", RunTime;
+        replica_announce_ip: String => "replica-announce-ip" | "slave-announce-ip", Host, "", RunTime;
         /// The port at which others reach this replica, if it is not its own. 0 is its own.
         replica_announce_port: u16 => "replica-announce-port" | "slave-announce-port", Number::new(0, 65535, ""), "0", RunTime;
         /// Writes are refused while fewer replicas than this are connected. 0 asks for none.

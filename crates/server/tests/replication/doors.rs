@@ -3,14 +3,26 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 
-use haypile_sync::wire::v1::{HeartbeatRequest, sync_client::SyncClient};
+use haypile_sync::wire::v1::sync_client::SyncClient;
+use haypile_sync::wire::v1::{HeartbeatRequest, MetaSyncRequest, Purpose};
+use tonic::transport::{Channel, Endpoint};
 
-use super::support::{assert_in_sync, fill, primary, replica_of, wait_for_link};
-use crate::common::{Client, wait_until};
+use super::support::{assert_in_sync, field, fill, primary, replica_of, wait_for_link};
+use crate::common::{Client, text, wait_until};
 
 fn sync_port(client: &mut Client) -> u16 {
     let reply = client.cmd(&["REPLCONF", "sync-port"]);
     u16::try_from(reply.as_i64().expect("a port")).expect("a port")
+}
+
+/// Has `talk` speak to a sync port.
+fn talk<R>(port: u16, talk: impl AsyncFnOnce(SyncClient<Channel>) -> R) -> R {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
+    runtime.block_on(async { talk(SyncClient::new(endpoint.connect().await.expect("a connection"))).await })
 }
 
 /// True once the other side has closed the connection.
@@ -53,22 +65,46 @@ fn connections_that_do_not_say_who_they_are_keep_no_replica_out() {
 }
 
 #[test]
+fn a_host_with_a_line_break_in_it_is_none() {
+    let server = primary(&[]);
+    let mut client = server.client();
+    for name in ["replica-announce-ip", "slave-announce-ip"] {
+        let reply = text(&client.cmd(&["CONFIG", "SET", name, "1.1.1.1\r\nrole:slave"]));
+        assert!(reply.contains("argument must be a host"), "{reply}");
+    }
+    let reply = text(&client.cmd(&["REPLICAOF", "a\r\nb", "1"]));
+    assert!(reply.contains("ERR Invalid master host"), "{reply}");
+    let port = sync_port(&mut client);
+    let request = MetaSyncRequest {
+        version_min: 1,
+        version_max: 1,
+        node: vec![1; 16].into(),
+        purpose: Purpose::Replica.into(),
+        announce_host: Some("1.1.1.1,port=1\r\nslave9:ip=2".into()),
+        announce_port: 1,
+        ..MetaSyncRequest::default()
+    };
+    let answer = talk(port, async |mut stranger| stranger.meta_sync(request).await);
+    let answer = format!("{answer:?}");
+    assert!(
+        answer.contains("announce_host is no name and no address of a host"),
+        "{answer}"
+    );
+    assert_eq!(field(&mut client, "connected_slaves"), "0");
+}
+
+#[test]
 fn who_is_refused_does_not_fill_the_log() {
     let primary = primary(&["--requirepass", "secret"]);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let mut client = primary.client();
     assert_eq!(client.say("AUTH secret"), "OK");
     let port = sync_port(&mut client);
-    let codes = runtime.unwrap().block_on(async {
-        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
-        let mut stranger = SyncClient::new(endpoint.connect().await.expect("a connection"));
+    let codes = talk(port, async |mut stranger| {
         let mut codes = Vec::new();
         for session in 0..500 {
             let answer = stranger.heartbeat(HeartbeatRequest { session }).await;
             codes.push(answer.expect_err("a refusal").code());
-            let answer = stranger
-                .meta_sync(haypile_sync::wire::v1::MetaSyncRequest::default())
-                .await;
+            let answer = stranger.meta_sync(MetaSyncRequest::default()).await;
             assert!(answer.is_ok(), "it says why");
         }
         codes
