@@ -39,9 +39,6 @@ pub struct Oplog {
     /// Records pushed and not yet written; their checksums are still missing.
     pub(crate) buffer: Vec<u8>,
     spare_wanted: bool,
-    appended_bytes_total: u64,
-    /// Bytes of segments that the last [`Oplog::collect_but`] kept only because somebody needs them.
-    pub(crate) pinned_bytes: u64,
 }
 
 /// Figures about a log.
@@ -97,8 +94,6 @@ impl Oplog {
             pushed: last,
             buffer: Vec::new(),
             spare_wanted: false,
-            appended_bytes_total: 0,
-            pinned_bytes: 0,
         };
         Ok((log, parts.opened))
     }
@@ -182,7 +177,7 @@ impl Oplog {
         segment.end.store(end + length, Ordering::Release);
         segment.capacity.fetch_max(end + length, Ordering::Relaxed);
         self.syncer.publish(segment, self.pushed);
-        self.appended_bytes_total += length;
+        self.shared.appended_bytes_total.fetch_add(length, Ordering::Relaxed);
         match self.options.sync {
             // The tail moves when this is durable.
             SyncPolicy::Always => {}
@@ -294,34 +289,13 @@ impl Oplog {
     pub fn readers(&self) -> Readers {
         Readers {
             shared: self.shared.clone(),
+            spares: self.spares.clone(),
         }
     }
 
     /// Figures about the log.
     pub fn stats(&self) -> Stats {
-        let (segments, bytes, first_index) = {
-            let segments = self.shared.segments.lock();
-            let bytes: u64 = segments.iter().map(|segment| segment.capacity()).sum();
-            (
-                segments.len(),
-                bytes,
-                segments.front().map_or(1, |segment| segment.first_index()),
-            )
-        };
-        let (spares, spare_bytes) = self.spares.held();
-        let (readers, reader_min_index) = self.shared.pins();
-        Stats {
-            first_index,
-            last_index: self.written.index,
-            segments,
-            bytes: bytes + spare_bytes,
-            appended_bytes_total: self.appended_bytes_total,
-            spares,
-            recycled_total: self.spares.recycled_total(),
-            pinned_bytes: self.pinned_bytes,
-            readers,
-            reader_min_index,
-        }
+        self.readers().stats()
     }
 
     /// Lets system calls fail, for tests.
@@ -345,9 +319,37 @@ impl Oplog {
 #[derive(Clone)]
 pub struct Readers {
     shared: Arc<Shared>,
+    spares: Arc<Spares>,
 }
 
 impl Readers {
+    /// Figures about the log, as of now: the writer is not waited for.
+    pub fn stats(&self) -> Stats {
+        let (segments, bytes, first_index) = {
+            let segments = self.shared.segments.lock();
+            let bytes: u64 = segments.iter().map(|segment| segment.capacity()).sum();
+            (
+                segments.len(),
+                bytes,
+                segments.front().map_or(1, |segment| segment.first_index()),
+            )
+        };
+        let (spares, spare_bytes) = self.spares.held();
+        let (readers, reader_min_index) = self.shared.pins();
+        Stats {
+            first_index,
+            last_index: self.shared.syncer.written_index(),
+            segments,
+            bytes: bytes + spare_bytes,
+            appended_bytes_total: self.shared.appended_bytes_total.load(Ordering::Relaxed),
+            spares,
+            recycled_total: self.spares.recycled_total(),
+            pinned_bytes: self.shared.pinned_bytes.load(Ordering::Relaxed),
+            readers,
+            reader_min_index,
+        }
+    }
+
     /// Index of the first entry still in the log, or that the first will have.
     pub fn first_index(&self) -> u64 {
         self.shared.first_index()

@@ -19,6 +19,10 @@ pub(crate) struct Shared {
     /// Held while entries are being cut off.
     cutting: Mutex<()>,
     pins: Mutex<Vec<Arc<Pin>>>,
+    /// Bytes of records written since the log was opened.
+    pub(crate) appended_bytes_total: AtomicU64,
+    /// Bytes of segments that the last [`crate::Oplog::collect_but`] kept only because somebody needs them.
+    pub(crate) pinned_bytes: AtomicU64,
 }
 
 /// A reader's place, visible to the writer.
@@ -51,6 +55,8 @@ impl Shared {
             segments: Mutex::new(segments),
             cuts: AtomicU64::new(0),
             cutting: Mutex::new(()),
+            appended_bytes_total: AtomicU64::new(0),
+            pinned_bytes: AtomicU64::new(0),
             pins: Mutex::new(Vec::new()),
         }
     }

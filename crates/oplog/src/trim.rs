@@ -58,7 +58,7 @@ impl Oplog {
         let free_bytes = self.disk.free_bytes()?;
         let short_of_space = free_bytes < self.options.free_bytes_min;
         let (released, pinned_bytes) = self.release(flushed_index, now_ms, wanted, free_bytes);
-        self.pinned_bytes = pinned_bytes;
+        self.shared.pinned_bytes.store(pinned_bytes, Ordering::Relaxed);
         let mut collected = Collected::default();
         if !released.is_empty() {
             collected.readers_left_behind = self.shared.pins_before(self.first_index());

@@ -1,4 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use haypile_store::row::Kind;
 
@@ -11,6 +13,7 @@ pub(crate) struct BlockedTable {
     tasks: HashMap<u64, Waiting>,
     lines: HashMap<u16, HashMap<Vec<u8>, Line>>,
     next_ticket: u64,
+    count: Arc<AtomicUsize>,
 }
 
 /// Who waits for a key: clients by the type that it must have, and by the tickets that they drew when they came.
@@ -35,8 +38,14 @@ pub struct Awaited {
 }
 
 impl BlockedTable {
-    pub(crate) fn len(&self) -> usize {
-        self.tasks.len()
+    /// How many tasks there are, for those who do not have the turn.
+    pub(crate) fn count(&self) -> Arc<AtomicUsize> {
+        self.count.clone()
+    }
+
+    /// To be called when there are more or fewer tasks.
+    fn changed(&self) {
+        self.count.store(self.tasks.len(), Ordering::Relaxed);
     }
 
     pub(crate) fn waits_for(&self, db: u16, key: &[u8]) -> bool {
@@ -60,6 +69,7 @@ impl BlockedTable {
         }
         let task = Some(task);
         self.tasks.insert(client, Waiting { task, awaited, ticket });
+        self.changed();
     }
 
     /// The first client in the line for a key of this type that holds at least this ticket; and its ticket.
@@ -83,7 +93,9 @@ impl BlockedTable {
     /// Forgets all clients; gives their tasks.
     pub(crate) fn take_all(&mut self) -> Vec<Box<dyn Task>> {
         self.lines.clear();
-        self.tasks.drain().filter_map(|(_, waiting)| waiting.task).collect()
+        let tasks = self.tasks.drain().filter_map(|(_, waiting)| waiting.task).collect();
+        self.changed();
+        tasks
     }
 
     /// Forgets those whose task was lent out and never came back.
@@ -98,6 +110,7 @@ impl BlockedTable {
     /// Forgets a client; gives its task unless it is lent out.
     pub(crate) fn remove(&mut self, client: u64) -> Option<Box<dyn Task>> {
         let Waiting { task, awaited, ticket } = self.tasks.remove(&client)?;
+        self.changed();
         if let (Some(kind), Some(lines)) = (awaited.kind, self.lines.get_mut(&awaited.db)) {
             for key in awaited.keys {
                 if let Some(line) = lines.get_mut(&key) {
@@ -164,7 +177,7 @@ mod tests {
         assert_eq!(line(&table, 1, "a", Kind::List), [4]);
         assert_eq!(line(&table, 0, "b", Kind::List), [7]);
         assert_eq!(line(&table, 0, "b", Kind::Zset), [0; 0]);
-        assert_eq!(table.len(), 5);
+        assert_eq!(table.count().load(Ordering::Relaxed), 5);
         let mut keys = table.keys_of(0);
         keys.sort();
         assert_eq!(keys, [b"a", b"b"]);

@@ -60,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) writer: Mutex<Writer>,
     pub(crate) syncer: Arc<Syncer>,
     pub(crate) readers: Readers,
+    /// How many clients wait for keys.
+    pub(crate) blocked_clients: Arc<AtomicUsize>,
     pub(crate) dir: PathBuf,
     /// Somebody else writes the log.
     pub(crate) following: AtomicBool,
@@ -108,10 +110,18 @@ pub(crate) struct Writer {
     pub(crate) replicated: Vec<u8>,
 }
 
+impl Writer {
+    /// Of the last entry.
+    pub(crate) fn position(&self) -> Position {
+        Position::new(self.term, self.next_index - 1)
+    }
+}
+
 /// Figures of a partition.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(missing_docs)] // the names say it
 pub struct PartitionStats {
+    /// Position of the last entry in the log.
     pub position: Position,
     pub durable: Position,
     /// Index of the last entry that readers see. The log may be longer: `sync always` waits for the disk.
@@ -139,6 +149,8 @@ impl Partition {
         let syncer = oplog.syncer();
         let overlay = Overlay::with_knowledge(options.shared.knowledge_bytes());
         let knowledge = overlay.knowledge().clone();
+        let blocked = BlockedTable::default();
+        let blocked_clients = blocked.count();
         let writer = Writer {
             overlay,
             next_index: state.applied.index + 1,
@@ -147,7 +159,7 @@ impl Partition {
             now_ms: options.clock.now_ms(),
             random: options.random,
             watch: WatchTable::default(),
-            blocked: BlockedTable::default(),
+            blocked,
             served: Vec::new(),
             heard: Heard::default(),
             pending: VecDeque::new(),
@@ -160,6 +172,7 @@ impl Partition {
         let shared = Arc::new(Shared {
             store,
             knowledge,
+            blocked_clients,
             counters: Counters::default(),
             string_bytes_max: AtomicUsize::new(512 << 20),
             hll_sparse_bytes_max: AtomicUsize::new(haypile_commands::hll::SPARSE_BYTES_MAX),
@@ -318,9 +331,28 @@ impl Partition {
         self.shared.store.counts_of_databases()
     }
 
-    /// Figures. Not within a turn: see [`Turn::stats`].
+    /// The end of the log, with what is being written. Not within a turn: see [`Turn::position`].
+    pub fn position(&self) -> Position {
+        self.shared.visit().position()
+    }
+
+    /// Figures, as of now: the writer is not waited for.
     pub fn stats(&self) -> PartitionStats {
-        self.shared.stats(&self.shared.visit())
+        let shared = &self.shared;
+        let (syncer, counters) = (&shared.syncer, &shared.counters);
+        PartitionStats {
+            position: syncer.written(),
+            durable: syncer.durable(),
+            applied: shared.store.applied().index,
+            hits: counters.hits.sum(),
+            misses: counters.misses.sum(),
+            expired: counters.expired.sum(),
+            blocked_clients: shared.blocked_clients.load(Ordering::Relaxed),
+            oplog: shared.readers.stats(),
+            fsyncs: syncer.fsyncs(),
+            fsync_us_total: syncer.fsync_us_total(),
+            fsync_us_last: syncer.fsync_us_last(),
+        }
     }
 
     /// Lets `body` read database `db` in one state of it, from the disk if need be.
@@ -443,22 +475,5 @@ impl Shared {
     pub(crate) fn set_packed_limits(&self, writer: &mut Writer, limits: PackedLimits) {
         writer.packed_limits = limits;
         self.intset_entries_max.store(limits.intset_entries, Ordering::Relaxed);
-    }
-
-    pub(crate) fn stats(&self, writer: &Writer) -> PartitionStats {
-        let (syncer, counters) = (&self.syncer, &self.counters);
-        PartitionStats {
-            position: Position::new(writer.term, writer.next_index - 1),
-            durable: syncer.durable(),
-            applied: self.store.applied().index,
-            hits: counters.hits.sum(),
-            misses: counters.misses.sum(),
-            expired: counters.expired.sum(),
-            blocked_clients: writer.blocked.len(),
-            oplog: writer.oplog.stats(),
-            fsyncs: syncer.fsyncs(),
-            fsync_us_total: syncer.fsync_us_total(),
-            fsync_us_last: syncer.fsync_us_last(),
-        }
     }
 }

@@ -7,11 +7,11 @@ use haypile_commands::{CommandError, Cx, Flags, Handler, Outcome};
 use haypile_resp::{Reply, Request};
 use haypile_store::{Savepoint, Tier, View};
 use haypile_sync::message::Message;
-use haypile_types::Random;
+use haypile_types::{Position, Random};
 
 use crate::Event;
 use crate::observer::TurnObserver;
-use crate::partition::{PartitionStats, Shared, Writer};
+use crate::partition::{Shared, Writer};
 use crate::watch::WatchFlag;
 
 /// Bytes of effects that one entry may have; what the log takes, with room for what ends an entry.
@@ -177,9 +177,9 @@ impl<'a> Turn<'a> {
         self.writer.heard.events.push(Event::Message(message));
     }
 
-    /// The partition's figures; what this turn has written counts.
-    pub fn stats(&self) -> PartitionStats {
-        self.shared.stats(self.writer)
+    /// The end of the log, with what has been evaluated in this turn.
+    pub fn position(&self) -> Position {
+        self.writer.position()
     }
 
     /// Changes when entries count as committed.

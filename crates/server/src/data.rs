@@ -92,7 +92,7 @@ impl DataSlot {
         self.load().as_ref().map(|data| data.counts()).unwrap_or_default()
     }
 
-    /// Figures. Not within a turn.
+    /// Figures.
     pub fn stats(&self) -> PartitionStats {
         self.load().as_ref().map(|data| data.stats()).unwrap_or_default()
     }

@@ -1,34 +1,49 @@
 //! The HTTP port: `/metrics` for Prometheus and `/healthz` for whoever watches over the process.
+//!
+//! It has the doors of the port for clients: a password, or protected mode. Whether the server is well everybody may know who
+//! reaches the port, because what restarts a server seldom has a password; but not why it isn't. Neither answer waits
+//! for a turn, nor for connections that say nothing.
 
+use std::collections::VecDeque;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
+use crate::access::{DEFAULT_USER, is_kept_out, is_secret};
 use crate::config::Values;
 use crate::metrics;
 use crate::node::{Node, NodeError};
 
-/// Connections at the same time; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 64;
+/// Connections at the same time. One more takes the place of the one that has been silent for longest; if all are being answered,
+/// it is closed.
+pub const CONNECTIONS_MAX: usize = 32;
 /// Time that a client has for sending a request's header, or for its next request.
 const HEADER_TIME: Duration = Duration::from_secs(10);
 /// Time that a connection may last altogether.
 const CONNECTION_TIME: Duration = Duration::from_secs(300);
 /// Pause after a connection could not be accepted, for want of files say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Threads on which metrics are collected, so that nobody else waits for them.
+const COLLECTORS_MAX: usize = 2;
 
 /// The thread that serves HTTP.
 pub struct Http {
@@ -65,6 +80,7 @@ impl Http {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
+            .max_blocking_threads(COLLECTORS_MAX)
             .build()?;
         let listener = {
             let _inside = runtime.enter();
@@ -101,49 +117,186 @@ fn router(node: Arc<Node>) -> Router {
         .with_state(node)
 }
 
-async fn show_metrics(State(node): State<Arc<Node>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&node))
+/// Where a request comes from.
+#[derive(Clone, Copy)]
+struct Origin(IpAddr);
+
+async fn show_metrics(
+    State(node): State<Arc<Node>>,
+    Extension(from): Extension<Origin>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refusal) = admit(&node, from, &headers) {
+        return refusal.into_response();
+    }
+    match tokio::task::spawn_blocking(move || metrics::text(&node)).await {
+        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
-async fn show_health(State(node): State<Arc<Node>>) -> impl IntoResponse {
-    if node.is_stopping() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n".to_owned());
+async fn show_health(
+    State(node): State<Arc<Node>>,
+    Extension(from): Extension<Origin>,
+    headers: HeaderMap,
+) -> Response {
+    let trouble = match node.is_stopping() {
+        true => Some("the server is stopping".to_owned()),
+        false => node
+            .data
+            .refusal()
+            .map(|reason| format!("writes are refused: {reason}")),
+    };
+    let Some(trouble) = trouble else {
+        return "ok\n".into_response();
+    };
+    let told = match admit(&node, from, &headers) {
+        Ok(()) => trouble,
+        Err(_) => "not well; /metrics and the server's log say more".to_owned(),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, told + "\n").into_response()
+}
+
+/// Why a request is not answered.
+enum Refusal {
+    /// Protected mode.
+    Protected,
+    /// No user and password, or wrong ones.
+    Unauthorized,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Refusal::Protected => (
+                StatusCode::FORBIDDEN,
+                "protected mode: set http-password or requirepass, or protected-mode no\n",
+            )
+                .into_response(),
+            Refusal::Unauthorized => (
+                StatusCode::UNAUTHORIZED,
+                [(WWW_AUTHENTICATE, "Basic realm=\"haypile\", charset=\"UTF-8\"")],
+                "a user and a password are needed: http-user and http-password, or default and requirepass\n",
+            )
+                .into_response(),
+        }
     }
-    match node.data.refusal() {
-        None => (StatusCode::OK, "ok\n".to_owned()),
-        Some(reason) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("writes are refused: {reason}\n"),
-        ),
+}
+
+/// The port's own user and password if there are any, else those of clients, else protected mode.
+fn admit(node: &Node, Origin(address): Origin, headers: &HeaderMap) -> Result<(), Refusal> {
+    let values = node.config.load();
+    let (user, password) = match (values.http_password.as_str(), values.requirepass.as_str()) {
+        ("", "") if is_kept_out(&values, address) => return Err(Refusal::Protected),
+        ("", "") => return Ok(()),
+        ("", password) => (DEFAULT_USER, password),
+        (password, _) => (values.http_user.as_str(), password),
+    };
+    let given = headers.get(AUTHORIZATION).and_then(|value| basic(value.as_bytes()));
+    let right = given.is_some_and(|(given_user, given_password)| {
+        // Both are looked at, whatever the first one is.
+        is_secret(&given_user, user.as_bytes()) & is_secret(&given_password, password.as_bytes())
+    });
+    right.then_some(()).ok_or(Refusal::Unauthorized)
+}
+
+/// User and password of a header (RFC 7617).
+fn basic(header: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (scheme, encoded) = header.split_at_checked("Basic ".len())?;
+    if !scheme.eq_ignore_ascii_case(b"Basic ") {
+        return None;
+    }
+    let mut user = BASE64_STANDARD.decode(encoded.trim_ascii()).ok()?;
+    let colon = user.iter().position(|byte| *byte == b':')?;
+    let password = user.split_off(colon + 1);
+    user.pop();
+    Some((user, password))
+}
+
+/// A connection that is being served.
+struct Served {
+    task: AbortHandle,
+    /// A request of it is being answered.
+    answering: Arc<AtomicBool>,
+}
+
+/// Makes room for one more connection, if that can be: the silent one that came first goes.
+fn make_room(served: &mut VecDeque<Served>) -> bool {
+    served.retain(|connection| !connection.task.is_finished());
+    if served.len() < CONNECTIONS_MAX {
+        return true;
+    }
+    let silent = served
+        .iter()
+        .position(|connection| !connection.answering.load(Ordering::Relaxed));
+    match silent.and_then(|at| served.remove(at)) {
+        Some(connection) => {
+            connection.task.abort();
+            true
+        }
+        None => false,
     }
 }
 
 async fn serve(listener: tokio::net::TcpListener, router: Router) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut served = VecDeque::with_capacity(CONNECTIONS_MAX);
     loop {
-        // It fails only when it is closed, and nobody closes it.
-        let Ok(slot) = slots.clone().acquire_owned().await else {
-            return;
-        };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::debug!(%error, "an HTTP connection cannot be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let service = TowerToHyperService::new(router.clone());
-        tokio::spawn(async move {
-            let _slot = slot;
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIME)
-                .serve_connection(TokioIo::new(stream), service);
-            match tokio::time::timeout(CONNECTION_TIME, connection).await {
-                Ok(Ok(())) | Err(_) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "an HTTP connection has failed"),
-            }
-        });
+        if !make_room(&mut served) {
+            continue;
+        }
+        let answering = Arc::new(AtomicBool::new(false));
+        let answers = router.clone().layer(Extension(Origin(address.ip())));
+        let task = tokio::spawn(serve_one(stream, answers, answering.clone())).abort_handle();
+        served.push_back(Served { task, answering });
+    }
+}
+
+async fn serve_one(stream: TcpStream, router: Router, answering: Arc<AtomicBool>) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |request| {
+        let (answer, answering) = (router.call(request), answering.clone());
+        async move {
+            answering.store(true, Ordering::Relaxed);
+            let answer = answer.await;
+            answering.store(false, Ordering::Relaxed);
+            answer
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .serve_connection(TokioIo::new(stream), service);
+    match tokio::time::timeout(CONNECTION_TIME, connection).await {
+        Ok(Ok(())) | Err(_) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "an HTTP connection has failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_read_from_a_header() {
+        let read = |text: &str| {
+            basic(text.as_bytes()).map(|(user, password)| {
+                let text = |bytes| String::from_utf8(bytes).unwrap();
+                (text(user), text(password))
+            })
+        };
+        let expected = Some(("ann".to_owned(), "a:b".to_owned()));
+        assert_eq!(read("Basic YW5uOmE6Yg=="), expected);
+        assert_eq!(read("basic  YW5uOmE6Yg== "), expected);
+        for wrong in ["", "Basic", "Basic ", "Basic YW5u", "Basic ?", "Bearer YW5uOmE6Yg=="] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! partition: a read on the same thread, a write in a turn; a command of the server's own to [`commands`]), and its
 //! reply goes back through `io` once what it says is committed.
 
+mod access;
 mod admission;
 pub mod checkpoint;
 pub mod cli;

@@ -4,6 +4,7 @@
 //! all writing until a restart. So clients get only what the rest can do without.
 
 use crate::config::Values;
+use crate::http::CONNECTIONS_MAX;
 use crate::io::thread_count;
 use crate::process::raise_open_files;
 
@@ -11,8 +12,8 @@ use crate::process::raise_open_files;
 const OWN_FILES: u64 = 24;
 /// Files of each connection thread: its event queue and what wakes it.
 const THREAD_FILES: u64 = 2;
-/// Files of the HTTP port and its connections, which are few and short.
-const HTTP_FILES: u64 = 8;
+/// Files of the HTTP port's thread, besides its connections.
+const HTTP_FILES: u64 = 4;
 /// Files that the store gets at least, unless it is as many as half of what there is.
 const STORE_FILES_MIN: u64 = 1024;
 /// Files with which the store need not be told to close any: a table has 64 MiB, so these are terabytes.
@@ -30,8 +31,15 @@ pub struct Shares {
 /// Raises the process's limit as far as it is wanted and allowed, and divides it.
 pub fn share(values: &Values) -> Shares {
     let segments = values.oplog_retention_bytes / values.oplog_segment_bytes.max(1);
-    let http = if values.http_port == 0 { 0 } else { HTTP_FILES };
-    let own = OWN_FILES + THREAD_FILES * thread_count(values) as u64 + segments + http;
+    let http = match values.http_port {
+        0 => 0,
+        _ => HTTP_FILES + CONNECTIONS_MAX as u64,
+    };
+    let sync = match values.sync_port {
+        0 => 0,
+        _ => u64::from(values.sync_connections_max),
+    };
+    let own = OWN_FILES + THREAD_FILES * thread_count(values) as u64 + segments + http + sync;
     let clients = u64::from(values.maxclients);
     divide(raise_open_files(own + clients + STORE_FILES_PLENTY), own, clients)
 }

@@ -9,6 +9,7 @@ mod replication {
     mod commands;
     mod copies;
     mod disks;
+    mod doors;
     mod events;
     mod expiry;
     mod failures;

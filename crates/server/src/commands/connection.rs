@@ -6,6 +6,7 @@ use haypile_commands::{CommandError, Outcome, error};
 use haypile_resp::{Request, Version};
 
 use super::{Execute, ServerCx, client, pubsub, transaction};
+use crate::access::{DEFAULT_USER, is_secret};
 use crate::node::Node;
 use crate::session::Replies;
 
@@ -21,8 +22,6 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
 
 /// The version of Redis whose commands and replies these are. Client libraries ask for it.
 pub const REDIS_VERSION: &str = "7.2.0";
-/// The one user there is.
-pub(super) const DEFAULT_USER: &str = "default";
 
 fn ping(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     if request.len() > 2 {
@@ -97,11 +96,7 @@ fn admits(node: &Arc<Node>, given: &[u8]) -> bool {
     if right.is_empty() {
         return true;
     }
-    // Every byte is compared whatever the others are: the time says nothing of how much of a guess was right.
-    let different = (0..given.len().max(right.len()))
-        .map(|i| given.get(i).unwrap_or(&0) ^ right.get(i).unwrap_or(&0))
-        .fold(0, |all, one| all | one);
-    different == 0 && given.len() == right.len()
+    is_secret(given, right)
 }
 
 fn hello(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {

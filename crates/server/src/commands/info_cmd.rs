@@ -12,7 +12,7 @@ fn info(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         .skip(1)
         .map(|name| String::from_utf8_lossy(name).into_owned())
         .collect();
-    let partition = cx.partition_stats();
+    let partition = cx.node.data.stats();
     let facts = Facts {
         node: cx.node,
         failover: cx.node.replication.failover.state(),

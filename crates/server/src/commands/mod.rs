@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use haypile_commands::table::{self, Known};
 use haypile_commands::{CommandError, Cx, Group, Outcome};
-use haypile_partition::{PartitionStats, Turn};
+use haypile_partition::Turn;
 use haypile_resp::{Reply, Request};
 use haypile_store::Tier;
 
@@ -54,11 +54,12 @@ pub struct ServerCx<'a, 't> {
 }
 
 impl ServerCx<'_, '_> {
-    /// The partition's figures, within a turn or not.
-    pub fn partition_stats(&self) -> PartitionStats {
-        match &self.turn {
-            Some(turn) => turn.stats(),
-            None => self.node.data.stats(),
+    /// Index of the last entry in the log: within a turn, with what it has evaluated.
+    pub fn log_end(&self) -> u64 {
+        match (&self.turn, &*self.node.data.load()) {
+            (Some(turn), _) => turn.position().index,
+            (None, Some(data)) => data.position().index,
+            (None, None) => 0,
         }
     }
 

@@ -8,6 +8,7 @@ use haypile_commands::{Block, CommandError, OnTimeout, Outcome};
 use haypile_partition::Role;
 use haypile_resp::Request;
 use haypile_sync::follower::{InstanceState, PartitionState};
+use haypile_types::is_host;
 
 use super::{Execute, ServerCx};
 use crate::data::LOADING;
@@ -26,7 +27,7 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
 ];
 
 fn role(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    let offset = cx.partition_stats().applied as i64;
+    let offset = cx.node.data.stats().applied as i64;
     let replication = &cx.node.replication;
     let values = cx.node.config.load();
     if let Some((host, port)) = values.replicaof.split_once(' ') {
@@ -71,7 +72,7 @@ fn replicaof(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         .filter(|port| *port > 0)
         .ok_or(CommandError::reply("ERR Invalid master port"))?;
     let host = str::from_utf8(&request[1]).map_err(|_| SYNTAX)?;
-    if host.is_empty() || host.contains(char::is_whitespace) {
+    if !is_host(host) {
         return Err(CommandError::reply("ERR Invalid master host"));
     }
     let address = format!("{host} {port}");
@@ -187,7 +188,7 @@ fn wait(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let timeout = parse_timeout(&request[2])?;
     refuse_on_replica(cx, "WAIT")?;
     let wait = Wait {
-        index: cx.partition_stats().position.index,
+        index: cx.log_end(),
         replicas: usize::try_from(replicas).unwrap_or(0),
         durable: false,
         local: None,
@@ -206,7 +207,7 @@ fn waitaof(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     }
     let replicas = usize::try_from(replicas).map_err(|_| NOT_INTEGER)?;
     refuse_on_replica(cx, "WAITAOF")?;
-    let index = cx.partition_stats().position.index;
+    let index = cx.log_end();
     if let (1, Some(data)) = (local, &*cx.node.data.load()) {
         let synced = data.syncer().sync_to(index.min(data.syncer().written_index()));
         synced.map_err(|error| CommandError::reply(format!("ERR {error}")))?;

@@ -9,8 +9,8 @@ use haypile_store::Compression;
 use super::codec::{Choice, Codec, Content, Number, Path, Secret, Size, Text, YesNo, of_type};
 use super::key::{Change, Key, settings};
 use super::kinds::{
-    BindAddress, BindAddresses, BufferLimits, BufferLimitsByClass, HostPort, NotifyFlags, NotifyLetters, Percentiles,
-    TlsProtocols,
+    BindAddress, BindAddresses, BufferLimits, BufferLimitsByClass, Host, HostPort, NotifyFlags, NotifyLetters,
+    Percentiles, TlsProtocols,
 };
 
 /// How much is logged.
@@ -123,6 +123,11 @@ settings! {
     "Access" {
         /// The password that clients must give with AUTH or HELLO. Empty asks for none.
         requirepass: String => "requirepass", Secret, "", RunTime;
+        /// The user of the HTTP port, for basic authentication with http-password.
+        http_user: String => "http-user", Text, "haypile", RunTime;
+        /// The password of the HTTP port. Empty asks for that of clients, with the user "default", if there is one. /healthz
+        /// says without a password whether the server is well, but not why it isn't.
+        http_password: String => "http-password", Secret, "", RunTime;
         /// Who may use DEBUG; local means clients on the loopback interface.
         enable_debug_command: Allow => "enable-debug-command", ALLOW, "local", AtStart;
         /// Who may change protected keys with CONFIG SET; local means clients on the loopback interface.
@@ -267,6 +272,9 @@ settings! {
         /// The port for replicas, for Haypile's own protocol. -1 takes the port for clients plus 1000, or any free one if
         /// that is taken: replicas ask for it. 0 turns it off.
         sync_port: i32 => "sync-port", Number::new(-1, 65535, ""), "-1", AtStart;
+        /// How many connections the sync port takes; a replica has one. When there are as many, those go first that have not
+        /// sent a request which may be answered, which they must within ten seconds anyway.
+        sync_connections_max: u32 => "sync-connections-max", Number::new(8, 4096, "connections"), "64", AtStart;
         /// The password that a replica gives to the server it follows.
         masterauth: String => "masterauth", Secret, "", RunTime;
         /// The user as whom a replica logs in. Empty is the default user.
@@ -278,7 +286,7 @@ settings! {
         /// Whether Sentinel shows this replica to clients.
         replica_announced: bool => "replica-announced", YesNo, "yes", RunTime;
         /// The address at which others reach this replica, if it is not the one its connections come from.
-        replica_announce_ip: String => "replica-announce-ip" | "slave-announce-ip", Text, "", RunTime;
+        replica_announce_ip: String => "replica-announce-ip" | "slave-announce-ip", Host, "", RunTime;
         /// The port at which others reach this replica, if it is not its own. 0 is its own.
         replica_announce_port: u16 => "replica-announce-port" | "slave-announce-port", Number::new(0, 65535, ""), "0", RunTime;
         /// Writes are refused while fewer replicas than this are connected. 0 asks for none.

@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use haypile_types::is_host;
+
 use super::codec::{Codec, parse_size, print_size};
 
 /// An address to listen on.
@@ -84,6 +86,28 @@ impl Codec for BindAddresses {
     }
 }
 
+/// A host, or nothing.
+pub struct Host;
+
+impl Codec for Host {
+    type Value = String;
+
+    fn parse(&self, text: &str, _now: Option<&String>) -> Result<String, String> {
+        match text.is_empty() || is_host(text) {
+            true => Ok(text.to_owned()),
+            false => Err(format!("argument must be {}", self.allowed())),
+        }
+    }
+
+    fn print(&self, value: &String) -> String {
+        value.clone()
+    }
+
+    fn allowed(&self) -> String {
+        "a host, or empty".into()
+    }
+}
+
 /// A host and a port, or nothing.
 pub struct HostPort;
 
@@ -95,7 +119,9 @@ impl Codec for HostPort {
         match words[..] {
             [] => Ok(String::new()),
             [no, one] if no.eq_ignore_ascii_case("no") && one.eq_ignore_ascii_case("one") => Ok(String::new()),
-            [host, port] if port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(format!("{host} {port}")),
+            [host, port] if is_host(host) && port.parse::<u16>().is_ok_and(|port| port > 0) => {
+                Ok(format!("{host} {port}"))
+            }
             _ => Err(format!("argument must be {}", self.allowed())),
         }
     }

@@ -14,6 +14,7 @@ use super::conn::Conn;
 use super::event_loop::{EventLoop, LISTENERS};
 use super::mailbox::Message;
 use super::tls::Session;
+use crate::access;
 use crate::client::Client;
 use crate::job::Job;
 use crate::node::Node;
@@ -183,6 +184,5 @@ fn refusal(node: &Node, addr: std::net::SocketAddr) -> Option<Refusal> {
     if node.clients.len() >= values.maxclients as usize {
         return Some(Refusal::TooMany);
     }
-    let local = addr.ip().to_canonical().is_loopback();
-    (values.protected_mode && values.requirepass.is_empty() && !local).then_some(Refusal::Protected)
+    access::is_kept_out(&values, addr.ip()).then_some(Refusal::Protected)
 }

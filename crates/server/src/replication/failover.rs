@@ -133,7 +133,7 @@ fn await_replica(node: &Node, request: &Request, aborted: &AtomicBool) -> Result
     let deadline = request.timeout.map(|timeout| Instant::now() + timeout);
     let position = match &*node.data.load() {
         // What was under way as the pause began is in the log after a turn.
-        Some(data) => data.run_internal(|turn| turn.stats().position),
+        Some(data) => data.run_internal(|turn| turn.position()),
         None => return Err("the data is being loaded".into()),
     };
     let end = position.map_err(|error| error.to_string())?.index;

@@ -7,21 +7,21 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
+use super::door::{ADMISSION_TIME, Admitted, Door, Guest};
+use crate::logging::Seldom;
 use crate::node::Node;
 use crate::tls;
 
-/// Connections that may be in their handshake at once; others wait in the kernel's queue. Many, so that those who connect
-/// and say nothing do not keep replicas out.
-const HANDSHAKES_MAX: usize = 256;
 /// Pause after a connection that could not be accepted: out of file descriptors, most likely.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// The first byte of a connection that begins with a TLS handshake (RFC 8446, 5.1).
@@ -33,25 +33,34 @@ pub(super) enum Link {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+/// A connection that has come to the sync port.
+pub(super) struct Incoming {
+    link: Link,
+    guest: Guest,
+}
+
 /// Who is at the other end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) address: Option<SocketAddr>,
     /// The connection speaks TLS.
     pub(super) tls: bool,
+    /// To be told once it has said who it is.
+    pub(super) admitted: Admitted,
 }
 
-impl Connected for Link {
+impl Connected for Incoming {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        let (socket, tls) = match self {
+        let (socket, tls) = match &self.link {
             Link::Plain(socket) => (socket, false),
             Link::Tls(stream) => (stream.get_ref().0, true),
         };
         Peer {
             address: socket.peer_addr().ok(),
             tls,
+            admitted: self.guest.admitted(),
         }
     }
 }
@@ -84,13 +93,17 @@ pub(super) async fn connect(
     Ok(Link::Tls(Box::new(stream.into())))
 }
 
-/// The connections that come to a listener. Those that begin with a TLS handshake get TLS, if it is configured.
-pub(super) fn incoming(node: Weak<Node>, listener: TcpListener) -> ReceiverStream<io::Result<Link>> {
+/// The connections that come to a listener. Those that begin with a TLS handshake get TLS, if it is configured. All listeners
+/// have one door.
+pub(super) fn incoming(
+    node: Weak<Node>,
+    listener: TcpListener,
+    door: Arc<Mutex<Door>>,
+) -> ReceiverStream<io::Result<Incoming>> {
     let (ready, links) = mpsc::channel(1);
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let complaints = Arc::new(Seldom::default());
     tokio::spawn(async move {
-        // The semaphore is never closed.
-        while let Ok(turn) = handshakes.clone().acquire_owned().await {
+        loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = ready.closed() => return,
@@ -103,18 +116,33 @@ pub(super) fn incoming(node: Weak<Node>, listener: TcpListener) -> ReceiverStrea
                     continue;
                 }
             };
-            let (node, ready) = (node.clone(), ready.clone());
+            let places = match node.upgrade() {
+                Some(node) => node.config.load().sync_connections_max as usize,
+                None => return,
+            };
+            let Some(mut guest) = door.lock().enter(places, ADMISSION_TIME) else {
+                if let Some(unsaid) = complaints.tell() {
+                    tracing::warn!(%address, places, unsaid, "a connection to the sync port is refused: sync-connections-max");
+                }
+                continue;
+            };
+            let (node, ready, complaints) = (node.clone(), ready.clone(), complaints.clone());
             tokio::spawn(async move {
-                match greet(&node, socket).await {
+                let greeted = tokio::select! {
+                    greeted = greet(&node, socket) => greeted,
+                    error = guest.shown_out() => Err(error),
+                };
+                match greeted {
                     // It fails only when the server stops.
-                    Ok(Some(link)) => drop(ready.send(Ok(link)).await),
+                    Ok(Some(link)) => drop(ready.send(Ok(Incoming { link, guest })).await),
                     Ok(None) => {}
                     Err(error) => {
                         let (_, cause) = tls::describe(&error);
-                        tracing::info!(%address, cause, "a connection to the sync port has failed");
+                        if let Some(unsaid) = complaints.tell() {
+                            tracing::info!(%address, cause, unsaid, "a connection to the sync port has failed");
+                        }
                     }
                 }
-                drop(turn);
             });
         }
     });
@@ -194,5 +222,41 @@ impl AsyncWrite for Link {
             Link::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Link::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+impl AsyncRead for Incoming {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let incoming = self.get_mut();
+        if let Poll::Ready(error) = incoming.guest.poll_shown_out(cx) {
+            return Poll::Ready(Err(error));
+        }
+        Pin::new(&mut incoming.link).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Incoming {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().link).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().link).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.link.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().link).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().link).poll_shutdown(cx)
     }
 }

@@ -9,6 +9,7 @@
 //! | `pins` | for whom the log is kept |
 //! | `follower` | the follower's side: one task that drives the two machines, a task per stream, the copy |
 //! | `dial`, `link`, `signs` | from an address to a connection, with TLS or without, whose bytes are signs of life; those that come to the sync port |
+//! | `door` | how many of those there may be, and for how long without a password |
 //! | `waits` | WAIT and WAITAOF |
 //! | `failover` | FAILOVER |
 //!
@@ -16,6 +17,7 @@
 
 mod batches;
 mod dial;
+mod door;
 pub mod failover;
 mod follower;
 mod identity;
@@ -66,7 +68,13 @@ const STORE_FORMAT: u32 = 3;
 const RUNTIME_THREADS: usize = 2;
 /// Time between two looks for sessions and checkpoints that have run out.
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(1);
-/// Bytes that may be on their way on a connection and on a stream of it.
+/// Bytes of the largest request: a history of epochs takes some thousands.
+const REQUEST_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a request's header: its path, a user and a password.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
+/// Requests at the same time on one connection. A follower has one stream, its heartbeats, and `repl-copy-workers` that copy.
+const STREAMS_MAX: u32 = 128;
+/// Bytes that may be on their way to a follower on a connection and on a stream of it.
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 
@@ -169,19 +177,22 @@ impl Replication {
             .enable_all()
             .build()?;
         let silence = Duration::from_secs(u64::from(values.repl_timeout));
+        let door = Arc::new(Mutex::new(door::Door::default()));
+        let service = service::Service::new(node.clone());
         for listener in std::mem::take(&mut *self.listeners.lock()) {
             let _inside = runtime.enter();
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let service = SyncServer::new(service::Service(node.clone()))
-                .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            let service = SyncServer::new(service.clone())
+                .max_decoding_message_size(REQUEST_BYTES_MAX)
                 .max_encoding_message_size(MESSAGE_BYTES_MAX);
+            // What followers send is little: the windows stay as HTTP/2 begins with them, so that nobody can send much ahead.
             let server = tonic::transport::Server::builder()
                 .http2_keepalive_interval(Some(silence / 2))
                 .http2_keepalive_timeout(Some(silence / 2))
-                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-                .initial_stream_window_size(STREAM_WINDOW_BYTES)
+                .max_concurrent_streams(STREAMS_MAX)
+                .http2_max_header_list_size(HEADER_BYTES_MAX)
                 .add_service(service);
-            let links = link::incoming(Arc::downgrade(node), listener);
+            let links = link::incoming(Arc::downgrade(node), listener, door.clone());
             runtime.spawn(async move {
                 if let Err(error) = server.serve_with_incoming(links).await {
                     tracing::error!(%error, "the sync port has failed");

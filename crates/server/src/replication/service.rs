@@ -25,10 +25,16 @@ use super::published::Outlet;
 use super::sending::{FRAMES_MAX, Sending};
 use super::snapshot::{self, Snapshot};
 use super::{PASSWORD_HEADER, USER_HEADER, blocking, databases_and_format, layout, partition_id};
+use crate::access::{DEFAULT_USER, is_kept_out, is_secret};
+use crate::logging::Seldom;
 use crate::node::Node;
 
 /// Answers followers.
-pub(super) struct Service(pub(super) Arc<Node>);
+#[derive(Clone)]
+pub(super) struct Service {
+    node: Arc<Node>,
+    complaints: Arc<Seldom>,
+}
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -43,21 +49,23 @@ impl sync_server::Sync for Service {
                 Ok(request) => self.handshake(&request, address),
             },
         };
-        if let Err(refusal) = &reply {
-            tracing::warn!(%address, ?refusal, "a replica is refused");
+        if let Err(refusal) = &reply
+            && let Some(unsaid) = self.complaints.tell()
+        {
+            tracing::warn!(%address, ?refusal, unsaid, "a replica is refused");
         }
         Ok(Response::new(reply.into()))
     }
 
     async fn heartbeat(&self, request: Request<v1::HeartbeatRequest>) -> Answer<v1::HeartbeatReply> {
-        let replication = &self.0.replication;
-        let session = SessionId(request.into_inner().session);
+        let replication = &self.node.replication;
+        let session = SessionId(self.authorized(request)?.session);
         let reply = replication.source.heard(replication.now(), session);
         Ok(Response::new(reply.map(|_| ()).into()))
     }
 
     async fn try_sync(&self, request: Request<v1::TrySyncRequest>) -> Answer<v1::TrySyncReply> {
-        let reply = match TrySync::try_from(request.into_inner()) {
+        let reply = match TrySync::try_from(self.authorized(request)?) {
             Ok(request) => self.answer(&request).unwrap_or_else(TrySyncReply::Refused),
             Err(error) => TrySyncReply::Refused(error.into()),
         };
@@ -65,7 +73,7 @@ impl sync_server::Sync for Service {
     }
 
     async fn copy_meta(&self, request: Request<v1::CopyMetaRequest>) -> Answer<v1::CopyMetaReply> {
-        let reply = match CopyMetaRequest::try_from(request.into_inner()) {
+        let reply = match CopyMetaRequest::try_from(self.authorized(request)?) {
             Ok(request) => self.manifest(&request),
             Err(error) => Err(refused(&error)),
         };
@@ -77,7 +85,7 @@ impl sync_server::Sync for Service {
     }
 
     async fn copy_chunk(&self, request: Request<v1::CopyChunkRequest>) -> Answer<v1::CopyChunkReply> {
-        let reply = match CopyChunkRequest::try_from(request.into_inner()) {
+        let reply = match CopyChunkRequest::try_from(self.authorized(request)?) {
             Ok(request) => self.chunk(request).await,
             Err(error) => Err(refused(&error)),
         };
@@ -85,7 +93,7 @@ impl sync_server::Sync for Service {
     }
 
     async fn hold_checkpoint(&self, request: Request<v1::HoldCheckpointRequest>) -> Answer<v1::HoldCheckpointReply> {
-        let reply = match HoldCheckpoint::try_from(request.into_inner()) {
+        let reply = match HoldCheckpoint::try_from(self.authorized(request)?) {
             Ok(request) => self.hold(&request).await,
             Err(error) => Err(refused(&error)),
         };
@@ -95,7 +103,7 @@ impl sync_server::Sync for Service {
     type FollowStream = ReceiverStream<Result<v1::SourceFrame, Status>>;
 
     async fn follow(&self, request: Request<Streaming<v1::FollowerFrame>>) -> Answer<Self::FollowStream> {
-        let mut acks = request.into_inner();
+        let mut acks = self.authorized(request)?;
         let open = match acks.message().await?.map(FollowerFrame::try_from) {
             Some(Ok(FollowerFrame::Open(open))) => open,
             Some(Ok(FollowerFrame::Acks(_))) | None => {
@@ -105,7 +113,7 @@ impl sync_server::Sync for Service {
         };
         let (frames, sent) = mpsc::channel(FRAMES_MAX);
         if let Err(refusal) = self.open_stream(&open, acks, frames.clone()) {
-            let frame = super::sending::refused_frame(&self.0, refusal);
+            let frame = super::sending::refused_frame(&self.node, refusal);
             // The channel has room for one.
             let _ = frames.try_send(Ok(frame));
         }
@@ -117,8 +125,8 @@ fn refused(error: &WireError) -> CopyRefusal {
     CopyRefusal::Refused(error.to_string())
 }
 
-fn peer<T>(request: &Request<T>) -> Option<Peer> {
-    request.extensions().get().copied()
+fn peer<T>(request: &Request<T>) -> Option<&Peer> {
+    request.extensions().get()
 }
 
 fn address<T>(request: &Request<T>) -> IpAddr {
@@ -129,9 +137,33 @@ fn address<T>(request: &Request<T>) -> IpAddr {
 }
 
 impl Service {
-    /// As for clients: by the password, or from the same machine.
+    pub(super) fn new(node: Arc<Node>) -> Self {
+        Service {
+            node,
+            complaints: Arc::default(),
+        }
+    }
+
+    /// As for clients: by the password, or from the same machine. Who may come in may stay.
     fn authorize<T>(&self, request: &Request<T>) -> Result<(), Refusal> {
-        let values = self.0.config.load();
+        self.check(request)?;
+        if let Some(peer) = peer(request) {
+            peer.admitted.admit();
+        }
+        Ok(())
+    }
+
+    /// The same for the requests that follow the first one, whose answers have no place for this refusal.
+    fn authorized<T>(&self, request: Request<T>) -> Result<T, Status> {
+        match self.authorize(&request) {
+            Ok(()) => Ok(request.into_inner()),
+            Err(Refusal::Unauthorized(cause)) => Err(Status::unauthenticated(cause)),
+            Err(refusal) => Err(Status::internal(format!("{refusal:?}"))),
+        }
+    }
+
+    fn check<T>(&self, request: &Request<T>) -> Result<(), Refusal> {
+        let values = self.node.config.load();
         let given = |header| {
             request
                 .metadata()
@@ -143,31 +175,31 @@ impl Service {
             return wrong("replicas must speak TLS with this server: tls-replication");
         }
         if values.requirepass.is_empty() {
-            return match values.protected_mode && !address(request).is_loopback() {
+            return match is_kept_out(&values, address(request)) {
                 true => wrong("protected mode: set a password with requirepass, or protected-mode no"),
                 false => Ok(()),
             };
         }
         let user = given(USER_HEADER).unwrap_or_default();
-        if !user.is_empty() && user != "default" {
+        if !user.is_empty() && user != DEFAULT_USER {
             return wrong("there is no such user");
         }
         match given(PASSWORD_HEADER) {
             None => wrong("a password is needed: masterauth"),
-            Some(password) if password == values.requirepass.as_bytes() => Ok(()),
+            Some(password) if is_secret(&password, values.requirepass.as_bytes()) => Ok(()),
             Some(_) => wrong("the password is wrong: masterauth"),
         }
     }
 
     fn handshake(&self, request: &MetaSync, address: IpAddr) -> Result<haypile_sync::message::Accepted, Refusal> {
-        let replication = &self.0.replication;
-        let layout = match &*self.0.data.load() {
+        let replication = &self.node.replication;
+        let layout = match &*self.node.data.load() {
             Some(data) => layout(data),
             None => return Err(Refusal::NotReady(NotReady::Loading)),
         };
         self.check_circle(request.node)?;
         check_databases(&layout, &request.wanted)?;
-        let identity = replication.source_identity(&self.0.config.load(), vec![layout]);
+        let identity = replication.source_identity(&self.node.config.load(), vec![layout]);
         let now = replication.now();
         let handshake = replication.source.meta_sync(now, request, &identity, address);
         if handshake.reply.is_ok() && !handshake.repeated {
@@ -178,9 +210,9 @@ impl Service {
 
     /// Two servers that follow each other would get nothing, and might copy each other's data for ever.
     fn check_circle(&self, follower: NodeId) -> Result<(), Refusal> {
-        let followed = match self.0.config.load().replicaof.is_empty() {
+        let followed = match self.node.config.load().replicaof.is_empty() {
             true => None,
-            false => self.0.replication.follower_status().machines,
+            false => self.node.replication.follower_status().machines,
         };
         let session = followed.and_then(|(instance, _)| instance.session);
         match session.is_some_and(|session| session.source == follower) {
@@ -190,13 +222,13 @@ impl Service {
     }
 
     fn answer(&self, request: &TrySync) -> Result<TrySyncReply, Refusal> {
-        let replication = &self.0.replication;
+        let replication = &self.node.replication;
         let now = replication.now();
         let holder = replication.source.heard(now, request.session)?;
         check_partition(&request.partition)?;
         // Each may have connected before the other was.
         self.check_circle(holder.node)?;
-        let data = self.0.data.load();
+        let data = self.node.data.load();
         let data = data.as_ref().ok_or(Refusal::NotReady(NotReady::Loading))?;
         let reply = answer(&data.log_view(), &request.position);
         let syncs = &replication.source.syncs;
@@ -222,9 +254,9 @@ impl Service {
     }
 
     fn manifest(&self, request: &CopyMetaRequest) -> Result<Arc<Snapshot>, CopyRefusal> {
-        let replication = &self.0.replication;
+        let replication = &self.node.replication;
         let now = replication.now();
-        let log_first = match &*self.0.data.load() {
+        let log_first = match &*self.node.data.load() {
             Some(data) => data.log_view().first,
             None => return Err(CopyRefusal::Busy),
         };
@@ -244,7 +276,7 @@ impl Service {
             Acquired::Ready(id) => state.snapshots.get(&id).cloned().ok_or(CopyRefusal::Gone),
             Acquired::Busy => Err(CopyRefusal::Busy),
             Acquired::Make(id) => {
-                let node = self.0.clone();
+                let node = self.node.clone();
                 tokio::task::spawn_blocking(move || make(&node, id));
                 Err(CopyRefusal::Busy)
             }
@@ -257,14 +289,19 @@ impl Service {
         let chunk = read.await.map_err(|error| CopyRefusal::Refused(error.to_string()))?;
         if let Err(CopyRefusal::Corrupt(file)) = &chunk {
             tracing::error!(checkpoint = %request.snapshot, file, "a checkpoint for replicas is damaged");
-            self.0.replication.source.lock().checkpoints.condemn(request.snapshot);
+            self.node
+                .replication
+                .source
+                .lock()
+                .checkpoints
+                .condemn(request.snapshot);
         }
         chunk
     }
 
     /// A checkpoint that this session's follower holds; it holds it for longer.
     fn held(&self, session: SessionId, snapshot: SnapshotId) -> Result<Arc<Snapshot>, CopyRefusal> {
-        let replication = &self.0.replication;
+        let replication = &self.node.replication;
         let now = replication.now();
         let state = &mut *replication.source.lock();
         let session = state.sessions.heard(now, session);
@@ -277,7 +314,7 @@ impl Service {
         if request.renew {
             return self.held(request.session, request.snapshot).map(|_| ());
         }
-        let replication = &self.0.replication;
+        let replication = &self.node.replication;
         let now = replication.now();
         let gone = {
             let state = &mut *replication.source.lock();
@@ -299,7 +336,7 @@ impl Service {
         mut acks: Streaming<v1::FollowerFrame>,
         frames: mpsc::Sender<Result<v1::SourceFrame, Status>>,
     ) -> Result<(), Refusal> {
-        let node = &self.0;
+        let node = &self.node;
         let replication = &node.replication;
         check_partition(&open.partition)?;
         let now = replication.now();

@@ -44,6 +44,9 @@ pub enum WireError {
     /// Bytes that are not a whole number of digests.
     #[error("the digests of {0} have {1} bytes")]
     Digests(String, usize),
+    /// What is no name of a host.
+    #[error("{0} is no name and no address of a host: {1:?}")]
+    Host(&'static str, String),
     /// A number that is out of bounds.
     #[error("{0} is out of bounds: {1}")]
     Bounds(&'static str, u64),

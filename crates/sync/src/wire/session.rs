@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use haypile_types::is_host;
+
 use super::basics::{id, id_bytes, narrow, required};
 use super::{WireError, v1};
 use crate::message::{Accepted, Layout, MetaSync, Purpose, Refusal};
@@ -52,6 +54,13 @@ impl TryFrom<v1::Layout> for Layout {
     }
 }
 
+fn host(text: String) -> Result<String, WireError> {
+    match is_host(&text) {
+        true => Ok(text),
+        false => Err(WireError::Host("announce_host", text)),
+    }
+}
+
 fn layouts(list: Vec<v1::Layout>) -> Result<Vec<Layout>, WireError> {
     list.into_iter().map(Layout::try_from).collect()
 }
@@ -83,7 +92,7 @@ impl TryFrom<v1::MetaSyncRequest> for MetaSync {
             incarnation: Incarnation(message.incarnation),
             attempt: AttemptId(message.attempt),
             purpose: purpose(message.purpose)?,
-            announce_host: message.announce_host,
+            announce_host: message.announce_host.map(host).transpose()?,
             announce_port: narrow("announce_port", message.announce_port.into())?,
             wanted: layouts(message.wanted)?,
         })

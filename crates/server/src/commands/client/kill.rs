@@ -4,8 +4,8 @@ use haypile_commands::args::is;
 use haypile_commands::{CommandError, Outcome, error};
 use haypile_resp::Request;
 
-use super::super::connection::DEFAULT_USER;
 use super::Kind;
+use crate::access::DEFAULT_USER;
 use crate::client::Client;
 use crate::commands::ServerCx;
 use crate::io::Message;

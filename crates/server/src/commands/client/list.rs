@@ -7,8 +7,8 @@ use haypile_commands::table;
 use haypile_commands::{CommandError, Outcome, error};
 use haypile_resp::Request;
 
-use super::super::connection::DEFAULT_USER;
 use super::Kind;
+use crate::access::DEFAULT_USER;
 use crate::client::Client;
 use crate::commands::ServerCx;
 
