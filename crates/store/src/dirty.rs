@@ -15,7 +15,6 @@ pub(crate) struct DirtyRange<'a> {
     layers: Vec<Source>,
     /// Rows of no layer, in the order of their keys.
     loose: Option<(Vec<Row>, Range<usize>)>,
-    space: SpaceId,
     pending: PendingRange<'a>,
     pending_head: Option<(&'a [u8], Option<&'a [u8]>)>,
     forward: bool,
@@ -89,19 +88,16 @@ impl<'a> DirtyRange<'a> {
             loose: (!loose.is_empty()).then_some((loose, all)),
             pending_head: pending.next(forward),
             pending,
-            space,
             forward,
             sees,
         }
     }
 
-    /// Goes on with the first write at `key` or above it, which lies within the range, forward.
+    /// Goes on with the first write at `key` or above it, which lies within the range, forward. The range is one of elements of one
+    /// collection.
     pub(crate) fn seek(&mut self, key: &[u8]) {
-        let from = (self.space, key);
         for Source { layer, all, rest } in &mut self.layers {
-            let rows = &layer.rows()[all.clone()];
-            rest.start = all.start + rows.partition_point(|row| (row.space(), row.key()) < from);
-            rest.end = all.end;
+            *rest = layer.element_from(all, key)..all.end;
         }
         if let Some((rows, rest)) = &mut self.loose {
             *rest = rows.partition_point(|row| row.key() < key)..rows.len();

@@ -27,6 +27,9 @@ pub(crate) struct Layer {
 
 struct Sorted {
     rows: Vec<Row>,
+    /// Of each element the first bytes of its name, as [`front_of`] gives them: to look for one in what stands together in memory. Only
+    /// in the column family of elements.
+    fronts: Vec<u64>,
     /// Where the elements of each collection stand: only in the column family of elements.
     collections: HashMap<Collection, Range<usize>>,
 }
@@ -101,17 +104,35 @@ impl Layer {
 
     /// The rows from `lower` up to but not including `upper`.
     pub(crate) fn range(&self, space: SpaceId, lower: &[u8], upper: Option<&[u8]>) -> Range<usize> {
-        let within = match upper {
-            Some(upper) if same_collection(self.cf, lower, upper) => self.place_of(space, lower),
-            _ => 0..self.rows().len(),
-        };
-        let rows = &self.rows()[within.clone()];
+        if let Some(upper) = upper
+            && same_collection(self.cf, lower, upper)
+        {
+            let within = self.place_of(space, lower);
+            let start = self.element_from(&within, lower);
+            let end = match collection_of(lower).is_some_and(|prefix| upper.starts_with(prefix)) {
+                true => self.element_from(&within, upper),
+                false => within.end,
+            };
+            return start..end.max(start);
+        }
+        let rows = self.rows();
         let start = rows.partition_point(|row| (row.space(), row.key()) < (space, lower));
         let end = match upper {
             Some(upper) => rows.partition_point(|row| (row.space(), row.key()) < (space, upper)),
             None => rows.partition_point(|row| row.space() <= space),
         };
-        within.start + start..within.start + end.max(start)
+        start..end.max(start)
+    }
+
+    /// The first of some rows of one keyspace, of elements of one collection, that is not below this key of the same.
+    pub(crate) fn element_from(&self, within: &Range<usize>, key: &[u8]) -> usize {
+        let Sorted { rows, fronts, .. } = self.sorted();
+        let name = &key[collection_of(key).map_or(0, <[u8]>::len)..];
+        let front = front_of(name);
+        let fronts = &fronts[within.clone()];
+        let start = within.start + fronts.partition_point(|other| *other < front);
+        let same = fronts[start - within.start..].partition_point(|other| *other == front);
+        start + rows[start..start + same].partition_point(|row| row.key() < key)
     }
 
     fn around(&self, space: SpaceId, key: &[u8]) -> &[Row] {
@@ -141,7 +162,8 @@ impl Sorted {
         match cf {
             Cf::Data => sort_elements(rows, keys),
             Cf::Meta | Cf::Expiry => Sorted {
-                rows: sort_by_front(rows, keys, Row::prefetch, |row| (row.space(), row.key())),
+                rows: second(sort_by_front(rows, keys, Row::prefetch, |row| (row.space(), row.key()))),
+                fronts: Vec::new(),
                 collections: HashMap::new(),
             },
         }
@@ -164,7 +186,12 @@ fn same_collection(cf: Cf, lower: &[u8], upper: &[u8]) -> bool {
 
 /// Sorts what has a number and bytes by both: mostly by comparing the number and the first twelve bytes, which stand
 /// together in memory.
-fn sort_by_front<T>(items: Vec<T>, keys: Keys, prefetch: impl Fn(&T), key: impl Fn(&T) -> (u32, &[u8])) -> Vec<T> {
+fn sort_by_front<T>(
+    items: Vec<T>,
+    keys: Keys,
+    prefetch: impl Fn(&T),
+    key: impl Fn(&T) -> (u32, &[u8]),
+) -> Vec<(u128, T)> {
     let front = |item: &T| {
         let (number, bytes) = key(item);
         let mut front = [0; 16];
@@ -193,7 +220,19 @@ fn sort_by_front<T>(items: Vec<T>, keys: Keys, prefetch: impl Fn(&T), key: impl 
             fronts.reverse();
         }
     }
+    fronts
+}
+
+fn second<T>(fronts: Vec<(u128, T)>) -> Vec<T> {
     fronts.into_iter().map(|(_, item)| item).collect()
+}
+
+/// The first eight bytes of a name, as a number that has their order; shorter ones count as if zeros followed.
+fn front_of(name: &[u8]) -> u64 {
+    let mut front = [0; 8];
+    let len = name.len().min(8);
+    front[..len].copy_from_slice(&name[..len]);
+    u64::from_be_bytes(front)
 }
 
 /// Sorts elements: first the collections, then the elements of each.
@@ -219,7 +258,12 @@ fn sort_elements(rows: Vec<Row>, keys: Keys) -> Sorted {
         members.push(number);
     }
     let distinct: Vec<_> = numbers.into_iter().collect();
-    let distinct = sort_by_front(distinct, Keys::Differ, |_| {}, |((space, prefix), _)| (*space, prefix));
+    let distinct = second(sort_by_front(
+        distinct,
+        Keys::Differ,
+        |_| {},
+        |((space, prefix), _)| (*space, prefix),
+    ));
     let mut ranks = vec![0u32; distinct.len()];
     for (rank, (_, number)) in distinct.iter().enumerate() {
         ranks[*number as usize] = rank as u32;
@@ -238,12 +282,15 @@ fn sort_elements(rows: Vec<Row>, keys: Keys) -> Sorted {
     let mut collections = HashMap::with_capacity(names.len());
     let mut start = 0;
     for (rank, name) in names.into_iter().enumerate() {
-        let end = start + ranked[start..].partition_point(|(r, _)| *r as usize <= rank);
+        let end = start + ranked[start..].partition_point(|(_, (r, _))| *r as usize <= rank);
         collections.insert(name, start..end);
         start = end;
     }
+    // Behind the number of the collection.
+    let fronts = ranked.iter().map(|(front, _)| (front >> 32) as u64).collect();
     Sorted {
-        rows: ranked.into_iter().map(|(_, row)| row).collect(),
+        rows: ranked.into_iter().map(|(_, (_, row))| row).collect(),
+        fronts,
         collections,
     }
 }

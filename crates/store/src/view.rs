@@ -196,22 +196,16 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The same for who goes from place to place in the range, forward from each.
-    pub fn jumps(
-        &mut self,
-        space: SpaceId,
-        cf: Cf,
-        lower: &[u8],
-        upper: Option<&[u8]>,
-    ) -> Result<Jumps<'_>, StoreError> {
-        if upper.is_some_and(|upper| lower >= upper) {
+    /// The elements of one collection between two data keys, for who goes from place to place among them, forward from each.
+    pub fn jumps(&mut self, space: SpaceId, lower: &[u8], upper: &[u8]) -> Result<Jumps<'_>, StoreError> {
+        if lower >= upper {
             return Ok(Jumps::nothing());
         }
-        let ground = self.ground(space, cf)?;
+        let ground = self.ground(space, Cf::Data)?;
         let direction = Direction::Forward;
         let bounds = Bounds {
             lower,
-            upper,
+            upper: Some(upper),
             direction,
         };
         Jumps::open(&ground, bounds)

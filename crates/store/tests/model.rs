@@ -242,7 +242,7 @@ fn assert_points(view: &View<'_>, model: &Model) {
 fn assert_jumps(view: &mut View<'_>, model: &Model) {
     let space = view.space(0);
     let (first, end) = (HOME.first(), HOME.end());
-    let mut jumps = view.jumps(space, Cf::Data, &first, Some(&end)).unwrap();
+    let mut jumps = view.jumps(space, &first, &end).unwrap();
     for n in (0..KEYS).map(|n| n * 7 % KEYS) {
         jumps.to(&key(n));
         for (k, v) in model.range(key(n)..).take(usize::from(n % 5)) {

@@ -49,8 +49,8 @@ struct Parts<'a> {
     jumps: Jumps<'a>,
     rows: &'a OwnRows,
     /// Where all ends, and where the part does, as data keys.
-    end: Option<Vec<u8>>,
-    until: Option<Vec<u8>>,
+    end: Vec<u8>,
+    until: Vec<u8>,
 }
 
 impl<'a> Jumping<'a> {
@@ -59,8 +59,8 @@ impl<'a> Jumping<'a> {
     }
 
     /// `jumps` are within a range that ends at `end`.
-    pub(crate) fn new(jumps: Jumps<'a>, rows: &'a OwnRows, end: Option<Vec<u8>>) -> Self {
-        let until = None;
+    pub(crate) fn new(jumps: Jumps<'a>, rows: &'a OwnRows, end: Vec<u8>) -> Self {
+        let until = end.clone();
         Jumping(Some(Parts {
             jumps,
             rows,
@@ -74,10 +74,8 @@ impl<'a> Jumping<'a> {
     pub(crate) fn to(&mut self, lower: &[u8], upper: Option<&[u8]>) {
         let Some(parts) = &mut self.0 else { return };
         parts.jumps.to(&parts.rows.lower_bound(lower));
-        parts.until = match upper {
-            Some(_) => parts.rows.upper_bound(upper),
-            None => parts.end.clone(),
-        };
+        let until = upper.and_then(|upper| parts.rows.upper_bound(Some(upper)));
+        parts.until = until.unwrap_or_else(|| parts.end.clone());
     }
 
     /// The next element's name and value; `None` at the end of the part.
@@ -85,9 +83,8 @@ impl<'a> Jumping<'a> {
     pub(crate) fn next(&mut self) -> Result<Option<Item<'_>>, StoreError> {
         let Some(parts) = &mut self.0 else { return Ok(None) };
         let prefix = parts.rows.bytes_before_name();
-        let until = parts.until.as_deref();
-        let next = parts.jumps.next()?;
-        let next = next.filter(|(key, _)| until.is_none_or(|until| *key < until));
+        let until = &parts.until[..];
+        let next = parts.jumps.next()?.filter(|(key, _)| *key < until);
         Ok(next.map(|(key, value)| (key.get(prefix..).unwrap_or_default(), value)))
     }
 }

@@ -201,9 +201,10 @@ impl<'a> Cx<'a> {
         let Form::Spread(rows) = collection.form() else {
             return Ok(Jumping::nothing());
         };
-        let end = rows.upper_bound(upper);
-        let first = rows.lower_bound(lower);
-        let jumps = self.view.jumps(self.space, Cf::Data, &first, end.as_deref())?;
+        let Some(end) = rows.upper_bound(upper) else {
+            return Ok(Jumping::nothing());
+        };
+        let jumps = self.view.jumps(self.space, &rows.lower_bound(lower), &end)?;
         Ok(Jumping::new(jumps, rows, end))
     }
 

@@ -10,10 +10,10 @@
 //! left is thinner by chance only, as [`crate::sample`] needs it. Where few are wanted, so that it would matter of which bucket they
 //! are, a bucket is drawn the likelier the fuller it is, and some of its members are taken ([`sample::few`]).
 //!
-//! A member that is added waits until the candidates are used up, which
-//! are at most one in [`MEMBERS_PER_CANDIDATE`], or [`FEW`].
+//! A member that is added waits until the candidates are used up, which are at most one in [`MEMBERS_PER_CANDIDATE`], or [`FEW`].
 //!
-//! Of a set of up to [`ALL_MAX`] members from which some were taken already all are candidates, also those that are added.
+//! Of a set of up to [`ALL_AT_ONCE`] members all are candidates, also those that are added; so they are of one of up to [`ALL_MAX`]
+//! from which some were taken already.
 
 use std::ops::Range;
 
@@ -27,6 +27,8 @@ use crate::{Collection, CommandError, Cx};
 
 /// Members up to which all are candidates.
 const ALL_MAX: u64 = ALL_CANDIDATES_MAX as u64;
+/// Members up to which all are the first time: reading them costs no more than drawing a few.
+const ALL_AT_ONCE: u64 = 64;
 /// One in so many of them has been a candidate before all are: reading them all costs as much as some of these draws.
 const ALL_AFTER: u64 = 8;
 /// Members for each candidate at least.
@@ -40,7 +42,7 @@ const CANDIDATES_MAX: u64 = 512;
 /// The numbers that the hash may give.
 const NUMBERS: u64 = 1 << (8 * SPREAD);
 /// Members of a bucket on average, where a single number does not have more.
-const BUCKET_MEAN: u64 = 16;
+const BUCKET_MEAN: u64 = 32;
 /// Of the members of a bucket that is drawn one in so many becomes a candidate.
 const ONE_IN: u64 = 4;
 /// Buckets that are drawn at most in search of candidates, where most are empty.
@@ -58,7 +60,7 @@ pub(super) fn random_member(cx: &mut Cx<'_>, set: &Collection) -> Result<Vec<u8>
     }
     let given = cx.candidates_given(set);
     let wanted = given.min(set.size / MEMBERS_PER_CANDIDATE).clamp(FEW, CANDIDATES_MAX);
-    let all = set.size <= ALL_MAX && given * ALL_AFTER >= set.size;
+    let all = set.size <= ALL_AT_ONCE || set.size <= ALL_MAX && given * ALL_AFTER >= set.size;
     let drawn = match wanted {
         _ if all => every_element(cx, set)?,
         MANY.. => draw(cx, set, wanted)?,
