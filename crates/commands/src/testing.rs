@@ -20,6 +20,8 @@ pub(crate) struct Bench {
     pub(crate) may_block: bool,
     /// The database that commands run in.
     pub(crate) db: u16,
+    /// How far commands that only read may go.
+    pub(crate) tier: Tier,
     /// Up to where collections are packed.
     pub(crate) limits: PackedLimits,
     /// What the last command told its observer: `event key`, `ready key`; in a database other than 0 `event key @db`.
@@ -85,6 +87,7 @@ impl Bench {
             version: Version::Resp2,
             may_block: true,
             db: 0,
+            tier: Tier::Disk,
             limits: PackedLimits::default(),
             heard: Vec::new(),
             _dir: dir,
@@ -133,7 +136,7 @@ impl Bench {
         let writes = spec.flags.has(Flags::WRITE) || spec.flags.has(Flags::MAY_REPLICATE);
         if !writes && self.overlay.is_empty() {
             let reading = self.store.read();
-            let view = View::reading(&reading, Tier::Disk);
+            let view = View::reading(&reading, self.tier);
             let mut cx = Cx::new(view, &mut reply, &mut observer, &mut self.random, self.db, self.now);
             cx.packed_limits = self.limits;
             let outcome = execute(&mut cx, request);
@@ -208,6 +211,24 @@ impl Bench {
     /// Brings what has been applied from the memtables to the lowest level.
     pub(crate) fn compact(&self) {
         self.store.compact().unwrap();
+    }
+
+    /// The same beside somebody who reads the state of before, and goes when what is compacted is on disk.
+    pub(crate) fn compact_beside_a_reader(&self) {
+        let store = &self.store;
+        let (enters, entered) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let reading = store.read();
+                enters.send(()).unwrap();
+                while store.persisted().unwrap() < store.applied() {
+                    std::thread::yield_now();
+                }
+                drop(reading);
+            });
+            entered.recv().unwrap();
+            store.compact().unwrap();
+        });
     }
 
     /// Applies what is pending.

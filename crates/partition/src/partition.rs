@@ -77,6 +77,8 @@ pub(crate) struct Shared {
     pub(crate) log_segment_bytes: u64,
     pub(crate) queue: Mutex<Vec<Box<dyn Task>>>,
     pub(crate) queued: AtomicUsize,
+    /// See [`Partition::panic_in_replay`].
+    pub(crate) panics_in_replay: AtomicBool,
     /// Why writes are refused, if they are.
     pub(crate) refused: AtomicBool,
     pub(crate) refusal: Mutex<Option<Refusal>>,
@@ -193,6 +195,7 @@ impl Partition {
             log_segment_bytes: options.oplog.segment_bytes,
             queue: Mutex::new(Vec::new()),
             queued: AtomicUsize::new(0),
+            panics_in_replay: AtomicBool::new(false),
             refused: AtomicBool::new(false),
             refusal: Mutex::new(None),
             hooks: Mutex::new(None),

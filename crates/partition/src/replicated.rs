@@ -1,5 +1,7 @@
 //! Entries that somebody else wrote: logged under the positions that they have, and published.
 
+use std::sync::atomic::Ordering;
+
 use haypile_oplog::SyncPolicy;
 use haypile_store::effects::Effects;
 use haypile_sync::message::Message;
@@ -86,6 +88,11 @@ impl Partition {
         Ok(())
     }
 
+    /// Has the next entries that are appended cause a panic after they are logged, as a defect would: to see what becomes of it.
+    pub fn panic_in_replay(&self) {
+        self.shared.panics_in_replay.store(true, Ordering::Relaxed);
+    }
+
     /// Delivers messages that came between entries, all of which are visible.
     pub fn publish_replicated(&self, messages: Vec<Message>) {
         self.shared.publish(self.shared.told(std::iter::empty(), messages));
@@ -125,6 +132,9 @@ impl Shared {
             tracing::error!(%error, "the log cannot be written");
             self.refuse(&error);
             return Err(error.into());
+        }
+        if self.panics_in_replay.load(Ordering::Relaxed) {
+            panic!("a panic that was asked for, at entries from the source");
         }
         writer.next_index = end.index + 1;
         writer.term = end.term;

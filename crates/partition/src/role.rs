@@ -158,6 +158,7 @@ impl Partition {
             durable: durable.min(end.index),
             applied: applied.min(end.index),
             history,
+            poisoned: shared.refusal_is_no_space() == Some(false),
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Checks {
     pub collected: u64,
     /// Times that a source found the logs diverged.
     pub diverged: u64,
+    /// Times that a follower needed a checkpoint because it took no more entries.
+    pub poisoned: u64,
 }
 
 impl Checks {
@@ -73,7 +75,7 @@ impl Checks {
     fn answered(&mut self, source: &Disk, follower: &Disk, reply: &TrySyncReply) {
         let common = source.common(follower);
         let whole = common == follower.last();
-        let enough = whole && common + 1 >= source.log_first;
+        let enough = whole && common + 1 >= source.log_first && !follower.poisoned;
         match reply {
             TrySyncReply::Continue { from, .. } => {
                 self.continued += 1;
@@ -105,6 +107,10 @@ impl Checks {
                 assert_eq!(told, (common, common + 1, follower.last()), "other entries are lost");
             }
             CheckpointReason::ForeignHistory => assert_eq!(common, 0, "a common past"),
+            CheckpointReason::Poisoned => {
+                self.poisoned += 1;
+                assert!(whole && follower.poisoned, "entries would be lost, and nobody was told");
+            }
         }
     }
 

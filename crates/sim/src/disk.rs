@@ -32,6 +32,8 @@ pub struct Disk {
     pub free_bytes: u64,
     /// What is followed.
     pub following: Option<Address>,
+    /// No more entries are taken until the data is replaced, or the process starts anew.
+    pub poisoned: bool,
 }
 
 impl Disk {
@@ -45,6 +47,7 @@ impl Disk {
             incoming: BTreeMap::new(),
             free_bytes: u64::MAX,
             following,
+            poisoned: false,
         }
     }
 
@@ -71,6 +74,7 @@ impl Disk {
             durable: self.durable,
             applied: last,
             history: self.history.clone(),
+            poisoned: self.poisoned,
         }
     }
 
@@ -88,6 +92,7 @@ impl Disk {
     pub fn crash(&mut self) {
         self.data.truncate(self.durable as usize);
         self.history = self.history.up_to(self.durable);
+        self.poisoned = false;
     }
 
     /// Entries that both have from the first one on.

@@ -27,6 +27,8 @@ pub enum Fault {
     Weather([u64; 4]),
     /// The directory is emptied while the process is down.
     Empty(Place),
+    /// A node takes no more entries.
+    Poison(Place),
 }
 
 impl Fault {
@@ -37,7 +39,7 @@ impl Fault {
             let a = node(rng);
             (a, (a + 1 + rng.between(0, nodes as u64 - 2) as usize) % nodes)
         };
-        match rng.between(0, 19) {
+        match rng.between(0, 20) {
             0..=4 => Fault::Crash(node(rng), rng.millis(10, 3_000)),
             5..=8 => {
                 let (a, b) = two(rng);
@@ -62,6 +64,7 @@ impl Fault {
                 Fault::Follow(a, b)
             }
             17 => Fault::Empty(node(rng)),
+            18 => Fault::Poison(node(rng)),
             _ => {
                 let bad = |rng: &mut Rng, most| if rng.chance(500) { rng.between(0, most) } else { 0 };
                 Fault::Weather([bad(rng, 100), bad(rng, 100), bad(rng, 50), bad(rng, 600)])

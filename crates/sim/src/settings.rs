@@ -37,6 +37,7 @@ impl Default for Times {
                 retry: Retry::from_millis(100, 1_000),
                 retry_later: Retry::from_millis(500, 3_000),
                 retry_fatal: Retry::from_millis(1_000, 5_000),
+                poisoned_copy_interval: ms(5_000),
                 attempts_max: None,
             },
             copy: CopySettings {

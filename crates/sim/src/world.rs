@@ -50,6 +50,8 @@ pub struct Outcome {
     pub collected: u64,
     /// Times that a source found the logs diverged.
     pub diverged: u64,
+    /// Times that a follower needed a checkpoint because it took no more entries.
+    pub poisoned: u64,
     /// Entries that the root has in the end.
     pub entries: u64,
     /// Events handled.
@@ -156,6 +158,7 @@ impl World {
             continued: self.checks.continued,
             collected: self.checks.collected,
             diverged: self.checks.diverged,
+            poisoned: self.checks.poisoned,
             entries: self.nodes[0].disk.last(),
             events,
         }
@@ -247,7 +250,7 @@ impl World {
         let pause = self.rng.millis(20, 300);
         self.schedule(pause, Event::Write(place));
         let node = &self.nodes[place];
-        if node.disk.following.is_some() || node.process.is_none() {
+        if node.disk.following.is_some() || node.process.is_none() || node.disk.poisoned {
             return;
         }
         let count = self.rng.between(1, 12);
@@ -297,6 +300,7 @@ impl World {
             Fault::Rot(place) => self.rot(place),
             Fault::Promote(place) => self.at(place, |node, cx| node.promote(cx)),
             Fault::Follow(place, address) => self.at(place, |node, cx| node.follow(cx, address)),
+            Fault::Poison(place) => self.nodes[place].disk.poisoned = true,
             Fault::Weather(weather) => Fault::weather(&mut self.network, weather),
             Fault::Empty(place) => {
                 self.crash(place);
@@ -349,6 +353,8 @@ impl World {
         }
         let shift = self.rng.between(0, count as u64 - 1) as usize;
         let order: Vec<_> = (0..count).map(|n| (n + shift) % count).collect();
+        // Somebody has to see to a primary that takes no writes; replicas see to themselves.
+        self.nodes[order[0]].disk.poisoned = false;
         self.at(order[0], |node, cx| node.promote(cx));
         for n in 1..count {
             let source = order[self.rng.between(0, n as u64 - 1) as usize];

@@ -45,6 +45,7 @@ fn all_nodes_find_together_again_whatever_happened() {
         sum.continued += outcome.continued;
         sum.collected += outcome.collected;
         sum.diverged += outcome.diverged;
+        sum.poisoned += outcome.poisoned;
         sum.entries += outcome.entries;
         sum.events += outcome.events;
         slowest = slowest.max((outcome.converged_after, seed));
@@ -59,6 +60,7 @@ fn all_nodes_find_together_again_whatever_happened() {
     ] {
         assert!(count > seeds / 4, "{what} only {count} times");
     }
+    assert!(sum.poisoned > seeds / 20, "poisoned only {} times", sum.poisoned);
     for kind in [
         "checkpoint-gone",
         "corrupt",
@@ -68,6 +70,7 @@ fn all_nodes_find_together_again_whatever_happened() {
         "out-of-order",
         "peer-behind",
         "peer-closed",
+        "poisoned",
         "session-lost",
         "timeout",
     ] {

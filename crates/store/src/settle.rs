@@ -198,7 +198,7 @@ impl Store {
     }
 
     /// Lets go of batches that are in RocksDB for everybody.
-    fn tidy(&self, settler: &mut Settler) {
+    pub(crate) fn tidy(&self, settler: &mut Settler) {
         let eras = Eras::global();
         settler.limbo.free(eras);
         let oldest = eras.oldest();

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
 use haypile_rows::{Eras, RowTable, hash_of};
 use haypile_types::Position;
@@ -22,6 +23,9 @@ use crate::state::{STATE_KEY, Slots};
 use crate::visible::Visible;
 use crate::{Cf, Counts, SharedResources, SpaceId, StoreError, StoreOptions, StoreState, Tier};
 
+/// How long a compaction waits for readers of older states, and how often it looks whether they have gone.
+const READERS_WAIT_MAX: Duration = Duration::from_secs(2);
+const READERS_WAIT_STEP: Duration = Duration::from_millis(1);
 /// What writing down memtables takes beyond their bytes: indexes, the manifest.
 const RESUME_BYTES_MORE: u64 = 1 << 20;
 
@@ -315,6 +319,7 @@ impl Store {
     /// [`Store::cancel_compaction`] ends it early; false then.
     pub fn compact(&self) -> Result<bool, StoreError> {
         self.flush()?;
+        self.await_readers();
         for space in self.open_spaces().values() {
             for (_, family) in space.cfs() {
                 if self.compaction_cancelled.load(Ordering::Relaxed) {
@@ -324,6 +329,19 @@ impl Store {
             }
         }
         Ok(!self.compaction_cancelled.load(Ordering::Relaxed))
+    }
+
+    /// Waits until nobody reads a state of RocksDB from before the last settling, for a moment: orphans that are younger than such a
+    /// state are kept by a compaction.
+    fn await_readers(&self) {
+        let begun = Instant::now();
+        while begun.elapsed() < READERS_WAIT_MAX && !self.compaction_cancelled.load(Ordering::Relaxed) {
+            self.tidy(&mut self.settler.lock());
+            if self.bases.lock().iter().filter(|base| base.strong_count() > 0).count() <= 1 {
+                return;
+            }
+            std::thread::sleep(READERS_WAIT_STEP);
+        }
     }
 
     /// Ends a running [`Store::compact`]; later ones do nothing. For a server that stops.

@@ -74,6 +74,9 @@ pub enum ErrorKind {
     /// The source has collected the log that is needed.
     #[error("the log has been collected")]
     LogCollected,
+    /// This server has failed at an entry, or in another way that lets it take no more of them.
+    #[error("no more entries are taken")]
+    Poisoned,
     /// The stream skipped an entry, or announced an epoch at a wrong place.
     #[error("the stream is out of order")]
     OutOfOrder,
@@ -92,7 +95,7 @@ impl ErrorKind {
         match self {
             ConnectFailed | PeerClosed | Timeout(_) | SessionLost | PeerNotReady(_) | CheckpointGone | LogCollected
             | OutOfOrder => Class::Retryable,
-            Refused | Corrupt(_) | NoSpace | Io | Protocol | Internal => Class::RetryLater,
+            Refused | Corrupt(_) | NoSpace | Io | Poisoned | Protocol | Internal => Class::RetryLater,
             AuthFailed | ProtocolVersion | LayoutMismatch | FollowsItself => Class::FatalUntilChanged,
         }
     }
@@ -119,6 +122,7 @@ impl ErrorKind {
             NoSpace => "no-space",
             Io => "io",
             LogCollected => "log-collected",
+            Poisoned => "poisoned",
             OutOfOrder => "out-of-order",
             Protocol => "protocol",
             Internal => "internal",

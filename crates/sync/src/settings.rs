@@ -56,6 +56,9 @@ pub struct Settings {
     pub retry_later: Retry,
     /// Pauses after what somebody has to change.
     pub retry_fatal: Retry,
+    /// Time from one checkpoint that a follower needed because it took no more entries to the next for the same reason, at least:
+    /// the cause may be what comes again.
+    pub poisoned_copy_interval: Duration,
     /// Failures in a row after which a machine waits for a person (`repl-max-attempts`); `None` = it goes on trying.
     pub attempts_max: Option<u32>,
 }
@@ -73,6 +76,7 @@ impl Default for Settings {
             retry: Retry::from_millis(100, 1_000),
             retry_later: Retry::from_millis(1_000, 30_000),
             retry_fatal: Retry::from_millis(5_000, 60_000),
+            poisoned_copy_interval: Duration::from_secs(600),
             attempts_max: None,
         }
     }

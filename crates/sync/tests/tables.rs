@@ -303,6 +303,60 @@ fn one_checkpoint_after_another_ends_in_a_pause() {
 }
 
 #[test]
+fn what_poisons_again_and_again_is_not_answered_with_one_copy_after_another() {
+    use PartitionInput as I;
+    let settings = Settings::default();
+    let poisoned = |attempt| PartitionEvent::Replied {
+        attempt,
+        reply: TrySyncReply::Checkpoint(CheckpointReason::Poisoned),
+    };
+    let (mut machine, attempt, mut now) = partition_in(PartitionState::WaitReply);
+    machine.step(now, poisoned(attempt), &mut Rng(1));
+    assert_eq!(machine.state(), PartitionState::WaitDBSync);
+    let begun = now;
+    for event in [I::Installed, I::PositionRead, I::Continue] {
+        let attempt = AttemptId(if event == I::Installed { 1 } else { 2 });
+        machine.step(now, partition_event(event, attempt, 5), &mut Rng(1));
+    }
+    assert_eq!(machine.state(), PartitionState::Connected);
+    // The stream holds long enough to be stable, and then the same happens again.
+    now = now + settings.stable_after;
+    machine.step(now, PartitionEvent::Tick, &mut Rng(1));
+    machine.step(now, partition_event(I::Failed, AttemptId(2), 5), &mut Rng(1));
+    let mut attempt = 2;
+    let copies_at = loop {
+        assert_eq!(machine.state(), PartitionState::Error);
+        now = machine.deadline().expect("every state has a deadline");
+        machine.step(now, PartitionEvent::Tick, &mut Rng(1));
+        machine.step(now, PartitionEvent::Tick, &mut Rng(1));
+        attempt += 1;
+        machine.step(
+            now,
+            partition_event(I::PositionRead, AttemptId(attempt), 5),
+            &mut Rng(1),
+        );
+        machine.step(now, poisoned(AttemptId(attempt)), &mut Rng(1));
+        match machine.state() {
+            PartitionState::WaitDBSync => break now,
+            _ => assert_eq!(
+                machine.status(now).last_error.map(|error| error.kind),
+                Some(ErrorKind::Poisoned)
+            ),
+        }
+    };
+    let pause = copies_at.since(begun);
+    let most = settings.poisoned_copy_interval + settings.retry_later.max;
+    assert!(pause >= settings.poisoned_copy_interval && pause <= most, "{pause:?}");
+    // A person who says so need not wait.
+    machine.step(now, PartitionEvent::Restart, &mut Rng(1));
+    machine.step(now, PartitionEvent::Tick, &mut Rng(1));
+    let attempt = AttemptId(attempt + 1);
+    machine.step(now, partition_event(I::PositionRead, attempt, 5), &mut Rng(1));
+    machine.step(now, poisoned(attempt), &mut Rng(1));
+    assert_eq!(machine.state(), PartitionState::WaitDBSync);
+}
+
+#[test]
 fn late_events_change_nothing_in_any_partition_state() {
     use PartitionInput as I;
     for state in PartitionState::ALL {

@@ -149,12 +149,13 @@ fn result<T: Debug + Clone, E: Debug + Clone>(
 }
 
 fn try_sync() -> impl Strategy<Value = TrySync> {
-    let local = (position(), any::<u64>(), any::<u64>(), history());
-    let local = local.prop_map(|(end, durable, applied, history)| LocalPosition {
+    let local = (position(), any::<u64>(), any::<u64>(), history(), any::<bool>());
+    let local = local.prop_map(|(end, durable, applied, history, poisoned)| LocalPosition {
         end,
         durable,
         applied,
         history,
+        poisoned,
     });
     (any::<u64>(), any::<u64>(), partition(), local).prop_map(|(session, attempt, partition, position)| TrySync {
         session: SessionId(session),
@@ -168,6 +169,7 @@ fn try_sync_reply() -> impl Strategy<Value = TrySyncReply> {
     let reason = prop_oneof![
         Just(CheckpointReason::Empty),
         Just(CheckpointReason::ForeignHistory),
+        Just(CheckpointReason::Poisoned),
         any::<(u64, u64)>().prop_map(|(wanted, first)| CheckpointReason::LogCollected { wanted, first }),
         (position(), position(), position()).prop_map(|(common, lost_first, lost_last)| {
             CheckpointReason::Diverged {
@@ -417,6 +419,7 @@ fn frozen_messages_are_still_read() {
         durable: 95,
         applied: 100,
         history: history.clone(),
+        poisoned: false,
     };
     let try_sync = TrySync {
         session: SessionId(0xABCD),

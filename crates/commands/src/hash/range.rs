@@ -1,6 +1,6 @@
 use haypile_resp::Request;
-use haypile_store::Direction;
 use haypile_store::row::Kind;
+use haypile_store::{Direction, StoreError, Tier};
 
 use crate::args::{integer, is};
 use crate::error::SYNTAX;
@@ -13,7 +13,7 @@ pub(super) const HRANGEBYLEX: Spec = Spec {
     summary: "Returns the fields of a hash within a range of names, with their values, in order.",
     since: "0.1.0",
     group: Group::Hash,
-    complexity: "O(N+M*log(M)) with N being the number of fields in the hash and M the number of fields skipped by the offset and returned.",
+    complexity: "O(N+M*log(M)) with N being the number of fields in the hash, whatever the range, and M the number of fields skipped by the offset and returned.",
     arity: -4,
     flags: READ,
     keys: Keys::ONE,
@@ -141,8 +141,14 @@ fn in_order(cx: &mut Cx<'_>, hash: &Collection, range: &Range<'_>) -> Result<usi
     Ok(written as usize)
 }
 
+/// Fields up to which a hash is looked through on the event loop: a millisecond, about. Larger ones are on the pool.
+const FIELDS_AT_ONCE_MAX: u64 = 10_000;
+
 /// The same of a hash that does not: all fields are looked at, and no more are kept than twice those that are wanted.
 fn sorted(cx: &mut Cx<'_>, hash: &Collection, range: &Range<'_>) -> Result<usize, CommandError> {
+    if hash.size > FIELDS_AT_ONCE_MAX && cx.view.tier() == Tier::Memory && !cx.view.is_writing() {
+        return Err(StoreError::Cold.into());
+    }
     let (lower, upper) = range.bounds();
     let offset = range.offset as usize;
     let wanted = range.count.map(|count| offset.saturating_add(count as usize));
@@ -180,6 +186,20 @@ type Field = (Box<[u8]>, Box<[u8]>);
 #[cfg(test)]
 mod tests {
     use crate::testing::Bench;
+
+    #[test]
+    fn a_large_hash_is_looked_through_on_the_pool() {
+        let mut bench = Bench::new();
+        let fields = (0..=super::FIELDS_AT_ONCE_MAX).map(|n| format!("{n:05}"));
+        let args: Vec<String> = fields.flat_map(|field| [field.clone(), format!("v{field}")]).collect();
+        bench.run_args(&[&["hset".to_owned(), "h".to_owned()], &args[..]].concat());
+        let range = "hrangebylex h [05 + limit 1 2";
+        assert_eq!(fields(&mut bench, range), "05001 05002");
+        bench.tier = haypile_store::Tier::Memory;
+        assert!(bench.run(range).starts_with("-"), "the event loop is not held");
+        bench.run("hdel h 00000");
+        assert_eq!(fields(&mut bench, range), "05001 05002");
+    }
 
     /// The fields of a reply, without values.
     fn fields(bench: &mut Bench, command: &str) -> String {

@@ -140,6 +140,19 @@ proptest! {
     }
 }
 
+#[test]
+fn a_reader_who_has_gone_keeps_no_orphans() {
+    let mut bench = Bench::new();
+    bench.limits = PackedLimits::NONE;
+    bench.run("hset a f 1 g 2");
+    bench.settle();
+    bench.run("hset b f 1 g 2");
+    bench.run("del a b");
+    bench.compact_beside_a_reader();
+    let found = bench.write(|cx| look(cx, 0));
+    assert_eq!(found.elements, BTreeSet::new());
+}
+
 /// Bytes that a command logs.
 fn logged(bench: &mut Bench, line: &str) -> usize {
     bench.apply = false;

@@ -96,6 +96,7 @@ fn own(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus) {
     lines.put("sync_port", replication.sync_port());
     lines.put("node_id", replication.node_id());
     lines.put("sync_pubsub_messages_dropped", replication.source.published.dropped());
+    lines.put("sync_poisoned_copies", status.poisoned_copies);
     pins(facts, lines);
     let follows = !facts.values.replicaof.is_empty();
     let Some((instance, partition)) = &status.machines else {

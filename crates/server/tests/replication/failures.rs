@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{assert_in_sync, field, fill, full_syncs, primary, replica_of, wait_for_link};
+use super::support::{assert_in_sync, await_error, field, fill, full_syncs, primary, replica_of, wait_for_link};
 use crate::common::{Net, Server, Way, Weather, wait_until};
 
 #[test]
@@ -41,6 +41,43 @@ fn a_replica_that_is_killed_under_load_loses_nothing() {
     }
     assert_in_sync(&primary, &replica);
     assert_eq!(full_syncs(&replica), 0);
+}
+
+/// A defect at entries from the primary stops a replica for a moment only: it asks for a full sync. Not for one after another.
+#[test]
+fn a_replica_that_can_take_no_more_entries_takes_a_full_sync() {
+    for args in [
+        ["--io-threads", "1", "--sync", "everysec"],
+        ["--io-threads", "4", "--sync", "always"],
+    ] {
+        let primary = primary(&args);
+        fill(&primary, "a", 100);
+        let replica = replica_of(primary.port(), &args);
+        assert_in_sync(&primary, &replica);
+        let before = full_syncs(&replica);
+        let mut client = replica.client();
+        assert_eq!(client.say("DEBUG PANIC-IN-REPLAY"), "OK");
+        fill(&primary, "b", 10);
+        wait_until("a full sync", || field(&mut client, "sync_poisoned_copies") == "1");
+        assert_in_sync(&primary, &replica);
+        assert_eq!(client.say("EXISTS a:0 b:9"), "2");
+        assert_eq!(full_syncs(&replica), before + 1);
+        // The next one has to wait, and what is there can be read.
+        assert_eq!(client.say("DEBUG PANIC-IN-REPLAY"), "OK");
+        fill(&primary, "c", 10);
+        await_error(
+            &replica,
+            "no more entries are taken: another checkpoint is needed right after one was installed",
+        );
+        assert_eq!(client.say("EXISTS a:0 b:9"), "2");
+        assert_eq!(field(&mut client, "sync_poisoned_copies"), "1");
+        // Unless a person says so.
+        let again = format!("REPLICAOF 127.0.0.1 {}", primary.port());
+        assert_eq!(client.say(&again), "OK");
+        assert_in_sync(&primary, &replica);
+        assert_eq!(client.say("EXISTS a:0 b:9 c:9"), "3");
+        assert_eq!(field(&mut client, "sync_poisoned_copies"), "2");
+    }
 }
 
 #[test]

@@ -146,6 +146,9 @@ pub struct LocalPosition {
     pub applied: u64,
     /// Who wrote the log.
     pub history: EpochHistory,
+    /// The follower takes no more entries, because its log, its store or the program has failed: it needs a checkpoint, wherever it
+    /// is.
+    pub poisoned: bool,
 }
 
 /// "Where do I go on?", follower to source, per partition.
@@ -200,6 +203,8 @@ pub enum CheckpointReason {
         /// Last entry that will be lost.
         lost_last: Position,
     },
+    /// The follower takes no more entries.
+    Poisoned,
 }
 
 impl fmt::Display for CheckpointReason {
@@ -218,6 +223,7 @@ impl fmt::Display for CheckpointReason {
                 f,
                 "the entries {lost_first} to {lost_last} are not the source's, which has {common} in common"
             ),
+            CheckpointReason::Poisoned => f.write_str("the replica takes no more entries"),
         }
     }
 }

@@ -19,8 +19,16 @@ pub struct LogView {
 /// Answers TrySync: where the follower can go on, or why it cannot.
 ///
 /// A follower goes on only if its whole log is a beginning of ours. One that is ahead of us, or that has other entries
-/// than we, never does.
+/// than we, never does; nor does one that takes no more entries.
 pub fn answer(log: &LogView, follower: &LocalPosition) -> TrySyncReply {
+    match place(log, follower) {
+        TrySyncReply::Continue { .. } if follower.poisoned => TrySyncReply::Checkpoint(CheckpointReason::Poisoned),
+        reply => reply,
+    }
+}
+
+/// The answer as far as it follows from the logs.
+fn place(log: &LogView, follower: &LocalPosition) -> TrySyncReply {
     let end = follower.end;
     if end == Position::ZERO {
         return continue_or_copy(log, 1, CheckpointReason::Empty);
@@ -103,6 +111,7 @@ mod tests {
             durable: index,
             applied: index,
             history: history(epochs),
+            poisoned: false,
         }
     }
 
@@ -132,6 +141,20 @@ mod tests {
                 history: source().history
             }
         );
+    }
+
+    #[test]
+    fn one_that_takes_no_more_entries_needs_a_checkpoint() {
+        let poisoned = |position| LocalPosition {
+            poisoned: true,
+            ..position
+        };
+        let reason = CheckpointReason::Poisoned;
+        let reply = answer(&source(), &poisoned(at(1, 80, &[(1, 10, 1)])));
+        assert_eq!(reply, TrySyncReply::Checkpoint(reason));
+        // What it has and nobody else is told all the same.
+        let ahead = at(1, 95, &[(1, 10, 1)]);
+        assert_eq!(answer(&source(), &poisoned(ahead.clone())), answer(&source(), &ahead));
     }
 
     #[test]

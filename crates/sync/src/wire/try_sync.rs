@@ -12,6 +12,7 @@ impl From<LocalPosition> for v1::LocalPosition {
             durable: position.durable,
             applied: position.applied,
             history: Some((&position.history).into()),
+            poisoned: position.poisoned,
         }
     }
 }
@@ -25,6 +26,7 @@ impl TryFrom<v1::LocalPosition> for LocalPosition {
             durable: position.durable,
             applied: position.applied,
             history: required("position.history", position.history)?.try_into()?,
+            poisoned: position.poisoned,
         })
     }
 }
@@ -71,6 +73,7 @@ impl From<CheckpointReason> for v1::CheckpointNeeded {
                 lost_first: Some(lost_first.into()),
                 lost_last: Some(lost_last.into()),
             }),
+            CheckpointReason::Poisoned => Reason::Poisoned(v1::Empty {}),
         };
         v1::CheckpointNeeded { reason: Some(reason) }
     }
@@ -92,6 +95,7 @@ impl TryFrom<v1::CheckpointNeeded> for CheckpointReason {
                 lost_first: required("diverged.lost_first", diverged.lost_first)?.into(),
                 lost_last: required("diverged.lost_last", diverged.lost_last)?.into(),
             },
+            Reason::Poisoned(_) => CheckpointReason::Poisoned,
         })
     }
 }

@@ -126,6 +126,13 @@ const SUBCOMMANDS: &[Subcommand] = &[
         panics::in_read,
     ),
     subcommand(
+        "PANIC-IN-REPLAY",
+        0..=0,
+        "",
+        "Of a replica: panic at the next entries from the source, as a defect would. It asks for a full sync then.",
+        panics::in_replay,
+    ),
+    subcommand(
         "PANIC-IN-TURN",
         0..=1,
         "[<key>]",

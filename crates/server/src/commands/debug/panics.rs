@@ -11,6 +11,13 @@ pub(super) fn in_read(_: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     panic!("DEBUG PANIC-IN-READ")
 }
 
+/// When the next entries come from the source, on the thread that takes them.
+pub(super) fn in_replay(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    data_of(cx.node)?.panic_in_replay();
+    cx.reply.ok();
+    Ok(())
+}
+
 /// When an entry is half written: within EXEC it is that of the transaction.
 pub(super) fn in_turn(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let (db, key) = (cx.session.db, request.get(2).unwrap_or(b"panic"));

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use haypile_partition::install::incoming_store;
 use haypile_sync::copy::{ChunkRef, Copy, CopyAction, CopyEvent, CopyRefusal, Manifest};
@@ -52,7 +53,13 @@ impl Driver {
         reason: CheckpointReason,
         client: Client,
     ) {
-        tracing::info!(%reason, "a full sync begins");
+        match reason {
+            CheckpointReason::Poisoned => {
+                self.shared.poisoned_copies.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(%reason, "a full sync begins: look above for what has failed, and report it if it is not the disk");
+            }
+            _ => tracing::info!(%reason, "a full sync begins"),
+        }
         if let CheckpointReason::Diverged {
             lost_first, lost_last, ..
         } = reason

@@ -8,7 +8,7 @@ mod streaming;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use haypile_sync::follower::{InstanceState, InstanceStatus, PartitionState, PartitionStatus};
@@ -35,6 +35,8 @@ struct Shared {
     transitions: Mutex<Transitions>,
     /// Entries come from the source.
     link_up: AtomicBool,
+    /// Full syncs that began because this replica took no more entries.
+    poisoned_copies: AtomicU64,
 }
 
 /// How often the machines have changed their states.
@@ -64,6 +66,8 @@ pub struct FollowerStatus {
     pub machines: Option<(InstanceStatus, PartitionStatus)>,
     /// The stream, or the last there was.
     pub stream: StreamStatus,
+    /// Full syncs that began because this replica took no more entries.
+    pub poisoned_copies: u64,
 }
 
 impl FollowerStatus {
@@ -121,6 +125,7 @@ impl Handle {
         FollowerStatus {
             machines: self.status.machines.lock().clone(),
             stream: *self.status.stream.lock(),
+            poisoned_copies: self.status.poisoned_copies.load(Ordering::Relaxed),
         }
     }
 }

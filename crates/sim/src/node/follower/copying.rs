@@ -179,6 +179,7 @@ impl FollowerSide {
         disk.history = manifest.history().clone();
         disk.durable = disk.last();
         disk.log_first = disk.last() + 1;
+        disk.poisoned = false;
         assert_eq!(disk.position().end, manifest.position());
         cx.note(Note::Installed);
         if self.copy.as_ref().is_some_and(|task| task.id == id) {

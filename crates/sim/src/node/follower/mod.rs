@@ -345,6 +345,7 @@ impl FollowerSide {
                     disk.history = history.clone();
                 }
             }),
+            Frame::Batch { .. } if disk.poisoned => Err(Failure::new(ErrorKind::Io, "no more entries are taken")),
             Frame::Batch { first, entries } => {
                 let position = |at: usize| Position::new(entries[at].term, first + at as u64);
                 task.receiver

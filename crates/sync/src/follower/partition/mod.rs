@@ -27,6 +27,8 @@ pub struct Partition {
     asked_with: Option<LocalPosition>,
     /// A checkpoint was installed, and no stream has held since.
     installed: bool,
+    /// When the last copy began for which the reason was that no more entries were taken.
+    poisoned_copy: Option<Time>,
 }
 
 #[derive(Clone, Debug)]
@@ -100,6 +102,7 @@ impl Partition {
             retries: Retries::default(),
             asked_with: None,
             installed: false,
+            poisoned_copy: None,
         }
     }
 
@@ -230,7 +233,9 @@ impl Partition {
             PartitionEvent::PositionRead { attempt, position } => {
                 (Some(attempt) == current).then_some(Cause::PositionRead(position))
             }
-            PartitionEvent::Replied { attempt, reply } => (Some(attempt) == current).then(|| self.resolve_reply(reply)),
+            PartitionEvent::Replied { attempt, reply } => {
+                (Some(attempt) == current).then(|| self.resolve_reply(now, reply))
+            }
             PartitionEvent::Heard { attempt } => {
                 if let State::Connected {
                     attempt: current,
@@ -265,16 +270,24 @@ impl Partition {
         }
     }
 
-    fn resolve_reply(&self, reply: TrySyncReply) -> Cause {
+    fn resolve_reply(&self, now: Time, reply: TrySyncReply) -> Cause {
         match reply {
             TrySyncReply::Continue { from, history } => match self.check_continue(from, &history) {
                 Ok(()) => Cause::Continue { from, history },
                 Err(cause) => Cause::Failed(Failure::new(ErrorKind::Protocol, cause)),
             },
-            TrySyncReply::Checkpoint(reason) if self.installed => Cause::CheckpointAgain(reason),
+            TrySyncReply::Checkpoint(reason) if self.installed || self.is_poisoned_again(now, reason) => {
+                Cause::CheckpointAgain(reason)
+            }
             TrySyncReply::Checkpoint(reason) => Cause::Checkpoint(reason),
             TrySyncReply::Refused(refusal) => Cause::Failed(refusal.into()),
         }
+    }
+
+    /// True for a checkpoint because no more entries are taken, so soon after another that what comes from the source may be the cause.
+    fn is_poisoned_again(&self, now: Time, reason: CheckpointReason) -> bool {
+        let interval = self.settings.poisoned_copy_interval;
+        reason == CheckpointReason::Poisoned && self.poisoned_copy.is_some_and(|last| now < last + interval)
     }
 
     /// Going on anywhere else than at the log's end would leave a gap, or change what is there.
@@ -353,6 +366,9 @@ impl Partition {
                     session,
                     reason,
                 });
+                if reason == CheckpointReason::Poisoned {
+                    self.poisoned_copy = Some(now);
+                }
                 self.state = State::WaitDBSync {
                     attempt,
                     progress: CopyProgress::default(),
@@ -383,6 +399,7 @@ impl Partition {
             Cause::Restart => {
                 self.retries = Retries::default();
                 self.installed = false;
+                self.poisoned_copy = None;
             }
             Cause::Retry => self.retries.failed = 0,
             _ => {}
@@ -414,14 +431,19 @@ impl Partition {
             // One checkpoint after another would copy for ever what can never catch up: pause, and show it.
             Cause::CheckpointAgain(reason) => {
                 self.installed = false;
-                let advice = match reason {
-                    CheckpointReason::LogCollected { .. } => {
-                        "; copying took longer than the source keeps its log: raise its oplog-pinned-max-bytes, or see that it has room on its disk"
-                    }
-                    _ => "",
+                let (kind, advice) = match reason {
+                    CheckpointReason::LogCollected { .. } => (
+                        ErrorKind::LogCollected,
+                        "; copying took longer than the source keeps its log: raise its oplog-pinned-max-bytes, or see that it has room on its disk",
+                    ),
+                    CheckpointReason::Poisoned => (
+                        ErrorKind::Poisoned,
+                        ": see this server's log for the cause; the next one is asked for later",
+                    ),
+                    _ => (ErrorKind::LogCollected, ""),
                 };
                 let cause = format!("another checkpoint is needed right after one was installed: {reason}{advice}");
-                Failure::new(ErrorKind::LogCollected, cause)
+                Failure::new(kind, cause)
             }
             // The table led to a state that this cause cannot fill: a fault here, shown as an error.
             other => Failure::new(ErrorKind::Internal, format!("{} cannot lead to {to}", other.input())),
