@@ -58,8 +58,8 @@ pub(crate) const OPLOG_DIR: &str = "oplog";
 
 /// Bytes of payloads that are replayed as one batch.
 const REPLAY_BATCH_BYTES: usize = 1 << 20;
-/// Bytes that are replayed before they are written to the store.
-const REPLAY_SETTLE_BYTES: usize = 8 << 20;
+/// Bytes that are replayed before they are written to the store, at most.
+const REPLAY_SETTLE_BYTES_MAX: usize = 8 << 20;
 
 /// Brings what is in the directory up to date, and gives who wrote its log.
 pub(crate) fn open(options: &mut Options) -> Result<(Store, Oplog, Epochs, Recovery), PartitionError> {
@@ -96,7 +96,8 @@ pub(crate) fn open(options: &mut Options) -> Result<(Store, Oplog, Epochs, Recov
                 applied: state.applied,
             });
         }
-        recovery.replayed = replay(&store, &oplog, state.applied.index + 1)?;
+        let settle_bytes = options.shared.budget().unsettled_bytes.min(REPLAY_SETTLE_BYTES_MAX);
+        recovery.replayed = replay(&store, &oplog, state.applied.index + 1, settle_bytes)?;
     }
     recovery.store_is_full = is_full(store.drop_unmapped(oplog.syncer().durable_index()))? || is_full(store.settle())?;
     recovery.position = store.state().applied;
@@ -164,7 +165,7 @@ fn dead_spaces(store: &Store, oplog: &Oplog, from: u64) -> Result<HashSet<SpaceI
     Ok(known)
 }
 
-fn replay(store: &Store, oplog: &Oplog, from: u64) -> Result<u64, PartitionError> {
+fn replay(store: &Store, oplog: &Oplog, from: u64, settle_bytes: usize) -> Result<u64, PartitionError> {
     // A keyspace that replay unmaps is freed on disk: what says so must be on disk too.
     oplog.syncer().sync()?;
     store.pass_over(dead_spaces(store, oplog, from)?);
@@ -180,7 +181,7 @@ fn replay(store: &Store, oplog: &Oplog, from: u64) -> Result<u64, PartitionError
         replayed += 1;
         if batch.len() >= REPLAY_BATCH_BYTES {
             let applied = store.replay(&batch, at, clock)?;
-            if applied.dirty_bytes >= REPLAY_SETTLE_BYTES {
+            if applied.unsettled_bytes() >= settle_bytes {
                 is_full(store.settle())?;
             }
             batch.clear();

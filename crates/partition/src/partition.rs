@@ -85,8 +85,12 @@ pub(crate) struct Shared {
     pub(crate) hooks: Mutex<Option<Arc<dyn Hooks>>>,
     pub(crate) committed: Condvar,
     pub(crate) uncommitted_bytes_max: usize,
+    /// What one turn writes after which it is closed even if more tasks wait, bytes: see [`Overlay::turn_load`].
+    pub(crate) turn_bytes_max: usize,
     /// Bytes of published rows after which the settling thread is woken.
     pub(crate) unsettled_bytes: usize,
+    /// The same after which the writer settles itself, which makes it wait for RocksDB.
+    pub(crate) unsettled_bytes_max: usize,
 }
 
 /// What only the thread that has the turn may touch.
@@ -149,7 +153,8 @@ impl Partition {
         };
         let readers = oplog.readers();
         let syncer = oplog.syncer();
-        let overlay = Overlay::with_knowledge(options.shared.knowledge_bytes());
+        let budget = *options.shared.budget();
+        let overlay = Overlay::with_knowledge(budget.knowledge_bytes);
         let knowledge = overlay.knowledge().clone();
         let blocked = BlockedTable::default();
         let blocked_clients = blocked.count();
@@ -201,7 +206,9 @@ impl Partition {
             hooks: Mutex::new(None),
             committed: Condvar::new(),
             uncommitted_bytes_max: options.uncommitted_bytes_max,
-            unsettled_bytes: options.shared.unsettled_bytes(),
+            turn_bytes_max: budget.turn_bytes_max,
+            unsettled_bytes: budget.unsettled_bytes,
+            unsettled_bytes_max: budget.unsettled_bytes_max,
         });
         if recovery.store_is_full {
             tracing::error!("the disk is full: writes are refused until there is room");

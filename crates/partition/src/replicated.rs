@@ -99,6 +99,9 @@ impl Partition {
     }
 }
 
+/// A larger buffer for the effects of a batch is not kept for the next.
+const REPLICATED_BYTES_KEPT: usize = 4 << 20;
+
 impl Shared {
     /// Gives the index up to which the log is to be synced, if it is.
     fn append_replicated<'a>(
@@ -159,7 +162,9 @@ impl Shared {
         if !writer.watch.is_empty() {
             touched::touch(&self.store, &writer.watch, &payloads, self.clock.now_ms());
         }
-        writer.replicated = payloads;
+        if payloads.capacity() <= REPLICATED_BYTES_KEPT {
+            writer.replicated = payloads;
+        }
         let always = writer.oplog.sync_policy() == SyncPolicy::Always;
         Ok(always.then_some(end.index))
     }

@@ -14,18 +14,8 @@ use crate::task::{Step, Task};
 use crate::turn::Turn;
 use crate::{CommitError, Event};
 
-/// What one turn writes after which it is closed even if more tasks wait, bytes: see [`Overlay::turn_load`].
-const TURN_BYTES_MAX: usize = 16 << 20;
 /// Tasks of one turn after which it is closed even if more wait.
 const TURN_TASKS_MAX: usize = 4096;
-
-/// Published rows are settled when there is one for so many of the bytes after which they are: small ones take memory, too.
-const BYTES_FOR_DIRTY_ROW: usize = 256;
-/// The writer settles itself, which makes it wait for RocksDB, when there are so many times as many bytes as have woken the
-/// settling thread,
-const DIRTY_TIMES_MAX: usize = 3;
-/// and so many.
-const DIRTY_BYTES_MAX: usize = 128 << 20;
 
 impl Shared {
     /// Takes the turn for tasks that have queued up, if nobody else has it. Who pushes while the writer is taken relies
@@ -85,7 +75,7 @@ impl Shared {
         // Nothing becomes visible meanwhile; each command's own costs next to nothing with this one around it.
         let _reading = self.store.read();
         let mut done = Vec::with_capacity(tasks.len());
-        while done.len() < TURN_TASKS_MAX && writer.overlay.turn_load() < TURN_BYTES_MAX {
+        while done.len() < TURN_TASKS_MAX && writer.overlay.turn_load() < self.turn_bytes_max {
             let Some(mut task) = tasks.next() else { break };
             match guarded(|| task.evaluate(&mut Turn::new(self, writer))) {
                 Ok(Step::Done) => done.push(task),
@@ -239,14 +229,8 @@ impl Shared {
 
     /// Has published rows written to RocksDB before they get too many.
     pub(crate) fn settle_soon(&self, applied: haypile_store::Applied) {
-        let bytes = applied
-            .dirty_bytes
-            .max(applied.dirty_rows.saturating_mul(BYTES_FOR_DIRTY_ROW));
-        let bytes_max = self
-            .unsettled_bytes
-            .saturating_mul(DIRTY_TIMES_MAX)
-            .max(DIRTY_BYTES_MAX);
-        if bytes >= bytes_max {
+        let bytes = applied.unsettled_bytes();
+        if bytes >= self.unsettled_bytes_max {
             commit::settle(self);
         } else if bytes >= self.unsettled_bytes {
             self.settling.wake();

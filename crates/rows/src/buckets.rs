@@ -68,6 +68,11 @@ impl<'t> Buckets<'t> {
         self.0.len() * FULL
     }
 
+    /// The same if there were one bucket.
+    pub(crate) fn room_of_one() -> usize {
+        FULL
+    }
+
     pub(crate) fn slots(self) -> usize {
         self.0.len() * WIDTH
     }

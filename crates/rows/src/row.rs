@@ -83,6 +83,21 @@ impl Head {
     }
 }
 
+/// Bytes of a row before its key: the count of its owners, the head, and the length of what follows.
+const HEAD_BYTES: usize = 2 * size_of::<usize>() + size_of::<Head>();
+
+/// What jemalloc takes for so many bytes: multiples of 16 up to 128, then four sizes for each doubling. Other allocators' sizes are
+/// not far from that.
+pub(crate) fn size_class(bytes: usize) -> usize {
+    const QUANTUM: usize = 16;
+    const LINEAR_MAX: usize = 128;
+    if bytes <= LINEAR_MAX {
+        return bytes.next_multiple_of(QUANTUM);
+    }
+    let step = 1 << ((bytes - 1).ilog2() - 2);
+    bytes.next_multiple_of(step)
+}
+
 /// A pointer from [`ThinArc::as_ptr`], or null.
 struct Older(*const c_void);
 
@@ -153,6 +168,11 @@ impl Row {
     #[allow(clippy::len_without_is_empty)] // it is a size in bytes
     pub fn len(&self) -> usize {
         self.0.slice.len()
+    }
+
+    /// Bytes that it takes in memory: head, key and value, as the allocator rounds them up.
+    pub fn allocated(&self) -> usize {
+        size_class(HEAD_BYTES + self.len())
     }
 
     /// True if the version is nowhere else yet.

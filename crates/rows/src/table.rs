@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use haypile_types::Padded;
 
@@ -16,8 +16,8 @@ const SHARDS_MAX: usize = 1024;
 const SHARD_BYTES_MIN: usize = 256 << 10;
 /// Larger rows are not kept once they are elsewhere too.
 const CACHED_BYTES_MAX: usize = 16 << 10;
-/// Memory that a row takes beyond its bytes: its head, its slot, what the allocator rounds up.
-const ROW_OVERHEAD: usize = 80;
+/// Memory that a row takes beyond its own: its part of the buckets, which are half full on average.
+const SLOT_BYTES: usize = 20;
 /// Rows that are fetched into the processor's cache together.
 pub const FETCHED_AHEAD: usize = 32;
 /// Slots that the CLOCK hand passes for each change at most.
@@ -26,6 +26,8 @@ const HAND_STEPS: usize = 64;
 const LIMBO_ROWS: usize = 16;
 /// The same in bytes.
 const LIMBO_BYTES: usize = 16 << 10;
+/// The buckets of a shard become fewer when there is room in them for so many times as many rows.
+const TOO_LARGE: usize = 16;
 /// Buckets of a shard when it is new: 2 to this power.
 const FIRST_LOG2: u32 = 0;
 /// Buckets are aligned to cache lines, which leaves room for the logarithm of their number in the pointer.
@@ -54,7 +56,8 @@ pub struct RowTable {
     /// A shard's buckets, and the logarithm of their number in the low bits. Apart from the shards, which are written often.
     arrays: Box<[AtomicPtr<Bucket>]>,
     shards: Box<[Padded<Shard>]>,
-    shard_bytes_max: usize,
+    /// Bytes of a shard; 0: nothing but dirty rows.
+    shard_bytes_max: AtomicUsize,
 }
 
 struct Shard {
@@ -69,7 +72,17 @@ struct Inner {
     bytes: usize,
     /// Where the CLOCK hand stands: a slot's number.
     hand: usize,
+    /// Slots that it has passed since it has last found something to evict: see [`Inner::is_all_dirty`].
+    passed_in_vain: usize,
     limbo: Limbo,
+}
+
+impl Inner {
+    /// True if the hand has been round twice, once for the rows that had been looked up, and found nothing to evict. There will be nothing
+    /// until rows are marked clean; looking for it again with each row that comes would cost more than all the rest.
+    fn is_all_dirty(&self, buckets: Buckets<'_>) -> bool {
+        self.passed_in_vain > 2 * buckets.slots()
+    }
 }
 
 /// What is out of reach and waits for readers that may still look at it, in the order of its tags. When it is dropped, all goes:
@@ -90,7 +103,7 @@ enum Waits {
 impl Waits {
     fn bytes(&self) -> usize {
         match self {
-            Waits::Row(row) => row.len() + ROW_OVERHEAD,
+            Waits::Row(row) => row.allocated(),
             Waits::Buckets(buckets) => size_of_val(&**buckets),
             Waits::Value(_) => 0,
         }
@@ -207,8 +220,20 @@ impl RowTable {
             eras,
             arrays: (0..shards).map(|_| AtomicPtr::new(allocate(FIRST_LOG2))).collect(),
             shards: (0..shards).map(|_| Padded(shard())).collect(),
-            shard_bytes_max: bytes_max / shards,
+            shard_bytes_max: AtomicUsize::new(bytes_max / shards),
         }
+    }
+
+    /// Changes how many bytes of rows there may be, and evicts what is too much. More than a few times as many as it was made for
+    /// go into shards that are longer to grow.
+    pub fn set_bytes_max(&self, bytes_max: usize) {
+        self.shard_bytes_max
+            .store(bytes_max / self.shards.len(), Ordering::Relaxed);
+        self.shrink();
+    }
+
+    fn shard_bytes_max(&self) -> usize {
+        self.shard_bytes_max.load(Ordering::Relaxed)
     }
 
     /// Bytes in use, what waits for readers included.
@@ -272,7 +297,7 @@ impl RowTable {
 
     /// Adds what is elsewhere for a key of which nothing was here: true since `position`.
     pub fn fill(&self, ticket: Ticket, key: Key<'_>, value: &[u8], position: u64) {
-        if self.shard_bytes_max == 0 || key.key.len() + value.len() > CACHED_BYTES_MAX {
+        if self.shard_bytes_max() == 0 || key.key.len() + value.len() > CACHED_BYTES_MAX {
             return;
         }
         let row = Row::new(key, Some(value), position, std::ptr::null(), false);
@@ -282,7 +307,9 @@ impl RowTable {
         let buckets = self.own_buckets(index, &inner);
         // SAFETY: the shard is locked: what is in it stays.
         let is_known = unsafe { buckets.find(key.hash, |row| row.is(key)) }.is_some();
-        if shard.writes.load(Ordering::Relaxed) == ticket.writes && !is_known {
+        // What is clean would stay where nothing is evicted.
+        let has_room = inner.bytes <= self.shard_bytes_max() || !inner.is_all_dirty(buckets);
+        if shard.writes.load(Ordering::Relaxed) == ticket.writes && !is_known && has_room {
             self.add(index, &mut inner, row);
         }
     }
@@ -324,11 +351,11 @@ impl RowTable {
         let row = make(older);
         let before = match found {
             Some((place, _)) => {
-                inner.bytes += row.len();
+                inner.bytes += row.allocated();
                 let before = buckets.replace(place, row.clone().into_ptr());
                 // SAFETY: it was in the table, whose count it is.
                 let before = unsafe { Row::from_ptr(before) };
-                inner.bytes -= before.len();
+                inner.bytes -= before.allocated();
                 self.evict(buckets, &mut inner);
                 Some(before)
             }
@@ -353,6 +380,7 @@ impl RowTable {
             }
             self.mark_one_clean(row);
         }
+        self.look_again();
         self.shrink();
     }
 
@@ -367,6 +395,7 @@ impl RowTable {
                 self.mark_one_clean(&row);
             }
         }
+        self.look_again();
         self.shrink();
     }
 
@@ -382,7 +411,7 @@ impl RowTable {
 
     fn mark_one_clean(&self, row: &Row) {
         row.clean();
-        if row.value().is_some() && row.len() <= CACHED_BYTES_MAX && self.shard_bytes_max > 0 {
+        if row.value().is_some() && row.len() <= CACHED_BYTES_MAX && self.shard_bytes_max() > 0 {
             return;
         }
         self.remove(row);
@@ -400,25 +429,63 @@ impl RowTable {
         }
     }
 
+    /// There is something to be evicted again.
+    fn look_again(&self) {
+        for shard in &self.shards {
+            lock(&shard.0.inner).passed_in_vain = 0;
+        }
+    }
+
     /// Evicts what is too much, shard by shard: what was dirty could not be evicted.
     fn shrink(&self) {
-        if self.shard_bytes_max == 0 {
+        let shard_bytes_max = self.shard_bytes_max();
+        if shard_bytes_max == 0 {
             return;
         }
         for (index, shard) in self.shards.iter().enumerate() {
             let mut inner = lock(&shard.0.inner);
             let buckets = self.own_buckets(index, &inner);
             let mut steps = 2 * buckets.slots();
-            while inner.bytes > self.shard_bytes_max && steps > 0 {
+            while inner.bytes > shard_bytes_max && steps > 0 && !inner.is_all_dirty(buckets) {
                 self.evict(buckets, &mut inner);
                 steps = steps.saturating_sub(HAND_STEPS);
+            }
+            // What was there for a moment must not take memory for good.
+            if inner.len < buckets.room() / TOO_LARGE {
+                let log2 = (2 * inner.len).div_ceil(Buckets::room_of_one()).next_power_of_two();
+                self.resize(index, buckets, &mut inner, log2.trailing_zeros());
             }
         }
     }
 
+    /// Evicts everything that may be evicted, and gives back what it took. A few rows that are left of many keep whole pages of the
+    /// allocator's from being used for anything else.
+    pub fn clear(&self) {
+        for (index, shard) in self.shards.iter().enumerate() {
+            let mut inner = lock(&shard.0.inner);
+            let buckets = self.own_buckets(index, &inner);
+            for number in 0..buckets.slots() {
+                let (place, row) = buckets.nth(number);
+                if row.is_null() {
+                    continue;
+                }
+                // SAFETY: the shard is locked: what is in it stays.
+                let row = unsafe { RowRef::from_ptr(row) };
+                if !row.is_dirty() {
+                    self.take_out(buckets, &mut inner, place, row.hash());
+                }
+            }
+        }
+        self.eras.advance();
+        for shard in &self.shards {
+            lock(&shard.0.inner).limbo.free(self.eras);
+        }
+        self.shrink();
+    }
+
     fn add(&self, index: usize, inner: &mut MutexGuard<'_, Inner>, row: Row) {
         inner.len += 1;
-        inner.bytes += row.len() + ROW_OVERHEAD;
+        inner.bytes += row.allocated() + SLOT_BYTES;
         let mut buckets = self.own_buckets(index, inner);
         if inner.len > buckets.room() {
             buckets = self.grow(index, buckets, inner);
@@ -428,7 +495,17 @@ impl RowTable {
     }
 
     fn grow<'t>(&'t self, index: usize, before: Buckets<'_>, inner: &mut MutexGuard<'_, Inner>) -> Buckets<'t> {
-        let log2 = before.0.len().trailing_zeros() + 1;
+        self.resize(index, before, inner, before.0.len().trailing_zeros() + 1)
+    }
+
+    /// Puts the rows of a shard into 2 to the power `log2` buckets, in which there is room for them.
+    fn resize<'t>(
+        &'t self,
+        index: usize,
+        before: Buckets<'_>,
+        inner: &mut MutexGuard<'_, Inner>,
+        log2: u32,
+    ) -> Buckets<'t> {
         let grown = allocate(log2);
         // SAFETY: just made, by `allocate`.
         let buckets = unsafe { buckets_at(grown) };
@@ -450,8 +527,10 @@ impl RowTable {
 
     fn evict(&self, buckets: Buckets<'_>, inner: &mut MutexGuard<'_, Inner>) {
         let mut steps = 0;
-        while inner.bytes > self.shard_bytes_max && steps < HAND_STEPS {
+        let shard_bytes_max = self.shard_bytes_max();
+        while inner.bytes > shard_bytes_max && steps < HAND_STEPS && !inner.is_all_dirty(buckets) {
             steps += 1;
+            inner.passed_in_vain += 1;
             inner.hand = (inner.hand + 1) % buckets.slots();
             let (place, row) = buckets.scattered(inner.hand);
             if row.is_null() {
@@ -460,6 +539,7 @@ impl RowTable {
             // SAFETY: the shard is locked: what is in it stays.
             let row = unsafe { RowRef::from_ptr(row) };
             if !row.is_dirty() && !row.untouch() {
+                inner.passed_in_vain = 0;
                 self.take_out(buckets, inner, place, row.hash());
             }
         }
@@ -476,7 +556,7 @@ impl RowTable {
         // SAFETY: it was in the table, whose count it is.
         let row = unsafe { Row::from_ptr(row) };
         inner.len -= 1;
-        inner.bytes -= row.len() + ROW_OVERHEAD;
+        inner.bytes -= row.allocated() + SLOT_BYTES;
         let tag = self.eras.tag();
         inner.limbo.add_row(tag, row);
         self.tidy(inner);

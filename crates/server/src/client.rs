@@ -71,6 +71,12 @@ impl Client {
         self.subscriptions.iter().map(|n| n.load(Ordering::Relaxed)).sum()
     }
 
+    /// Bytes of what it has sent and has not been evaluated, and of replies that it has not taken.
+    pub fn buffered_bytes(&self) -> u64 {
+        let buffers = [&self.query_bytes, &self.multi_bytes, &self.output_bytes];
+        buffers.iter().map(|bytes| bytes.load(Ordering::Relaxed) as u64).sum()
+    }
+
     /// True if it waits for a key or for the end of a pause.
     pub fn is_waiting(&self) -> bool {
         self.blocked.load(Ordering::Relaxed) || self.paused.load(Ordering::Relaxed)
@@ -113,6 +119,11 @@ impl Clients {
     /// All clients, by id.
     pub fn all(&self) -> Vec<Arc<Client>> {
         self.by_id.read().values().cloned().collect()
+    }
+
+    /// Bytes in the buffers of all.
+    pub fn buffered_bytes(&self) -> u64 {
+        self.by_id.read().values().map(|client| client.buffered_bytes()).sum()
     }
 
     /// Number of clients.

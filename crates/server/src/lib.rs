@@ -21,6 +21,7 @@ pub mod io;
 pub mod job;
 pub mod latency;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod monitor;
 pub mod node;

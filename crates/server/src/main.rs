@@ -1,15 +1,29 @@
 //! The `haypile` binary: reads the command line, runs the server until it is told to stop.
 
+use std::ffi::c_char;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use haypile_server::cli::{self, Command};
 use haypile_server::config::{BindAddress, Config};
 use haypile_server::node::Node;
-use haypile_server::{digests, diverged, logging, process};
+use haypile_server::{digests, diverged, logging, memory, process};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// A pointer to a string of C.
+#[repr(transparent)]
+pub struct Settings(*const c_char);
+
+// SAFETY: what it points to is constant.
+unsafe impl Sync for Settings {}
+
+/// jemalloc reads this before anything else happens.
+// SAFETY: the allocator's symbol has this name and type, and nothing else here is called so.
+#[unsafe(export_name = "malloc_conf")]
+#[used]
+pub static ALLOCATOR_SETTINGS: Settings = Settings(memory::allocator::SETTINGS.as_ptr());
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
@@ -113,6 +127,6 @@ fn banner(node: &Node) -> String {
         addresses.join(", "),
         dir.display(),
         values.sync,
-        node.memory_budget >> 20
+        node.memory.budget_bytes() >> 20
     )
 }

@@ -6,6 +6,7 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, Me
 
 use crate::commands::REDIS_VERSION;
 use crate::info::commands;
+use crate::memory::allocator;
 use crate::node::Node;
 use crate::process;
 use crate::pubsub::Sort;
@@ -130,8 +131,8 @@ fn server(node: &Node, families: &mut Families) {
     );
     families.gauge(
         "haypile_memory_budget_bytes",
-        "What the block cache, the write buffers and the rows in memory may take together.",
-        node.memory_budget as f64,
+        "What the process may have resident, connections' buffers aside.",
+        node.memory.budget_bytes() as f64,
     );
     families.gauge(
         "haypile_clients_max",
@@ -488,7 +489,42 @@ fn store(node: &Node, families: &mut Families) {
         "Cached blocks, write buffers and rows in memory.",
         (stats.block_cache_bytes + stats.row_bytes) as f64,
     );
-    families.gauge("haypile_row_cache_bytes", "Rows in memory.", stats.row_bytes as f64);
+    let limits = node.memory.shared.cache_limits();
+    for (name, help, value) in [
+        ("row_cache_bytes", "Rows in memory.", stats.row_bytes),
+        (
+            "row_cache_bytes_max",
+            "What rows in memory may take now.",
+            limits.row_bytes as u64,
+        ),
+        (
+            "block_cache_bytes_max",
+            "What cached blocks and write buffers may take now.",
+            limits.block_bytes as u64,
+        ),
+        (
+            "unsettled_bytes",
+            "Rows that are visible and not written to RocksDB yet.",
+            stats.unsettled_bytes,
+        ),
+        (
+            "retained_bytes",
+            "Superseded rows that readers keep from being freed.",
+            stats.retained_bytes,
+        ),
+        (
+            "allocator_unused_bytes",
+            "Resident memory that the allocator keeps for reuse.",
+            allocator::usage().unwrap_or_default().unused,
+        ),
+    ] {
+        families.gauge(&format!("haypile_{name}"), help, value as f64);
+    }
+    families.counter(
+        "haypile_allocator_purges_total",
+        "Times that the allocator was told to give back what it keeps, because the budget was near.",
+        node.memory.purges() as f64,
+    );
     for (name, help, value) in [
         ("sst_bytes", "Bytes of tables on disk.", stats.sst_bytes),
         ("memtable_bytes", "Bytes in memtables.", stats.memtable_bytes),

@@ -26,6 +26,7 @@ use crate::http::{self, Http};
 use crate::io::{self, Mailbox};
 use crate::latency::LatencyMonitor;
 use crate::logging::LogControl;
+use crate::memory::Memory;
 use crate::monitor::Monitors;
 use crate::open_files::{self, Shares};
 use crate::pause::{PausePurpose, Pauses};
@@ -136,8 +137,8 @@ pub struct Node {
     pub tls: Tls,
     /// The level of the log.
     pub log: LogControl,
-    /// Bytes that the block cache and the write buffers may take.
-    pub memory_budget: u64,
+    /// The memory, and who sees to it that it stays within the budget.
+    pub memory: Arc<Memory>,
     /// Checkpoints.
     pub saves: Saves,
     /// COMPACT.
@@ -164,8 +165,15 @@ pub fn machine_bytes() -> u64 {
     limit.map_or(total, |limit| limit.min(total))
 }
 
-/// Largest part of the memory budget that unflushed writes may take, bytes: it bounds the replay after a crash.
-const WRITE_BUFFER_BYTES_MAX: u64 = 256 << 20;
+/// The memory that the stores share.
+fn shared_resources(values: &Values) -> SharedResources {
+    let budget = values.memory_budget_bytes(machine_bytes());
+    let write_buffers = match values.rocksdb_write_buffer_size {
+        0 => haypile_store::Budget::write_buffer_share(budget as usize) as u64,
+        bytes => bytes,
+    };
+    SharedResources::new(budget as usize, write_buffers as usize)
+}
 
 /// The partition's directory.
 pub fn partition_dir(values: &Values) -> PathBuf {
@@ -187,14 +195,12 @@ pub fn oplog_options(values: &Values) -> haypile_oplog::Options {
 fn partition_options(
     values: &Values,
     clock: &Arc<dyn Clock>,
-    budget: u64,
+    shared: &SharedResources,
     shares: Shares,
     role: Role,
 ) -> haypile_partition::Options {
-    let write_buffers = match values.rocksdb_write_buffer_size {
-        0 => (budget / 4).clamp(8 << 20, WRITE_BUFFER_BYTES_MAX),
-        bytes => bytes,
-    };
+    let budget = shared.budget();
+    let write_buffers = budget.write_buffer_bytes as u64;
     haypile_partition::Options {
         dir: partition_dir(values),
         role,
@@ -206,10 +212,10 @@ fn partition_options(
             open_files_max: shares.store,
         },
         oplog: oplog_options(values),
-        shared: SharedResources::new(budget as usize, write_buffers as usize),
+        shared: shared.clone(),
         clock: clock.clone(),
         random: Box::new(SplitMix64::from_system()),
-        uncommitted_bytes_max: 64 << 20,
+        uncommitted_bytes_max: budget.uncommitted_bytes_max,
         unflushed_log_bytes_max: (write_buffers * 4).max(256 << 20),
         disk_free_bytes_min: values.disk_free_min_bytes,
     }
@@ -360,19 +366,20 @@ impl Node {
         let (listeners, port) = io::listen(&values)?;
         let http = http::bind(&values)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let budget = values.memory_budget_bytes(machine_bytes());
         let role = match values.replicaof.is_empty() {
             true => Role::Leader,
             false => Role::Follower,
         };
         let replication = Replication::prepare(&values, if port > 0 { port } else { values.tls_port })?;
-        let (data, recovery) = Data::open(partition_options(&values, &clock, budget, shares, role))?;
-        recovery::report(&recovery);
         let io_error = |source| NodeError::Io {
             verb: "start threads for",
             path: values.dir.clone(),
             source,
         };
+        // Before the data is opened, which may mean a long replay.
+        let memory = Memory::start(shared_resources(&values)).map_err(io_error)?;
+        let (data, recovery) = Data::open(partition_options(&values, &clock, &memory.shared, shares, role))?;
+        recovery::report(&recovery);
         let pool = Pool::start(usize::from(values.io_pool_threads)).map_err(io_error)?;
         let io_threads = io::thread_count(&values);
         let (loops, mailboxes) = io::prepare(io_threads, listeners).map_err(io_error)?;
@@ -394,7 +401,7 @@ impl Node {
             tls_port: values.tls_port,
             tls,
             log,
-            memory_budget: budget,
+            memory,
             saves: Saves::new(started_ms / 1000, recovery.position.index),
             compaction: Compaction::default(),
             monitors: Monitors::default(),
@@ -408,6 +415,7 @@ impl Node {
             config,
             _lock: lock,
         });
+        node.memory.serve(&node);
         node.equip();
         // Before the first client is served: its REPLICAOF would find nobody to take it, and be lost.
         node.replication.start(&node).map_err(io_error)?;
@@ -435,7 +443,7 @@ impl Node {
     /// The partition's; then there is none.
     pub fn open_data(self: &Arc<Self>, role: Role) -> Result<(), PartitionError> {
         let values = self.config.get();
-        let options = partition_options(&values, &self.clock, self.memory_budget, self.shares, role);
+        let options = partition_options(&values, &self.clock, &self.memory.shared, self.shares, role);
         let (data, recovery) = Data::open(options)?;
         recovery::report(&recovery);
         self.data.put(data);
@@ -489,6 +497,7 @@ impl Node {
             data.maintenance.stop();
             data.close()?;
         }
+        self.memory.stop();
         tracing::info!("all data is saved");
         Ok(())
     }

@@ -119,7 +119,44 @@ pub(crate) type SpaceChange = (SpaceId, i64, i64);
 struct Block {
     /// Log index of the turn that has changed it last.
     changed: u64,
-    slots: [Counts; BLOCK],
+    slots: BlockSlots,
+}
+
+/// The counters of a block's slots. A keyspace has 256 blocks as soon as it has a few thousand keys, so they are small as long as
+/// they can be.
+#[derive(Clone)]
+enum BlockSlots {
+    /// Keys, and keys that expire.
+    Narrow([(u16, u16); BLOCK]),
+    Wide(Box<[Counts; BLOCK]>),
+}
+
+impl BlockSlots {
+    fn get(&self, slot: usize) -> Counts {
+        match self {
+            BlockSlots::Narrow(slots) => Counts {
+                keys: slots[slot].0.into(),
+                expires: slots[slot].1.into(),
+            },
+            BlockSlots::Wide(slots) => slots[slot],
+        }
+    }
+
+    fn set(&mut self, slot: usize, counts: Counts) {
+        match (&mut *self, counts.keys.try_into(), counts.expires.try_into()) {
+            (BlockSlots::Narrow(slots), Ok(keys), Ok(expires)) => slots[slot] = (keys, expires),
+            (BlockSlots::Wide(slots), ..) => slots[slot] = counts,
+            (BlockSlots::Narrow(_), ..) => {
+                let mut slots = Box::new(std::array::from_fn(|slot| self.get(slot)));
+                slots[slot] = counts;
+                *self = BlockSlots::Wide(slots);
+            }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = Counts> {
+        (0..BLOCK).map(|slot| self.get(slot))
+    }
 }
 
 fn no_blocks() -> Blocks {
@@ -131,7 +168,7 @@ fn block(place: &mut Option<Arc<Block>>) -> &mut Block {
     let block = place.get_or_insert_with(|| {
         Arc::new(Block {
             changed: 0,
-            slots: [Counts::default(); BLOCK],
+            slots: BlockSlots::Narrow([(0, 0); BLOCK]),
         })
     });
     Arc::make_mut(block)
@@ -158,7 +195,9 @@ impl SlotCounts {
                 let block = block(&mut blocks[slot / BLOCK]);
                 block.changed = position;
                 let (more_keys, more_expires) = (counted.keys.into(), counted.expires.into());
-                block.slots[slot % BLOCK].change(more_keys, more_expires);
+                let mut counts = block.slots.get(slot % BLOCK);
+                counts.change(more_keys, more_expires);
+                block.slots.set(slot % BLOCK, counts);
                 keys += more_keys;
                 expires += more_expires;
             }
@@ -171,14 +210,14 @@ impl SlotCounts {
         let slot = usize::from(slot);
         let blocks = self.spaces.get(&space);
         let block = blocks.and_then(|blocks| blocks.get(slot / BLOCK)?.as_ref());
-        block.map_or(Counts::default(), |block| block.slots[slot % BLOCK])
+        block.map_or(Counts::default(), |block| block.slots.get(slot % BLOCK))
     }
 
     /// The sums over all slots.
     pub(crate) fn totals(&self) -> HashMap<SpaceId, Counts> {
         let sum = |blocks: &Blocks| {
             let mut sum = Counts::default();
-            for slot in blocks.iter().flatten().flat_map(|block| &block.slots) {
+            for slot in blocks.iter().flatten().flat_map(|block| block.slots.all()) {
                 sum.keys += slot.keys;
                 sum.expires += slot.expires;
             }
@@ -246,7 +285,10 @@ impl SlotCounts {
             let rest = &rest[used..];
             let (expires, used) = read_varint(rest).ok_or_else(damaged)?;
             value = &rest[used..];
-            *block.slots.get_mut(usize::from(slot)).ok_or_else(damaged)? = Counts { keys, expires };
+            if usize::from(slot) >= BLOCK {
+                return Err(damaged());
+            }
+            block.slots.set(usize::from(slot), Counts { keys, expires });
         }
         Ok(())
     }
@@ -261,8 +303,8 @@ impl Record {
     /// `None` if there is to be no record.
     pub(crate) fn value(&self) -> Option<Vec<u8>> {
         let mut value = Vec::new();
-        let slots = self.counts.iter().flat_map(|block| block.slots.iter().enumerate());
-        for (slot, counts) in slots.filter(|(_, counts)| **counts != Counts::default()) {
+        let slots = self.counts.iter().flat_map(|block| block.slots.all().enumerate());
+        for (slot, counts) in slots.filter(|(_, counts)| *counts != Counts::default()) {
             value.push(slot as u8);
             write_varint(&mut value, counts.keys);
             write_varint(&mut value, counts.expires);
@@ -300,6 +342,24 @@ mod tests {
         assert_eq!(Counted { keys: -1, expires: 1 }.bits(), 0x60);
         assert_eq!(Counted::from_bits(0x30), None);
         assert_eq!(Counted::from_bits(0xc0), None);
+    }
+
+    #[test]
+    fn a_slot_may_have_any_number_of_keys() {
+        let mut counts = SlotCounts::default();
+        counts.change(&[change(7, 1, 1, 0)], 5);
+        for step in 1..=70_000u64 {
+            counts.change(&[change(7, 2, 1, i8::from(step <= 3))], 5);
+            assert_eq!(counts.of_slot(7, 2).keys, step);
+        }
+        assert_eq!(counts.of_slot(7, 2).expires, 3);
+        assert_eq!(counts.of_slot(7, 1), Counts { keys: 1, expires: 0 });
+        assert_eq!(counts.totals()[&7].keys, 70_001);
+        let mut read = SlotCounts::default();
+        for (key, value) in written(&counts, 0) {
+            read.read(&key, &value.unwrap(), 6).unwrap();
+        }
+        assert_eq!(read.of_slot(7, 2), counts.of_slot(7, 2));
     }
 
     #[test]

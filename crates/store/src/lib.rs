@@ -21,6 +21,7 @@
 //! FLUSHDB gives a name to a new, empty keyspace; see [`state`].
 
 mod base;
+mod budget;
 mod counts;
 mod dirty;
 pub mod effects;
@@ -41,6 +42,7 @@ mod replay;
 pub mod row;
 mod scan;
 mod settle;
+mod shared;
 mod spaces;
 pub mod state;
 mod store;
@@ -49,16 +51,18 @@ mod value;
 mod view;
 mod visible;
 
+pub use budget::Budget;
 pub use counts::{Counted, Counts};
 pub use error::{ErrorKind, StoreError};
 pub use haypile_rows::FETCHED_AHEAD;
 pub use known::ALL_CANDIDATES_MAX;
 pub use listener::Health;
-pub use options::{Compression, SharedResources, StoreOptions};
+pub use options::{Compression, StoreOptions};
 pub use overlay::{EntryRange, Overlay, Savepoint, WriterKnowledge};
 pub use publish::Applied;
 pub use reading::{Pinned, Reading};
 pub use scan::{Direction, Item, Jumps, Scan};
+pub use shared::{CacheLimits, SharedResources};
 pub use spaces::{Cf, SpaceId};
 pub use state::{Slots, StoreState};
 pub use store::{Store, StoreStats};

@@ -1,11 +1,11 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, DataBlockIndexType, HyperClockCacheOptions,
-    InfoLogger, LogLevel, Options, WriteBufferManager,
+    BlockBasedIndexType, BlockBasedOptions, DB, DBCompressionType, DataBlockIndexType, InfoLogger, LogLevel, Options,
 };
 
 use crate::filter::{Bases, OrphanFilterFactory};
+use crate::shared::SharedResources;
 use crate::{Cf, SpaceId, packed};
 
 /// How RocksDB compresses.
@@ -44,84 +44,6 @@ impl Default for StoreOptions {
             block_bytes: 4096,
             open_files_max: None,
         }
-    }
-}
-
-/// One part in so many of the caches' memory is for rows in memory.
-const ROW_SHARE: usize = 3;
-/// What the allocator needs beyond what it is asked for, one part in so many of the budget, and what the process needs
-/// besides caches and write buffers, bytes: the budget covers them too.
-const ALLOCATOR_SHARE: usize = 8;
-const PROCESS_BYTES: usize = 32 << 20;
-/// And one in so many for what the writer knows of collections, up to [`KNOWLEDGE_BYTES_MAX`].
-const KNOWLEDGE_SHARE: usize = 32;
-const KNOWLEDGE_BYTES_MAX: usize = 64 << 20;
-/// Slow readers may keep one part in so many of the budget from being freed, superseded versions and settled layers each, but so many
-/// bytes in any case. It is used for moments only, and comes on top.
-const KEPT_SHARE: usize = 16;
-const KEPT_BYTES_MIN: usize = 16 << 20;
-/// Published rows are settled when they are one part in so many of the write buffers, but not before there are so many bytes of
-/// them: what is written again meanwhile is settled once, and neighbours are close to each other.
-const UNSETTLED_SHARE: usize = 4;
-const UNSETTLED_BYTES_MIN: usize = 24 << 20;
-
-/// Memory that all stores of a process share.
-///
-/// The budget covers the block cache (with indexes and filters), the write buffers, which are charged to that cache, and
-/// the rows in memory: together they stay within it.
-#[derive(Clone)]
-pub struct SharedResources {
-    pub(crate) cache: Cache,
-    pub(crate) write_buffers: WriteBufferManager,
-    pub(crate) write_buffer_bytes: usize,
-    pub(crate) row_bytes: usize,
-    knowledge_bytes: usize,
-    /// What readers may keep from being freed, of each kind: what newest states do, and pinned ones.
-    pub(crate) kept_bytes: usize,
-}
-
-impl SharedResources {
-    /// Divides a budget of bytes; `write_buffer_bytes` is the part that unflushed writes may take, which also bounds
-    /// how much of the log a crash makes the next start replay.
-    pub fn new(budget_bytes: usize, write_buffer_bytes: usize) -> Self {
-        let rest = budget_bytes / ALLOCATOR_SHARE + PROCESS_BYTES;
-        let budget_bytes = budget_bytes.saturating_sub(rest).max(budget_bytes / 4);
-        let row_bytes = budget_bytes / ROW_SHARE;
-        let knowledge_bytes = (budget_bytes / KNOWLEDGE_SHARE).min(KNOWLEDGE_BYTES_MAX);
-        let kept_bytes = (budget_bytes / KEPT_SHARE).max(KEPT_BYTES_MIN);
-        let cache_bytes = budget_bytes - row_bytes - knowledge_bytes;
-        // 0: the cache estimates the charge of its entries by itself.
-        let cache = Cache::new_hyper_clock_cache_opts(&HyperClockCacheOptions::new(cache_bytes, 0));
-        let write_buffers =
-            WriteBufferManager::new_write_buffer_manager_with_cache(write_buffer_bytes, false, cache.clone());
-        SharedResources {
-            cache,
-            write_buffers,
-            write_buffer_bytes,
-            row_bytes,
-            knowledge_bytes,
-            kept_bytes,
-        }
-    }
-
-    /// Bytes that a writer may use for what it knows of collections.
-    pub fn knowledge_bytes(&self) -> usize {
-        self.knowledge_bytes
-    }
-
-    /// Bytes of published rows after which they should be settled.
-    pub fn unsettled_bytes(&self) -> usize {
-        (self.write_buffer_bytes / UNSETTLED_SHARE).max(UNSETTLED_BYTES_MIN)
-    }
-
-    /// Bytes in use: cached blocks and write buffers.
-    pub fn usage_bytes(&self) -> usize {
-        self.cache.get_usage()
-    }
-
-    /// Bytes of write buffers in use.
-    pub fn write_buffer_usage_bytes(&self) -> usize {
-        self.write_buffers.get_usage()
     }
 }
 
@@ -210,7 +132,7 @@ pub(crate) fn default_options(shared: &SharedResources) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(&shared.cache);
     o.set_block_based_table_factory(&table);
-    o.set_write_buffer_size(shared.write_buffer_bytes.max(1 << 20));
+    o.set_write_buffer_size(shared.budget.write_buffer_bytes.max(1 << 20));
     o.set_arena_block_size(ARENA_BYTES);
     o.set_max_write_buffer_number(MEMTABLES_MAX);
     o.set_bottommost_file_compaction_delay(BOTTOMMOST_DELAY_S);
@@ -252,7 +174,7 @@ pub(crate) fn cf_options(
     }
     o.set_block_based_table_factory(&table);
     // The write buffer manager decides when to flush; this only keeps one family from taking all of it.
-    o.set_write_buffer_size(shared.write_buffer_bytes.max(1 << 20));
+    o.set_write_buffer_size(shared.budget.write_buffer_bytes.max(1 << 20));
     o.set_arena_block_size(ARENA_BYTES);
     o.set_max_write_buffer_number(MEMTABLES_MAX);
     o.set_level_compaction_dynamic_level_bytes(true);

@@ -37,6 +37,9 @@ pub struct Overlay {
     /// The same in key order; made when a range is read for the first time, gone when nothing is pending.
     ordered: OnceCell<BTreeMap<Box<[u8]>, Place>>,
     undo: Vec<Undo>,
+    /// What the open entry has overwritten of its own turn, and changed in drafts, in the order of `undo`.
+    overwritten: Vec<TurnWrite>,
+    changed: Vec<Changed>,
     entry: EntryState,
     /// Databases and keyspaces as the pending entries leave them; `None` while they change nothing.
     mapping: Option<Mapping>,
@@ -115,53 +118,85 @@ struct EntryState {
     drafts_start: usize,
 }
 
-/// Where a pending write stands.
-#[derive(Clone, Debug)]
+/// Which write is the newest to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
-    turn: u64,
-    key: Range<usize>,
-    value: Pending,
-    /// Its number among the writes of its turn.
-    write: usize,
+    /// The low bits of the turn's sequence number.
+    turn: u32,
+    /// The write's number within the turn.
+    write: u32,
+}
+
+/// A part of one of a turn's buffers. One command may write millions of rows, so what is kept of each is small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, packed(4))]
+struct Span {
+    start: u64,
+    len: u32,
+}
+
+impl Span {
+    fn of(range: &Range<usize>) -> Self {
+        assert!(
+            range.len() <= u32::MAX as usize,
+            "a key or a value is at most as long as an entry"
+        );
+        Span {
+            start: range.start as u64,
+            len: range.len() as u32,
+        }
+    }
+
+    fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.len as usize
+    }
 }
 
 /// Where the value of a pending write stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Pending {
     /// There is none: the key is deleted.
     Deleted,
     /// Among the turn's effects.
-    Logged(Range<usize>),
+    Logged(Span),
     /// Among the turn's rows, because the log has only what has changed.
-    Beside(Range<usize>),
+    Beside(Span),
     /// The turn's draft with this number, for the same reason.
-    Draft(usize),
+    Draft(u32),
 }
 
 struct Slot {
     hash: u64,
-    space: SpaceId,
-    cf: Cf,
     place: Place,
 }
 
-/// A write of a turn.
+/// A write of a turn: the newest of its key there.
+#[derive(Clone, Copy)]
 struct TurnWrite {
     hash: u64,
+    key: Span,
+    value: Pending,
     space: SpaceId,
     cf: Cf,
-    key: Range<usize>,
-    value: Pending,
 }
 
+/// What a write has changed.
 struct Undo {
-    hash: u64,
-    space: SpaceId,
-    cf: Cf,
-    key: Range<usize>,
-    previous: Option<Place>,
-    /// What was changed where it is.
-    changed: Option<Changed>,
+    /// Its number among the writes of the newest turn.
+    write: u32,
+    before: Before,
+    /// A draft was changed where it is: the last of [`Overlay::changed`].
+    changed: bool,
+}
+
+/// What was pending for the key.
+enum Before {
+    Nothing,
+    /// A write of an earlier turn.
+    Earlier(Place),
+    /// A write of the same turn, which it has taken the place of: the last of [`Overlay::overwritten`].
+    Overwritten,
 }
 
 /// Bits of an id that tell apart the collections that one entry creates.
@@ -216,8 +251,14 @@ impl Overlay {
         entry.passed_drafts.clear();
         entry.passed.clear();
         entry.free.clear();
-        self.undo.clear();
+        self.forget_undo();
         self.telling = None;
+    }
+
+    fn forget_undo(&mut self) {
+        self.undo.clear();
+        self.overwritten.clear();
+        self.changed.clear();
     }
 
     /// Names the command whose effects follow, and the keyspace event that it raises about the key as a rule.
@@ -251,7 +292,7 @@ impl Overlay {
             .passed_drafts
             .drain(..)
             .for_each(|draft| turn.drafts.free(draft));
-        self.undo.clear();
+        self.forget_undo();
         Some(range)
     }
 
@@ -364,6 +405,9 @@ impl Overlay {
             if self.undo.capacity() > SPARE_WRITES_MAX {
                 self.undo = Vec::new();
             }
+            if self.overwritten.capacity() > SPARE_WRITES_MAX {
+                self.overwritten = Vec::new();
+            }
             self.ordered = OnceCell::new();
             self.mapping = None;
             self.counts.clear();
@@ -376,25 +420,25 @@ impl Overlay {
     /// The pending write for a key: `None` = no pending write, `Some(None)` = deleted.
     pub(crate) fn get<'v>(&self, key: Key<'_>) -> Option<Option<Value<'v>>> {
         let place = self.find(key)?;
-        let turn = self.turn(place.turn);
-        Some(match &place.value {
-            Pending::Draft(number) => turn.drafts.share(*number),
+        let (turn, write) = self.write(place);
+        Some(match write.value {
+            Pending::Draft(number) => turn.drafts.share(number as usize),
             value => turn.value(value).map(|value| Value::Owned(value.into())),
         })
     }
 
     /// Where the pending write of a key stands.
-    fn find(&self, key: Key<'_>) -> Option<&Place> {
+    fn find(&self, key: Key<'_>) -> Option<Place> {
         if self.table.is_empty() {
             return None;
         }
-        let slot = self.table.find(key.hash, |s| {
-            s.hash == key.hash
-                && s.space == key.space
-                && s.cf as u8 == key.family
-                && self.turn(s.place.turn).ops[s.place.key.clone()] == *key.key
+        let slot = self.table.find(key.hash, |slot| {
+            slot.hash == key.hash && {
+                let (turn, write) = self.write(slot.place);
+                turn.is_of(write, key)
+            }
         })?;
-        Some(&slot.place)
+        Some(slot.place)
     }
 
     /// The drafts of the oldest turn, which are its own no longer.
@@ -425,7 +469,9 @@ impl Overlay {
             turn.counted.push(change);
             add_counts(&mut self.counts, change, 1);
         }
-        let value = written.value.map_or(Pending::Deleted, Pending::Logged);
+        let value = written
+            .value
+            .map_or(Pending::Deleted, |value| Pending::Logged(Span::of(&value)));
         self.place(
             cf,
             Key {
@@ -466,7 +512,7 @@ impl Overlay {
             at = free.start..free.start + at.len();
         }
         let written = self.log_patch(key, patch, counted);
-        self.place(Cf::Meta, key, written, Pending::Beside(at));
+        self.place(Cf::Meta, key, written, Pending::Beside(Span::of(&at)));
         Ok(true)
     }
 
@@ -482,82 +528,80 @@ impl Overlay {
 
     /// Notes where the newest write to a key stands.
     fn place(&mut self, cf: Cf, key: Key<'_>, at: Range<usize>, value: Pending) {
-        let Key { hash, space, key, .. } = key;
         let seq = self.newest_seq();
-        let Some(turn) = self.turns.back_mut() else { return };
+        let Some(number) = self.turns.back().map(|turn| turn.writes.len()) else {
+            return;
+        };
+        let write = TurnWrite {
+            hash: key.hash,
+            key: Span::of(&at),
+            value,
+            space: key.space,
+            cf,
+        };
         if cf == Cf::Meta
             && let Some(telling) = &mut self.telling
         {
-            telling.row(at.clone());
+            telling.row(at);
         }
+        assert!(
+            number < u32::MAX as usize,
+            "the writes of a turn are counted in 32 bits"
+        );
         let mut place = Place {
-            turn: seq,
-            key: at.clone(),
-            value,
-            write: turn.writes.len(),
+            turn: seq as u32,
+            write: number as u32,
         };
         let (turns, first) = (&self.turns, self.first_turn);
         let entry = self.table.entry(
-            hash,
-            |s| {
-                s.hash == hash
-                    && s.space == space
-                    && s.cf == cf
-                    && &turns[(s.place.turn - first) as usize].ops[s.place.key.clone()] == key
+            key.hash,
+            |slot| {
+                slot.hash == key.hash && {
+                    let (turn, write) = write_at(turns, first, slot.place);
+                    turn.is_of(write, key)
+                }
             },
-            |s| s.hash,
+            |slot| slot.hash,
         );
-        let previous = match entry {
+        let before = match entry {
+            hashbrown::hash_table::Entry::Occupied(slot) if slot.get().place.turn == place.turn => {
+                place = slot.get().place;
+                Before::Overwritten
+            }
             hashbrown::hash_table::Entry::Occupied(mut slot) => {
                 let known = &mut slot.get_mut().place;
-                if known.turn == seq {
-                    place.write = known.write;
-                }
-                Some(std::mem::replace(known, place.clone()))
+                Before::Earlier(std::mem::replace(known, place))
             }
             hashbrown::hash_table::Entry::Vacant(slot) => {
-                slot.insert(Slot {
-                    hash,
-                    space,
-                    cf,
-                    place: place.clone(),
-                });
-                None
+                slot.insert(Slot { hash: key.hash, place });
+                Before::Nothing
             }
         };
-        if let Some(Place {
-            turn,
-            value: Pending::Beside(at),
-            ..
-        }) = &previous
-            && *turn == seq
-            && at.start >= self.entry.rows_start
-        {
-            self.entry.passed.push(at.clone());
-        }
-        if let Some(Place {
-            turn,
-            value: Pending::Draft(draft),
-            ..
-        }) = &previous
-            && *turn == seq
-            && !matches!(place.value, Pending::Draft(same) if same == *draft)
-        {
-            self.entry.passed_drafts.push(*draft);
-        }
-        if let Some(turn) = self.turns.back_mut() {
-            turn.write(hash, space, cf, &place);
-        }
-        if let Some(ordered) = self.ordered.get_mut() {
-            ordered.insert(ordered_key(space, cf, key), place);
+        let Some(turn) = self.turns.back_mut() else { return };
+        match (&before, turn.writes.get_mut(place.write as usize)) {
+            (Before::Overwritten, Some(known)) => {
+                let overwritten = std::mem::replace(known, write);
+                match (overwritten.value, value) {
+                    (Pending::Beside(at), _) if at.start as usize >= self.entry.rows_start => {
+                        self.entry.passed.push(at.range());
+                    }
+                    (Pending::Draft(draft), Pending::Draft(same)) if same == draft => {}
+                    (Pending::Draft(draft), _) => self.entry.passed_drafts.push(draft as usize),
+                    _ => {}
+                }
+                self.overwritten.push(overwritten);
+            }
+            _ => {
+                turn.writes.push(write);
+                if let Some(ordered) = self.ordered.get_mut() {
+                    ordered.insert(ordered_key(key.space, cf, key.key), place);
+                }
+            }
         }
         self.undo.push(Undo {
-            hash,
-            space,
-            cf,
-            key: at,
-            previous,
-            changed: None,
+            write: place.write,
+            before,
+            changed: false,
         });
     }
 
@@ -637,22 +681,22 @@ impl Overlay {
     }
 
     fn in_order(&self) -> BTreeMap<Box<[u8]>, Place> {
-        self.table
-            .iter()
-            .map(|s| {
-                (
-                    ordered_key(s.space, s.cf, &self.turn(s.place.turn).ops[s.place.key.clone()]),
-                    s.place.clone(),
-                )
-            })
-            .collect()
+        let of = |slot: &Slot| {
+            let (turn, write) = self.write(slot.place);
+            (ordered_key(write.space, write.cf, turn.key(write)), slot.place)
+        };
+        self.table.iter().map(of).collect()
     }
 
     /// Removes from the index what only this turn, which is no longer in `turns`, has.
     fn forget(&mut self, seq: u64, turn: &Turn) {
-        for write in &turn.writes {
-            let is_it = |slot: &Slot| slot.place.turn == seq && slot.place.key == write.key;
-            if let Ok(slot) = self.table.find_entry(write.hash, is_it) {
+        let seq = seq as u32;
+        for (number, write) in turn.writes.iter().enumerate() {
+            let place = Place {
+                turn: seq,
+                write: number as u32,
+            };
+            if let Ok(slot) = self.table.find_entry(write.hash, |slot| slot.place == place) {
                 slot.remove();
             }
         }
@@ -668,27 +712,33 @@ impl Overlay {
     fn reindex(&mut self) {
         self.table.clear();
         self.ordered = OnceCell::new();
-        self.undo.clear();
+        self.forget_undo();
         self.entry = EntryState::default();
         let (turns, first) = (&self.turns, self.first_turn);
         for (at, turn) in turns.iter().enumerate() {
             for (number, write) in turn.writes.iter().enumerate() {
                 let place = Place {
-                    turn: first + at as u64,
-                    key: write.key.clone(),
-                    value: write.value.clone(),
-                    write: number,
+                    turn: (first + at as u64) as u32,
+                    write: number as u32,
                 };
-                let (hash, space, cf) = (write.hash, write.space, write.cf);
-                let key = &turn.ops[write.key.clone()];
-                let same = |s: &Slot| {
-                    s.space == space
-                        && s.cf == cf
-                        && turns[(s.place.turn - first) as usize].ops[s.place.key.clone()] == *key
+                let key = Key {
+                    hash: write.hash,
+                    space: write.space,
+                    family: write.cf as u8,
+                    key: turn.key(write),
                 };
-                match self.table.entry(hash, same, |s| s.hash) {
+                let same = |slot: &Slot| {
+                    let (turn, write) = write_at(turns, first, slot.place);
+                    turn.is_of(write, key)
+                };
+                match self.table.entry(write.hash, same, |slot| slot.hash) {
                     hashbrown::hash_table::Entry::Occupied(mut slot) => slot.get_mut().place = place,
-                    hashbrown::hash_table::Entry::Vacant(slot) => drop(slot.insert(Slot { hash, space, cf, place })),
+                    hashbrown::hash_table::Entry::Vacant(slot) => {
+                        slot.insert(Slot {
+                            hash: write.hash,
+                            place,
+                        });
+                    }
                 }
             }
         }
@@ -728,40 +778,35 @@ impl Overlay {
         self.first_turn + (self.turns.len() as u64).saturating_sub(1)
     }
 
-    fn turn(&self, seq: u64) -> &Turn {
-        &self.turns[(seq - self.first_turn) as usize]
+    /// A write, and its turn, which is pending.
+    fn write(&self, place: Place) -> (&Turn, &TurnWrite) {
+        write_at(&self.turns, self.first_turn, place)
     }
 }
 
+/// The same for who changes something else of the overlay meanwhile.
+fn write_at(turns: &VecDeque<Turn>, first: u64, place: Place) -> (&Turn, &TurnWrite) {
+    let turn = &turns[place.turn.wrapping_sub(first as u32) as usize];
+    (turn, &turn.writes[place.write as usize])
+}
+
 impl Turn {
-    /// Notes the write that stands at a place: the turn's newest to its key.
-    fn write(&mut self, hash: u64, space: SpaceId, cf: Cf, place: &Place) {
-        let write = TurnWrite {
-            hash,
-            space,
-            cf,
-            key: place.key.clone(),
-            value: place.value.clone(),
-        };
-        match self.writes.get_mut(place.write) {
-            Some(known) => *known = write,
-            None => {
-                assert!(
-                    place.write == self.writes.len(),
-                    "the writes of a turn are numbered in order"
-                );
-                self.writes.push(write);
-            }
-        }
+    fn key(&self, write: &TurnWrite) -> &[u8] {
+        &self.ops[write.key.range()]
+    }
+
+    /// True if a write is to this key.
+    fn is_of(&self, write: &TurnWrite, key: Key<'_>) -> bool {
+        write.space == key.space && write.cf as u8 == key.family && self.key(write) == key.key
     }
 
     /// The value of a write; `None` for a deletion.
-    fn value(&self, value: &Pending) -> Option<&[u8]> {
+    fn value(&self, value: Pending) -> Option<&[u8]> {
         match value {
             Pending::Deleted => None,
-            Pending::Logged(at) => Some(&self.ops[at.clone()]),
-            Pending::Beside(at) => Some(&self.rows[at.clone()]),
-            Pending::Draft(number) => self.drafts.value(*number),
+            Pending::Logged(at) => Some(&self.ops[at.range()]),
+            Pending::Beside(at) => Some(&self.rows[at.range()]),
+            Pending::Draft(number) => self.drafts.value(number as usize),
         }
     }
 

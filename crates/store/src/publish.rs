@@ -42,6 +42,17 @@ pub struct Applied {
     pub dirty_bytes: usize,
 }
 
+/// What a published row takes until it is settled, beyond its key and value: its head and its slot, its places in the lists of who
+/// publishes and who settles, and what the allocator rounds up.
+const UNSETTLED_ROW_BYTES: usize = 128;
+
+impl Applied {
+    /// What is published and not settled takes about so many bytes of memory.
+    pub fn unsettled_bytes(&self) -> usize {
+        self.dirty_bytes + self.dirty_rows.saturating_mul(UNSETTLED_ROW_BYTES)
+    }
+}
+
 /// What only who publishes touches.
 #[derive(Default)]
 pub(crate) struct Publisher {
@@ -424,6 +435,19 @@ impl Store {
         front.families.iter().map(|family| family.unsettled(settled).0).sum()
     }
 
+    /// Memory that these rows take, bytes: see [`Applied::unsettled_bytes`].
+    pub fn unsettled_bytes(&self) -> usize {
+        let settled = self.settled_index();
+        let front = self.visible.front.lock();
+        let of = |(dirty_rows, dirty_bytes)| Applied {
+            dirty_rows,
+            dirty_bytes,
+            ..Applied::default()
+        };
+        let families = front.families.iter().map(|family| of(family.unsettled(settled)));
+        families.map(|unsettled| unsettled.unsettled_bytes()).sum()
+    }
+
     /// Publishes the oldest pending turn, whose last entry is at `position`, and drops it from the overlay.
     pub fn apply_oldest(&self, overlay: &mut Overlay, position: Position, clock: u64) -> Applied {
         let mut publisher = self.publisher.lock();
@@ -437,7 +461,7 @@ impl Store {
         }
         overlay.retire_oldest();
         let applied = publisher.install(self, position, clock);
-        publisher.retire(self.shared.kept_bytes);
+        publisher.retire(self.shared.budget.kept_bytes);
         applied
     }
 
@@ -465,7 +489,7 @@ impl Store {
             publisher.draft(self, draft, position.index);
         }
         let applied = publisher.install(self, position, clock);
-        publisher.retire(self.shared.kept_bytes);
+        publisher.retire(self.shared.budget.kept_bytes);
         Ok(applied)
     }
 }

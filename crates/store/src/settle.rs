@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use haypile_rows::{Eras, FETCHED_AHEAD, Limbo};
 use haypile_types::Position;
@@ -26,8 +27,17 @@ const DEFAULT_CF: &str = "default";
 /// What a row takes in a batch beyond its bytes, at most: a type, the column family, and two lengths. Besides there are the store's
 /// own record and the counters.
 const BATCH_BYTES_FOR_ROW: usize = 16;
+/// The memory of a batch is kept for the next if it is not larger than so many times what is settled at once: more comes while a batch is
+/// written.
+const BATCHES_KEPT: (usize, usize) = (5, 4);
 /// RocksDB's name for how many rows the memtable has that is being written.
 const ACTIVE_MEMTABLE_ROWS: &str = "rocksdb.num-entries-active-mem-table";
+/// How long a batch waits for a flush to end, and how often.
+const FLUSH_WAIT: Duration = Duration::from_millis(100);
+const FLUSH_WAITS_MAX: u32 = 20;
+/// RocksDB's names for whether flushes wait or are at work.
+const FLUSHES_PENDING: &str = "rocksdb.mem-table-flush-pending";
+const FLUSHES_RUNNING: &str = "rocksdb.num-running-flushes";
 
 /// What the settling thread keeps between batches.
 pub(crate) struct Settler {
@@ -68,13 +78,21 @@ impl Settler {
         }
     }
 
-    /// Empties the batch and has it take so many bytes without being moved: it would take twice as many while it is, and up to
-    /// that for good.
-    fn empty_batch(&mut self, bytes: usize) {
+    /// Has the empty batch take so many bytes without being moved: it would take twice as many while it is, and up to that for good.
+    /// What it takes usually, `kept` bytes, is there from the beginning, as far as it has been written to.
+    fn make_room(&mut self, bytes: usize, kept: usize) {
         if bytes > self.batch_room {
             self.batch = WriteBatch::default();
-            self.batch = WriteBatch::with_capacity_bytes(bytes);
-            self.batch_room = bytes;
+            self.batch_room = bytes.max(kept);
+            self.batch = WriteBatch::with_capacity_bytes(self.batch_room);
+        }
+    }
+
+    /// Empties the batch. What a large one took is given back.
+    fn empty_batch(&mut self, kept: usize) {
+        if self.batch_room > kept {
+            self.batch = WriteBatch::default();
+            self.batch_room = 0;
         } else {
             self.batch.clear();
         }
@@ -111,7 +129,8 @@ impl Store {
         let bytes = unsettled
             .map(|layer| layer.bytes + layer.len() * BATCH_BYTES_FOR_ROW)
             .sum();
-        settler.empty_batch(bytes);
+        let kept = self.shared.budget.unsettled_bytes / BATCHES_KEPT.1 * BATCHES_KEPT.0;
+        settler.make_room(bytes, kept);
         // What no database is any more in the state that is written is not written: it would be made to be dropped.
         let lives = |space: SpaceId| state.dbs.contains(&space);
         for cf in Cf::ALL {
@@ -155,8 +174,9 @@ impl Store {
         drop(counted);
         let mut options = WriteOptions::default();
         options.disable_wal(true);
+        self.wait_for_flushes(bytes)?;
         let written = self.db.write_opt(&settler.batch, &options);
-        settler.batch.clear();
+        settler.empty_batch(kept);
         written.map_err(StoreError::rocks("write to"))?;
         settler.settled = state.applied;
         self.slot_counts.lock().removed(state.applied.index);
@@ -172,7 +192,10 @@ impl Store {
         self.tidy(settler);
         self.pins
             .lock()
-            .keep_within_bounds(state.applied.index, self.shared.kept_bytes);
+            .keep_within_bounds(state.applied.index, self.shared.budget.kept_bytes);
+        if let Err(error) = self.flush_excess(settler) {
+            tracing::warn!(%error, "memtables that are too large are not flushed");
+        }
         if let Err(error) = self.filter_memtables(settler) {
             // What was to be written is written; it is only that look-ups take longer.
             tracing::warn!(%error, "a memtable gets no Bloom filter");
@@ -269,6 +292,45 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Waits until memtables may grow by so many bytes, as long as flushes are at work: they would outgrow their part of the memory if
+    /// they grow more quickly than the disk takes them.
+    fn wait_for_flushes(&self, bytes: usize) -> Result<(), StoreError> {
+        for _ in 0..FLUSH_WAITS_MAX {
+            let seen = self.health().flushes();
+            let memtables = self.shared.write_buffer_usage_bytes();
+            let fits = memtables + bytes <= self.shared.budget.memtable_bytes_max;
+            if fits || self.health().failure().is_some() || !self.is_flushing()? {
+                break;
+            }
+            self.health().wait_flush(seen, FLUSH_WAIT);
+        }
+        Ok(())
+    }
+
+    fn is_flushing(&self) -> Result<bool, StoreError> {
+        for at_work in [FLUSHES_PENDING, FLUSHES_RUNNING] {
+            let flushes = self.db.property_int_value(at_work).map_err(StoreError::rocks("ask"))?;
+            if flushes.unwrap_or(0) > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Flushes memtables that have become too large with the batch. RocksDB looks at their size before it writes, so that those of
+    /// one large batch would stay until the next one comes, whenever that is.
+    fn flush_excess(&self, settler: &Settler) -> Result<(), StoreError> {
+        if self.shared.write_buffer_usage_bytes() <= self.shared.budget.write_buffer_bytes {
+            return Ok(());
+        }
+        if self.is_flushing()? {
+            return Ok(());
+        }
+        let mut options = FlushOptions::default();
+        options.set_wait(false);
+        self.flush_spaces(&settler.spaces, &options)
     }
 
     /// Gives Bloom filters to the memtables of column families into which much is written. They are worth their memory, a part

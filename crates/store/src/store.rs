@@ -47,7 +47,7 @@ pub struct Store {
     pub(crate) pins: Mutex<Pins>,
     /// The states of RocksDB that somebody may still read, the oldest first; the dead are cleared away now and then.
     pub(crate) bases: Arc<Mutex<Vec<Weak<Base>>>>,
-    pub(crate) rows: RowTable,
+    pub(crate) rows: Arc<RowTable>,
     /// As the state has it: nothing raises it yet.
     id_floor: u64,
     options: StoreOptions,
@@ -73,6 +73,10 @@ pub struct StoreStats {
     pub block_cache_bytes: u64,
     pub write_buffer_bytes: u64,
     pub row_bytes: u64,
+    /// Of published rows that are not settled, about.
+    pub unsettled_bytes: u64,
+    /// Of superseded versions that readers keep from being freed.
+    pub retained_bytes: u64,
 }
 
 impl Store {
@@ -131,7 +135,7 @@ impl Store {
             first_expiry: AtomicU64::new(NO_EXPIRY),
             pins: Mutex::new(Pins::default()),
             bases,
-            rows: RowTable::new(shared.row_bytes),
+            rows: shared.row_table(),
             id_floor,
             options,
             shared,
@@ -402,6 +406,8 @@ impl Store {
             block_cache_bytes: self.shared.usage_bytes() as u64,
             write_buffer_bytes: self.shared.write_buffer_usage_bytes() as u64,
             row_bytes: self.rows.bytes() as u64,
+            unsettled_bytes: self.unsettled_bytes() as u64,
+            retained_bytes: self.retained_bytes() as u64,
         }
     }
 

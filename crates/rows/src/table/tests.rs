@@ -264,3 +264,40 @@ fn the_scattered_order_has_each_slot_once() {
         drop(unsafe { deallocate(array) });
     }
 }
+
+#[test]
+fn what_is_cleared_takes_no_memory_and_dirty_rows_stay() {
+    let table = RowTable::new(1 << 20);
+    let published: Vec<Row> = (0..20_000u32)
+        .map(|n| table.publish(key(&n.to_be_bytes()), Some(b"value"), 1).row)
+        .collect();
+    let (dirty, clean) = published.split_at(100);
+    table.mark_clean(clean.iter());
+    let (dirty, _) = (dirty.to_vec(), clean.len());
+    drop(published);
+    table.clear();
+    assert!(table.bytes() < 2 * dirty.len() * 128, "{} bytes", table.bytes());
+    let guard = Eras::enter();
+    for n in 0..20_000u32 {
+        let found = value_at(&table, &guard, &n.to_be_bytes(), 1);
+        assert_eq!(found.is_some(), (n as usize) < dirty.len());
+    }
+}
+
+#[test]
+fn where_all_is_dirty_nothing_is_kept_for_readers_until_something_is_clean() {
+    let table = RowTable::new(64 << 10);
+    let rows: Vec<Row> = (0..4_000u32)
+        .map(|n| table.publish(key(&n.to_be_bytes()), Some(&[7; 100]), 1).row)
+        .collect();
+    let full = table.bytes();
+    let read = ticket(&table, b"other");
+    table.fill(read, key(b"other"), b"value", 1);
+    assert_eq!(table.bytes(), full);
+    table.mark_clean(rows.iter());
+    drop(rows);
+    assert!(table.bytes() < 2 * (64 << 10), "{} bytes", table.bytes());
+    let read = ticket(&table, b"other");
+    table.fill(read, key(b"other"), b"value", 1);
+    assert!(value_at(&table, &Eras::enter(), b"other", 1).is_some());
+}

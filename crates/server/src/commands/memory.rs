@@ -5,6 +5,7 @@ use haypile_commands::{CommandError, Outcome};
 use haypile_resp::Request;
 
 use super::{Execute, ServerCx};
+use crate::memory::allocator;
 use crate::process;
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
@@ -15,18 +16,20 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("object|freq", freq),
 ];
 
-/// Resident memory over the budget that is ordinary: code, connections, the parts of the store outside of its budget.
-const ORDINARY_BYTES: u64 = 256 << 20;
+/// Resident memory over the budget that is ordinary, one part in so many of it: what one command needs for a moment.
+const ORDINARY_SHARE: u64 = 8;
 
 fn doctor(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    let (resident, budget) = (process::resident_bytes(), cx.node.memory_budget);
-    let text = if resident > budget + ORDINARY_BYTES {
+    let (resident, budget) = (process::resident_bytes(), cx.node.memory.budget_bytes());
+    let buffered = cx.node.clients.buffered_bytes();
+    let text = if resident > budget + budget / ORDINARY_SHARE + buffered {
         format!(
-            "{} MiB are resident, and memory-budget is {} MiB. What comes on top is connections with their buffers (see \
-             CLIENT LIST: qbuf, omem), compactions at work, and memory that the allocator keeps for reuse (MEMORY PURGE \
-             gives it back).\n",
+            "{} MiB are resident, and memory-budget is {} MiB. Connections have {} MiB in their buffers, which come on top (see CLIENT \
+             LIST: qbuf, omem). A large command, or a full sync, may need more for a moment. If it stays so, the caches are as small as \
+             they may be: raise memory-budget, or have fewer databases.\n",
             resident >> 20,
-            budget >> 20
+            budget >> 20,
+            buffered >> 20,
         )
     } else {
         format!(
@@ -56,17 +59,22 @@ fn freq(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 }
 
 fn malloc_stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
+    let usage = allocator::usage().unwrap_or_default();
     let text = format!(
-        "The allocator is jemalloc, built without statistics.\nresident bytes: {}\nmost ever resident: {}\n",
+        "The allocator is jemalloc, built without statistics.\nresident bytes: {}\nmost ever resident: {}\nbytes of pages in use: \
+         {}\nbytes of pages kept for reuse: {}\nsettings: {}\n",
         process::resident_bytes(),
-        process::resident_peak_bytes()
+        process::resident_peak_bytes(),
+        usage.active,
+        usage.unused,
+        allocator::SETTINGS.to_string_lossy(),
     );
     cx.reply.verbatim("txt", &text);
     Ok(())
 }
 
 fn purge(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    process::purge_allocator();
+    allocator::purge();
     cx.reply.ok();
     Ok(())
 }
@@ -87,6 +95,8 @@ fn stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
         .sum();
     let counts = node.data.counts();
     let keys: u64 = counts.iter().map(|c| c.keys).sum();
+    let unused = allocator::usage().unwrap_or_default().unused.min(resident);
+    let limits = node.memory.shared.cache_limits();
     let dataset = (store.block_cache_bytes + store.row_bytes).min(resident);
     let integers = [
         ("peak.allocated", peak),
@@ -106,15 +116,21 @@ fn stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
             (store.sst_bytes + store.memtable_bytes) / keys.max(1),
         ),
         ("dataset.bytes", dataset),
-        ("allocator.allocated", resident),
-        ("allocator.active", resident),
+        ("allocator.allocated", resident - unused),
+        ("allocator.active", resident - unused),
         ("allocator.resident", resident),
         ("allocator-fragmentation.bytes", 0),
-        ("allocator-rss.bytes", 0),
+        ("allocator-rss.bytes", unused),
         ("rss-overhead.bytes", 0),
         ("fragmentation.bytes", 0),
-        ("budget.bytes", node.memory_budget),
+        ("budget.bytes", node.memory.budget_bytes()),
         ("budget.used", store.block_cache_bytes + store.row_bytes),
+        ("blocks.bytes", store.block_cache_bytes),
+        ("blocks.bytes-max", limits.block_bytes as u64),
+        ("rows.bytes", store.row_bytes),
+        ("rows.bytes-max", limits.row_bytes as u64),
+        ("unsettled.bytes", store.unsettled_bytes),
+        ("retained.bytes", store.retained_bytes),
         ("store.disk-bytes", store.sst_bytes),
     ];
     let percent = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
@@ -122,7 +138,10 @@ fn stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
         ("dataset.percentage", percent(dataset, resident)),
         ("peak.percentage", percent(resident, peak)),
         ("allocator-fragmentation.ratio", 1.0),
-        ("allocator-rss.ratio", 1.0),
+        (
+            "allocator-rss.ratio",
+            resident as f64 / (resident - unused).max(1) as f64,
+        ),
         ("rss-overhead.ratio", 1.0),
         ("fragmentation", 1.0),
     ];

@@ -201,9 +201,11 @@ settings! {
         oplog_pinned_away_seconds: u32 => "oplog-pinned-away-seconds", Number::new(0, i32::MAX as u32, "seconds"), "3600", RunTime;
     }
     "Memory" {
-        /// Memory for rows, block cache and write buffers, with what the allocator and the process need besides: the
-        /// resident memory stays within it. 0 takes a quarter of the memory that the machine (or the container) has.
-        /// Connections and their buffers come on top.
+        /// What the process may have resident: rows, block cache and write buffers, with what the allocator and the process
+        /// need besides. What is resident is looked at all the time, and the caches give way to the rest. 0 takes a quarter
+        /// of the memory that the machine (or the container) has. Connections and their buffers come on top, and for a moment
+        /// what a single command needs that writes or reads very much. The process alone takes 24 MiB, so 64mb is the least
+        /// that can be kept.
         memory_budget: u64 => "memory-budget", Size::from(32 * MB).or_zero(), "0", AtStart;
         /// The longest string a client may send in one command, and so the largest value.
         proto_max_bulk_len: u64 => "proto-max-bulk-len", Size::from(MB), "512mb", RunTime;
@@ -342,7 +344,7 @@ impl Default for Values {
 }
 
 impl Values {
-    /// Memory for the block cache and the write buffers together, in bytes: `memory-budget`, or when that is 0 a
+    /// What the process may have resident, in bytes: `memory-budget`, or when that is 0 a
     /// quarter of `machine_bytes`, but not less than 64 MiB.
     pub fn memory_budget_bytes(&self, machine_bytes: u64) -> u64 {
         match self.memory_budget {

@@ -2,6 +2,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Facts, Lines};
 use crate::commands::REDIS_VERSION;
+use crate::memory::allocator;
 use crate::process;
 
 pub(super) fn server(facts: &Facts<'_>, lines: &mut Lines) {
@@ -83,6 +84,7 @@ pub(super) fn memory(facts: &Facts<'_>, lines: &mut Lines) {
         (c.query_bytes.load(Ordering::Relaxed) + c.output_bytes.load(Ordering::Relaxed)) as u64
     };
     let client_bytes: u64 = clients.iter().map(|c| buffers(c)).sum();
+    let allocator = allocator::usage().unwrap_or_default();
     let budget_used = facts.store.block_cache_bytes + facts.store.row_bytes;
     let dataset = budget_used.min(used);
     let percent = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
@@ -97,8 +99,8 @@ pub(super) fn memory(facts: &Facts<'_>, lines: &mut Lines) {
         "used_memory_dataset_perc",
         format_args!("{:.2}%", percent(dataset, used)),
     );
-    lines.put("allocator_allocated", used);
-    lines.put("allocator_active", used);
+    lines.put("allocator_allocated", used - allocator.unused.min(used));
+    lines.put("allocator_active", used - allocator.unused.min(used));
     lines.put("allocator_resident", used);
     lines.put_bytes(
         "total_system_memory",
@@ -133,11 +135,18 @@ pub(super) fn memory(facts: &Facts<'_>, lines: &mut Lines) {
     lines.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
     lines.put("mem_allocator", "jemalloc-5.3");
     lines.zeros(&["active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects"]);
-    lines.put_bytes("memory_budget", facts.node.memory_budget);
+    lines.put_bytes("memory_budget", facts.node.memory.budget_bytes());
     lines.put_bytes("memory_budget_used", budget_used);
     lines.put_bytes("block_cache_bytes", facts.store.block_cache_bytes);
     lines.put_bytes("write_buffer_bytes", facts.store.write_buffer_bytes);
     lines.put_bytes("row_cache_bytes", facts.store.row_bytes);
+    let limits = facts.node.memory.shared.cache_limits();
+    lines.put_bytes("block_cache_bytes_max", limits.block_bytes as u64);
+    lines.put_bytes("row_cache_bytes_max", limits.row_bytes as u64);
+    lines.put_bytes("unsettled_bytes", facts.store.unsettled_bytes);
+    lines.put_bytes("retained_bytes", facts.store.retained_bytes);
+    lines.put_bytes("allocator_unused_bytes", allocator.unused);
+    lines.put("allocator_purges", facts.node.memory.purges());
 }
 
 pub(super) fn cpu(_: &Facts<'_>, lines: &mut Lines) {

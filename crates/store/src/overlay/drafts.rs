@@ -3,7 +3,7 @@
 
 use haypile_rows::{Draft, Key};
 
-use super::{Overlay, Pending, Place};
+use super::{Overlay, Pending};
 use crate::packed::{Overwritten, PackedError, PatchedRow, patch_in_place};
 use crate::{Cf, Counted, SharedValue, Value};
 
@@ -105,12 +105,9 @@ impl Overlay {
         if self.last_turn()?.drafts.len() == 0 {
             return None;
         }
-        match self.find(key)? {
-            Place {
-                turn,
-                value: Pending::Draft(number),
-                ..
-            } if *turn == self.newest_seq() => Some(*number),
+        let place = self.find(key)?;
+        match self.write(place).1.value {
+            Pending::Draft(number) if place.turn == self.newest_seq() as u32 => Some(number as usize),
             _ => None,
         }
     }
@@ -137,13 +134,14 @@ impl Overlay {
             && let Some(overwritten) = patch_in_place(value, patch)?
         {
             let written = self.log_patch(key, patch, counted);
-            self.place(Cf::Meta, key, written, Pending::Draft(number));
+            self.place(Cf::Meta, key, written, Pending::Draft(number as u32));
             let changed = Changed {
                 draft: number,
                 overwritten,
             };
             if let Some(undo) = self.undo.last_mut() {
-                undo.changed = Some(changed);
+                undo.changed = true;
+                self.changed.push(changed);
             }
             return Ok(true);
         }
@@ -171,7 +169,7 @@ impl Overlay {
                     return Ok(true);
                 };
                 let number = turn.drafts.push(draft);
-                self.place(Cf::Meta, key, written, Pending::Draft(number));
+                self.place(Cf::Meta, key, written, Pending::Draft(number as u32));
                 Ok(true)
             }
         }

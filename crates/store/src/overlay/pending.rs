@@ -37,11 +37,11 @@ impl<'a> PendingTurn<'a> {
                 hash: write.hash,
                 space: write.space,
                 family: write.cf as u8,
-                key: &turn.ops[write.key.clone()],
+                key: turn.key(write),
             };
             let value = match write.value {
-                Pending::Draft(number) => NewValue::Draft(number),
-                _ => NewValue::Bytes(turn.value(&write.value)),
+                Pending::Draft(number) => NewValue::Draft(number as usize),
+                _ => NewValue::Bytes(turn.value(write.value)),
             };
             (key, value)
         })
@@ -118,7 +118,8 @@ impl<'a> PendingRange<'a> {
     pub(crate) fn next(&mut self, forward: bool) -> Option<(&'a [u8], Option<&'a [u8]>)> {
         let Within { overlay, range, .. } = self.0.as_mut()?;
         let (key, place) = if forward { range.next()? } else { range.next_back()? };
-        let value = overlay.turn(place.turn).value(&place.value);
+        let (turn, write) = overlay.write(*place);
+        let value = turn.value(write.value);
         Some((&key[ORDERED_PREFIX..], value))
     }
 }

@@ -1,7 +1,7 @@
 //! Taking back what commands of the open entry did.
 
 use super::pending::ordered_key;
-use super::{EntryState, Mapping, Overlay, Undo, add_counts};
+use super::{Before, EntryState, Mapping, Overlay, Place, Undo, add_counts};
 use crate::Cf;
 
 /// A point within an entry to which its effects can be taken back.
@@ -63,39 +63,60 @@ impl Overlay {
     }
 
     fn revert(&mut self, undo: Undo) {
-        if let Some(changed) = &undo.changed {
-            self.unchange(changed);
+        if undo.changed
+            && let Some(changed) = self.changed.pop()
+        {
+            self.unchange(&changed);
         }
-        let key = self.turn(self.newest_seq()).ops[undo.key.clone()].to_vec();
-        if undo.cf == Cf::Data {
-            self.change_known(|known| known.unknown(undo.space, &key));
+        let seq = self.newest_seq() as u32;
+        let Some(turn) = self.turns.back() else { return };
+        let Some(write) = turn.writes.get(undo.write as usize).copied() else {
+            return;
+        };
+        let key = turn.key(&write).to_vec();
+        if write.cf == Cf::Data {
+            self.change_known(|known| known.unknown(write.space, &key));
         }
-        if let Some(ordered) = self.ordered.get_mut() {
-            let ordered_key = ordered_key(undo.space, undo.cf, &key);
-            match &undo.previous {
-                Some(place) => ordered.insert(ordered_key, place.clone()),
-                None => ordered.remove(&ordered_key),
-            };
+        let place = Place {
+            turn: seq,
+            write: undo.write,
+        };
+        match undo.before {
+            Before::Overwritten => {
+                let before = self.overwritten.pop();
+                let known = self
+                    .turns
+                    .back_mut()
+                    .and_then(|turn| turn.writes.get_mut(undo.write as usize));
+                if let (Some(before), Some(known)) = (before, known) {
+                    *known = before;
+                }
+                return;
+            }
+            Before::Earlier(before) => {
+                if let Some(slot) = self.table.find_mut(write.hash, |slot| slot.place == place) {
+                    slot.place = before;
+                }
+                if let Some(ordered) = self.ordered.get_mut() {
+                    ordered.insert(ordered_key(write.space, write.cf, &key), before);
+                }
+            }
+            Before::Nothing => {
+                if let Ok(slot) = self.table.find_entry(write.hash, |slot| slot.place == place) {
+                    slot.remove();
+                }
+                if let Some(ordered) = self.ordered.get_mut() {
+                    ordered.remove(&ordered_key(write.space, write.cf, &key));
+                }
+            }
         }
-        let seq = self.newest_seq();
         if let Some(turn) = self.turns.back_mut() {
-            match undo.previous.as_ref().filter(|place| place.turn == seq) {
-                Some(place) => turn.write(undo.hash, undo.space, undo.cf, place),
-                // What came last goes first.
-                None => drop(turn.writes.pop()),
-            }
-        }
-        let (turns, first) = (&self.turns, self.first_turn);
-        let found = self.table.find_entry(undo.hash, |s| {
-            s.space == undo.space
-                && s.cf == undo.cf
-                && turns[(s.place.turn - first) as usize].ops[s.place.key.clone()] == key[..]
-        });
-        if let Ok(mut slot) = found {
-            match undo.previous {
-                Some(place) => slot.get_mut().place = place,
-                None => drop(slot.remove()),
-            }
+            // What came last goes first.
+            assert!(
+                turn.writes.len() == undo.write as usize + 1,
+                "the newest write is taken back"
+            );
+            turn.writes.pop();
         }
     }
 }
