@@ -1,11 +1,9 @@
-use haypile_resp::{Reply, Request, Version};
+use haypile_resp::Reply;
 use haypile_store::row::Kind;
 
-use crate::args::is;
-use crate::error::SYNTAX;
-use crate::sample::{self, Emit};
+use crate::sample;
 use crate::spec::READ;
-use crate::{CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Group, Handler, Keys, Outcome, SPEC, Spec};
 
 /// Every field has the same chance: see [`crate::sample`].
 pub(super) const HRANDFIELD: Spec = Spec {
@@ -18,55 +16,20 @@ pub(super) const HRANDFIELD: Spec = Spec {
     flags: READ,
     keys: Keys::ONE,
     syntax: "key [count [WITHVALUES]]",
-    handler: Handler::Data(hrandfield),
+    handler: Handler::Data(|cx, request| COMMAND.run(cx, request)),
     ..SPEC
 };
 
-fn hrandfield(cx: &mut Cx<'_>, request: &Request) -> Outcome {
-    if request.len() == 2 {
-        return match cx.find(&request[1], Kind::Hash)? {
-            Some(hash) => sample::one(cx, &hash, field),
-            None => {
-                cx.reply.null();
-                Ok(())
-            }
-        };
-    }
-    let count = sample::parse_count(&request[2])?;
-    let values = match request.len() {
-        3 => false,
-        4 if is(&request[3], "WITHVALUES") => true,
-        _ => return Err(SYNTAX),
-    };
-    if values && !(-i64::MAX / 2..=i64::MAX / 2).contains(&count) {
-        return Err(CommandError::reply("ERR value is out of range"));
-    }
-    let hash = match cx.find(&request[1], Kind::Hash)? {
-        Some(hash) if count != 0 => hash,
-        _ => {
-            cx.reply.array(0);
-            return Ok(());
-        }
-    };
-    let emit: Emit = match (values, cx.reply.version()) {
-        (false, _) => field,
-        (true, Version::Resp2) => pair,
-        (true, Version::Resp3) => |reply, field, value| {
-            reply.array(2);
-            pair(reply, field, value)
-        },
-    };
-    let number = match count {
-        ..0 => count.unsigned_abs(),
-        _ => count.unsigned_abs().min(hash.size()?),
-    };
-    let flat = values && cx.reply.version() == Version::Resp2;
-    cx.reply.array(number as usize * (1 + usize::from(flat)));
-    match count {
-        ..0 => sample::repeated(cx, &hash, number, emit),
-        _ => sample::different(cx, &hash, number, emit),
-    }
-}
+const COMMAND: sample::Command = sample::Command {
+    kind: Kind::Hash,
+    with: "WITHVALUES",
+    alone: field,
+    pair,
+    nested: |reply, field, value| {
+        reply.array(2);
+        pair(reply, field, value)
+    },
+};
 
 fn field(reply: &mut Reply, field: &[u8], _: &[u8]) -> Outcome {
     reply.bulk(field);
@@ -128,6 +91,7 @@ mod tests {
                 "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
             ),
             ("-9223372036854770000 withvalues", "ERR value is out of range"),
+            ("-9223372036854775807", "ERR value is out of range"),
         ] {
             assert_eq!(bench.run(&format!("hrandfield h {args}")), format!("-{error}|"));
         }

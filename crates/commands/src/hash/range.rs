@@ -190,9 +190,11 @@ mod tests {
     #[test]
     fn a_large_hash_is_looked_through_on_the_pool() {
         let mut bench = Bench::new();
-        let fields = (0..=super::FIELDS_AT_ONCE_MAX).map(|n| format!("{n:05}"));
-        let args: Vec<String> = fields.flat_map(|field| [field.clone(), format!("v{field}")]).collect();
-        bench.run_args(&[&["hset".to_owned(), "h".to_owned()], &args[..]].concat());
+        let mut args = vec!["hset".to_owned(), "h".to_owned()];
+        for n in 0..=super::FIELDS_AT_ONCE_MAX {
+            args.extend([format!("{n:05}"), format!("v{n:05}")]);
+        }
+        bench.run_args(&args);
         let range = "hrangebylex h [05 + limit 1 2";
         assert_eq!(fields(&mut bench, range), "05001 05002");
         bench.tier = haypile_store::Tier::Memory;

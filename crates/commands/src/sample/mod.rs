@@ -14,14 +14,15 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use haypile_resp::Reply;
+use haypile_resp::{Reply, Request, Version};
 use haypile_store::row::Kind;
 use haypile_store::{Direction, StoreError};
 use haypile_types::Random;
 
-use crate::args::integer;
+use crate::args::{integer, is};
 use crate::collection::{Elements, field_or_member};
 use crate::cx::Found;
+use crate::error::SYNTAX;
 use crate::zset::{INDEX, MEMBER};
 use crate::{Collection, CommandError, Cx, Outcome};
 
@@ -32,11 +33,79 @@ const SCAN_RATIO: u64 = 64;
 /// Elements that are drawn at a time where they may repeat.
 const CHUNK: u64 = 4096;
 
+const OUT_OF_RANGE: CommandError = CommandError::Reply(std::borrow::Cow::Borrowed("ERR value is out of range"));
+/// Elements that may be drawn with repetition: what one request can have a reply grow to must have a bound.
+const DRAWS_MAX: u64 = 1 << 24;
+
 /// Writes an element: a field with its value, a member, or a member with its score in 8 bytes.
 pub(crate) type Emit = fn(&mut Reply, &[u8], &[u8]) -> Outcome;
 
 /// A field or member, and what belongs to it.
 pub(crate) type Element = (Vec<u8>, Vec<u8>);
+
+/// What HRANDFIELD and ZRANDMEMBER have of their own.
+pub(crate) struct Command {
+    pub(crate) kind: Kind,
+    /// The word that asks for what belongs to the elements, too.
+    pub(crate) with: &'static str,
+    /// Writes an element alone.
+    pub(crate) alone: Emit,
+    /// Writes an element and what belongs to it.
+    pub(crate) pair: Emit,
+    /// The same as an array: RESP3.
+    pub(crate) nested: Emit,
+}
+
+impl Command {
+    /// Evaluates `key [count [with]]`.
+    pub(crate) fn run(&self, cx: &mut Cx<'_>, request: &Request) -> Outcome {
+        let Some(count) = request.get(2) else {
+            return match cx.find(&request[1], self.kind)? {
+                Some(from) => one(cx, &from, self.alone),
+                None => {
+                    cx.reply.null();
+                    Ok(())
+                }
+            };
+        };
+        let count = parse_count(count)?;
+        let with = match (request.get(3), request.len()) {
+            (None, _) => false,
+            (Some(word), 4) if is(word, self.with) => true,
+            _ => return Err(SYNTAX),
+        };
+        if with && count.unsigned_abs() > i64::MAX.unsigned_abs() / 2 {
+            return Err(OUT_OF_RANGE);
+        }
+        let from = match cx.find(&request[1], self.kind)? {
+            Some(from) if count != 0 => from,
+            _ => {
+                cx.reply.array(0);
+                return Ok(());
+            }
+        };
+        let (emit, words) = match (with, cx.reply.version()) {
+            (false, _) => (self.alone, 1),
+            (true, Version::Resp2) => (self.pair, 2),
+            (true, Version::Resp3) => (self.nested, 1),
+        };
+        some(cx, &from, count, words, emit)
+    }
+}
+
+/// Writes so many different elements, or, if `count` is negative, so many that may repeat, as an array; each is `words` of it.
+pub(crate) fn some(cx: &mut Cx<'_>, from: &Found<'_>, count: i64, words: usize, emit: Emit) -> Outcome {
+    let number = match count {
+        ..0 if count.unsigned_abs() > DRAWS_MAX => return Err(OUT_OF_RANGE),
+        ..0 => count.unsigned_abs(),
+        _ => count.unsigned_abs().min(from.size()?),
+    };
+    cx.reply.array(number as usize * words);
+    match count {
+        ..0 => repeated(cx, from, number, emit),
+        _ => different(cx, from, number, emit),
+    }
+}
 
 /// Writes one element.
 pub(crate) fn one(cx: &mut Cx<'_>, from: &Found<'_>, emit: Emit) -> Outcome {
@@ -121,7 +190,7 @@ pub(crate) fn select(
 }
 
 /// Writes `count` elements, each drawn among all.
-pub(crate) fn repeated(cx: &mut Cx<'_>, from: &Found<'_>, count: u64, emit: Emit) -> Outcome {
+fn repeated(cx: &mut Cx<'_>, from: &Found<'_>, count: u64, emit: Emit) -> Outcome {
     let from = match from {
         Found::Packed(row) => {
             let draw = packed::Draw::Repeated(count);

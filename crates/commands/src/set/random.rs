@@ -42,14 +42,7 @@ fn srandmember(cx: &mut Cx<'_>, request: &Request) -> Outcome {
             return Ok(());
         }
     };
-    if count < 0 {
-        let count = count.unsigned_abs();
-        cx.reply.array(count as usize);
-        return sample::repeated(cx, &set, count, member);
-    }
-    let count = count.unsigned_abs().min(set.size()?);
-    cx.reply.array(count as usize);
-    sample::different(cx, &set, count, member)
+    sample::some(cx, &set, count, 1, member)
 }
 
 fn member(reply: &mut Reply, member: &[u8], _: &[u8]) -> Outcome {
@@ -87,6 +80,11 @@ mod tests {
             bench
                 .run("srandmember s -9223372036854775808")
                 .contains("value is out of range")
+        );
+        bench.run("sadd s a");
+        assert_eq!(
+            bench.run("srandmember s -9223372036854775807"),
+            "-ERR value is out of range|"
         );
         bench.version = Version::Resp3;
         assert_eq!(bench.run("srandmember none"), "_|");

@@ -1,12 +1,10 @@
-use haypile_resp::{Reply, Request, Version};
+use haypile_resp::Reply;
 use haypile_store::row::Kind;
 
 use super::layout::parse_score;
-use super::walk::Shape;
-use crate::error::SYNTAX;
-use crate::sample::{self, Emit};
+use crate::sample;
 use crate::spec::READ;
-use crate::{CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec, args};
+use crate::{Group, Handler, Keys, Outcome, SPEC, Spec};
 
 /// Every member has the same chance: see [`crate::sample`].
 pub(super) const ZRANDMEMBER: Spec = Spec {
@@ -19,65 +17,20 @@ pub(super) const ZRANDMEMBER: Spec = Spec {
     flags: READ,
     keys: Keys::ONE,
     syntax: "key [count [WITHSCORES]]",
-    handler: Handler::Data(zrandmember),
+    handler: Handler::Data(|cx, request| COMMAND.run(cx, request)),
     ..SPEC
 };
 
-/// Most members that are drawn with repetition.
-const DRAWS_MAX: u64 = 1 << 24;
-
-fn out_of_range() -> CommandError {
-    CommandError::reply("ERR value is out of range")
-}
-
-fn zrandmember(cx: &mut Cx<'_>, request: &Request) -> Outcome {
-    let Some(count) = request.get(2) else {
-        return match cx.find(&request[1], Kind::Zset)? {
-            Some(zset) => sample::one(cx, &zset, member),
-            None => {
-                cx.reply.null();
-                Ok(())
-            }
-        };
-    };
-    let count = sample::parse_count(count)?;
-    let with_scores = match (request.get(3), request.len()) {
-        (None, _) => false,
-        (Some(word), 4) if args::is(word, "WITHSCORES") => true,
-        _ => return Err(SYNTAX),
-    };
-    if with_scores && count.unsigned_abs() > i64::MAX.unsigned_abs() / 2 {
-        return Err(out_of_range());
-    }
-    let zset = match cx.find(&request[1], Kind::Zset)? {
-        Some(zset) if count != 0 => zset,
-        _ => {
-            cx.reply.array(0);
-            return Ok(());
-        }
-    };
-    let emit: Emit = match (with_scores, cx.reply.version()) {
-        (false, _) => member,
-        (true, Version::Resp2) => member_and_score,
-        (true, Version::Resp3) => |reply, member, score| {
-            reply.array(2);
-            member_and_score(reply, member, score)
-        },
-    };
-    let number = match count {
-        ..0 => count.unsigned_abs(),
-        _ => count.unsigned_abs().min(zset.size()?),
-    };
-    if number > DRAWS_MAX && count < 0 {
-        return Err(out_of_range());
-    }
-    let length = Shape::new(cx.reply, with_scores).len(number as usize);
-    cx.reply.array(length);
-    match count {
-        ..0 => sample::repeated(cx, &zset, number, emit),
-        _ => sample::different(cx, &zset, number, emit),
-    }
-}
+const COMMAND: sample::Command = sample::Command {
+    kind: Kind::Zset,
+    with: "WITHSCORES",
+    alone: member,
+    pair: member_and_score,
+    nested: |reply, member, score| {
+        reply.array(2);
+        member_and_score(reply, member, score)
+    },
+};
 
 fn member(reply: &mut Reply, member: &[u8], _: &[u8]) -> Outcome {
     reply.bulk(member);
