@@ -273,7 +273,7 @@ fn what_is_cleared_takes_no_memory_and_dirty_rows_stay() {
         .collect();
     let (dirty, clean) = published.split_at(100);
     table.mark_clean(clean.iter());
-    let (dirty, _) = (dirty.to_vec(), clean.len());
+    let dirty = dirty.to_vec();
     drop(published);
     table.clear();
     assert!(table.bytes() < 2 * dirty.len() * 128, "{} bytes", table.bytes());

@@ -6,10 +6,10 @@ use std::ffi::{CStr, c_void};
 ///
 /// - One arena for each processor instead of four: what one has free no other can use.
 /// - Large allocations are not given a page more, in which to begin at a random line (`cache_oblivious`).
-/// - What is free goes back to the system by itself within a while, by a thread of the allocator's own; when memory is scarce we
-///   do not wait for that ([`purge`]).
+/// - What is free goes back to the system within ten seconds, jemalloc's default, by a thread of its own. Sooner would cost page
+///   faults when it is used again; when memory is scarce nobody waits for that ([`purge`]).
 pub const SETTINGS: &CStr =
-    c"narenas_ratio:1,cache_oblivious:false,background_thread:true,dirty_decay_ms:5000,muzzy_decay_ms:0";
+    c"narenas_ratio:1,cache_oblivious:false,background_thread:true,dirty_decay_ms:10000,muzzy_decay_ms:0";
 
 /// What the allocator has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
