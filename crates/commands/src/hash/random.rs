@@ -159,10 +159,7 @@ mod tests {
         bench.run("hset h f value");
         let outcome = bench.write(|cx| {
             cx.string_bytes_max = 100_000;
-            super::hrandfield(
-                cx,
-                &Request::from_args(["hrandfield", "h", "-1000000000", "withvalues"]),
-            )
+            super::COMMAND.run(cx, &Request::from_args(["hrandfield", "h", "-10000000", "withvalues"]))
         });
         let error = outcome.unwrap_err().to_string();
         assert_eq!(error, "ERR the reply is longer than proto-max-bulk-len");
