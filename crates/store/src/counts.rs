@@ -125,6 +125,7 @@ struct Block {
 /// The counters of a block's slots. A keyspace has 256 blocks as soon as it has a few thousand keys, so they are small as long as
 /// they can be.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant)] // the large one is the usual one, and what it saves is the point
 enum BlockSlots {
     /// Keys, and keys that expire.
     Narrow([(u16, u16); BLOCK]),
