@@ -34,8 +34,8 @@ use crate::metrics;
 use crate::node::{Node, NodeError};
 
 /// Connections at the same time. One more takes the place of the one that has been silent for longest; if all are being answered,
-/// it is closed.
-pub const CONNECTIONS_MAX: usize = 32;
+/// it is closed. There may be fewer files for them: [`crate::open_files`].
+pub const CONNECTIONS_MAX: u32 = 32;
 /// Time that a client has for sending a request's header, or for its next request.
 const HEADER_TIME: Duration = Duration::from_secs(10);
 /// Time that a connection may last altogether.
@@ -86,12 +86,12 @@ impl Http {
             let _inside = runtime.enter();
             tokio::net::TcpListener::from_std(listener)?
         };
-        let router = router(node.clone());
+        let (router, places) = (router(node.clone()), node.shares.http as usize);
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = serve(listener, router) => {}
+                    () = serve(listener, router, places) => {}
                     // Told to stop, or nobody is left who could tell.
                     _ = stopped => {}
                 }
@@ -221,9 +221,9 @@ struct Served {
 }
 
 /// Makes room for one more connection, if that can be: the silent one that came first goes.
-fn make_room(served: &mut VecDeque<Served>) -> bool {
+fn make_room(served: &mut VecDeque<Served>, places: usize) -> bool {
     served.retain(|connection| !connection.task.is_finished());
-    if served.len() < CONNECTIONS_MAX {
+    if served.len() < places {
         return true;
     }
     let silent = served
@@ -238,8 +238,8 @@ fn make_room(served: &mut VecDeque<Served>) -> bool {
     }
 }
 
-async fn serve(listener: tokio::net::TcpListener, router: Router) {
-    let mut served = VecDeque::with_capacity(CONNECTIONS_MAX);
+async fn serve(listener: tokio::net::TcpListener, router: Router, places: usize) {
+    let mut served = VecDeque::new();
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -249,7 +249,7 @@ async fn serve(listener: tokio::net::TcpListener, router: Router) {
                 continue;
             }
         };
-        if !make_room(&mut served) {
+        if !make_room(&mut served, places) {
             continue;
         }
         let answering = Arc::new(AtomicBool::new(false));

@@ -107,8 +107,8 @@ pub struct Node {
     pub config: Config,
     /// The data.
     pub data: DataSlot,
-    /// How many files the data may have open.
-    shares: Shares,
+    /// How many files each part may have open.
+    pub(crate) shares: Shares,
     /// Who follows whom.
     pub replication: Replication,
     /// Who is connected.

@@ -110,7 +110,7 @@ fn meta_sync() -> impl Strategy<Value = MetaSync> {
         Just(Purpose::Restore)
     ];
     let ids = (any::<u128>(), any::<u64>(), any::<u64>());
-    let announce = (prop::option::of(".*"), any::<u16>());
+    let announce = (prop::option::of("[a-z0-9.:-]{1,40}"), any::<u16>());
     let wanted = prop::collection::vec(layout(), 0..4);
     (any::<(u32, u32)>(), ids, purpose, announce, wanted).prop_map(|(versions, ids, purpose, announce, wanted)| {
         MetaSync {

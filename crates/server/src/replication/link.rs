@@ -117,7 +117,7 @@ pub(super) fn incoming(
                 }
             };
             let places = match node.upgrade() {
-                Some(node) => node.config.load().sync_connections_max as usize,
+                Some(node) => node.shares.sync as usize,
                 None => return,
             };
             let Some(mut guest) = door.lock().enter(places, ADMISSION_TIME) else {
