@@ -330,7 +330,7 @@ mod tests {
                 let joined = Layer::joined(cf, &layers, 9);
                 let found: Vec<_> = joined.rows().iter().map(|row| (row.key().to_vec(), row.value().map(<[u8]>::to_vec))).collect();
                 prop_assert_eq!(joined.len(), found.len());
-                for (key, _) in &newest {
+                for key in newest.keys() {
                     let end = [&key[..], &[0]].concat();
                     prop_assert_eq!(joined.range(0, key, Some(&end)).len(), 1);
                     prop_assert_eq!(joined.get(0, key).unwrap().key(), &key[..]);
