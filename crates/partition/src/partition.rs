@@ -341,11 +341,6 @@ impl Partition {
         self.shared.store.counts_of_databases()
     }
 
-    /// The end of the log, with what is being written. Not within a turn: see [`Turn::position`].
-    pub fn position(&self) -> Position {
-        self.shared.visit().position()
-    }
-
     /// Figures, as of now: the writer is not waited for.
     pub fn stats(&self) -> PartitionStats {
         let shared = &self.shared;

@@ -56,11 +56,11 @@ pub struct ServerCx<'a, 't> {
 impl ServerCx<'_, '_> {
     /// Index of the last entry in the log: within a turn, with what it has evaluated.
     pub fn log_end(&self) -> u64 {
-        match (&self.turn, &*self.node.data.load()) {
-            (Some(turn), _) => turn.position().index,
-            (None, Some(data)) => data.position().index,
-            (None, None) => 0,
-        }
+        let position = match &self.turn {
+            Some(turn) => turn.position(),
+            None => self.node.data.stats().position,
+        };
+        position.index
     }
 
     /// Lets `body` read the selected database, from the disk if need be, within a turn or not.
