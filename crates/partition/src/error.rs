@@ -37,6 +37,14 @@ pub enum PartitionError {
     /// Only a follower takes another's history; only a leader begins an epoch.
     #[error("the partition has another role than this needs")]
     OtherRole,
+    /// A history that belongs to another log than the one that is there.
+    #[error("the log ends with {last}, and the history is for one that ends with entry {end}")]
+    OtherLog {
+        /// Where the log ends.
+        last: Position,
+        /// Where it was to end.
+        end: u64,
+    },
     /// `partition.toml` is not what this program writes.
     #[error("{path}: {reason}")]
     Identity {

@@ -49,7 +49,7 @@ pub use open::{Options, Recovery};
 pub use partition::{Hooks, Partition, PartitionStats};
 pub use prefetch::Ahead;
 pub use replicated::{ReplicatedEntry, ReplicatedError};
-pub use role::{LogEnds, Role};
+pub use role::{LogEnds, Role, RoleChange};
 pub use task::{Step, Task};
 pub use turn::{Call, Turn};
 pub use watch::WatchFlag;

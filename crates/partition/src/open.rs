@@ -6,6 +6,7 @@ use std::sync::Arc;
 use haypile_oplog::{Oplog, TornTail};
 use haypile_store::effects::{Effect, Effects};
 use haypile_store::{ErrorKind, SharedResources, SpaceId, Store, StoreError, StoreOptions};
+use haypile_sync::Tenure;
 use haypile_types::{Clock, Position, Random};
 
 use crate::identity::Identity;
@@ -18,6 +19,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// Who writes its log.
     pub role: Role,
+    /// For how long: whoever works for this role has the same.
+    pub tenure: Tenure,
     /// The store's options.
     pub store: StoreOptions,
     /// The log's options.

@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) dir: PathBuf,
     /// Somebody else writes the log.
     pub(crate) following: AtomicBool,
+    /// The tenure of the role. Both change only while the writer and the epochs are held.
+    pub(crate) tenure: AtomicU64,
     /// Who wrote which part of the log. Taken after the writer.
     pub(crate) epochs: Mutex<Epochs>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -189,6 +191,7 @@ impl Partition {
             readers,
             dir: options.dir,
             following: AtomicBool::new(options.role == Role::Follower),
+            tenure: AtomicU64::new(options.tenure.0),
             epochs: Mutex::new(epochs),
             clock: options.clock,
             commits: Commits::default(),

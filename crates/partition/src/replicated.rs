@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use haypile_oplog::SyncPolicy;
 use haypile_store::effects::Effects;
+use haypile_sync::Tenure;
 use haypile_sync::message::Message;
 use haypile_types::Position;
 
@@ -26,8 +27,8 @@ pub struct ReplicatedEntry<'a> {
 /// Why entries were not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplicatedError {
-    /// The partition writes its own log.
-    #[error("the partition is no follower any more")]
+    /// The partition writes its own log, or follows anew.
+    #[error("the partition has another role by now")]
     NotFollowing,
     /// They do not follow the log's end.
     #[error("{entry} cannot follow {end}")]
@@ -51,13 +52,14 @@ pub enum ReplicatedError {
 }
 
 impl Partition {
-    /// Appends entries that follow the log's end and publishes them. With `sync always` they are durable then.
+    /// Appends entries that follow the log's end and publishes them, for the follower that it is in this tenure. With `sync always` they are durable then.
     /// `messages`, which wait for them, are delivered once they are visible.
     ///
     /// # Errors
     /// Nothing of the batch counts, unless the error is [`CommitError::Poisoned`].
     pub fn append_replicated<'a>(
         &self,
+        tenure: Tenure,
         entries: impl Iterator<Item = ReplicatedEntry<'a>> + Clone,
         messages: Vec<Message>,
     ) -> Result<(), ReplicatedError> {
@@ -66,7 +68,7 @@ impl Partition {
         let last = loop {
             let mut writer = shared.visit();
             if writer.pending.is_empty() {
-                let appended = guarded(|| shared.append_replicated(&mut writer, entries.clone()));
+                let appended = guarded(|| shared.append_replicated(&mut writer, tenure, entries.clone()));
                 let index = appended.unwrap_or_else(|cause| {
                     writer.oplog.discard_pushed();
                     Err(shared.panicked(cause).into())
@@ -107,9 +109,10 @@ impl Shared {
     fn append_replicated<'a>(
         &self,
         writer: &mut Writer,
+        tenure: Tenure,
         entries: impl Iterator<Item = ReplicatedEntry<'a>>,
     ) -> Result<Option<u64>, ReplicatedError> {
-        if self.role() == Role::Leader {
+        if self.role() == Role::Leader || !self.is_current(tenure) {
             return Err(ReplicatedError::NotFollowing);
         }
         if let Some(text) = self.disk_refusal() {

@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use haypile_commands::CommandError;
 use haypile_oplog::{Readers, Syncer};
 use haypile_sync::source::LogView;
-use haypile_sync::{Epoch, EpochHistory, EpochId, LocalPosition};
+use haypile_sync::{Epoch, EpochHistory, EpochId, LocalPosition, Tenure};
 use haypile_types::{Position, Random};
 
 use crate::partition::{Partition, Shared, Writer};
 use crate::turn::Turn;
+use crate::visit::Visit;
 use crate::{PartitionError, ReplicaId, identity};
 
 /// Who writes a partition's log.
@@ -64,7 +65,7 @@ pub(crate) fn history_at_start(
         return EpochHistory::from_epochs(vec![epoch]).unwrap_or_default();
     }
     if role == Role::Leader {
-        history.begin(fresh_id(random), end.index);
+        history.begin_at_start(fresh_id(random), end.index);
     }
     history
 }
@@ -87,22 +88,31 @@ impl Shared {
         }
     }
 
-    fn follow(&self, writer: &mut Writer) {
-        self.following.store(true, Ordering::Release);
+    /// True for whoever works for the role that the partition has now. Changes only while the writer and the epochs are held.
+    pub(crate) fn is_current(&self, tenure: Tenure) -> bool {
+        self.tenure.load(Ordering::Acquire) == tenure.0
+    }
+
+    fn begin_tenure(&self, _: &mut Writer, _: &mut Epochs, tenure: Tenure, role: Role) {
+        let before = self.tenure.swap(tenure.0, Ordering::AcqRel);
+        assert!(
+            before <= tenure.0,
+            "a role of the past is taken again: {tenure} after {before}"
+        );
+        self.following.store(role == Role::Follower, Ordering::Release);
+    }
+
+    fn follow(&self, writer: &mut Writer, tenure: Tenure) {
+        self.begin_tenure(writer, &mut self.epochs.lock(), tenure, Role::Follower);
         for mut task in writer.blocked.take_all() {
             task.unblock(Some(CommandError::reply(UNBLOCKED)));
             task.finish(Ok(()));
         }
     }
 
-    fn promote(&self, writer: &mut Writer, anew: bool) -> Result<Epoch, PartitionError> {
+    /// Begins an epoch; with a tenure, as the writer that the partition has become.
+    fn begin_epoch(&self, writer: &mut Writer, tenure: Option<Tenure>) -> Result<Epoch, PartitionError> {
         let mut epochs = self.epochs.lock();
-        if !anew
-            && self.role() == Role::Leader
-            && let Some(current) = epochs.history.current()
-        {
-            return Ok(*current);
-        }
         // A new epoch must not stand after entries that a crash could take away.
         self.syncer.sync()?;
         let mut history = epochs.history.clone();
@@ -111,7 +121,9 @@ impl Shared {
         epochs.history = history;
         writer.term = epoch.term;
         writer.overlay.forget_knowledge();
-        self.following.store(false, Ordering::Release);
+        if let Some(tenure) = tenure {
+            self.begin_tenure(writer, &mut epochs, tenure, Role::Leader);
+        }
         Ok(epoch)
     }
 }
@@ -205,14 +217,22 @@ impl Partition {
         self.shared.store.databases()
     }
 
-    /// Takes another history as a follower, and waits until the disk has it. It must agree with the log.
+    /// Takes another history for a log that ends with the entry at `end`, as the follower that it is in this tenure, and waits
+    /// until the disk has it.
     ///
     /// # Errors
-    /// It cannot be saved; the history is then as before. Or the partition is no follower.
-    pub fn set_history(&self, history: EpochHistory) -> Result<(), PartitionError> {
+    /// It cannot be saved. Or the tenure is over, or the log does not end there any more, or is another than the history says.
+    /// The history is then as before.
+    pub fn set_history(&self, tenure: Tenure, history: EpochHistory, end: u64) -> Result<(), PartitionError> {
+        // Nothing is appended meanwhile.
+        let writer = self.shared.visit();
         let mut epochs = self.shared.epochs.lock();
-        if self.shared.role() == Role::Leader {
+        if self.shared.role() == Role::Leader || !self.shared.is_current(tenure) {
             return Err(PartitionError::OtherRole);
+        }
+        let last = writer.oplog.last();
+        if last.index != end || history.position_of(end).is_some_and(|position| position != last) {
+            return Err(PartitionError::OtherLog { last, end });
         }
         if epochs.history != history {
             identity::save(&self.shared.dir, Some(epochs.replica), &history)?;
@@ -221,19 +241,13 @@ impl Partition {
         Ok(())
     }
 
-    /// Becomes a follower: writes are refused from here on. Clients that wait for keys are told. Not within a turn: see
-    /// [`Turn::follow`].
-    pub fn follow(&self) {
-        self.shared.follow(&mut self.shared.visit());
-    }
-
-    /// Becomes the writer of its log, in a new epoch; does nothing if it is already. Entries of a stream that is still open
-    /// are refused from here on. Not within a turn: see [`Turn::promote`].
-    ///
-    /// # Errors
-    /// The log cannot be synced or the new epoch cannot be saved; it is a follower still.
-    pub fn promote(&self) -> Result<Epoch, PartitionError> {
-        self.shared.promote(&mut self.shared.visit(), false)
+    /// Takes the writer, so that the role can be changed: no turn is evaluated meanwhile. Not within a turn: see
+    /// [`Turn::role_change`].
+    pub fn role_change(&self) -> RoleChange<'_> {
+        RoleChange {
+            shared: &self.shared,
+            writer: Held::Visit(self.shared.visit()),
+        }
     }
 
     /// Begins another epoch as the writer of the log. Not within a turn.
@@ -243,7 +257,7 @@ impl Partition {
     pub fn begin_epoch(&self) -> Result<Epoch, PartitionError> {
         let mut writer = self.shared.visit();
         match self.role() {
-            Role::Leader => self.shared.promote(&mut writer, true),
+            Role::Leader => self.shared.begin_epoch(&mut writer, None),
             Role::Follower => Err(PartitionError::OtherRole),
         }
     }
@@ -261,16 +275,45 @@ impl Partition {
 }
 
 impl Turn<'_> {
-    /// As [`Partition::follow`].
-    pub fn follow(&mut self) {
-        self.shared.follow(self.writer);
+    /// As [`Partition::role_change`], within this turn.
+    pub fn role_change(&mut self) -> RoleChange<'_> {
+        RoleChange {
+            shared: self.shared,
+            writer: Held::Turn(self.writer),
+        }
+    }
+}
+
+/// The right to change a partition's role: nobody writes meanwhile.
+pub struct RoleChange<'a> {
+    shared: &'a Shared,
+    writer: Held<'a>,
+}
+
+enum Held<'a> {
+    Visit(Visit<'a>),
+    Turn(&'a mut Writer),
+}
+
+impl RoleChange<'_> {
+    fn writer(&mut self) -> &mut Writer {
+        match &mut self.writer {
+            Held::Visit(visit) => visit,
+            Held::Turn(writer) => writer,
+        }
     }
 
-    /// As [`Partition::promote`].
+    /// Is a follower from here on: writes are refused, and entries are taken from who holds this tenure. Clients that wait for
+    /// keys are told.
+    pub fn follow(&mut self, tenure: Tenure) {
+        self.shared.follow(self.writer(), tenure);
+    }
+
+    /// Becomes the writer of its log, in a new epoch. Entries of a stream that is still open are refused from here on.
     ///
     /// # Errors
-    /// As [`Partition::promote`].
-    pub fn promote(&mut self) -> Result<Epoch, PartitionError> {
-        self.shared.promote(self.writer, false)
+    /// The log cannot be synced or the new epoch cannot be saved; its role is as before.
+    pub fn promote(&mut self, tenure: Tenure) -> Result<Epoch, PartitionError> {
+        self.shared.begin_epoch(self.writer(), Some(tenure))
     }
 }

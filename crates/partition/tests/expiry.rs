@@ -11,6 +11,7 @@ use haypile_oplog::SyncPolicy;
 use haypile_partition::{Call, Maintenance, Options, Partition, Role, Turn};
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::{SharedResources, StoreOptions, Tier};
+use haypile_sync::Tenure;
 use haypile_types::{Clock, Random};
 
 /// After that a test that waits has failed.
@@ -44,6 +45,7 @@ fn open(dir: &Path, sync: SyncPolicy, clock: &Arc<TestClock>) -> Partition {
     let options = Options {
         dir: dir.to_owned(),
         role: Role::Leader,
+        tenure: Tenure(1),
         store: StoreOptions::default(),
         oplog: haypile_oplog::Options {
             sync,

@@ -10,7 +10,7 @@ use haypile_partition::{Partition, ReplicatedEntry, Role, Turn};
 use haypile_store::row::Header;
 use haypile_types::{Random, SLOTS};
 
-use common::{entries, open_as, run_line};
+use common::{FIRST, entries, open_as, run_line};
 
 struct XorShift(u64);
 
@@ -25,14 +25,14 @@ impl Random for XorShift {
 
 fn catch_up(source: &Partition, follower: &Partition) {
     let from = follower.local_position().end.index + 1;
-    follower.set_history(source.history()).unwrap();
+    follower.set_history(FIRST, source.history(), from - 1).unwrap();
     let entries = entries(source, from);
     let replicated = entries.iter().map(|entry| ReplicatedEntry {
         position: entry.header.position,
         timestamp: entry.header.timestamp,
         payload: &entry.payload,
     });
-    follower.append_replicated(replicated, vec![]).unwrap();
+    follower.append_replicated(FIRST, replicated, vec![]).unwrap();
 }
 
 fn digest_of(partition: &Partition) -> Digest {

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use haypile_oplog::{OwnedEntry, SyncPolicy};
 use haypile_partition::{Event, Hooks, Partition, ReplicatedEntry, ReplicatedError, Role, Turn, WatchFlag, install};
 use haypile_store::effects::{Effect, Effects};
-use haypile_sync::common_point;
 use haypile_sync::message::Message;
+use haypile_sync::{Tenure, common_point};
 use haypile_types::Position;
 
-use common::{entries, log_options, open_as, run_line};
+use common::{FIRST, entries, log_options, open_as, run_line};
 
 fn say(partition: &Partition, line: &str) -> String {
     partition.run_internal(|turn| run_line(turn, line)).unwrap()
@@ -28,10 +28,10 @@ fn replicated(entry: &OwnedEntry) -> ReplicatedEntry<'_> {
 
 fn catch_up(source: &Partition, follower: &Partition) {
     let from = follower.local_position().end.index + 1;
-    follower.set_history(source.history()).unwrap();
+    follower.set_history(FIRST, source.history(), from - 1).unwrap();
     let entries = entries(source, from);
     follower
-        .append_replicated(entries.iter().map(replicated), vec![])
+        .append_replicated(FIRST, entries.iter().map(replicated), vec![])
         .unwrap();
     assert_eq!(follower.local_position().end, source.local_position().end);
 }
@@ -127,18 +127,46 @@ fn only_what_follows_is_taken_and_only_by_a_follower() {
     say(&source, "SET a 1");
     say(&source, "SET b 1");
     let all = entries(&source, 1);
-    let gap = follower.append_replicated(all[1..].iter().map(replicated), vec![]);
+    let gap = follower.append_replicated(FIRST, all[1..].iter().map(replicated), vec![]);
     assert!(matches!(gap, Err(ReplicatedError::Order { .. })), "{gap:?}");
     let broken = ReplicatedEntry {
         payload: b"\xff\xff",
         ..replicated(&all[0])
     };
-    let corrupt = follower.append_replicated(std::iter::once(broken), vec![]);
+    let corrupt = follower.append_replicated(FIRST, std::iter::once(broken), vec![]);
     assert!(matches!(corrupt, Err(ReplicatedError::Corrupt { .. })), "{corrupt:?}");
-    follower.append_replicated(all.iter().map(replicated), vec![]).unwrap();
-    follower.promote().unwrap();
-    let late = follower.append_replicated(all.iter().map(replicated), vec![]);
+    follower
+        .append_replicated(FIRST, all.iter().map(replicated), vec![])
+        .unwrap();
+    follower.role_change().promote(Tenure(2)).unwrap();
+    let late = follower.append_replicated(FIRST, all.iter().map(replicated), vec![]);
     assert_eq!(late, Err(ReplicatedError::NotFollowing));
+}
+
+#[test]
+fn who_worked_for_an_earlier_role_can_do_nothing() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let source = open_as(dirs[0].path(), Role::Leader, 1);
+    let follower = open_as(dirs[1].path(), Role::Follower, 2);
+    say(&source, "SET a 1");
+    catch_up(&source, &follower);
+    let promised = source.history();
+    follower.role_change().promote(Tenure(2)).unwrap();
+    say(&follower, "SET a own");
+    follower.role_change().follow(Tenure(3));
+    let before = follower.local_position();
+
+    // The stream of the first tenure goes on: what it was told held for the log that there was.
+    say(&source, "SET a 2");
+    let late = entries(&source, 2);
+    let appended = follower.append_replicated(FIRST, late.iter().map(replicated), vec![]);
+    assert_eq!(appended, Err(ReplicatedError::NotFollowing));
+    assert!(follower.set_history(FIRST, promised.clone(), 2).is_err());
+    // Nor does the present one set a history for a log that ends elsewhere, or that is another.
+    assert!(follower.set_history(Tenure(3), promised.clone(), 1).is_err());
+    assert!(follower.set_history(Tenure(3), promised, 2).is_err());
+    assert_eq!(follower.local_position(), before);
+    assert_eq!(say(&follower, "GET a"), "$3\r\nown");
 }
 
 #[test]
@@ -148,16 +176,15 @@ fn a_promoted_follower_writes_in_an_epoch_of_its_own() {
     let follower = open_as(dirs[1].path(), Role::Follower, 2);
     say(&source, "SET a 1");
     catch_up(&source, &follower);
-    let epoch = follower.promote().unwrap();
+    let epoch = follower.role_change().promote(Tenure(2)).unwrap();
     assert_eq!((epoch.term, epoch.first_index), (2, 2));
-    assert_eq!(follower.promote().unwrap(), epoch, "once is enough");
     say(&source, "SET a old");
     assert_eq!(say(&follower, "SET a new"), "+OK");
     assert_eq!(follower.local_position().end, Position::new(2, 2));
     let (left, right) = (source.local_position(), follower.local_position());
     let common = common_point((&left.history, left.end.index), (&right.history, right.end.index));
     assert_eq!(common, Some(Position::new(1, 1)));
-    follower.follow();
+    follower.role_change().follow(Tenure(3));
     assert!(say(&follower, "SET a 3").starts_with("READONLY"));
 }
 
@@ -357,10 +384,12 @@ fn events_and_messages_keep_their_order() {
     assert_eq!(told.iter().map(text).collect::<Vec<_>>(), expected);
     // They travel apart from the entries.
     let messages = std::mem::take(&mut *hearing.1.lock().unwrap());
-    follower.set_history(source.history()).unwrap();
+    follower
+        .set_history(FIRST, source.history(), follower.local_position().end.index)
+        .unwrap();
     let logged = entries(&source, 1);
     follower
-        .append_replicated(logged.iter().map(replicated), messages)
+        .append_replicated(FIRST, logged.iter().map(replicated), messages)
         .unwrap();
     let told = std::mem::take(&mut *heard.0.lock().unwrap());
     assert_eq!(told.iter().map(text).collect::<Vec<_>>(), expected);

@@ -342,7 +342,7 @@ fn replication(node: &Node, families: &mut Families) {
         "How often the log was collected that a replica or a checkpoint's copy still needed.",
         replication.source.left_behind() as f64,
     );
-    let following = !node.config.load().replicaof.is_empty();
+    let following = replication.roles.load().source().is_some();
     families.gauge(
         "haypile_replication_is_replica",
         "1 while this server follows another.",

@@ -13,6 +13,7 @@ use haypile_commands::{Flags, Outcome, PackedLimits};
 use haypile_partition::{Call, Event, Hooks, PartitionError, Role};
 use haypile_resp::Request;
 use haypile_store::{SharedResources, StoreOptions};
+use haypile_sync::Tenure;
 use haypile_sync::message::Message;
 use haypile_types::{Clock, Random, SystemClock};
 use parking_lot::Mutex;
@@ -197,13 +198,14 @@ fn partition_options(
     clock: &Arc<dyn Clock>,
     shared: &SharedResources,
     shares: Shares,
-    role: Role,
+    (role, tenure): (Role, Tenure),
 ) -> haypile_partition::Options {
     let budget = shared.budget();
     let write_buffers = budget.write_buffer_bytes as u64;
     haypile_partition::Options {
         dir: partition_dir(values),
         role,
+        tenure,
         store: StoreOptions {
             databases: values.databases,
             compression: values.rocksdb_compression,
@@ -366,11 +368,12 @@ impl Node {
         let (listeners, port) = io::listen(&values)?;
         let http = http::bind(&values)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let role = match values.replicaof.is_empty() {
+        let replication = Replication::prepare(&config, if port > 0 { port } else { values.tls_port })?;
+        let role = match replication.roles.load().is_writer() {
             true => Role::Leader,
             false => Role::Follower,
         };
-        let replication = Replication::prepare(&values, if port > 0 { port } else { values.tls_port })?;
+        let tenure = replication.roles.load().tenure();
         let io_error = |source| NodeError::Io {
             verb: "start threads for",
             path: values.dir.clone(),
@@ -378,7 +381,13 @@ impl Node {
         };
         // Before the data is opened, which may mean a long replay.
         let memory = Memory::start(shared_resources(&values)).map_err(io_error)?;
-        let (data, recovery) = Data::open(partition_options(&values, &clock, &memory.shared, shares, role))?;
+        let (data, recovery) = Data::open(partition_options(
+            &values,
+            &clock,
+            &memory.shared,
+            shares,
+            (role, tenure),
+        ))?;
         recovery::report(&recovery);
         let pool = Pool::start(usize::from(values.io_pool_threads)).map_err(io_error)?;
         let io_threads = io::thread_count(&values);
@@ -437,16 +446,18 @@ impl Node {
         Ok(node)
     }
 
-    /// Opens the partition again, after another has taken its place in the directory.
+    /// Opens the partition again, as a follower, after another has taken its place in the directory.
     ///
     /// # Errors
     /// The partition's; then there is none.
-    pub fn open_data(self: &Arc<Self>, role: Role) -> Result<(), PartitionError> {
+    pub fn open_data(self: &Arc<Self>) -> Result<(), PartitionError> {
         let values = self.config.get();
+        let roles = &self.replication.roles;
+        let role = (Role::Follower, roles.load().tenure());
         let options = partition_options(&values, &self.clock, &self.memory.shared, self.shares, role);
         let (data, recovery) = Data::open(options)?;
         recovery::report(&recovery);
-        self.data.put(data);
+        roles.data_opened(self, data);
         self.equip();
         Ok(())
     }

@@ -24,5 +24,6 @@ mod replication {
     mod roles;
     mod stream;
     mod support;
+    mod tenures;
     mod tools;
 }

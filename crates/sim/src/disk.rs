@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
+use haypile_sync::role::RoleMachine;
 use haypile_sync::source::LogView;
-use haypile_sync::{EpochHistory, LocalPosition};
+use haypile_sync::{EpochHistory, ErrorKind, Failure, LocalPosition, Tenure};
 use haypile_types::Position;
 
 use crate::Address;
@@ -32,6 +33,8 @@ pub struct Disk {
     pub free_bytes: u64,
     /// What is followed.
     pub following: Option<Address>,
+    /// The tenure of the partition's role, as long as the process runs.
+    pub tenure: Tenure,
     /// No more entries are taken until the data is replaced, or the process starts anew.
     pub poisoned: bool,
 }
@@ -47,8 +50,31 @@ impl Disk {
             incoming: BTreeMap::new(),
             free_bytes: u64::MAX,
             following,
+            tenure: RoleMachine::FIRST,
             poisoned: false,
         }
+    }
+
+    /// Whether the partition takes what belongs to this tenure.
+    pub fn check_tenure(&self, tenure: Tenure) -> Result<(), Failure> {
+        match self.following.is_some() && self.tenure == tenure {
+            true => Ok(()),
+            false => Err(Failure::new(
+                ErrorKind::PeerClosed,
+                "the partition has another role by now",
+            )),
+        }
+    }
+
+    /// Takes another history for a log that ends at `end`, as the real partition does.
+    pub fn set_history(&mut self, tenure: Tenure, history: &EpochHistory, end: u64) -> Result<(), Failure> {
+        self.check_tenure(tenure)?;
+        let last = self.position().end;
+        if last.index != end || history.position_of(end).is_some_and(|position| position != last) {
+            return Err(Failure::new(ErrorKind::OutOfOrder, "the log is another"));
+        }
+        self.history = history.clone();
+        Ok(())
     }
 
     /// Index of the last entry.

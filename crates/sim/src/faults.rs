@@ -23,6 +23,8 @@ pub enum Fault {
     Promote(Place),
     /// REPLICAOF address.
     Follow(Place, Address),
+    /// REPLICAOF NO ONE, some writes, and REPLICAOF back, before anybody has noticed.
+    Turnabout(Place),
     /// The network gets better or worse: lost, doubled, late, damaged, per mille.
     Weather([u64; 4]),
     /// The directory is emptied while the process is down.
@@ -39,7 +41,7 @@ impl Fault {
             let a = node(rng);
             (a, (a + 1 + rng.between(0, nodes as u64 - 2) as usize) % nodes)
         };
-        match rng.between(0, 20) {
+        match rng.between(0, 22) {
             0..=4 => Fault::Crash(node(rng), rng.millis(10, 3_000)),
             5..=8 => {
                 let (a, b) = two(rng);
@@ -63,6 +65,7 @@ impl Fault {
                 let (a, b) = two(rng);
                 Fault::Follow(a, b)
             }
+            19..=20 => Fault::Turnabout(node(rng)),
             17 => Fault::Empty(node(rng)),
             18 => Fault::Poison(node(rng)),
             _ => {

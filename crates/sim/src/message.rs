@@ -30,6 +30,8 @@ pub enum Message {
         attempt: AttemptId,
         reply: Result<(), Refusal>,
     },
+    /// "We follow you no more."
+    Goodbye { session: SessionId },
     /// "Where do I go on?"
     TrySync(TrySync),
     /// Its answer.

@@ -209,7 +209,11 @@ impl World {
                 let pause = self.rng.millis(20, 800);
                 self.schedule(pause, Event::Fsync(place));
             }
-            Event::Write(place) => self.write(place),
+            Event::Write(place) => {
+                let pause = self.rng.millis(20, 300);
+                self.schedule(pause, Event::Write(place));
+                self.write(place);
+            }
             Event::Collect(place) => {
                 let (keep, cap) = (self.rng.between(20, 200), self.rng.between(100, 400));
                 self.at(place, |node, cx| node.collect(cx, keep, cap));
@@ -247,8 +251,6 @@ impl World {
     }
 
     fn write(&mut self, place: Place) {
-        let pause = self.rng.millis(20, 300);
-        self.schedule(pause, Event::Write(place));
         let node = &self.nodes[place];
         if node.disk.following.is_some() || node.process.is_none() || node.disk.poisoned {
             return;
@@ -300,6 +302,14 @@ impl World {
             Fault::Rot(place) => self.rot(place),
             Fault::Promote(place) => self.at(place, |node, cx| node.promote(cx)),
             Fault::Follow(place, address) => self.at(place, |node, cx| node.follow(cx, address)),
+            Fault::Turnabout(place) => {
+                let Some(address) = self.nodes[place].disk.following else {
+                    return;
+                };
+                self.at(place, |node, cx| node.promote(cx));
+                self.write(place);
+                self.at(place, |node, cx| node.follow(cx, address));
+            }
             Fault::Poison(place) => self.nodes[place].disk.poisoned = true,
             Fault::Weather(weather) => Fault::weather(&mut self.network, weather),
             Fault::Empty(place) => {
@@ -390,7 +400,9 @@ impl World {
         }
         let node = &self.nodes[place];
         if let Some(process) = &node.process {
-            process.follower.check(node.disk.following.is_some());
+            process
+                .follower
+                .check(node.disk.following.is_some() && process.follower.works_for(node.disk.tenure));
             process.source.check();
         }
         let deadline = node.deadline().map(|at| at.max(self.now + Duration::from_micros(1)));

@@ -50,6 +50,9 @@ pub enum ErrorKind {
     /// The address leads back to this server.
     #[error("a server cannot follow itself")]
     FollowsItself,
+    /// Another server with this server's id follows the same source.
+    #[error("another server with the same id follows this source")]
+    IdInUse,
     /// The source does not know the session: it was restarted, or the session was replaced.
     #[error("the session is unknown to the source")]
     SessionLost,
@@ -95,7 +98,7 @@ impl ErrorKind {
         match self {
             ConnectFailed | PeerClosed | Timeout(_) | SessionLost | PeerNotReady(_) | CheckpointGone | LogCollected
             | OutOfOrder => Class::Retryable,
-            Refused | Corrupt(_) | NoSpace | Io | Poisoned | Protocol | Internal => Class::RetryLater,
+            Refused | IdInUse | Corrupt(_) | NoSpace | Io | Poisoned | Protocol | Internal => Class::RetryLater,
             AuthFailed | ProtocolVersion | LayoutMismatch | FollowsItself => Class::FatalUntilChanged,
         }
     }
@@ -111,6 +114,7 @@ impl ErrorKind {
             ProtocolVersion => "protocol-version",
             LayoutMismatch => "layout-mismatch",
             FollowsItself => "follows-itself",
+            IdInUse => "id-in-use",
             SessionLost => "session-lost",
             PeerNotReady(NotReady::Busy) => "peer-busy",
             PeerNotReady(NotReady::Loading) => "peer-loading",

@@ -128,6 +128,23 @@ impl EpochHistory {
         epoch
     }
 
+    /// As [`EpochHistory::begin`], at the start of a writer. An epoch that has no entry here gives way to the new one, so that starts
+    /// without a write leave nothing behind. Entries that somebody else has of it were lost here, and are told from what comes
+    /// next as well by the epoch before it.
+    pub fn begin_at_start(&mut self, id: EpochId, last_index: u64) -> Epoch {
+        let empty = self.0.pop_if(|epoch| epoch.first_index > last_index);
+        let epoch = Epoch {
+            term: empty
+                .map_or(0, |epoch| epoch.term)
+                .max(self.current().map_or(0, |epoch| epoch.term))
+                + 1,
+            id,
+            first_index: last_index + 1,
+        };
+        self.push(epoch);
+        epoch
+    }
+
     /// Adds an epoch that the source announced in its stream, at a log that ends at `last_index`.
     ///
     /// The current epoch announced again changes nothing.
@@ -248,6 +265,29 @@ mod tests {
         let promoted = history(&[(1, 10, 1), (2, 20, 91)]);
         assert_eq!(common_point((&old, 100), (&promoted, 120)), Some(Position::new(1, 90)));
         assert_eq!(common_point((&old, 80), (&promoted, 120)), Some(Position::new(1, 80)));
+    }
+
+    #[test]
+    fn starts_without_a_write_leave_one_epoch_behind() {
+        let mut log = history(&[(1, 10, 1)]);
+        for n in 0..3 * HISTORY_EPOCHS_MAX as u128 {
+            log.begin_at_start(EpochId(100 + n), 90);
+        }
+        assert_eq!(log.epochs().len(), 2);
+        let term = 1 + 3 * HISTORY_EPOCHS_MAX as u64;
+        assert_eq!(
+            log.current().map(|epoch| (epoch.term, epoch.first_index)),
+            Some((term, 91))
+        );
+        assert_eq!(EpochHistory::from_epochs(log.epochs().to_vec()), Ok(log.clone()));
+        // A follower has entries that were written and lost between two of these starts.
+        let ahead = history(&[(1, 10, 1), (2, 100, 91)]);
+        assert_eq!(common_point((&log, 95), (&ahead, 95)), Some(Position::new(1, 90)));
+        assert_eq!(common_point((&log, 95), (&ahead, 90)), Some(Position::new(1, 90)));
+        let mut empty = EpochHistory::new();
+        empty.begin_at_start(EpochId(1), 0);
+        empty.begin_at_start(EpochId(2), 0);
+        assert_eq!(empty.epochs(), [epoch(2, 2, 1)]);
     }
 
     #[test]
@@ -395,7 +435,7 @@ mod tests {
                     node.entries.truncate(left);
                     node.history = node.history.up_to(node.end());
                     if node.writer {
-                        node.history.begin(EpochId(next().into()), node.end());
+                        node.history.begin_at_start(EpochId(next().into()), node.end());
                     }
                 }
                 Op::Follow(..) => {}

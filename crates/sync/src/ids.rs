@@ -33,6 +33,12 @@ id! {
     AttemptId(u64), "{}"
 }
 id! {
+    /// The time for which a server has one role: each change of the role begins another, numbered upwards within a run of the
+    /// process. Whoever works for a role holds its tenure, and a partition takes nothing from one that is over; see
+    /// [`role`](crate::role).
+    Tenure(u64), "{}"
+}
+id! {
     /// A checkpoint: random, fresh for each that is made.
     SnapshotId(u128), "{:032x}"
 }

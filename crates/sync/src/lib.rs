@@ -10,6 +10,7 @@
 //! |---|---|
 //! | who wrote what, and where two logs part | [`history`](common_point) |
 //! | the follower's two machines | [`follower`] |
+//! | who writes, and what changes that | [`role`] |
 //! | the copy of a checkpoint, and its installation | [`copy`] |
 //! | the source's side: sessions, TrySync, checkpoints, progress | [`source`] |
 //! | the stream of entries, both ends | [`stream`] |
@@ -30,13 +31,14 @@ mod transition;
 pub mod copy;
 pub mod follower;
 pub mod message;
+pub mod role;
 pub mod source;
 pub mod stream;
 pub mod wire;
 
 pub use error::{Class, ErrorKind, Failure, NotReady, SyncError};
 pub use history::{Epoch, EpochHistory, HISTORY_EPOCHS_MAX, HistoryError, common_point};
-pub use ids::{AttemptId, EpochId, Incarnation, NodeId, PartitionId, SessionId, SnapshotId};
+pub use ids::{AttemptId, EpochId, Incarnation, NodeId, PartitionId, SessionId, SnapshotId, Tenure};
 pub use message::{LocalPosition, Purpose};
 pub use settings::{Retry, Settings};
 pub use time::Time;

@@ -6,17 +6,33 @@ pub(crate) trait Named: Copy + PartialEq + 'static {
     fn name(self) -> &'static str;
 }
 
-/// Inputs down, states across; `·` = the state stays as it is.
-pub(crate) fn markdown<S: Named, I: Named>(next: impl Fn(S, I) -> S) -> String {
+/// What a table has in a cell: a state, or none if the input is refused.
+pub(crate) trait Cell<S> {
+    fn text(self, from: S) -> &'static str;
+}
+
+impl<S: Named> Cell<S> for S {
+    fn text(self, from: S) -> &'static str {
+        if self == from { "·" } else { self.name() }
+    }
+}
+
+impl<S: Named> Cell<S> for Option<S> {
+    fn text(self, from: S) -> &'static str {
+        self.map_or("–", |to| to.text(from))
+    }
+}
+
+/// Inputs down, states across; `·` = the state stays as it is, `–` = the input is refused.
+pub(crate) fn markdown<S: Named, I: Named, C: Cell<S>>(next: impl Fn(S, I) -> C) -> String {
     let mut lines = Vec::new();
     let states = S::ALL.iter().map(|state| format!(" {} |", state.name()));
     lines.push(format!("| input |{}", states.collect::<String>()));
     lines.push(format!("|---|{}", "---|".repeat(S::ALL.len())));
     for input in I::ALL {
-        let cells = S::ALL.iter().map(|state| {
-            let to = next(*state, *input);
-            format!(" {} |", if to == *state { "·" } else { to.name() })
-        });
+        let cells = S::ALL
+            .iter()
+            .map(|state| format!(" {} |", next(*state, *input).text(*state)));
         lines.push(format!("| {} |{}", input.name(), cells.collect::<String>()));
     }
     lines.join("\n") + "\n"

@@ -162,6 +162,40 @@ fn late_events_change_nothing_in_any_instance_state() {
     }
 }
 
+#[test]
+fn heartbeats_come_often_enough_for_a_source_with_a_shorter_timeout() {
+    let (mut machine, attempt, now) = instance_in(InstanceState::Connecting);
+    let reply = Accepted {
+        session_timeout: Duration::from_secs(1),
+        ..accepted()
+    };
+    let reply = Ok(reply);
+    machine.step(now, InstanceEvent::Replied { attempt, reply }, &mut Rng(1));
+    let mut sent = 0;
+    for ms in (0..3000).step_by(10) {
+        let now = now + Duration::from_millis(ms);
+        machine.step(now, InstanceEvent::Heard { attempt }, &mut Rng(1));
+        let actions = machine.step(now, InstanceEvent::Tick, &mut Rng(1));
+        sent += actions
+            .iter()
+            .filter(|action| matches!(action, InstanceAction::SendHeartbeat { .. }))
+            .count();
+    }
+    assert!((11..=12).contains(&sent), "one in 250 ms: {sent}");
+}
+
+#[test]
+fn whoever_follows_another_or_nobody_takes_leave() {
+    for event in [InstanceEvent::Unfollow, InstanceEvent::Follow("b:1".into())] {
+        let (mut machine, _, now) = instance_in(InstanceState::Connected);
+        let actions = machine.step(now, event, &mut Rng(1));
+        let goodbye = |action: &InstanceAction| matches!(action, InstanceAction::SendGoodbye { session, .. } if *session == SessionId(5));
+        let disconnect = |action: &InstanceAction| matches!(action, InstanceAction::Disconnect { .. });
+        let place = |wanted: &dyn Fn(&InstanceAction) -> bool| actions.iter().position(wanted).unwrap();
+        assert!(place(&goodbye) < place(&disconnect), "{actions:?}");
+    }
+}
+
 // ---- partition
 
 fn session(id: u64) -> Session {
@@ -170,6 +204,7 @@ fn session(id: u64) -> Session {
         source: NodeId(2),
         source_incarnation: Incarnation(2),
         version: 1,
+        source_timeout: Duration::from_secs(10),
     }
 }
 

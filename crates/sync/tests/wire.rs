@@ -85,6 +85,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         Just(Refusal::FollowsItself),
         Just(Refusal::Stale),
         Just(Refusal::UnknownSession),
+        ".*".prop_map(Refusal::IdInUse),
         not_ready.prop_map(Refusal::NotReady),
         ".*".prop_map(Refusal::Invalid),
         ".*".prop_map(Refusal::Internal),
@@ -110,7 +111,7 @@ fn meta_sync() -> impl Strategy<Value = MetaSync> {
         Just(Purpose::Restore)
     ];
     let ids = (any::<u128>(), any::<u64>(), any::<u64>());
-    let announce = (prop::option::of("[a-z0-9.:-]{1,40}"), any::<u16>());
+    let announce = (prop::option::of("[a-z0-9.:-]{1,40}"), any::<u16>(), 1..u64::MAX);
     let wanted = prop::collection::vec(layout(), 0..4);
     (any::<(u32, u32)>(), ids, purpose, announce, wanted).prop_map(|(versions, ids, purpose, announce, wanted)| {
         MetaSync {
@@ -123,6 +124,7 @@ fn meta_sync() -> impl Strategy<Value = MetaSync> {
             announce_host: announce.0,
             announce_port: announce.1,
             wanted,
+            silence_timeout: Duration::from_millis(announce.2),
         }
     })
 }

@@ -14,6 +14,7 @@ use haypile_oplog::{OwnedEntry, SyncPolicy};
 use haypile_partition::{Awaited, Call, CommitError, Options, Partition, Recovery, Role, Step, Task, Turn};
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::{SharedResources, StoreOptions, Tier};
+use haypile_sync::Tenure;
 use haypile_types::{Random, SystemClock};
 
 pub struct Counting(pub u64);
@@ -24,6 +25,9 @@ impl Random for Counting {
         self.0
     }
 }
+
+/// The tenure of the role in which partitions are opened.
+pub const FIRST: Tenure = Tenure(1);
 
 /// Opens a partition that writes its own log.
 pub fn open(dir: &Path, sync: SyncPolicy) -> (Partition, Recovery) {
@@ -43,6 +47,7 @@ fn options(dir: &Path, role: Role, sync: SyncPolicy, seed: u64) -> Options {
     Options {
         dir: dir.to_owned(),
         role,
+        tenure: FIRST,
         store: StoreOptions::default(),
         oplog: log_options(sync),
         shared: SharedResources::new(16 << 20, 4 << 20),

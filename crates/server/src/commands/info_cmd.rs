@@ -15,7 +15,7 @@ fn info(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let partition = cx.node.data.stats();
     let facts = Facts {
         node: cx.node,
-        failover: cx.node.replication.failover.state(),
+        role: cx.node.replication.roles.load().clone(),
         values: cx.node.config.get(),
         partition,
         store: cx.node.data.store_stats(),

@@ -7,12 +7,14 @@ use haypile_commands::error::{NOT_INTEGER, SYNTAX};
 use haypile_commands::{Block, CommandError, OnTimeout, Outcome};
 use haypile_partition::Role;
 use haypile_resp::Request;
+use haypile_sync::NodeId;
 use haypile_sync::follower::{InstanceState, PartitionState};
+use haypile_sync::role::{Address, RoleEvent, RoleRefusal};
 use haypile_types::is_host;
 
 use super::{Execute, ServerCx};
 use crate::data::LOADING;
-use crate::replication::{Wait, failover};
+use crate::replication::{RoleError, Wait, failover};
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("role", role),
@@ -29,8 +31,7 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
 fn role(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     let offset = cx.node.data.stats().applied as i64;
     let replication = &cx.node.replication;
-    let values = cx.node.config.load();
-    if let Some((host, port)) = values.replicaof.split_once(' ') {
+    if let Some(source) = replication.roles.load().source() {
         let state = match replication.follower_status().machines {
             None => "connect",
             Some((instance, partition)) => match (instance.state, partition.state) {
@@ -42,8 +43,8 @@ fn role(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
         };
         cx.reply.array(5);
         cx.reply.bulk_str("slave");
-        cx.reply.bulk_str(host);
-        cx.reply.integer(port.parse().unwrap_or(0));
+        cx.reply.bulk_str(&source.host);
+        cx.reply.integer(i64::from(source.port));
         cx.reply.bulk_str(state);
         cx.reply.integer(offset);
         return Ok(());
@@ -65,7 +66,7 @@ fn role(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 
 fn replicaof(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     if is(&request[1], "NO") && is(&request[2], "ONE") {
-        return promote(cx);
+        return change_role(cx, RoleEvent::Unfollow);
     }
     let port = integer(&request[2]).ok().and_then(|port| u16::try_from(port).ok());
     let port = port
@@ -75,47 +76,65 @@ fn replicaof(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     if !is_host(host) {
         return Err(CommandError::reply("ERR Invalid master host"));
     }
-    let address = format!("{host} {port}");
-    let node = cx.node;
-    {
-        let _changing = node.replication.changing.try_lock().ok_or(LOADING)?;
-        match (cx.turn.as_deref_mut(), &*node.data.load()) {
-            (Some(turn), _) => turn.follow(),
-            (None, Some(data)) => data.follow(),
-            // It is a follower, with a checkpoint that is being installed.
-            (None, None) => {}
+    let host = host.to_owned();
+    change_role(cx, RoleEvent::Follow(Address { host, port }))
+}
+
+fn change_role(cx: &mut ServerCx<'_, '_>, event: RoleEvent) -> Outcome {
+    tracing::info!(client = %cx.client.addr, ?event, "REPLICAOF");
+    let roles = &cx.node.replication.roles;
+    roles
+        .change(cx.node, cx.turn.as_deref_mut(), event)
+        .map_err(|error| refused(error, "REPLICAOF not allowed while failing over."))?;
+    cx.reply.ok();
+    Ok(())
+}
+
+/// The error for a change of the role that is refused, which has its own text for a failover that is under way.
+fn refused(error: RoleError, failing_over: &str) -> CommandError {
+    match error {
+        RoleError::Refused(RoleRefusal::FailingOver) => CommandError::reply(format!("ERR {failing_over}")),
+        RoleError::Refused(RoleRefusal::NotPrimary) => {
+            CommandError::reply("ERR FAILOVER is not valid when server is a replica.")
         }
-        node.config.change(|values| values.replicaof.clone_from(&address));
+        RoleError::Refused(RoleRefusal::NoFailover) => CommandError::reply("ERR No failover in progress."),
+        RoleError::Refused(RoleRefusal::Loading) => LOADING,
+        error => CommandError::reply(format!("ERR {error}")),
     }
-    tracing::info!(client = %cx.client.addr, %address, "this server follows another from now on: REPLICAOF");
-    node.replication.follow(&address);
-    cx.reply.ok();
-    Ok(())
 }
 
-fn promote(cx: &mut ServerCx<'_, '_>) -> Outcome {
-    let node = cx.node;
-    if !node.config.load().replicaof.is_empty() {
-        let _changing = node.replication.changing.try_lock().ok_or(LOADING)?;
-        let promoted = match (cx.turn.as_deref_mut(), &*node.data.load()) {
-            (Some(turn), _) => turn.promote(),
-            (None, Some(data)) => data.promote(),
-            (None, None) => return Err(LOADING),
-        };
-        let epoch = promoted.map_err(|error| CommandError::reply(format!("ERR {error}")))?;
-        node.config.change(|values| values.replicaof.clear());
-        tracing::info!(client = %cx.client.addr, %epoch, "this server is a primary from now on: REPLICAOF NO ONE");
-        node.replication.unfollow();
-    }
-    cx.reply.ok();
-    Ok(())
-}
-
-/// What replicas of this program ask; replicas of Redis are told that this is none.
+/// What servers of this program ask each other; replicas of Redis are told that this is none.
 fn replconf(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
-    if request.len() == 2 && is(&request[1], "sync-port") {
-        cx.reply.integer(i64::from(cx.node.replication.sync_port()));
-        return Ok(());
+    let replication = &cx.node.replication;
+    let number = |at: usize| integer(&request[at]).ok().and_then(|number| u64::try_from(number).ok());
+    let id = |at: usize| {
+        let digits = str::from_utf8(&request[at]).ok()?;
+        u128::from_str_radix(digits, 16).ok().map(NodeId)
+    };
+    match request.len() {
+        2 if is(&request[1], "sync-port") => {
+            cx.reply.integer(i64::from(replication.sync_port()));
+            return Ok(());
+        }
+        5 if is(&request[1], "take-over") => {
+            if let (Some(primary), Some(failover), Some(end)) = (id(2), number(3), number(4)) {
+                tracing::info!(client = %cx.client.addr, %primary, end, "the primary tells this replica to take over");
+                let turn = cx.turn.as_deref_mut();
+                let answer = replication.roles.take_over(cx.node, turn, primary, failover, end);
+                let answer = answer.map_err(|reason| CommandError::reply(format!("ERR {reason}")))?;
+                cx.reply.simple(answer.name());
+                return Ok(());
+            }
+        }
+        4 if is(&request[1], "never-mind") => {
+            if let (Some(primary), Some(failover)) = (id(2), number(3)) {
+                let answer = replication.roles.never_mind(cx.node, primary, failover);
+                tracing::info!(client = %cx.client.addr, %primary, ?answer, "the primary takes back what it has told this replica");
+                cx.reply.simple(answer.name());
+                return Ok(());
+            }
+        }
+        _ => {}
     }
     no_psync(cx, request)
 }
@@ -139,7 +158,8 @@ fn failover(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
                     return Err(SYNTAX);
                 };
                 let port = u16::try_from(integer(port)?).map_err(|_| NOT_INTEGER)?;
-                wanted.to = Some((String::from_utf8_lossy(host).into_owned(), port));
+                let host = String::from_utf8_lossy(host).into_owned();
+                wanted.to = Some(Address { host, port });
             }
             word if is(word, "FORCE") && wanted.to.is_some() => wanted.force = true,
             word if is(word, "TIMEOUT") && wanted.timeout.is_none() => {
@@ -153,15 +173,18 @@ fn failover(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         }
     }
     if abort {
-        return match replication.failover.abort() {
-            true => {
-                cx.reply.ok();
-                Ok(())
-            }
-            false => error("ERR No failover in progress."),
-        };
+        let aborted = replication
+            .roles
+            .change(cx.node, cx.turn.as_deref_mut(), RoleEvent::Abort);
+        aborted.map_err(|error| refused(error, "FAILOVER already in progress."))?;
+        cx.reply.ok();
+        return Ok(());
     }
-    if !cx.node.config.load().replicaof.is_empty() {
+    let role = replication.roles.load().clone();
+    if role.failover().is_some() {
+        return error("ERR FAILOVER already in progress.");
+    }
+    if role.source().is_some() {
         return error("ERR FAILOVER is not valid when server is a replica.");
     }
     let replicas = replication.source.replicas(replication.now());
@@ -171,15 +194,13 @@ fn failover(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     if wanted.force && wanted.timeout.is_none() {
         return error("ERR FAILOVER with force option requires both a timeout and target HOST and IP to be set.");
     }
-    let is_target = |(host, port): &(String, u16)| replicas.iter().any(|r| r.host == *host && r.port == *port);
+    let is_target = |to: &Address| replicas.iter().any(|r| r.host == to.host && r.port == to.port);
     if wanted.to.as_ref().is_some_and(|to| !is_target(to)) {
         return error("ERR FAILOVER target HOST and PORT is not a replica.");
     }
-    match replication.failover.start(cx.node, wanted) {
-        Ok(true) => cx.reply.ok(),
-        Ok(false) => return error("ERR FAILOVER already in progress."),
-        Err(error) => return Err(CommandError::reply(format!("ERR cannot start a failover: {error}"))),
-    }
+    failover::start(cx.node, cx.turn.as_deref_mut(), wanted)
+        .map_err(|error| refused(error, "FAILOVER already in progress."))?;
+    cx.reply.ok();
     Ok(())
 }
 

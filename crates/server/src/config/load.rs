@@ -52,6 +52,11 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// The keys that were set, mirrors by their own names.
+    pub(super) fn seen(self) -> Vec<&'static str> {
+        self.seen
+    }
+
     /// Sets a key to the value that `words` make.
     pub(super) fn put(&mut self, key: &'static Key, words: &[String], place: &Place) -> Result<(), ConfigError> {
         if words.is_empty() || (words.len() > 1 && !key.takes_words()) {
@@ -85,8 +90,8 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Reads a configuration text into `values`. `path` is for the errors.
-pub(super) fn load_text(text: &str, path: &Path, values: &mut Values) -> Result<(), ConfigError> {
+/// Reads a configuration text into `values`; gives the keys that it sets. `path` is for the errors.
+pub(super) fn load_text(text: &str, path: &Path, values: &mut Values) -> Result<Vec<&'static str>, ConfigError> {
     let mut loader = Loader::new(values);
     for (index, line) in text.lines().enumerate() {
         let place = Place::Line(path.to_path_buf(), index + 1);
@@ -94,7 +99,7 @@ pub(super) fn load_text(text: &str, path: &Path, values: &mut Values) -> Result<
             loader.put(key, &words, &place)?;
         }
     }
-    Ok(())
+    Ok(loader.seen())
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ pub struct Config {
     values: ArcSwap<Values>,
     /// The file it was started with, absolute and without symbolic links.
     file: Option<PathBuf>,
+    /// Keys that the file or a flag has set.
+    given: Vec<&'static str>,
     /// Held while CONFIG SET or CONFIG REWRITE is at work, so that two changes cannot lose each other.
     changing: Mutex<()>,
 }
@@ -47,18 +49,19 @@ pub struct Config {
 impl Config {
     /// Every key at its default, without a file.
     pub fn defaults() -> Self {
-        Self::of(Values::default(), None)
+        Self::of(Values::default(), None, Vec::new())
     }
 
     /// These values, without a file.
     pub fn from_values(values: Values) -> Self {
-        Self::of(values, None)
+        Self::of(values, None, Vec::new())
     }
 
-    fn of(values: Values, file: Option<PathBuf>) -> Self {
+    fn of(values: Values, file: Option<PathBuf>, given: Vec<&'static str>) -> Self {
         Self {
             values: ArcSwap::from_pointee(values),
             file,
+            given,
             changing: Mutex::new(()),
         }
     }
@@ -71,20 +74,27 @@ impl Config {
     pub fn read(file: Option<&Path>, flags: &[(String, Vec<String>)]) -> Result<Self, ConfigError> {
         let mut values = Values::default();
         let mut resolved = None;
+        let mut given = Vec::new();
         if let Some(path) = file {
             let failed = |source| ConfigError::Read {
                 path: path.to_path_buf(),
                 source,
             };
             let text = std::fs::read_to_string(path).map_err(failed)?;
-            load::load_text(&text, path, &mut values)?;
+            given = load::load_text(&text, path, &mut values)?;
             resolved = Some(std::fs::canonicalize(path).map_err(failed)?);
         }
         let mut loader = load::Loader::new(&mut values);
         for (name, words) in flags {
             loader.put(load::lookup(name, &Place::Flag)?, words, &Place::Flag)?;
         }
-        Ok(Self::of(values, resolved))
+        given.append(&mut loader.seen());
+        Ok(Self::of(values, resolved, given))
+    }
+
+    /// True if the file or a flag has said something about a key, the default included.
+    pub fn is_given(&self, key: &str) -> bool {
+        self.given.contains(&key)
     }
 
     /// The values of this moment, to read and let go: cheap enough for every command. Do not hold it across waits.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use haypile_partition::PartitionStats;
 use haypile_store::StoreStats;
+use haypile_sync::role::RoleMachine;
 
 pub(crate) use counters::commands;
 
@@ -22,9 +23,8 @@ use crate::node::Node;
 pub struct Facts<'a> {
     /// The server.
     pub node: &'a Node,
-    /// Whether a FAILOVER is under way. Read before the configuration, which says the role: when none is under way any
-    /// more, the role is the one that it has led to.
-    pub failover: &'static str,
+    /// Its role.
+    pub role: Arc<RoleMachine>,
     /// Its configuration.
     pub values: Arc<Values>,
     /// Figures of the partition.

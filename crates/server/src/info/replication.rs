@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use haypile_sync::SyncError;
 use haypile_sync::follower::{InstanceState, PartitionState};
+use haypile_sync::role::Address;
 
 use super::{Facts, Lines};
-use crate::replication::FollowerStatus;
+use crate::replication::{FollowerStatus, failover_state};
 
 /// Redis' fields, in its order, and then ours.
 pub(super) fn replication(facts: &Facts<'_>, lines: &mut Lines) {
@@ -13,8 +14,12 @@ pub(super) fn replication(facts: &Facts<'_>, lines: &mut Lines) {
     // What can be read: at the same offset two servers hold the same.
     let offset = facts.partition.applied;
     let status = replication.follower_status();
-    match values.replicaof.split_once(' ') {
-        Some((host, port)) => follower(facts, lines, &status, (host, port), offset),
+    let role = &facts.role;
+    match role.source() {
+        Some(source) => {
+            let known = if role.is_confirmed() { offset } else { 0 };
+            follower(facts, lines, &status, source, (offset, known));
+        }
         None => lines.put("role", "master"),
     }
     let replicas = replication.source.replicas(replication.now());
@@ -32,7 +37,7 @@ pub(super) fn replication(facts: &Facts<'_>, lines: &mut Lines) {
             format_args!("ip={host},port={port},state={state},offset={applied},lag={lag}"),
         );
     }
-    lines.put("master_failover_state", facts.failover);
+    lines.put("master_failover_state", failover_state(role.state()));
     lines.put("master_replid", node.replication_id());
     lines.put("master_replid2", "0".repeat(40));
     lines.put("master_repl_offset", offset);
@@ -45,7 +50,15 @@ pub(super) fn replication(facts: &Facts<'_>, lines: &mut Lines) {
     own(facts, lines, &status);
 }
 
-fn follower(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus, (host, port): (&str, &str), offset: u64) {
+/// `known` is the offset up to which the source is known to have the same: 0 while nothing is known, because Sentinel promotes the
+/// replica with the largest.
+fn follower(
+    facts: &Facts<'_>,
+    lines: &mut Lines,
+    status: &FollowerStatus,
+    source: &Address,
+    (offset, known): (u64, u64),
+) {
     let (node, values) = (facts.node, &facts.values);
     let replication = &node.replication;
     let up = replication.is_link_up();
@@ -60,8 +73,8 @@ fn follower(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus, (host
         .as_ref()
         .is_some_and(|(_, partition)| partition.state == PartitionState::WaitDBSync);
     lines.put("role", "slave");
-    lines.put("master_host", host);
-    lines.put("master_port", port);
+    lines.put("master_host", &source.host);
+    lines.put("master_port", source.port);
     lines.put("master_link_status", if up { "up" } else { "down" });
     lines.put(
         "master_last_io_seconds_ago",
@@ -69,7 +82,7 @@ fn follower(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus, (host
     );
     lines.put("master_sync_in_progress", u8::from(syncing));
     lines.put("slave_read_repl_offset", offset);
-    lines.put("slave_repl_offset", offset);
+    lines.put("slave_repl_offset", known);
     if let Some(copy) = &copy {
         lines.put("master_sync_total_bytes", copy.bytes_total);
         lines.put("master_sync_read_bytes", copy.bytes_done);
@@ -98,7 +111,7 @@ fn own(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus) {
     lines.put("sync_pubsub_messages_dropped", replication.source.published.dropped());
     lines.put("sync_poisoned_copies", status.poisoned_copies);
     pins(facts, lines);
-    let follows = !facts.values.replicaof.is_empty();
+    let follows = facts.role.source().is_some();
     let Some((instance, partition)) = &status.machines else {
         // The server starts.
         if follows {

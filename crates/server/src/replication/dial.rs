@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -174,21 +175,34 @@ impl Dialer {
             .max_encoding_message_size(MESSAGE_BYTES_MAX))
     }
 
-    /// Tells a replica to take over.
+    /// Sends one command; gives the word that it is answered with, or the text of the error. `sent` is set before the other side
+    /// can have seen the command.
     ///
     /// # Errors
-    /// Why it does not.
-    pub(super) async fn promote(&self, host: &str, port: u16) -> Result<(), Failure> {
+    /// There is no answer.
+    pub(super) async fn ask(
+        &self,
+        host: &str,
+        port: u16,
+        command: &[&str],
+        sent: &AtomicBool,
+    ) -> Result<Result<String, String>, Failure> {
         let credentials = Credentials::of(&self.values);
-        self.converse(host, port, &credentials, &["REPLICAOF", "NO", "ONE"])
-            .await?;
-        Ok(())
+        match self.converse(host, port, &credentials, command, sent).await? {
+            Value::Simple(word) => Ok(Ok(word)),
+            Value::Error(text) => Ok(Err(text)),
+            other => Ok(Err(format!("it answers {other:?}"))),
+        }
     }
 
     async fn ask_for_port(&self, host: &str, port: u16, credentials: &Credentials) -> Result<u16, Failure> {
+        let command = ["REPLCONF", "sync-port"];
         let reply = self
-            .converse(host, port, credentials, &["REPLCONF", "sync-port"])
+            .converse(host, port, credentials, &command, &AtomicBool::default())
             .await?;
+        if let Value::Error(text) = &reply {
+            return Err(refusal(&command, text));
+        }
         match reply.as_i64().and_then(|port| u16::try_from(port).ok()) {
             Some(0) => Err(Failure::new(
                 ErrorKind::Refused,
@@ -199,13 +213,15 @@ impl Dialer {
         }
     }
 
-    /// Logs in by the Redis protocol and sends one command; gives its reply.
+    /// Logs in by the Redis protocol and sends one command; gives its reply, which may be an error. `sent` is set before the command
+    /// is sent.
     async fn converse(
         &self,
         host: &str,
         port: u16,
         credentials: &Credentials,
         command: &[&str],
+        sent: &AtomicBool,
     ) -> Result<Value, Failure> {
         let failed = |error: io::Error| connection_failure(&error);
         let tls = self.tls(|dials| &dials.client_port)?;
@@ -213,18 +229,21 @@ impl Dialer {
         let (mut decoder, mut input) = (Decoder::new(), BytesMut::new());
         let auth = ["AUTH", credentials.user.as_str(), credentials.password.as_str()];
         let auth: Vec<&str> = auth.into_iter().filter(|word| !word.is_empty()).collect();
-        let mut commands: Vec<&[&str]> = vec![&["PING"], command];
+        let mut first: Vec<&[&str]> = vec![&["PING"]];
         if !credentials.password.is_empty() {
-            commands.insert(0, &auth);
+            first.insert(0, &auth);
         }
-        let mut last = Value::Null;
-        for command in commands {
+        let last = first.len();
+        for (n, command) in first.into_iter().chain([command]).enumerate() {
+            if n == last {
+                sent.store(true, Ordering::Release);
+            }
             if let Err(error) = stream.write_all(&encode(command)).await {
                 // The other side may have said why it has closed the connection.
                 let said = stream.read_buf(&mut input).await.err();
                 return Err(failed(said.unwrap_or(error)));
             }
-            last = loop {
+            let reply = loop {
                 if !self.values.tls_replication && input.first() == Some(&TLS_ALERT) {
                     let cause = "the other side speaks TLS on this port: tls-replication";
                     return Err(Failure::new(ErrorKind::ConnectFailed, cause));
@@ -239,11 +258,13 @@ impl Dialer {
                     return Err(Failure::new(ErrorKind::PeerClosed, "before it had answered"));
                 }
             };
-            if let Value::Error(text) = &last {
-                return Err(refusal(command, text));
+            match reply {
+                reply if n == last => return Ok(reply),
+                Value::Error(text) => return Err(refusal(command, &text)),
+                _ => {}
             }
         }
-        Ok(last)
+        Ok(Value::Null)
     }
 }
 

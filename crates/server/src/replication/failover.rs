@@ -1,134 +1,92 @@
 //! FAILOVER: this server and one of its replicas change places. Writes are held up until the replica has everything, so
-//! that none is lost.
+//! that none is lost; and this server writes no more before the replica may: see [`haypile_sync::role`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use haypile_partition::Role;
-use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use haypile_partition::Turn;
+use haypile_sync::role::{Address, Answer, Asking, Heard, RoleEvent, RoleState, TakeOver};
+use haypile_types::Random;
 
+use super::blocking;
 use super::dial::Dialer;
-use super::source::Replica;
+use super::roles::RoleError;
 use crate::node::Node;
-use crate::pause::PausePurpose;
+use crate::random::SplitMix64;
 
 /// Time between two looks at what the replicas have.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
-/// How long the replica may take to answer when it is told to take over.
-const PROMOTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long writes are held up at most, milliseconds: until it is over, one way or the other.
-const PAUSE_MS: u64 = 1 << 40;
+/// How long clients wait for the replica's answer, and how long one question waits for it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pauses between two questions.
+const ASK_AGAIN_MIN: Duration = Duration::from_millis(50);
+const ASK_AGAIN_MAX: Duration = Duration::from_secs(1);
 
 /// What FAILOVER asks for.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// To whom; else to the first replica that has everything.
-    pub to: Option<(String, u16)>,
+    pub to: Option<Address>,
     /// When the time is up, go on all the same.
     pub force: bool,
     /// When to give up.
     pub timeout: Option<Duration>,
 }
 
-/// The failover that is under way, if any.
+/// What the failover that is under way does next.
 #[derive(Default)]
-pub struct Failover(Mutex<Option<Running>>);
-
-struct Running {
-    aborted: Arc<AtomicBool>,
-    /// The replica has been told: it cannot be stopped any more.
-    promoting: bool,
+pub struct Failover {
+    /// The replica is to be told never mind, for this failover; 0 = none.
+    forgotten: AtomicU64,
 }
 
 impl Failover {
-    /// As INFO shows it.
-    pub fn state(&self) -> &'static str {
-        match &*self.0.lock() {
-            None => "no-failover",
-            Some(running) if running.promoting => "failover-in-progress",
-            Some(_) => "waiting-for-sync",
-        }
+    /// Takes back what the replica was told.
+    pub(super) fn forget(&self, failover: u64) {
+        self.forgotten.store(failover, Ordering::Release);
     }
 
-    /// Stops waiting for a replica. False if nothing is under way, or it is too late.
-    pub fn abort(&self) -> bool {
-        match &*self.0.lock() {
-            Some(running) if !running.promoting => {
-                running.aborted.store(true, Ordering::Release);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Begins one. False if one is under way.
-    ///
-    /// # Errors
-    /// The system gives no thread.
-    pub fn start(&self, node: &Arc<Node>, request: Request) -> std::io::Result<bool> {
-        let mut running = self.0.lock();
-        if running.is_some() {
-            return Ok(false);
-        }
-        let aborted = Arc::new(AtomicBool::new(false));
-        let (node, seen) = (node.clone(), aborted.clone());
-        std::thread::Builder::new().name("failover".into()).spawn(move || {
-            node.pause(PausePurpose::Failover, node.clock.now_ms() + PAUSE_MS, true);
-            match run(&node, &request, &seen) {
-                Ok(replica) => tracing::info!(host = %replica.host, port = replica.port, "the failover is complete"),
-                Err(reason) => tracing::warn!(reason, "the failover has failed: this server is the primary still"),
-            }
-            node.unpause(PausePurpose::Failover);
-            *node.replication.failover.0.lock() = None;
-        })?;
-        *running = Some(Running {
-            aborted,
-            promoting: false,
-        });
-        Ok(true)
+    fn is_forgotten(&self, failover: u64) -> bool {
+        self.forgotten.load(Ordering::Acquire) == failover
     }
 }
 
-fn run(node: &Node, request: &Request, aborted: &AtomicBool) -> Result<Replica, String> {
-    let replica = await_replica(node, request, aborted)?;
-    if let Some(running) = &mut *node.replication.failover.0.lock() {
-        running.promoting = true;
-    }
-    let address = format!("{} {}", replica.host, replica.port);
-    let runtime = node
-        .replication
-        .runtime
-        .lock()
-        .as_ref()
-        .map(|runtime| runtime.handle().clone());
-    let runtime = runtime.ok_or("this server stops")?;
-    let (dialer, host, port) = (Dialer::new(node), replica.host.clone(), replica.port);
-    let (answer, told) = oneshot::channel();
-    // On the runtime's threads, so that it ends with them: nobody waits for a timer of a runtime that is no more.
-    runtime.spawn(async move {
-        let promote = dialer.promote(&host, port);
-        // It fails only if nobody waits for it.
-        let _ = answer.send(tokio::time::timeout(PROMOTION_TIMEOUT, promote).await);
-    });
-    told.blocking_recv()
-        .map_err(|_| "this server stops".to_owned())?
-        .map_err(|_| "the replica does not answer".to_owned())?
-        .map_err(|failure| failure.to_string())?;
-    let _changing = node.replication.changing.lock();
-    if let Some(data) = &*node.data.load()
-        && data.role() == Role::Leader
-    {
-        data.follow();
-    }
-    node.config.change(|values| values.replicaof.clone_from(&address));
-    node.replication.follow(&address);
-    Ok(replica)
+/// Begins a failover.
+///
+/// # Errors
+/// The role does not allow it, or the system gives no thread.
+pub fn start(node: &Arc<Node>, turn: Option<&mut Turn<'_>>, request: Request) -> Result<(), RoleError> {
+    // A positive integer of the Redis protocol; 0 stands for none.
+    let id = (SplitMix64::from_system().next_u64() >> 1).max(1);
+    let roles = &node.replication.roles;
+    roles.change(node, turn, RoleEvent::HandOver(id))?;
+    let waiting = node.clone();
+    let wait = move || {
+        let event = match await_replica(&waiting, &request, id) {
+            Ok(takeover) => RoleEvent::CaughtUp(takeover),
+            Err(reason) => {
+                tracing::warn!(reason, "the failover has failed: this server is the primary still");
+                RoleEvent::GaveUp(id)
+            }
+        };
+        let failed = waiting.replication.roles.change(&waiting, None, event.clone()).err();
+        if let (Some(error), RoleEvent::CaughtUp(_)) = (failed, event) {
+            tracing::warn!(%error, "the failover has failed: this server is the primary still");
+            // It may have been aborted meanwhile.
+            let _ = waiting.replication.roles.change(&waiting, None, RoleEvent::GaveUp(id));
+        }
+    };
+    let started = std::thread::Builder::new().name("failover".into()).spawn(wait);
+    started.map(drop).map_err(|error| {
+        // Needs no writer, which the caller may have.
+        roles.give_up(node, id);
+        RoleError::Thread(error)
+    })
 }
 
 /// The replica that has everything, or the one that is to take over in any case.
-fn await_replica(node: &Node, request: &Request, aborted: &AtomicBool) -> Result<Replica, String> {
+fn await_replica(node: &Node, request: &Request, id: u64) -> Result<TakeOver, String> {
     let replication = &node.replication;
     let deadline = request.timeout.map(|timeout| Instant::now() + timeout);
     let position = match &*node.data.load() {
@@ -139,22 +97,112 @@ fn await_replica(node: &Node, request: &Request, aborted: &AtomicBool) -> Result
     let end = position.map_err(|error| error.to_string())?.index;
     loop {
         let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
-        let chosen = replication
-            .source
-            .replicas(replication.now())
-            .into_iter()
-            .find(|replica| {
-                let wanted = match &request.to {
-                    Some((host, port)) => replica.host == *host && replica.port == *port,
-                    None => true,
-                };
-                wanted && ((replica.state == "online" && replica.acks.applied >= end) || (late && request.force))
-            });
+        let replicas = replication.source.replicas(replication.now());
+        let mut wanted = replicas.into_iter().filter(|replica| match &request.to {
+            Some(Address { host, port }) => replica.host == *host && replica.port == *port,
+            None => true,
+        });
+        let chosen = wanted.find_map(|replica| {
+            let has_all = replica.state == "online" && replica.acks.applied >= end;
+            (has_all || (late && request.force)).then(|| TakeOver {
+                id,
+                target: Address {
+                    host: replica.host,
+                    port: replica.port,
+                },
+                end: if has_all { end } else { 0 },
+            })
+        });
         match chosen {
-            Some(replica) => return Ok(replica),
+            Some(takeover) => return Ok(takeover),
             None if late => return Err("no replica has caught up in time".into()),
-            None if aborted.load(Ordering::Acquire) || node.is_stopping() => return Err("it was aborted".into()),
+            None if replication.roles.load().failover() != Some(id) || node.is_stopping() => {
+                return Err("it was aborted".into());
+            }
             None => std::thread::sleep(LOOK_AGAIN),
         }
+    }
+}
+
+/// Tells a replica to take over, or never mind, until it has answered or the role is another.
+pub(super) fn ask(node: &Arc<Node>, takeover: TakeOver) {
+    let runtime = node.replication.runtime.lock();
+    // Without one the server stops, and asks when it has started again.
+    let Some(runtime) = runtime.as_ref() else { return };
+    let (weak, id) = (Arc::downgrade(node), takeover.id);
+    // It may have been told before this server was restarted.
+    let told_before = node.replication.roles.load().state() == RoleState::Unresolved;
+    runtime.spawn(async move {
+        tokio::time::sleep(ANSWER_TIMEOUT).await;
+        let Some(node) = weak.upgrade() else { return };
+        // It is refused if the answer is there.
+        let late = blocking(|| node.replication.roles.change(&node, None, RoleEvent::Deadline(id))).await;
+        if late.is_ok() {
+            tracing::error!(
+                "the replica that was told to take over does not answer: this server writes no more and goes on asking; \
+                 decide with REPLICAOF if it never will"
+            );
+        }
+    });
+    let weak = Arc::downgrade(node);
+    runtime.spawn(async move {
+        let mut asking = Asking::new(id, told_before);
+        let mut pause = ASK_AGAIN_MIN;
+        loop {
+            let Some(node) = weak.upgrade().filter(|node| !node.is_stopping()) else { return };
+            let replication = &node.replication;
+            if replication.roles.load().failover() != Some(id) {
+                return;
+            }
+            if replication.failover.is_forgotten(id) {
+                asking.forget();
+            }
+            let heard = ask_once(&node, &takeover, asking.forgets()).await;
+            if let Some(event) = asking.heard(heard) {
+                match event {
+                    RoleEvent::TakenOver(_) => tracing::info!(replica = %takeover.target, "the failover is complete"),
+                    _ => {
+                        tracing::warn!(replica = %takeover.target, "the failover has failed: this server is the primary again");
+                    }
+                }
+                match blocking(|| replication.roles.change(&node, None, event)).await {
+                    // Refused if a person has decided otherwise meanwhile.
+                    Ok(()) | Err(RoleError::Refused(_)) => return,
+                    Err(error) => tracing::error!(%error, "the role cannot be changed: it is tried again"),
+                }
+            }
+            drop(node);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(ASK_AGAIN_MAX);
+        }
+    });
+}
+
+/// One question.
+async fn ask_once(node: &Arc<Node>, takeover: &TakeOver, forget: bool) -> Heard {
+    let TakeOver { id, target, end } = takeover;
+    let (primary, id, end) = (node.replication.node_id().to_string(), id.to_string(), end.to_string());
+    let words: &[&str] = match forget {
+        true => &["REPLCONF", "never-mind", &primary, &id],
+        false => &["REPLCONF", "take-over", &primary, &id, &end],
+    };
+    let sent = AtomicBool::new(false);
+    let dialer = Dialer::new(node);
+    let asked = dialer.ask(&target.host, target.port, words, &sent);
+    let reason = match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
+        Ok(Ok(Ok(word))) => match Answer::parse(&word) {
+            Some(answer) => return Heard::Said(answer),
+            None => word,
+        },
+        Ok(Ok(Err(text))) => {
+            tracing::warn!(replica = %target, reason = text, "the replica does not take over");
+            return Heard::Refused;
+        }
+        Ok(Err(failure)) => failure.to_string(),
+        Err(_) => "it does not answer".to_owned(),
+    };
+    tracing::warn!(replica = %target, reason, "the replica that is to take over cannot be asked");
+    Heard::Nothing {
+        sent: sent.load(Ordering::Acquire),
     }
 }

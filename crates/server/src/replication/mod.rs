@@ -11,6 +11,7 @@
 //! | `dial`, `link`, `signs` | from an address to a connection, with TLS or without, whose bytes are signs of life; those that come to the sync port |
 //! | `door` | how many of those there may be, and for how long without a password |
 //! | `waits` | WAIT and WAITAOF |
+//! | [`Roles`], `role_file` | who writes and whom this server follows: one owner, and what the directory remembers |
 //! | `failover` | FAILOVER |
 //!
 //! A runtime of its own carries the network's part. What reads or writes the partition runs on its blocking threads.
@@ -25,6 +26,8 @@ mod link;
 mod listen;
 mod pins;
 mod published;
+mod role_file;
+mod roles;
 mod sending;
 mod service;
 mod signs;
@@ -52,10 +55,11 @@ use tokio::runtime::Runtime;
 pub use follower::{FollowerStatus, StreamStatus, Transitions};
 pub use pins::{Pin, Who};
 pub use published::Published;
+pub use roles::{RoleError, Roles, failover_state};
 pub use source::{Replica, Source};
 pub use waits::{Wait, Waits};
 
-use crate::config::Values;
+use crate::config::{Config, Values};
 use crate::node::{Node, NodeError};
 use crate::random::SplitMix64;
 
@@ -84,15 +88,14 @@ pub struct Replication {
     pub source: Source,
     /// Who waits for them.
     pub waits: Waits,
-    /// Held while the role changes, and while a checkpoint is about to take the data's place.
-    pub(crate) changing: Mutex<()>,
+    /// Who writes, and whom this server follows.
+    pub roles: Roles,
     node: NodeId,
     incarnation: Incarnation,
     began: Instant,
     port: u16,
     sync_port: u16,
-    /// FAILOVER.
-    pub failover: failover::Failover,
+    failover: failover::Failover,
     listeners: Mutex<Vec<TcpListener>>,
     follower: follower::Handle,
     runtime: Mutex<Option<Runtime>>,
@@ -142,13 +145,15 @@ impl Replication {
     ///
     /// # Errors
     /// The data directory or the address.
-    pub fn prepare(values: &Values, port: u16) -> Result<Replication, NodeError> {
+    pub fn prepare(config: &Config, port: u16) -> Result<Replication, NodeError> {
+        let values = config.get();
         let node = identity::node_id(&values.dir)?;
-        let (listeners, sync_port) = listen::listen(values, port)?;
+        let roles = Roles::at_start(config)?;
+        let (listeners, sync_port) = listen::listen(&values, port)?;
         Ok(Replication {
-            source: Source::new(session_timeout(values)),
+            source: Source::new(session_timeout(&values)),
             waits: Waits::default(),
-            changing: Mutex::new(()),
+            roles,
             node,
             incarnation: Incarnation(SplitMix64::from_system().next_u64()),
             began: Instant::now(),
@@ -213,29 +218,17 @@ impl Replication {
             }
         });
         self.follower.start(&runtime, node);
-        if !values.replicaof.is_empty() {
-            self.follow(&values.replicaof);
-        }
         *self.runtime.lock() = Some(runtime);
+        self.roles.begin(node);
         Ok(())
     }
 
     /// Ends everything. What has begun has a second; an installation that is cut off is finished by the next start.
     pub fn stop(&self) {
         if let Some(runtime) = self.runtime.lock().take() {
-            self.follower.stop();
+            self.follower.stop(&runtime);
             runtime.shutdown_timeout(Duration::from_secs(1));
         }
-    }
-
-    /// Follows the server at `host port`, anew if it does already.
-    pub fn follow(&self, host_and_port: &str) {
-        self.follower.follow(host_and_port.replacen(' ', ":", 1));
-    }
-
-    /// Follows nobody.
-    pub fn unfollow(&self) {
-        self.follower.unfollow();
     }
 
     /// Tries again at once what has failed, because what the configuration says about it is another.
@@ -256,6 +249,21 @@ impl Replication {
     /// True while entries come from the server that is followed.
     pub fn is_link_up(&self) -> bool {
         self.follower.is_link_up()
+    }
+
+    /// The server that is followed, as long as there is a session with it.
+    pub fn follows(&self) -> Option<NodeId> {
+        let (instance, _) = self.follower.status().machines?;
+        instance.session.map(|session| session.source)
+    }
+
+    /// True if there is a session with this server and something has come from it lately.
+    fn hears(&self, source: NodeId, silence: Duration) -> bool {
+        let Some((instance, _)) = self.follower.status().machines else {
+            return false;
+        };
+        let is_known = instance.session.is_some_and(|session| session.source == source);
+        is_known && instance.silent_for.is_some_and(|silent| silent < silence)
     }
 
     /// The port for replicas; 0 if there is none.
@@ -282,12 +290,14 @@ impl Replication {
         }
     }
 
-    fn stream_settings(&self, values: &Values) -> StreamSettings {
+    /// `theirs`: after how much silence the other side takes this one for dead. Each side sends often enough for both.
+    fn stream_settings(&self, values: &Values, theirs: Duration) -> StreamSettings {
         let silence = Duration::from_secs(u64::from(values.repl_timeout));
+        let shorter = silence.min(theirs);
         StreamSettings {
             window_bytes: values.repl_window_bytes,
             batch_delay: Duration::from_micros(u64::from(values.repl_batch_delay_us)),
-            keepalive_interval: Duration::from_secs(1).min(silence / 4),
+            keepalive_interval: Duration::from_secs(1).min(shorter / 4),
             silence_timeout: silence,
             ..StreamSettings::default()
         }

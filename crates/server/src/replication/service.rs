@@ -59,9 +59,13 @@ impl sync_server::Sync for Service {
 
     async fn heartbeat(&self, request: Request<v1::HeartbeatRequest>) -> Answer<v1::HeartbeatReply> {
         let replication = &self.node.replication;
-        let session = SessionId(self.authorized(request)?.session);
-        let reply = replication.source.heard(replication.now(), session);
-        Ok(Response::new(reply.map(|_| ()).into()))
+        let request = self.authorized(request)?;
+        let session = SessionId(request.session);
+        let reply = match request.leaving {
+            true => replication.source.left(replication.now(), session),
+            false => replication.source.heard(replication.now(), session).map(drop),
+        };
+        Ok(Response::new(reply.into()))
     }
 
     async fn try_sync(&self, request: Request<v1::TrySyncRequest>) -> Answer<v1::TrySyncReply> {
@@ -210,12 +214,9 @@ impl Service {
 
     /// Two servers that follow each other would get nothing, and might copy each other's data for ever.
     fn check_circle(&self, follower: NodeId) -> Result<(), Refusal> {
-        let followed = match self.node.config.load().replicaof.is_empty() {
-            true => None,
-            false => self.node.replication.follower_status().machines,
-        };
-        let session = followed.and_then(|(instance, _)| instance.session);
-        match session.is_some_and(|session| session.source == follower) {
+        let replication = &self.node.replication;
+        let follows = replication.roles.load().source().and_then(|_| replication.follows());
+        match follows == Some(follower) {
             true => Err(Refusal::NotReady(NotReady::Circle)),
             false => Ok(()),
         }
@@ -343,7 +344,8 @@ impl Service {
         let (stream, reader) = {
             let data = node.data.load();
             let data = data.as_ref().ok_or(Refusal::NotReady(NotReady::Loading))?;
-            let settings = replication.stream_settings(&node.config.load());
+            let theirs = replication.source.silence_timeout(now, open.session)?;
+            let settings = replication.stream_settings(&node.config.load(), theirs);
             let sender = Sender::open(settings, &data.log_view(), open.from, open.epoch, now)?;
             let reader = data.readers().reader(open.from);
             let reader = reader.map_err(|error| Refusal::Internal(error.to_string()))?;

@@ -129,6 +129,24 @@ impl Source {
         self.lock().sessions.heard(now, session).map(|info| info.holder)
     }
 
+    /// A follower takes leave.
+    pub(super) fn left(&self, now: Time, session: SessionId) -> Result<(), Refusal> {
+        let state = &mut *self.lock();
+        let session = state.sessions.close(session).ok_or(Refusal::UnknownSession)?;
+        tracing::info!(follower = %session.holder.node, "a replica has taken leave");
+        state.end_session(now, &session);
+        Ok(())
+    }
+
+    /// How long a follower waits for a sign of life.
+    pub(super) fn silence_timeout(&self, now: Time, session: SessionId) -> Result<Duration, Refusal> {
+        let state = &mut *self.lock();
+        state
+            .sessions
+            .heard(now, session)
+            .map(|info| info.request.silence_timeout)
+    }
+
     /// A follower's stream begins. A new one takes the place of the old one.
     pub(super) fn stream_opened(
         &self,
@@ -156,7 +174,9 @@ impl Source {
             .get(&holder)
             .is_some_and(|(_, open)| Arc::ptr_eq(open, stream))
         {
-            state.streams.remove(&holder);
+            if let Some((session, _)) = state.streams.remove(&holder) {
+                state.sessions.broken(session);
+            }
             state.progress.stream_closed(now, holder);
         }
     }

@@ -102,7 +102,12 @@ fn who_is_refused_does_not_fill_the_log() {
     let codes = talk(port, async |mut stranger| {
         let mut codes = Vec::new();
         for session in 0..500 {
-            let answer = stranger.heartbeat(HeartbeatRequest { session }).await;
+            let answer = stranger
+                .heartbeat(HeartbeatRequest {
+                    session,
+                    leaving: false,
+                })
+                .await;
             codes.push(answer.expect_err("a refusal").code());
             let answer = stranger.meta_sync(MetaSyncRequest::default()).await;
             assert!(answer.is_ok(), "it says why");

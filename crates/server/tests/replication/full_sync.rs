@@ -183,7 +183,7 @@ fn a_copy_that_is_not_wanted_any_more_leaves_nothing_behind() {
     copying(&other);
     other.kill();
     assert!(incoming.exists());
-    other.set_args(&[]);
+    other.set_args(&["--replicaof", "no", "one"]);
     other.start_again();
     assert!(!incoming.exists());
     assert_ne!(other.client().say("GET other:1"), "nil");

@@ -6,7 +6,8 @@ mod source;
 use std::time::Duration;
 
 use haypile_sync::message::{Layout, TrySyncReply};
-use haypile_sync::{EpochId, Incarnation, LocalPosition, NodeId, PartitionId, SnapshotId, Time, Transition};
+use haypile_sync::role::RoleMachine;
+use haypile_sync::{EpochId, Incarnation, LocalPosition, NodeId, PartitionId, SnapshotId, Tenure, Time, Transition};
 
 use crate::disk::{Disk, Entry};
 use crate::message::{Message, StreamId};
@@ -43,6 +44,8 @@ pub enum Effect {
 /// What takes its time within a node.
 #[derive(Clone, Debug)]
 pub enum LocalEvent {
+    /// The follower's side hears of a role.
+    Role(Option<Address>, Tenure),
     /// A step of the follower's side is done.
     Follower(LocalStep),
     /// A checkpoint is made.
@@ -176,18 +179,19 @@ impl Node {
     pub fn start(&mut self, cx: &mut Context<'_>, may_have_lost: bool) {
         let incarnation = Incarnation(rand_u64(cx.rng));
         if self.disk.following.is_none() && (may_have_lost || self.disk.history.current().is_none()) {
-            self.begin_epoch(cx.rng);
+            let last = self.disk.last();
+            self.disk.history.begin_at_start(EpochId(cx.rng.id()), last);
         }
         let follower = FollowerSide::new(self.id, incarnation, cx);
         let source = SourceSide::new(self.id, incarnation, cx);
+        self.disk.tenure = RoleMachine::FIRST;
         self.process = Some(Process {
             incarnation,
             follower,
             source,
         });
-        if let Some(address) = self.disk.following {
-            self.follow(cx, address);
-        }
+        let role = LocalEvent::Role(self.disk.following, self.disk.tenure);
+        self.local(cx, role);
     }
 
     /// Stops the process and loses what was not durable.
@@ -211,7 +215,17 @@ impl Node {
     /// REPLICAOF address.
     pub fn follow(&mut self, cx: &mut Context<'_>, address: Address) {
         self.disk.following = Some(address);
-        self.with_process(cx, |process, disk, cx| process.follower.follow(disk, cx, address));
+        self.begin_tenure(cx);
+    }
+
+    /// The partition has its role at once; the follower's side hears of it a little later, and acts for the one before until then.
+    fn begin_tenure(&mut self, cx: &mut Context<'_>) {
+        self.disk.tenure.0 += 1;
+        let role = LocalEvent::Role(self.disk.following, self.disk.tenure);
+        if self.process.is_none() {
+            return;
+        }
+        cx.effects.push(Effect::After(cx.rng.millis(0, 30), role));
     }
 
     /// REPLICAOF NO ONE. What was installing is let finish first by the driver; here it has just no effect any more.
@@ -219,7 +233,7 @@ impl Node {
         if self.disk.following.take().is_none() {
             return;
         }
-        self.with_process(cx, |process, disk, cx| process.follower.unfollow(disk, cx));
+        self.begin_tenure(cx);
         // A new epoch must not stand after entries that a crash could take away.
         self.disk.durable = self.disk.last();
         self.begin_epoch(cx.rng);
@@ -281,6 +295,10 @@ impl Node {
     /// A local step is done.
     pub fn local(&mut self, cx: &mut Context<'_>, event: LocalEvent) {
         let replaced = self.with_process(cx, |process, disk, cx| match event {
+            LocalEvent::Role(following, tenure) => {
+                process.follower.hear_role(disk, cx, following, tenure);
+                false
+            }
             LocalEvent::Follower(step) => process.follower.local(disk, cx, step),
             LocalEvent::CheckpointMade(id) => {
                 process.source.checkpoint_made(disk, cx, id);

@@ -67,6 +67,11 @@ impl SourceSide {
                 let reply = self.heard(cx.now, session).map(|_| ());
                 cx.send(from, Message::HeartbeatReply { attempt, reply });
             }
+            Message::Goodbye { session } => {
+                if let Some(session) = self.sessions.close(session) {
+                    self.session_ended(cx, &session, ErrorKind::SessionLost);
+                }
+            }
             Message::TrySync(request) => {
                 let reply = match self.heard(cx.now, request.session) {
                     Ok(holder) => self.try_sync(disk, cx, from, holder, &request.position),

@@ -65,6 +65,8 @@ pub struct MetaSync {
     pub announce_port: u16,
     /// What the follower wants to follow.
     pub wanted: Vec<Layout>,
+    /// How long the source may be silent before the follower takes it for dead.
+    pub silence_timeout: Duration,
 }
 
 /// The source's answer to a handshake that it accepts.
@@ -104,6 +106,8 @@ pub enum Refusal {
     Stale,
     /// The session is not known (any more).
     UnknownSession,
+    /// Another server that uses the same id is connected: from where.
+    IdInUse(String),
     /// Not now.
     NotReady(NotReady),
     /// The request contradicts itself.
@@ -123,6 +127,13 @@ impl From<Refusal> for Failure {
             Refusal::LayoutMismatch(cause) => Failure::new(ErrorKind::LayoutMismatch, cause),
             Refusal::FollowsItself => Failure::new(ErrorKind::FollowsItself, ""),
             Refusal::Stale => Failure::new(ErrorKind::SessionLost, "the source has seen a newer handshake of ours"),
+            Refusal::IdInUse(from) => Failure::new(
+                ErrorKind::IdInUse,
+                format!(
+                    "it is connected from {from}; if this server's directory is a copy of that one's, stop this server and remove \
+                     the file node-id from its directory"
+                ),
+            ),
             Refusal::UnknownSession => Failure::new(ErrorKind::SessionLost, ""),
             Refusal::NotReady(NotReady::Circle) => Failure::new(
                 ErrorKind::PeerNotReady(NotReady::Circle),

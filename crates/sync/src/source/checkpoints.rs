@@ -10,7 +10,7 @@ use crate::{SnapshotId, Time};
 /// Limits of a partition's checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointSettings {
-    /// A checkpoint is handed to further followers until it is this old.
+    /// A checkpoint is handed to further followers until it is this old; longer while there may not be another.
     pub share_for: Duration,
     /// A follower that has neither read from its checkpoint nor renewed its lease for this long holds it no longer. Longer
     /// than a restart takes.
@@ -110,12 +110,16 @@ impl Checkpoints {
         let share_for = self.settings.share_for;
         let held = |checkpoint: &Checkpoint| checkpoint.leases.contains_key(&holder);
         let fresh = |checkpoint: &Checkpoint| now.since(checkpoint.at) < share_for;
+        let is_full = self.alive.len() >= self.settings.checkpoints_max.max(1);
+        // There can be no fresher one for as long as others copy slowly.
+        let last_resort = |_: &Checkpoint| is_full && self.making.is_none();
         let find = |wanted: &dyn Fn(&Checkpoint) -> bool| {
-            let mut all = self.alive.iter();
-            all.find(|(_, checkpoint)| useful(checkpoint) && wanted(checkpoint))
+            let all = self.alive.iter();
+            all.filter(|(_, checkpoint)| useful(checkpoint) && wanted(checkpoint))
+                .max_by_key(|(_, checkpoint)| checkpoint.at)
                 .map(|(id, _)| *id)
         };
-        if let Some(id) = find(&held).or_else(|| find(&fresh)) {
+        if let Some(id) = find(&held).or_else(|| find(&fresh)).or_else(|| find(&last_resort)) {
             for (other, checkpoint) in &mut self.alive {
                 if *other == id {
                     checkpoint.leases.insert(holder, until);
@@ -126,7 +130,7 @@ impl Checkpoints {
             return Acquired::Ready(id);
         }
         self.waiting.insert(holder, until);
-        if self.making.is_some() || self.alive.len() >= self.settings.checkpoints_max.max(1) {
+        if self.making.is_some() || is_full {
             return Acquired::Busy;
         }
         let id = SnapshotId((u128::from(rng.next_u64()) << 64) | u128::from(rng.next_u64()));
@@ -302,7 +306,17 @@ mod tests {
         assert_eq!(side.ask(400, 3), Acquired::Ready(second));
         side.0.renew(Time::from_millis(750_000), holder(1), first).unwrap();
         side.0.renew(Time::from_millis(750_000), holder(2), second).unwrap();
-        assert_eq!(side.ask(800, 4), Acquired::Busy, "there are as many as there may be");
+        assert_eq!(
+            side.ask(800, 4),
+            Acquired::Ready(second),
+            "there are as many as there may be: the newest will do"
+        );
+        side.0.condemn(second);
+        assert_eq!(side.ask(801, 5), Acquired::Ready(first));
+        side.0.condemn(first);
+        assert_eq!(side.ask(802, 6), Acquired::Busy);
+        assert_eq!(side.0.release(holder(4), second), []);
+        assert_eq!(side.0.release(holder(5), first), []);
         assert_eq!(side.0.expire(Time::from_millis(870_000)).len(), 2);
         assert!(matches!(side.ask(871, 4), Acquired::Make(_)));
     }

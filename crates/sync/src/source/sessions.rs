@@ -9,6 +9,8 @@ use crate::{AttemptId, Incarnation, NodeId, SessionId, Time};
 
 /// Earlier runs of a follower's process that are remembered.
 const INCARNATIONS_MAX: usize = 8;
+/// A follower that was heard within this time is taken for alive: it sends a heartbeat each second at least.
+pub const ALIVE_FOR: Duration = Duration::from_secs(3);
 /// Followers that are remembered although they have no session.
 const FOLLOWERS_MAX: usize = 1000;
 
@@ -38,6 +40,18 @@ pub struct SessionInfo {
     pub since: Time,
     /// When the follower was last heard.
     pub heard: Time,
+    /// Its connection has broken since: it may have ended.
+    pub broken: bool,
+}
+
+impl SessionInfo {
+    fn hear(&mut self, now: Time) {
+        (self.heard, self.broken) = (now, false);
+    }
+
+    fn is_alive(&self, now: Time) -> bool {
+        !self.broken && now < self.heard + ALIVE_FOR
+    }
 }
 
 /// The answer to a handshake, and what became of the follower's earlier session.
@@ -59,6 +73,11 @@ pub struct Handshake {
 /// highest seen *of the same incarnation*. Incarnations have no order, so the highest attempt of several earlier ones
 /// is remembered. A late handshake of one that was never seen replaces the session wrongly; then the follower finds its
 /// session unknown and does the handshake again, with a higher attempt.
+///
+/// # Copied directories
+/// Two servers with the same id would take the session away from each other for ever. So another incarnation is refused as long as
+/// the present one is certainly alive: it was heard within [`ALIVE_FOR`], which is several of its heartbeats, and its
+/// connection has not broken since.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     followers: BTreeMap<Holder, Known>,
@@ -128,11 +147,21 @@ impl Sessions {
         if let Some(session) = &mut known.session
             && session.request == *request
         {
-            session.heard = now;
+            session.hear(now);
             return Handshake {
                 reply: Ok(accepted(session.id)),
                 replaced: None,
                 repeated: true,
+            };
+        }
+        if let Some(session) = &known.session
+            && session.request.incarnation != request.incarnation
+            && session.is_alive(now)
+        {
+            return Handshake {
+                reply: Err(Refusal::IdInUse(announced(&session.request))),
+                replaced: None,
+                repeated: false,
             };
         }
         if known
@@ -153,6 +182,7 @@ impl Sessions {
             request: request.clone(),
             since: now,
             heard: now,
+            broken: false,
         };
         let replaced = known.session.replace(session);
         if let Some(replaced) = &replaced {
@@ -173,8 +203,16 @@ impl Sessions {
         let session = known
             .and_then(|known| known.session.as_mut())
             .ok_or(Refusal::UnknownSession)?;
-        session.heard = now;
+        session.hear(now);
         Ok(session)
+    }
+
+    /// The connection of a session has broken. The follower may come back to it, or have ended.
+    pub fn broken(&mut self, id: SessionId) {
+        let known = self.holders.get(&id).and_then(|holder| self.followers.get_mut(holder));
+        if let Some(session) = known.and_then(|known| known.session.as_mut()) {
+            session.broken = true;
+        }
     }
 
     /// Ends a session.
@@ -207,6 +245,12 @@ impl Sessions {
             self.followers.retain(|_, known| known.session.is_some());
         }
     }
+}
+
+/// Where a follower says it is.
+fn announced(request: &MetaSync) -> String {
+    let host = request.announce_host.as_deref().unwrap_or("its address");
+    format!("{host}, port {}", request.announce_port)
 }
 
 fn check(request: &MetaSync, source: &SourceIdentity) -> Result<u32, Refusal> {
@@ -286,6 +330,7 @@ mod tests {
             announce_host: None,
             announce_port: 6379,
             wanted: vec![layout(0)],
+            silence_timeout: Duration::from_secs(10),
         }
     }
 
@@ -320,9 +365,32 @@ mod tests {
             side.0.heard(Time::default(), first.session),
             Err(Refusal::UnknownSession)
         );
+        side.0.broken(reconnected.reply.as_ref().unwrap().session);
         let restarted = side.ask(&request(8, 1));
         assert_eq!(restarted.replaced.unwrap().id, reconnected.reply.unwrap().session);
         side.0.heard(Time::default(), restarted.reply.unwrap().session).unwrap();
+    }
+
+    #[test]
+    fn a_second_server_with_the_same_id_is_refused_while_the_first_is_alive() {
+        let mut side = Side::new();
+        let at = Time::from_millis;
+        let ask = |side: &mut Side, ms, incarnation, attempt| {
+            let request = request(incarnation, attempt);
+            side.0.meta_sync(at(ms), &request, &source(), &mut side.1).reply
+        };
+        let first = ask(&mut side, 0, 7, 1).unwrap().session;
+        for second in 1..100 {
+            side.0.heard(at(second * 1000), first).unwrap();
+            let refused = ask(&mut side, second * 1000 + 900, 8, second);
+            assert!(matches!(refused, Err(Refusal::IdInUse(_))), "{refused:?}");
+        }
+        assert!(ask(&mut side, 99_900, 7, 2).is_ok(), "the first may connect anew");
+        // It is not heard any more: then the other has its place, and keeps it.
+        assert!(ask(&mut side, 102_899, 8, 100).is_err());
+        assert!(ask(&mut side, 102_900, 8, 101).is_ok());
+        assert!(matches!(ask(&mut side, 103_000, 7, 3), Err(Refusal::IdInUse(_))));
+        assert_eq!(side.0.iter().count(), 1);
     }
 
     #[test]
@@ -330,11 +398,15 @@ mod tests {
         let mut side = Side::new();
         side.ask(&request(7, 1));
         side.ask(&request(7, 3));
+        let gone: Vec<_> = side.0.iter().map(|session| session.id).collect();
+        gone.into_iter().for_each(|id| side.0.broken(id));
         let current = side.ask(&request(8, 1)).reply.unwrap().session;
+        side.0.broken(current);
         for (incarnation, attempt) in [(7, 1), (7, 2), (7, 3)] {
             assert_eq!(side.ask(&request(incarnation, attempt)).reply, Err(Refusal::Stale));
         }
         side.0.heard(Time::default(), current).unwrap();
+        side.0.broken(current);
         assert!(side.ask(&request(7, 4)).reply.is_ok(), "that run is alive after all");
     }
 

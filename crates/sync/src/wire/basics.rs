@@ -108,6 +108,7 @@ impl From<Refusal> for v1::Refusal {
             Refusal::LayoutMismatch(cause) => Reason::LayoutMismatch(cause),
             Refusal::FollowsItself => Reason::FollowsItself(v1::Empty {}),
             Refusal::Stale => Reason::Stale(v1::Empty {}),
+            Refusal::IdInUse(from) => Reason::IdInUse(from),
             Refusal::UnknownSession => Reason::UnknownSession(v1::Empty {}),
             Refusal::NotReady(why) => Reason::NotReady(match why {
                 NotReady::Busy => v1::NotReady::Busy.into(),
@@ -136,6 +137,7 @@ impl TryFrom<v1::Refusal> for Refusal {
             Reason::LayoutMismatch(cause) => Refusal::LayoutMismatch(cause),
             Reason::FollowsItself(_) => Refusal::FollowsItself,
             Reason::Stale(_) => Refusal::Stale,
+            Reason::IdInUse(from) => Refusal::IdInUse(from),
             Reason::UnknownSession(_) => Refusal::UnknownSession,
             Reason::NotReady(why) => Refusal::NotReady(match v1::NotReady::try_from(why) {
                 Ok(v1::NotReady::Busy) => NotReady::Busy,

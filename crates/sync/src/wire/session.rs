@@ -61,6 +61,17 @@ fn host(text: String) -> Result<String, WireError> {
     }
 }
 
+fn millis(span: Duration) -> u64 {
+    span.as_millis().min(u128::from(u64::MAX)) as u64
+}
+
+fn timeout(name: &'static str, millis: u64) -> Result<Duration, WireError> {
+    match millis {
+        0 => Err(WireError::Missing(name)),
+        millis => Ok(Duration::from_millis(millis)),
+    }
+}
+
 fn layouts(list: Vec<v1::Layout>) -> Result<Vec<Layout>, WireError> {
     list.into_iter().map(Layout::try_from).collect()
 }
@@ -77,6 +88,7 @@ impl From<MetaSync> for v1::MetaSyncRequest {
             announce_host: message.announce_host,
             announce_port: message.announce_port.into(),
             wanted: message.wanted.into_iter().map(v1::Layout::from).collect(),
+            silence_timeout_ms: millis(message.silence_timeout),
         }
     }
 }
@@ -95,6 +107,7 @@ impl TryFrom<v1::MetaSyncRequest> for MetaSync {
             announce_host: message.announce_host.map(host).transpose()?,
             announce_port: narrow("announce_port", message.announce_port.into())?,
             wanted: layouts(message.wanted)?,
+            silence_timeout: timeout("silence_timeout_ms", message.silence_timeout_ms)?,
         })
     }
 }
@@ -107,7 +120,7 @@ impl From<Accepted> for v1::Accepted {
             session: accepted.session.0,
             version: accepted.version,
             partitions: accepted.partitions.into_iter().map(v1::Layout::from).collect(),
-            session_timeout_ms: accepted.session_timeout.as_millis().min(u128::from(u64::MAX)) as u64,
+            session_timeout_ms: millis(accepted.session_timeout),
         }
     }
 }
@@ -116,16 +129,13 @@ impl TryFrom<v1::Accepted> for Accepted {
     type Error = WireError;
 
     fn try_from(accepted: v1::Accepted) -> Result<Self, WireError> {
-        if accepted.session_timeout_ms == 0 {
-            return Err(WireError::Missing("session_timeout_ms"));
-        }
         Ok(Accepted {
             node: NodeId(id("node", &accepted.node)?),
             incarnation: Incarnation(accepted.incarnation),
             session: SessionId(accepted.session),
             version: accepted.version,
             partitions: layouts(accepted.partitions)?,
-            session_timeout: Duration::from_millis(accepted.session_timeout_ms),
+            session_timeout: timeout("session_timeout_ms", accepted.session_timeout_ms)?,
         })
     }
 }

@@ -13,7 +13,7 @@ use haypile_sync::copy::{ChunkRef, Copy, CopyAction, CopyEvent, CopyRefusal, Man
 use haypile_sync::follower::PartitionEvent;
 use haypile_sync::message::{CheckpointReason, CopyChunkRequest, CopyMetaRequest, HoldCheckpoint};
 use haypile_sync::wire::{WireError, v1};
-use haypile_sync::{AttemptId, ErrorKind, Failure, SessionId, SnapshotId, Time};
+use haypile_sync::{AttemptId, ErrorKind, Failure, SessionId, SnapshotId, Tenure, Time};
 use tokio::task::AbortHandle;
 
 use super::driver::{Driver, Event};
@@ -25,6 +25,8 @@ use crate::replication::{blocking, partition_id};
 /// A copy under way.
 pub(super) struct Copying {
     pub(super) attempt: AttemptId,
+    /// Of the role in which it began.
+    tenure: Tenure,
     session: SessionId,
     client: Client,
     copy: Copy,
@@ -60,6 +62,13 @@ impl Driver {
             }
             _ => tracing::info!(%reason, "a full sync begins"),
         }
+        if matches!(
+            reason,
+            CheckpointReason::Diverged { .. } | CheckpointReason::ForeignHistory
+        ) {
+            // `run` gives the thread back.
+            tokio::task::block_in_place(|| node.replication.roles.confirm(self.tenure, false));
+        }
         if let CheckpointReason::Diverged {
             lost_first, lost_last, ..
         } = reason
@@ -74,6 +83,7 @@ impl Driver {
         let settings = node.replication.copy_settings(&values);
         self.copy = Some(Copying {
             attempt,
+            tenure: self.tenure,
             session,
             client,
             copy: Copy::new(settings, self.reject, now),
@@ -141,12 +151,12 @@ impl Driver {
                 });
             }
             CopyAction::Install(manifest) => {
-                let (node, hand) = (node.clone(), self.hand.clone());
+                let (node, hand, tenure) = (node.clone(), self.hand.clone(), copying.tenure);
                 tokio::spawn(async move {
                     let hand = hand.lock_owned().await;
                     tokio::task::spawn_blocking(move || {
                         let _hand = hand;
-                        tell(match installing::install(&node, &manifest) {
+                        tell(match installing::install(&node, tenure, &manifest) {
                             Ok(()) => CopyEvent::Installed,
                             Err(failure) => CopyEvent::LocalFailed(failure),
                         });

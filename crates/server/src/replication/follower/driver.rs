@@ -5,15 +5,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use haypile_partition::Role;
 use haypile_sync::copy::CopyEvent;
 use haypile_sync::follower::{
     Identity, Instance, InstanceAction, InstanceEvent, InstanceState, Partition, PartitionAction, PartitionEvent,
     PartitionState,
 };
 use haypile_sync::message::{Accepted, Purpose, Refusal, TrySyncReply};
+use haypile_sync::role::RoleMachine;
 use haypile_sync::wire::{WireError, v1};
-use haypile_sync::{AttemptId, ErrorKind, Failure, LocalPosition, SessionId, SnapshotId, Time, Transition};
+use haypile_sync::{AttemptId, ErrorKind, Failure, LocalPosition, SessionId, SnapshotId, Tenure, Time, Transition};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::AbortHandle;
 
@@ -29,12 +29,14 @@ use crate::replication::{layout, partition_id};
 
 /// What happens to the driver.
 pub(super) enum Event {
-    /// REPLICAOF, the address as `host:port`.
-    Follow(String),
-    /// REPLICAOF NO ONE.
-    Unfollow,
+    /// Another server is to be followed, in this tenure; the address as `host:port`.
+    Follow(String, Tenure),
+    /// None is to be followed, from this tenure on.
+    Unfollow(Tenure),
     /// What has failed is tried at once.
     Retry,
+    /// The server stops.
+    Stop,
     Dialed(AttemptId, Result<Client, Failure>),
     Instance(InstanceEvent),
     Partition(PartitionEvent),
@@ -49,6 +51,8 @@ pub(super) struct Driver {
     pub(super) shared: Arc<Shared>,
     instance: Instance,
     partition: Partition,
+    /// Of the role for which it works. The role may be another already, and the event that says so under way.
+    pub(super) tenure: Tenure,
     pub(super) random: SplitMix64,
     link: Option<Link>,
     stream: Option<(AttemptId, Streaming)>,
@@ -75,6 +79,8 @@ enum Work {
     Partition(PartitionEvent),
 }
 
+/// How long the source may take to answer the last word of a session.
+const GOODBYE_TIMEOUT: Duration = Duration::from_millis(300);
 /// Longest sleep of the driver: it looks at the configuration then.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -91,6 +97,7 @@ impl Driver {
             shared,
             instance,
             partition,
+            tenure: RoleMachine::FIRST,
             random: SplitMix64::from_system(),
             link: None,
             stream: None,
@@ -117,13 +124,13 @@ impl Driver {
                 .map_or(LOOK_AGAIN, |at| at.since(now));
             let event = tokio::select! {
                 event = inbox.recv() => match event {
+                    Some(Event::Stop) | None => break,
                     Some(event) => Some(event),
-                    None => return,
                 },
                 () = tokio::time::sleep(sleep.min(LOOK_AGAIN)) => None,
             };
             let Some(node) = self.node.upgrade().filter(|node| !node.is_stopping()) else {
-                return;
+                break;
             };
             match event {
                 Some(event) => self.take(&node, event),
@@ -132,6 +139,10 @@ impl Driver {
             drop(node);
             // The beginning of a copy blocks: see `blocking`.
             tokio::task::yield_now().await;
+        }
+        let session = self.instance.status(Time::default()).session;
+        if let (Some(session), Some(client)) = (session, self.client()) {
+            say_goodbye(client, session.id).await;
         }
     }
 
@@ -177,16 +188,20 @@ impl Driver {
 
     fn take(&mut self, node: &Arc<Node>, event: Event) {
         match event {
-            Event::Follow(address) => {
+            Event::Follow(address, tenure) => {
+                self.tenure = tenure;
                 self.partition.set_peer(address.clone());
                 self.instance.set_identity(identity(node));
                 self.reject = None;
                 self.queue.push_back(Work::Instance(InstanceEvent::Follow(address)));
             }
-            Event::Unfollow => {
+            Event::Unfollow(tenure) => {
+                self.tenure = tenure;
                 self.queue.push_back(Work::Instance(InstanceEvent::Unfollow));
                 self.discard_copy(node);
             }
+            // It ends the loop.
+            Event::Stop => {}
             Event::Retry => {
                 self.queue.push_back(Work::Instance(InstanceEvent::Retry));
                 self.queue.push_back(Work::Partition(PartitionEvent::Retry));
@@ -223,7 +238,7 @@ impl Driver {
             let hand = hand.lock_owned().await;
             tokio::task::spawn_blocking(move || {
                 let _hand = hand;
-                if node.config.load().replicaof.is_empty() {
+                if node.replication.roles.load().is_writer() {
                     installing::discard(&node);
                 }
             });
@@ -296,6 +311,11 @@ impl Driver {
                 });
             }
             InstanceAction::SendHeartbeat { attempt, session } => self.send_heartbeat(attempt, session),
+            InstanceAction::SendGoodbye { session, .. } => {
+                if let Some(client) = self.client() {
+                    tokio::spawn(say_goodbye(client, session));
+                }
+            }
             InstanceAction::SessionUp(session) => self.partition_event(PartitionEvent::SessionUp(session)),
             InstanceAction::SessionDown(id) => self.partition_event(PartitionEvent::SessionDown(id)),
             InstanceAction::Disconnect { attempt } => {
@@ -331,7 +351,10 @@ impl Driver {
         let Some(mut client) = self.client() else { return };
         let events = self.events.clone();
         tokio::spawn(async move {
-            let request = v1::HeartbeatRequest { session: session.0 };
+            let request = v1::HeartbeatRequest {
+                session: session.0,
+                leaving: false,
+            };
             let reply: Result<Result<(), Refusal>, Failure> = match client.heartbeat(request).await {
                 Ok(reply) => reply.into_inner().try_into().map_err(|error: WireError| error.into()),
                 Err(status) => Err(dial::failure(&status)),
@@ -384,7 +407,9 @@ impl Driver {
                 };
                 let open = streaming::Start {
                     attempt,
+                    tenure: self.tenure,
                     session,
+                    source_timeout: self.source_timeout(),
                     from,
                     history,
                     client,
@@ -422,7 +447,7 @@ impl Driver {
                 let node = node.upgrade().ok_or_else(no_link)?;
                 if node.data.load().is_none() {
                     // An installation has failed at its end: perhaps what was in the way is gone.
-                    let opened = node.open_data(Role::Follower);
+                    let opened = node.open_data();
                     opened.map_err(|error| Failure::new(ErrorKind::Io, error.to_string()))?;
                 }
                 let data = node.data.load();
@@ -435,9 +460,23 @@ impl Driver {
         });
     }
 
+    fn source_timeout(&self) -> Duration {
+        let session = self.instance.status(Time::default()).session;
+        session.map_or(Duration::MAX, |session| session.source_timeout)
+    }
+
     pub(super) fn client(&self) -> Option<Client> {
         self.link.as_ref()?.client.clone()
     }
+}
+
+/// No answer is awaited for long: the source will notice by itself, only later.
+async fn say_goodbye(mut client: Client, session: SessionId) {
+    let request = v1::HeartbeatRequest {
+        session: session.0,
+        leaving: true,
+    };
+    let _ = tokio::time::timeout(GOODBYE_TIMEOUT, client.heartbeat(request)).await;
 }
 
 fn no_link() -> Failure {

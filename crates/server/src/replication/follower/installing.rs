@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use haypile_partition::{Role, install};
+use haypile_partition::install;
 use haypile_sync::copy::Manifest;
-use haypile_sync::{ErrorKind, Failure};
+use haypile_sync::role::RoleEvent;
+use haypile_sync::{ErrorKind, Failure, Tenure};
 
 use crate::node::{Node, oplog_options, partition_dir};
 use crate::replication::snapshot;
@@ -12,28 +13,22 @@ use crate::replication::snapshot;
 /// Closes the data, installs what was copied, and opens it. Meanwhile clients are told that the data is being loaded.
 ///
 /// # Errors
-/// The server follows nobody any more, or a file. What is open afterwards is the old data or the new, or nothing if it cannot
+/// The server has another role than in this tenure, or a file. What is open afterwards is the old data or the new, or nothing if it cannot
 /// be opened.
-pub(super) fn install(node: &Arc<Node>, manifest: &Manifest) -> Result<(), Failure> {
+pub(super) fn install(node: &Arc<Node>, tenure: Tenure, manifest: &Manifest) -> Result<(), Failure> {
     let replication = &node.replication;
-    {
-        let _changing = replication.changing.lock();
-        let follows = node
-            .data
-            .load()
-            .as_ref()
-            .is_none_or(|data| data.role() == Role::Follower);
-        if !follows || node.is_stopping() {
-            return Err(Failure::new(
-                ErrorKind::PeerClosed,
-                "this server follows nobody any more",
-            ));
-        }
-        // From here on until it is open again nobody can change the role.
-        let checkpoints = replication.source.data_replaced(replication.now());
-        snapshot::remove(&checkpoints);
-        node.data.close();
+    if node.is_stopping() {
+        return Err(Failure::new(ErrorKind::PeerClosed, "this server stops"));
     }
+    let begins = RoleEvent::InstallationBegins(tenure);
+    if let Err(error) = replication.roles.change(node, None, begins) {
+        let cause = format!("this server has another role by now: {error}");
+        return Err(Failure::new(ErrorKind::PeerClosed, cause));
+    }
+    // From here on until it is open again it can only be told to follow another.
+    let checkpoints = replication.source.data_replaced(replication.now());
+    snapshot::remove(&checkpoints);
+    node.data.close();
     let values = node.config.get();
     let installed = install::install(
         &partition_dir(&values),
@@ -41,7 +36,7 @@ pub(super) fn install(node: &Arc<Node>, manifest: &Manifest) -> Result<(), Failu
         manifest.history(),
         &oplog_options(&values),
     );
-    let opened = node.open_data(Role::Follower);
+    let opened = node.open_data();
     installed
         .and(opened)
         .map_err(|error| Failure::new(ErrorKind::Io, error.to_string()))

@@ -11,11 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use haypile_sync::Tenure;
 use haypile_sync::follower::{InstanceState, InstanceStatus, PartitionState, PartitionStatus};
 use haypile_sync::stream::Lag;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
 
 use crate::node::Node;
 use driver::{Driver, Event};
@@ -24,6 +26,8 @@ use driver::{Driver, Event};
 #[derive(Default)]
 pub(super) struct Handle {
     events: Mutex<Option<UnboundedSender<Event>>>,
+    /// The driver's task.
+    driver: Mutex<Option<JoinHandle<()>>>,
     status: Arc<Shared>,
 }
 
@@ -38,6 +42,9 @@ struct Shared {
     /// Full syncs that began because this replica took no more entries.
     poisoned_copies: AtomicU64,
 }
+
+/// How long the driver may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How often the machines have changed their states.
 #[derive(Clone, Debug, Default)]
@@ -85,21 +92,27 @@ impl Handle {
         let (events, inbox) = unbounded_channel();
         *self.events.lock() = Some(events.clone());
         let driver = Driver::new(node, events, self.status.clone());
-        runtime.spawn(driver.run(inbox));
+        *self.driver.lock() = Some(runtime.spawn(driver.run(inbox)));
     }
 
-    pub(super) fn stop(&self) {
+    /// Ends the driver, which takes leave of the source.
+    pub(super) fn stop(&self, runtime: &Runtime) {
+        self.send(Event::Stop);
         self.events.lock().take();
+        if let Some(driver) = self.driver.lock().take() {
+            // What it is doing may take longer, and is then cut off.
+            let _ = runtime.block_on(async { tokio::time::timeout(STOP_TIMEOUT, driver).await });
+        }
     }
 
-    pub(super) fn follow(&self, address: String) {
+    pub(super) fn follow(&self, address: String, tenure: Tenure) {
         self.status.link_up.store(false, Ordering::Release);
-        self.send(Event::Follow(address));
+        self.send(Event::Follow(address, tenure));
     }
 
-    pub(super) fn unfollow(&self) {
+    pub(super) fn unfollow(&self, tenure: Tenure) {
         self.status.link_up.store(false, Ordering::Release);
-        self.send(Event::Unfollow);
+        self.send(Event::Unfollow(tenure));
     }
 
     pub(super) fn retry(&self) {

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use haypile_partition::{CommitError, Partition, ReplicatedError};
+use haypile_partition::{CommitError, Partition, PartitionError, ReplicatedError};
 use haypile_sync::follower::PartitionEvent;
 use haypile_sync::message::{Compression, FollowerFrame, FrameBody, Message, Open, SourceFrame};
 use haypile_sync::source::Acks;
 use haypile_sync::stream::{Inbox, Receiver, Verdict};
 use haypile_sync::wire::v1;
-use haypile_sync::{AttemptId, EpochHistory, ErrorKind, Failure, SessionId, Time};
+use haypile_sync::{AttemptId, EpochHistory, ErrorKind, Failure, SessionId, Tenure, Time};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -34,7 +34,10 @@ pub(super) struct Streaming {
 /// What a stream starts with.
 pub(super) struct Start {
     pub(super) attempt: AttemptId,
+    pub(super) tenure: Tenure,
     pub(super) session: SessionId,
+    /// After how much silence the source takes this server for gone.
+    pub(super) source_timeout: Duration,
     pub(super) from: u64,
     pub(super) history: EpochHistory,
     pub(super) client: Client,
@@ -56,6 +59,7 @@ impl Streaming {
                 node,
                 shared,
                 attempt,
+                tenure: start.tenure,
                 heard: &|| drop(events.send(Event::Partition(PartitionEvent::Heard { attempt }))),
             };
             tokio::select! {
@@ -86,6 +90,7 @@ struct Task<'a> {
     node: Weak<Node>,
     shared: Arc<Shared>,
     attempt: AttemptId,
+    tenure: Tenure,
     heard: &'a (dyn Fn() + Send + Sync),
 }
 
@@ -101,7 +106,7 @@ impl Task<'_> {
     async fn try_run(&self, start: Start) -> Result<std::convert::Infallible, Failure> {
         let node = self.node()?;
         let values = node.config.load();
-        let settings = node.replication.stream_settings(&values);
+        let settings = node.replication.stream_settings(&values, start.source_timeout);
         let compression = match values.repl_compression {
             true => Compression::Zstd,
             false => Compression::None,
@@ -112,11 +117,12 @@ impl Task<'_> {
         let epoch = epoch.ok_or_else(|| Failure::new(ErrorKind::Protocol, "a history without an epoch"))?;
         let acks = blocking(|| {
             with_partition(&node, |partition| {
-                set_history(partition, history.clone())?;
+                set_history(partition, self.tenure, history.clone(), from - 1)?;
                 Ok(acks_of(partition))
             })
         })
         .await?;
+        blocking(|| node.replication.roles.confirm(self.tenure, true)).await;
         let mut inbound = Inbound {
             receiver: Receiver::new(settings, from, history, acks, node.replication.now()),
             inbox: Inbox::default(),
@@ -199,8 +205,9 @@ impl Task<'_> {
             FrameBody::Epoch { epoch, after } => match receiver.epoch(epoch, after)? {
                 None => Ok(()),
                 Some(history) => {
-                    let history = history.clone();
-                    blocking(|| with_partition(node, |partition| set_history(partition, history))).await
+                    let (history, end) = (history.clone(), receiver.last());
+                    let set = |partition: &Partition| set_history(partition, self.tenure, history, end);
+                    blocking(|| with_partition(node, set)).await
                 }
             },
             FrameBody::Published(messages) => {
@@ -223,7 +230,8 @@ impl Task<'_> {
                 let entries = unpacker.batch(batch)?;
                 if let Verdict::Append { skip } = receiver.batch(first, last)? {
                     let messages = inbox.take(last.index);
-                    blocking(|| with_partition(node, |partition| append(partition, &entries, skip, messages))).await?;
+                    let append = |partition: &Partition| append(partition, self.tenure, &entries, skip, messages);
+                    blocking(|| with_partition(node, append)).await?;
                     receiver.appended(last.index);
                 }
                 Ok(())
@@ -259,15 +267,27 @@ fn acks_of(partition: &Partition) -> Acks {
     }
 }
 
-fn set_history(partition: &Partition, history: EpochHistory) -> Result<(), Failure> {
-    partition
-        .set_history(history)
-        .map_err(|error| Failure::new(ErrorKind::Io, error.to_string()))
+fn set_history(partition: &Partition, tenure: Tenure, history: EpochHistory, end: u64) -> Result<(), Failure> {
+    let outcome = partition.set_history(tenure, history, end);
+    outcome.map_err(|error| {
+        let kind = match &error {
+            PartitionError::OtherRole => ErrorKind::PeerClosed,
+            PartitionError::OtherLog { .. } => ErrorKind::OutOfOrder,
+            _ => ErrorKind::Io,
+        };
+        Failure::new(kind, error.to_string())
+    })
 }
 
 /// Appends a batch, and delivers messages that wait for its entries.
-fn append(partition: &Partition, entries: &Entries, skip: u64, messages: Vec<Message>) -> Result<(), Failure> {
-    let outcome = partition.append_replicated(entries.iter().skip(skip as usize), messages);
+fn append(
+    partition: &Partition,
+    tenure: Tenure,
+    entries: &Entries,
+    skip: u64,
+    messages: Vec<Message>,
+) -> Result<(), Failure> {
+    let outcome = partition.append_replicated(tenure, entries.iter().skip(skip as usize), messages);
     outcome.map_err(|error| {
         let kind = match &error {
             ReplicatedError::NotFollowing => ErrorKind::PeerClosed,

@@ -25,6 +25,7 @@ impl FollowerSide {
         let copy = Copy::new(cx.times.copy.clone(), self.reject, cx.now);
         self.copy = Some(CopyTask {
             id,
+            tenure: self.tenure,
             copy,
             manifest: None,
             fetches: Vec::new(),
@@ -86,7 +87,7 @@ impl FollowerSide {
                 }
                 CopyAction::Sync => after(cx, 50, LocalStep::Synced(id)),
                 CopyAction::Install(manifest) => {
-                    self.installing = Some((id, manifest));
+                    self.installing = Some((id, task.tenure, manifest));
                     after(cx, 50, LocalStep::Installed(id));
                 }
                 CopyAction::Done => {
@@ -170,9 +171,16 @@ impl FollowerSide {
     }
 
     pub(super) fn installed(&mut self, disk: &mut Disk, cx: &mut Context<'_>, id: CopyId) -> bool {
-        let Some((_, manifest)) = self.installing.take_if(|(of, _)| *of == id) else {
+        let Some((_, tenure, manifest)) = self.installing.take_if(|(of, ..)| *of == id) else {
             return false;
         };
+        if let Err(failure) = disk.check_tenure(tenure) {
+            if self.copy.as_ref().is_some_and(|task| task.id == id) {
+                self.copy(disk, cx, CopyEvent::LocalFailed(failure));
+            }
+            self.read_position(cx);
+            return false;
+        }
         // The swap: data, position and history at once.
         let files = std::mem::take(&mut disk.incoming);
         disk.data = decode(&manifest, &files);

@@ -10,7 +10,7 @@ use haypile_sync::follower::{
 };
 use haypile_sync::source::Acks;
 use haypile_sync::stream::{Receiver, Verdict};
-use haypile_sync::{AttemptId, ErrorKind, Failure, Incarnation, NodeId, Purpose, SnapshotId, Time};
+use haypile_sync::{AttemptId, ErrorKind, Failure, Incarnation, NodeId, Purpose, SnapshotId, Tenure, Time};
 use haypile_types::Position;
 
 use super::{Context, Effect, LocalEvent, Peer, layout, partition};
@@ -42,7 +42,9 @@ pub struct FollowerSide {
     stream: Option<StreamTask>,
     reject: Option<SnapshotId>,
     /// An installation is at its end, and cannot be stopped.
-    installing: Option<(CopyId, Arc<Manifest>)>,
+    installing: Option<(CopyId, Tenure, Arc<Manifest>)>,
+    /// The role that it works for.
+    tenure: Tenure,
     /// A position is to be read as soon as that is over.
     position_wanted: Option<AttemptId>,
 }
@@ -54,6 +56,7 @@ struct Link {
 
 struct CopyTask {
     id: CopyId,
+    tenure: Tenure,
     copy: Copy,
     manifest: Option<Arc<Manifest>>,
     /// Fetches under way, with the chunks they are for.
@@ -62,6 +65,7 @@ struct CopyTask {
 
 struct StreamTask {
     id: StreamId,
+    tenure: Tenure,
     receiver: Receiver,
 }
 
@@ -84,19 +88,36 @@ impl FollowerSide {
             stream: None,
             reject: None,
             installing: None,
+            tenure: Tenure(0),
             position_wanted: None,
         }
     }
 
-    pub(super) fn follow(&mut self, disk: &mut Disk, cx: &mut Context<'_>, address: Address) {
-        let address = format!("{address}");
-        self.partition.set_peer(address.clone());
-        self.instance(disk, cx, InstanceEvent::Follow(address));
+    /// Works for another role from here on, unless it has heard of a later one.
+    pub(super) fn hear_role(
+        &mut self,
+        disk: &mut Disk,
+        cx: &mut Context<'_>,
+        following: Option<Address>,
+        tenure: Tenure,
+    ) {
+        if tenure <= self.tenure {
+            return;
+        }
+        self.tenure = tenure;
+        match following {
+            Some(address) => {
+                let address = format!("{address}");
+                self.partition.set_peer(address.clone());
+                self.instance(disk, cx, InstanceEvent::Follow(address));
+            }
+            None => self.instance(disk, cx, InstanceEvent::Unfollow),
+        }
     }
 
-    pub(super) fn unfollow(&mut self, disk: &mut Disk, cx: &mut Context<'_>) {
-        self.instance(disk, cx, InstanceEvent::Unfollow);
-        self.installing = None;
+    /// True once it has heard of this role.
+    pub fn works_for(&self, tenure: Tenure) -> bool {
+        self.tenure == tenure
     }
 
     /// Whether all is well: the log is streamed.
@@ -249,6 +270,7 @@ impl FollowerSide {
                 InstanceAction::SendHeartbeat { attempt, session } => {
                     self.send(cx, Message::Heartbeat { attempt, session });
                 }
+                InstanceAction::SendGoodbye { session, .. } => self.send(cx, Message::Goodbye { session }),
                 InstanceAction::SessionUp(session) => self.partition(disk, cx, PartitionEvent::SessionUp(session)),
                 InstanceAction::SessionDown(id) => self.partition(disk, cx, PartitionEvent::SessionDown(id)),
                 InstanceAction::Disconnect { .. } => self.link = None,
@@ -276,14 +298,19 @@ impl FollowerSide {
                         .current()
                         .map(|epoch| epoch.id)
                         .unwrap_or_else(|| panic!("no epoch"));
-                    disk.history = history.clone();
+                    if let Err(failure) = disk.set_history(self.tenure, &history, from - 1) {
+                        // The real driver hears of it from the stream's task.
+                        self.partition(disk, cx, PartitionEvent::Failed { attempt, failure });
+                        continue;
+                    }
                     let id = StreamId { session, attempt };
                     let acks = Acks {
                         durable: disk.durable,
                         applied: disk.last(),
                     };
                     let receiver = Receiver::new(cx.times.stream.clone(), from, history, acks, cx.now);
-                    self.stream = Some(StreamTask { id, receiver });
+                    let tenure = self.tenure;
+                    self.stream = Some(StreamTask { id, tenure, receiver });
                     self.send(
                         cx,
                         Message::OpenStream {
@@ -338,23 +365,28 @@ impl FollowerSide {
             return;
         };
         task.receiver.source_end(cx.now, last, 0, 0);
+        let tenure = task.tenure;
         let result = match frame {
             Frame::Keepalive { sent } => task.receiver.keepalive(sent),
-            Frame::Epoch { epoch, after } => task.receiver.epoch(epoch, after).map(|history| {
-                if let Some(history) = history {
-                    disk.history = history.clone();
-                }
-            }),
+            Frame::Epoch { epoch, after } => {
+                let end = task.receiver.last();
+                task.receiver.epoch(epoch, after).and_then(|history| match history {
+                    Some(history) => disk.set_history(tenure, history, end),
+                    None => Ok(()),
+                })
+            }
             Frame::Batch { .. } if disk.poisoned => Err(Failure::new(ErrorKind::Io, "no more entries are taken")),
             Frame::Batch { first, entries } => {
                 let position = |at: usize| Position::new(entries[at].term, first + at as u64);
                 task.receiver
                     .batch(position(0), position(entries.len() - 1))
-                    .map(|verdict| {
+                    .and_then(|verdict| {
                         if let Verdict::Append { skip } = verdict {
+                            disk.check_tenure(tenure)?;
                             disk.data.extend(&entries[skip as usize..]);
                             task.receiver.appended(disk.last());
                         }
+                        Ok(())
                     })
             }
         };

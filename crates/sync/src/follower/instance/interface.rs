@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::InstanceState;
 use crate::message::{Accepted, Layout, MetaSync, Purpose, Refusal};
 use crate::{AttemptId, Failure, Incarnation, NodeId, SessionId, SyncError, Transition};
@@ -30,6 +32,8 @@ pub struct Session {
     pub source_incarnation: Incarnation,
     /// Version of the protocol to speak.
     pub version: u32,
+    /// After so much silence the source takes this server for gone.
+    pub source_timeout: Duration,
 }
 
 /// What happens to an [`Instance`](super::Instance).
@@ -102,6 +106,13 @@ pub enum InstanceAction {
         /// For the events.
         attempt: AttemptId,
         /// The session to keep.
+        session: SessionId,
+    },
+    /// Send the last heartbeat of a session: nothing is followed any more, or another source.
+    SendGoodbye {
+        /// Of the connection.
+        attempt: AttemptId,
+        /// The session.
         session: SessionId,
     },
     /// Tell all partitions of the session (`PartitionEvent::SessionUp`).

@@ -4,6 +4,8 @@ mod table;
 pub use interface::{Identity, InstanceAction, InstanceEvent, Session};
 pub use table::{InstanceInput, InstanceState, instance_next, instance_table};
 
+use std::time::Duration;
+
 use haypile_types::Random;
 
 use super::InstanceStatus;
@@ -39,6 +41,13 @@ struct Link {
     heard: Time,
     heartbeat_at: Time,
     stable_at: Option<Time>,
+}
+
+impl Link {
+    /// Often enough for both sides, which may have different timeouts.
+    fn heartbeat_interval(&self, settings: &Settings) -> Duration {
+        settings.heartbeat_interval.min(self.session.source_timeout / 4)
+    }
 }
 
 /// An event that matters in the present state.
@@ -164,7 +173,7 @@ impl Instance {
         if to == from && !anew {
             return actions;
         }
-        self.leave(to, &mut actions);
+        self.leave(to, anew, &mut actions);
         let mut started = Vec::new();
         let error = self.enter(now, to, cause, rng, &mut started);
         self.since = now;
@@ -226,7 +235,7 @@ impl Instance {
                 self.retries.failed = 0;
             }
             if link.heartbeat_at <= now {
-                link.heartbeat_at = now + self.settings.heartbeat_interval;
+                link.heartbeat_at = now + link.heartbeat_interval(&self.settings);
                 let (attempt, session) = (link.attempt, link.session.id);
                 actions.push(InstanceAction::SendHeartbeat { attempt, session });
             }
@@ -269,9 +278,13 @@ impl Instance {
     }
 
     /// Ends what the state has under way. A connection lasts from Connect through Connecting and Connected.
-    fn leave(&self, to: InstanceState, actions: &mut Vec<InstanceAction>) {
+    fn leave(&self, to: InstanceState, anew: bool, actions: &mut Vec<InstanceAction>) {
         if let State::Connected(link) = &self.state {
             actions.push(InstanceAction::SessionDown(link.session.id));
+            if anew {
+                let (attempt, session) = (link.attempt, link.session.id);
+                actions.push(InstanceAction::SendGoodbye { attempt, session });
+            }
         }
         let keeps_connection = matches!(to, InstanceState::Connecting | InstanceState::Connected);
         if let Some(attempt) = self.attempt()
@@ -354,15 +367,18 @@ impl Instance {
             source: accepted.node,
             source_incarnation: accepted.incarnation,
             version: accepted.version,
+            source_timeout: accepted.session_timeout,
         };
         actions.push(InstanceAction::SessionUp(session.clone()));
-        self.state = State::Connected(Link {
+        let mut link = Link {
             attempt,
             session,
             heard: now,
-            heartbeat_at: now + self.settings.heartbeat_interval,
+            heartbeat_at: now,
             stable_at: Some(now + self.settings.stable_after),
-        });
+        };
+        link.heartbeat_at = now + link.heartbeat_interval(&self.settings);
+        self.state = State::Connected(link);
     }
 
     fn enter_error(
@@ -393,6 +409,7 @@ impl Instance {
             announce_host: identity.announce_host,
             announce_port: identity.announce_port,
             wanted: identity.wanted,
+            silence_timeout: self.settings.silence_timeout,
         }
     }
 }

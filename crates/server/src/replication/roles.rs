@@ -1,0 +1,307 @@
+//! The owner of the server's role: everything that changes it comes here, see [`haypile_sync::role`].
+//!
+//! Locks are taken in this order: the partition's writer, then the role. So nothing is written while a role changes, and a command
+//! within a turn can change it.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use haypile_partition::{PartitionError, RoleChange, Turn};
+use haypile_sync::role::{
+    Address, Answer, Decided, RoleAction, RoleEvent, RoleMachine, RoleRefusal, RoleState, SavedRole,
+};
+use haypile_sync::{NodeId, Tenure};
+use parking_lot::Mutex;
+
+use super::{failover, role_file};
+use crate::config::Config;
+use crate::data::Data;
+use crate::node::{Node, NodeError};
+use crate::pause::PausePurpose;
+
+/// How long writes are held up at most for a failover, milliseconds: until it is over, one way or the other.
+const HOLD_MS: u64 = 1 << 40;
+
+/// Why a role does not change.
+#[derive(Debug, thiserror::Error)]
+pub enum RoleError {
+    /// The role does not allow it.
+    #[error("{0:?}")]
+    Refused(RoleRefusal),
+    /// The data.
+    #[error(transparent)]
+    Partition(#[from] PartitionError),
+    /// The system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// What the directory is to remember.
+    #[error("the role cannot be saved: {0}")]
+    Save(#[from] io::Error),
+}
+
+impl From<RoleRefusal> for RoleError {
+    fn from(refusal: RoleRefusal) -> Self {
+        RoleError::Refused(refusal)
+    }
+}
+
+/// See the module.
+pub struct Roles {
+    state: Mutex<State>,
+    /// The machine, for those who only look.
+    shown: ArcSwap<RoleMachine>,
+    dir: PathBuf,
+}
+
+struct State {
+    /// What the directory remembers; `None` if that is not known.
+    saved: Option<SavedRole>,
+    /// What primaries that hand over have been told.
+    decided: Decided,
+}
+
+impl Roles {
+    /// The role in which a server starts: the configuration's, if it says anything, or else the one that the directory remembers.
+    ///
+    /// # Errors
+    /// What the directory remembers cannot be read.
+    pub(super) fn at_start(config: &Config) -> Result<Roles, NodeError> {
+        let dir = config.load().dir.clone();
+        let saved = role_file::load(&dir).map_err(|source| NodeError::Io {
+            verb: "read the role in",
+            path: dir.clone(),
+            source,
+        })?;
+        let remembered = saved.clone().unwrap_or_default();
+        let role = match config.is_given("replicaof") {
+            false => remembered,
+            true => match Address::parse(&config.load().replicaof) {
+                None => SavedRole::Primary,
+                Some(source) if RoleMachine::start(remembered.clone()).0.source() == Some(&source) => remembered,
+                Some(source) => SavedRole::Replica {
+                    source,
+                    confirmed: false,
+                },
+            },
+        };
+        let (machine, _) = RoleMachine::start(role);
+        if let (Some(source), false) = (machine.source(), config.is_given("replicaof")) {
+            tracing::info!(%source, "this server follows another, as it did when it stopped");
+        }
+        show_in(config, &machine);
+        Ok(Roles {
+            state: Mutex::new(State {
+                saved,
+                decided: Decided::default(),
+            }),
+            shown: ArcSwap::from_pointee(machine),
+            dir,
+        })
+    }
+
+    /// The role of this moment, to look at and let go. It may be another at once.
+    pub fn load(&self) -> Guard<Arc<RoleMachine>> {
+        self.shown.load()
+    }
+
+    /// Begins what the first role needs, once everything else runs.
+    pub(super) fn begin(&self, node: &Arc<Node>) {
+        let mut state = self.state.lock();
+        let (machine, actions) = RoleMachine::start(self.load().saved());
+        // It is in force already; what cannot be saved now is saved at the next change.
+        if let Err(error) = self.save(&mut state, machine.saved()) {
+            tracing::warn!(%error, "the role cannot be saved: after a restart it may be forgotten");
+        }
+        for action in actions {
+            self.perform(node, None, action);
+        }
+    }
+
+    /// Gives the machine an event, from within a turn or from elsewhere.
+    ///
+    /// # Errors
+    /// Why the role is as before.
+    pub fn change(&self, node: &Arc<Node>, turn: Option<&mut Turn<'_>>, event: RoleEvent) -> Result<(), RoleError> {
+        with_writer(node, turn, |writer| {
+            let state = &mut *self.state.lock();
+            self.step(node, state, writer, event)
+        })
+    }
+
+    /// A failover is over before it has begun.
+    pub(super) fn give_up(&self, node: &Arc<Node>, failover: u64) {
+        let state = &mut *self.state.lock();
+        // Refused if it is over already.
+        let _ = self.step(node, state, None, RoleEvent::GaveUp(failover));
+    }
+
+    /// A primary that hands over tells this server to take over.
+    ///
+    /// # Errors
+    /// Why it does not, this time.
+    pub fn take_over(
+        &self,
+        node: &Arc<Node>,
+        turn: Option<&mut Turn<'_>>,
+        primary: NodeId,
+        failover: u64,
+        end: u64,
+    ) -> Result<Answer, String> {
+        with_writer(node, turn, |writer| {
+            let state = &mut *self.state.lock();
+            if let Some(answer) = self.answered(node, state, primary, failover) {
+                return Ok(answer);
+            }
+            let applied = node.data.load().as_ref().map(|data| data.log_ends().applied);
+            if applied.is_none_or(|applied| applied < end) {
+                return Err(format!("this replica has not got everything up to {end}"));
+            }
+            let silence = Duration::from_secs(u64::from(node.config.load().repl_timeout));
+            if !node.replication.hears(primary, silence) {
+                return Err("this replica does not hear its primary".to_owned());
+            }
+            self.step(node, state, writer, RoleEvent::Unfollow)
+                .map_err(|error| error.to_string())?;
+            Ok(state.decided.take_over(failover))
+        })
+    }
+
+    /// A primary that has told this server to take over takes it back.
+    pub fn never_mind(&self, node: &Arc<Node>, primary: NodeId, failover: u64) -> Answer {
+        let state = &mut *self.state.lock();
+        let answer = self.answered(node, state, primary, failover);
+        answer.unwrap_or_else(|| state.decided.promise(failover))
+    }
+
+    /// What is decided about a failover already.
+    fn answered(&self, node: &Node, state: &State, primary: NodeId, failover: u64) -> Option<Answer> {
+        let source = node.replication.follows();
+        state.decided.answer(&self.load(), source, primary, failover)
+    }
+
+    /// The source has found, for a stream of this tenure, that its log begins with ours; or that it does not.
+    pub(super) fn confirm(&self, tenure: Tenure, begins_with_ours: bool) {
+        let state = &mut *self.state.lock();
+        let Some(machine) = self.load().confirm(tenure, begins_with_ours) else {
+            return;
+        };
+        if let Err(error) = self.save(state, machine.saved()) {
+            tracing::warn!(%error, "the role cannot be saved");
+        }
+        self.shown.store(Arc::new(machine));
+    }
+
+    /// Gives the server its data again, in the role that it has by now.
+    pub(crate) fn data_opened(&self, node: &Arc<Node>, data: Data) {
+        let mut writer = data.role_change();
+        let state = &mut *self.state.lock();
+        let (machine, _) = match self.load().step(RoleEvent::InstallationEnds) {
+            Ok(next) => next,
+            Err(_) => (RoleMachine::clone(&self.load()), Vec::new()),
+        };
+        writer.follow(machine.tenure());
+        drop(writer);
+        if let Err(error) = self.save(state, machine.saved()) {
+            tracing::warn!(%error, "the role cannot be saved");
+        }
+        node.data.put(data);
+        self.shown.store(Arc::new(machine));
+    }
+
+    fn step(
+        &self,
+        node: &Arc<Node>,
+        state: &mut State,
+        mut writer: Option<RoleChange<'_>>,
+        event: RoleEvent,
+    ) -> Result<(), RoleError> {
+        let before = self.load();
+        let (machine, actions) = before.step(event)?;
+        for action in &actions {
+            let done = match action {
+                RoleAction::Save(role) => self.save(state, role.clone()).map_err(RoleError::from),
+                RoleAction::Promote(tenure) => match &mut writer {
+                    Some(writer) => writer.promote(*tenure).map(drop).map_err(RoleError::from),
+                    None => Err(RoleRefusal::Loading.into()),
+                },
+                _ => Ok(()),
+            };
+            if let Err(error) = done {
+                if let Err(again) = self.save(state, before.saved()) {
+                    tracing::error!(error = %again, "the role that this server keeps cannot be saved: a restart would take another");
+                }
+                return Err(error);
+            }
+        }
+        let source = machine.source().map_or_else(|| "no one".to_owned(), Address::to_string);
+        tracing::info!(from = %before.state(), to = %machine.state(), source, tenure = %machine.tenure(), "role");
+        show_in(&node.config, &machine);
+        self.shown.store(Arc::new(machine));
+        for action in actions {
+            self.perform(node, writer.as_mut(), action);
+        }
+        Ok(())
+    }
+
+    fn save(&self, state: &mut State, role: SavedRole) -> io::Result<()> {
+        if state.saved.as_ref() == Some(&role) {
+            return Ok(());
+        }
+        // Until it is known which of the two the disk has.
+        state.saved = None;
+        role_file::save(&self.dir, &role)?;
+        state.saved = Some(role);
+        Ok(())
+    }
+
+    /// Does what cannot fail.
+    fn perform(&self, node: &Arc<Node>, writer: Option<&mut RoleChange<'_>>, action: RoleAction) {
+        let follower = &node.replication.follower;
+        match action {
+            // Done already.
+            RoleAction::Save(_) | RoleAction::Promote(_) => {}
+            RoleAction::Demote(tenure) => {
+                if let Some(writer) = writer {
+                    writer.follow(tenure);
+                }
+            }
+            RoleAction::HoldWrites => node.pause(PausePurpose::Failover, node.clock.now_ms() + HOLD_MS, true),
+            RoleAction::LetWrites => node.unpause(PausePurpose::Failover),
+            RoleAction::AskToTakeOver(takeover) => failover::ask(node, takeover),
+            RoleAction::AskToForget(failover) => node.replication.failover.forget(failover),
+            RoleAction::Follow(source, tenure) => follower.follow(format!("{}:{}", source.host, source.port), tenure),
+            RoleAction::Unfollow(tenure) => follower.unfollow(tenure),
+        }
+    }
+}
+
+/// CONFIG GET and CONFIG REWRITE show whom this server follows; nothing else looks there.
+fn show_in(config: &Config, machine: &RoleMachine) {
+    let source = machine.source().map(Address::to_string).unwrap_or_default();
+    if config.load().replicaof != source {
+        config.change(|values| values.replicaof = source);
+    }
+}
+
+/// Runs `change` with the writer held, unless there is no data.
+fn with_writer<R>(node: &Node, turn: Option<&mut Turn<'_>>, change: impl FnOnce(Option<RoleChange<'_>>) -> R) -> R {
+    match turn {
+        Some(turn) => change(Some(turn.role_change())),
+        None => {
+            let data = node.data.load();
+            change(data.as_ref().map(|data| data.role_change()))
+        }
+    }
+}
+
+/// As INFO shows a failover.
+pub fn failover_state(state: RoleState) -> &'static str {
+    match state {
+        RoleState::HandingOver => "waiting-for-sync",
+        RoleState::Promoting | RoleState::Unresolved => "failover-in-progress",
+        RoleState::Primary | RoleState::Replica | RoleState::Installing => "no-failover",
+    }
+}
