@@ -277,6 +277,9 @@ settings! {
         /// How many connections the sync port takes; a replica has one. When there are as many, those go first that have not
         /// sent a request which may be answered, which they must within ten seconds anyway.
         sync_connections_max: u32 => "sync-connections-max", Number::new(8, 4096, "connections"), "64", AtStart;
+        /// How many bytes of files with writes that a full sync took away are kept in `<dir>/diverged/`: the oldest go first. 0 keeps
+        /// all of them.
+        diverged_max_bytes: u64 => "diverged-max-bytes", Size::from(0), "1gb", RunTime;
         /// The password that a replica gives to the server it follows.
         masterauth: String => "masterauth", Secret, "", RunTime;
         /// The user as whom a replica logs in. Empty is the default user.

@@ -5,6 +5,8 @@ use crate::table::named;
 named! {
     /// What a copy is doing.
     CopyStage {
+        /// Writes that nobody else has are put into a file first.
+        Keeping = "keeping",
         /// It asks for the manifest; the source may still be making the checkpoint.
         Asking = "asking",
         /// It looks at what is there from earlier copies, and at the room on the disk.
@@ -27,6 +29,8 @@ pub struct CopyProgress {
     pub stage: CopyStage,
     /// Times that the source was asked for a manifest.
     pub asked: u32,
+    /// Bytes that have been kept, or looked at, before anything is fetched.
+    pub bytes_before: u64,
     /// Bytes that are here and checked.
     pub bytes_done: u64,
     /// Bytes in all; 0 until the manifest has come.
@@ -44,6 +48,7 @@ impl Default for CopyProgress {
         CopyProgress {
             stage: CopyStage::Asking,
             asked: 0,
+            bytes_before: 0,
             bytes_done: 0,
             bytes_total: 0,
             files_total: 0,

@@ -18,6 +18,11 @@ pub enum CopyEvent {
         /// The answer.
         reply: Result<Arc<Manifest>, Failure>,
     },
+    /// The inspection goes on, and has read so many bytes.
+    Inspecting {
+        /// In all.
+        bytes: u64,
+    },
     /// `Inspect` is done.
     Inspected {
         /// Chunks whose digest is right in what is there.
@@ -178,6 +183,13 @@ impl Copy {
             CopyEvent::Manifest { request, reply } => self.manifest(now, request, reply, &mut actions),
             CopyEvent::Inspected { verified, free_bytes } => {
                 self.inspected(now, &verified, free_bytes, &mut actions);
+            }
+            CopyEvent::Inspecting { bytes } => {
+                if matches!(self.stage, Stage::Inspecting(_)) {
+                    self.since = now;
+                    self.progress.bytes_before = bytes;
+                    actions.push(CopyAction::Progress(self.progress.clone()));
+                }
             }
             CopyEvent::Fetched { fetch, result } => self.fetched(now, fetch, result, rng, &mut actions),
             CopyEvent::Synced => {

@@ -22,7 +22,7 @@ pub struct CopySettings {
     pub chunk_timeout: Duration,
     /// Pause after which the source is told that its checkpoint is still needed; well below the source's lease.
     pub renew_interval: Duration,
-    /// How long one local step may take: looking at what is there, fsync, installing.
+    /// How long one local step may take: fsync, installing; and looking at what is there, from one word of it to the next.
     pub local_timeout: Duration,
     /// Pauses before a chunk is fetched again.
     pub retry: Retry,

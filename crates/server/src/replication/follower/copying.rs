@@ -1,22 +1,23 @@
 //! The copy of a checkpoint: carries out what [`Copy`] wants.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use haypile_partition::install::incoming_store;
-use haypile_sync::copy::{ChunkRef, Copy, CopyAction, CopyEvent, CopyRefusal, Manifest};
+use haypile_sync::copy::{ChunkRef, Copy, CopyAction, CopyEvent, CopyProgress, CopyRefusal, CopyStage, Manifest};
 use haypile_sync::follower::PartitionEvent;
 use haypile_sync::message::{CheckpointReason, CopyChunkRequest, CopyMetaRequest, HoldCheckpoint};
 use haypile_sync::wire::{WireError, v1};
-use haypile_sync::{AttemptId, ErrorKind, Failure, SessionId, SnapshotId, Tenure, Time};
+use haypile_sync::{AttemptId, Failure, SessionId, SnapshotId, Tenure, Time};
+use haypile_types::Position;
 use tokio::task::AbortHandle;
 
 use super::driver::{Driver, Event};
+use super::inspecting::{Incoming, local};
 use super::{diverged, installing};
 use crate::node::{Node, partition_dir};
 use crate::replication::dial::{self, Client};
@@ -32,14 +33,25 @@ pub(super) struct Copying {
     copy: Copy,
     manifest: Option<Arc<Manifest>>,
     fetches: HashMap<AttemptId, AbortHandle>,
+    /// Until it is stopped.
+    wanted: Arc<AtomicBool>,
+    incoming: Arc<Incoming>,
     /// What is done on the disk, one thing at a time.
     dir: PathBuf,
 }
 
 impl Drop for Copying {
     fn drop(&mut self) {
+        self.wanted.store(false, Ordering::Release);
         self.fetches.values().for_each(AbortHandle::abort);
     }
+}
+
+/// A copy that has not begun yet.
+pub(super) struct Beginning {
+    pub(super) attempt: AttemptId,
+    session: SessionId,
+    client: Client,
 }
 
 impl Driver {
@@ -69,15 +81,64 @@ impl Driver {
             // `run` gives the thread back.
             tokio::task::block_in_place(|| node.replication.roles.confirm(self.tenure, false));
         }
+        let beginning = Beginning {
+            attempt,
+            session,
+            client,
+        };
         if let CheckpointReason::Diverged {
             lost_first, lost_last, ..
         } = reason
-            // `run` gives the thread back.
-            && let Err(error) = tokio::task::block_in_place(|| diverged::keep(node, lost_first, lost_last))
         {
-            let cause = format!("the entries that nobody else has cannot be kept: {error}");
-            return self.partition_failed(attempt, Failure::new(ErrorKind::Io, cause));
+            self.keep_first(node, beginning, lost_first, lost_last);
+        } else {
+            self.begin_copy(node, beginning);
         }
+    }
+
+    /// Keeps writes that nobody else has, one attempt at a time, and goes on when it is done.
+    fn keep_first(&mut self, node: &Arc<Node>, beginning: Beginning, first: Position, last: Position) {
+        let (node, events, keeping) = (node.clone(), self.events.clone(), self.keeping.clone());
+        let attempt = beginning.attempt;
+        self.beginning = Some(beginning);
+        tokio::spawn(async move {
+            let alone = keeping.lock_owned().await;
+            tokio::task::spawn_blocking(move || {
+                let _alone = alone;
+                let told = |bytes_before| {
+                    let progress = CopyProgress {
+                        stage: CopyStage::Keeping,
+                        bytes_before,
+                        ..CopyProgress::default()
+                    };
+                    let event = PartitionEvent::CopyProgress { attempt, progress };
+                    drop(events.send(Event::Partition(event)));
+                };
+                let kept = diverged::keep(&node, first, last, told);
+                let kept = kept.map_err(|error| local(&error, "keep the entries that nobody else has"));
+                drop(events.send(Event::Kept(attempt, kept)));
+            });
+        });
+    }
+
+    /// What nobody else has is kept, or cannot be.
+    pub(super) fn kept(&mut self, node: &Arc<Node>, attempt: AttemptId, kept: Result<(), Failure>) {
+        // Stopped meanwhile otherwise.
+        let Some(beginning) = self.beginning.take_if(|beginning| beginning.attempt == attempt) else {
+            return;
+        };
+        match kept {
+            Ok(()) => self.begin_copy(node, beginning),
+            Err(failure) => self.partition_failed(attempt, failure),
+        }
+    }
+
+    fn begin_copy(&mut self, node: &Arc<Node>, beginning: Beginning) {
+        let Beginning {
+            attempt,
+            session,
+            client,
+        } = beginning;
         let now = node.replication.now();
         let values = node.config.get();
         let settings = node.replication.copy_settings(&values);
@@ -89,6 +150,8 @@ impl Driver {
             copy: Copy::new(settings, self.reject, now),
             manifest: None,
             fetches: HashMap::new(),
+            wanted: Arc::new(AtomicBool::new(true)),
+            incoming: self.incoming.clone(),
             dir: incoming_store(&partition_dir(&values)),
         });
         self.copy_event(node, attempt, CopyEvent::Tick);
@@ -122,9 +185,10 @@ impl Driver {
             CopyAction::AskManifest { request, reject } => copying.ask(request, reject, tell),
             CopyAction::Inspect(manifest) => {
                 copying.manifest = Some(manifest.clone());
-                let dir = copying.dir.clone();
+                let (dir, incoming, wanted) = (copying.dir.clone(), copying.incoming.clone(), copying.wanted.clone());
                 tokio::task::spawn_blocking(move || {
-                    tell(match inspect(&dir, &manifest) {
+                    let told = |bytes| tell(CopyEvent::Inspecting { bytes });
+                    tell(match incoming.inspect(&dir, &manifest, &wanted, told) {
                         Ok((verified, free_bytes)) => CopyEvent::Inspected { verified, free_bytes },
                         Err(error) => CopyEvent::LocalFailed(local(&error, "look at what is there")),
                     });
@@ -199,6 +263,7 @@ impl Copying {
     fn fetch(&mut self, fetch: AttemptId, chunk: ChunkRef, tell: impl FnOnce(CopyEvent) + Send + 'static) {
         let Some(manifest) = self.manifest.clone() else { return };
         let (mut client, dir) = (self.client.clone(), self.dir.clone());
+        let (incoming, wanted) = (self.incoming.clone(), self.wanted.clone());
         let message = CopyChunkRequest {
             session: self.session,
             partition: partition_id(),
@@ -212,7 +277,7 @@ impl Copying {
                     Err(status) => Err(dial::failure(&status)),
                 };
             let result = match reply {
-                Ok(Ok(bytes)) => blocking(|| write_chunk(&dir, &manifest, chunk, &bytes)).await,
+                Ok(Ok(bytes)) => blocking(|| incoming.write(&dir, &manifest, chunk, &bytes, &wanted)).await,
                 Ok(Err(refusal)) => Err(refusal.into()),
                 Err(failure) => Err(failure),
             };
@@ -235,65 +300,6 @@ impl Copying {
             let _ = client.hold_checkpoint(v1::HoldCheckpointRequest::from(message)).await;
         });
     }
-}
-
-fn local(error: &io::Error, verb: &str) -> Failure {
-    let kind = match error.kind() {
-        io::ErrorKind::StorageFull => ErrorKind::NoSpace,
-        _ => ErrorKind::Io,
-    };
-    Failure::new(kind, format!("cannot {verb}: {error}"))
-}
-
-/// Leaves in `dir` the manifest's files and no others, at their sizes. Gives the chunks that are right already, and the
-/// bytes free on the disk.
-fn inspect(dir: &Path, manifest: &Manifest) -> io::Result<(Vec<ChunkRef>, u64)> {
-    fs::create_dir_all(dir)?;
-    let wanted: BTreeSet<&str> = manifest.files().iter().map(|file| file.name.as_str()).collect();
-    let mut there = BTreeSet::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        match wanted.contains(name.as_str()) {
-            true => drop(there.insert(name)),
-            false => fs::remove_file(entry.path())?,
-        }
-    }
-    for file in manifest.files() {
-        let options = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(dir.join(&file.name))?;
-        options.set_len(file.size)?;
-    }
-    let mut verified = Vec::new();
-    for chunk in manifest.chunks() {
-        let name = &manifest.files()[chunk.file as usize].name;
-        let Some((offset, length)) = manifest.range(chunk).filter(|_| there.contains(name)) else {
-            continue;
-        };
-        let mut bytes = vec![0; length as usize];
-        File::open(dir.join(name))?.read_exact_at(&mut bytes, offset)?;
-        if manifest.verify(chunk, &bytes) {
-            verified.push(chunk);
-        }
-    }
-    let stat = rustix::fs::statvfs(dir)?;
-    Ok((verified, stat.f_bavail * stat.f_frsize))
-}
-
-fn write_chunk(dir: &Path, manifest: &Manifest, chunk: ChunkRef, bytes: &[u8]) -> Result<(), Failure> {
-    let unknown = || Failure::new(ErrorKind::Internal, "there is no such chunk");
-    let name = &manifest.files().get(chunk.file as usize).ok_or_else(unknown)?.name;
-    let (offset, _) = manifest.range(chunk).ok_or_else(unknown)?;
-    if !manifest.verify(chunk, bytes) {
-        let cause = format!("chunk {} is not what the manifest says", chunk.chunk);
-        return Err(Failure::new(ErrorKind::Corrupt(name.clone()), cause));
-    }
-    let file = File::options().write(true).open(dir.join(name));
-    file.and_then(|file| file.write_all_at(bytes, offset))
-        .map_err(|error| local(&error, &format!("write {name}")))
 }
 
 fn sync_all(dir: &Path) -> io::Result<()> {

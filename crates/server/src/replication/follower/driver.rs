@@ -18,7 +18,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::AbortHandle;
 
 use super::Shared;
-use super::copying::Copying;
+use super::copying::{Beginning, Copying};
+use super::inspecting::Incoming;
 use super::installing;
 use super::streaming::{self, Streaming};
 use crate::node::Node;
@@ -42,6 +43,8 @@ pub(super) enum Event {
     Partition(PartitionEvent),
     Position(AttemptId, Result<LocalPosition, Failure>),
     Copy(AttemptId, CopyEvent),
+    /// Writes that nobody else has are kept, so that the copy may begin.
+    Kept(AttemptId, Result<(), Failure>),
 }
 
 /// See the module.
@@ -57,6 +60,11 @@ pub(super) struct Driver {
     link: Option<Link>,
     stream: Option<(AttemptId, Streaming)>,
     pub(super) copy: Option<Copying>,
+    /// A copy that begins when what nobody else has is kept.
+    pub(super) beginning: Option<Beginning>,
+    /// Held by whoever keeps that.
+    pub(super) keeping: Arc<tokio::sync::Mutex<()>>,
+    pub(super) incoming: Arc<Incoming>,
     pub(super) reject: Option<SnapshotId>,
     /// Held by whoever works on the partition's data for an attempt: a stream, an installation.
     pub(super) hand: Arc<tokio::sync::Mutex<()>>,
@@ -102,6 +110,9 @@ impl Driver {
             link: None,
             stream: None,
             copy: None,
+            beginning: None,
+            keeping: Arc::default(),
+            incoming: Arc::default(),
             reject: None,
             hand: Arc::default(),
             queue: VecDeque::new(),
@@ -227,6 +238,7 @@ impl Driver {
             }
             Event::Position(attempt, Err(failure)) => self.partition_failed(attempt, failure),
             Event::Copy(attempt, event) => self.copy_event(node, attempt, event),
+            Event::Kept(attempt, kept) => self.kept(node, attempt, kept),
         }
         self.work(node);
     }
@@ -429,6 +441,7 @@ impl Driver {
                     stream.stop();
                 }
                 self.copy.take_if(|copying| copying.attempt == attempt);
+                self.beginning.take_if(|beginning| beginning.attempt == attempt);
             }
             PartitionAction::ReportSessionLost(session) => {
                 self.queue

@@ -3,6 +3,7 @@
 mod copying;
 mod diverged;
 mod driver;
+mod inspecting;
 mod installing;
 mod streaming;
 
