@@ -2,14 +2,13 @@
 
 use haypile_resp::Request;
 
-use crate::args::is;
-use crate::{Flags, Keys, Spec};
+use crate::{Access, Keys, Spec};
 
 /// The keys of one sort that a command has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySpec {
-    /// What happens to them: see [`access`].
-    pub flags: &'static [&'static str],
+    /// What happens to them.
+    pub access: Access,
     /// Where they, or their number, stand.
     pub begin: Begin,
     /// How they go on from there.
@@ -44,62 +43,14 @@ pub enum Find {
     Counted,
 }
 
-/// What a command does with its keys: for its first key, and for the others where that differs.
-///
-/// `RO`, `RW`, `OW` (overwritten) or `RM` (removed) says what happens to the value; `access` that its content is
-/// returned or copied, `update`, `insert` and `delete` what is done to the content. As in Redis 7.
-pub fn access(full_name: &str, flags: Flags) -> [&'static [&'static str]; 2] {
-    const READ: &[&str] = &["RO", "access"];
-    const LOOK: &[&str] = &["RO"];
-    const UPDATE: &[&str] = &["RW", "update"];
-    const READ_UPDATE: &[&str] = &["RW", "access", "update"];
-    const TAKE: &[&str] = &["RW", "access", "delete"];
-    const DELETE: &[&str] = &["RW", "delete"];
-    const INSERT: &[&str] = &["RW", "insert"];
-    const OVERWRITE: &[&str] = &["OW", "update"];
-    const CREATE: &[&str] = &["OW", "insert"];
-    const REMOVE: &[&str] = &["RM", "delete"];
-    let same = |flags| [flags, flags];
-    match full_name {
-        "exists" | "hexists" | "hlen" | "hstrlen" | "llen" | "memory|usage" | "object|encoding" | "object|freq"
-        | "object|idletime" | "object|refcount" | "scard" | "sismember" | "strlen" | "touch" | "type" | "zcard"
-        | "watch" => same(LOOK),
-        "blmpop" | "blpop" | "brpop" | "bzmpop" | "bzpopmax" | "bzpopmin" | "getdel" | "lmpop" | "lpop" | "rpop"
-        | "spop" | "zmpop" | "zpopmax" | "zpopmin" => same(TAKE),
-        "hdel" | "lrem" | "ltrim" | "srem" | "zrem" | "zremrangebylex" | "zremrangebyrank" | "zremrangebyscore" => {
-            same(DELETE)
-        }
-        "decr" | "decrby" | "getex" | "getset" | "hincrby" | "hincrbyfloat" | "incr" | "incrby" | "incrbyfloat"
-        | "move" | "setbit" | "zincrby" => same(READ_UPDATE),
-        "append" | "hsetnx" | "linsert" | "lpush" | "lpushx" | "pfadd" | "rpush" | "rpushx" | "sadd" => same(INSERT),
-        "bitop" | "geosearchstore" | "sdiffstore" | "sunionstore" | "zdiffstore" | "zinterstore" | "zrangestore"
-        | "zunionstore" => [OVERWRITE, READ],
-        "sinterstore" => [UPDATE, READ],
-        "blmove" | "brpoplpush" | "lmove" | "rpoplpush" | "smove" => [TAKE, INSERT],
-        "mset" | "psetex" | "setex" => same(OVERWRITE),
-        "msetnx" | "setnx" => same(CREATE),
-        "del" | "unlink" => same(REMOVE),
-        "georadius" | "georadiusbymember" | "copy" => [READ, OVERWRITE],
-        "pfcount" | "pfdebug" => same(&["RW", "access"]),
-        "pfmerge" => [&["RW", "access", "insert"], READ],
-        "rename" => [TAKE, OVERWRITE],
-        "renamenx" => [TAKE, CREATE],
-        "set" => same(&["RW", "access", "update", "variable_flags"]),
-        "bitfield" => same(&["RW", "update", "access", "variable_flags"]),
-        "spublish" | "ssubscribe" | "sunsubscribe" => same(&["not_key"]),
-        _ if flags.has(Flags::WRITE) => same(UPDATE),
-        _ => same(READ),
-    }
-}
-
 /// A single key.
 const ONE: Find = Find::Range { last: 0, step: 1 };
 
 /// The keys of a command, sort by sort.
-pub fn of(full_name: &str, spec: &Spec) -> Vec<KeySpec> {
-    let [first, others] = access(full_name, spec.flags);
-    let one = |flags, at| KeySpec {
-        flags,
+pub fn of(spec: &Spec) -> Vec<KeySpec> {
+    let [first, others] = spec.access.described(spec.flags);
+    let one = |access, at| KeySpec {
+        access,
         begin: Begin::Index(at),
         find: ONE,
     };
@@ -112,7 +63,7 @@ pub fn of(full_name: &str, spec: &Spec) -> Vec<KeySpec> {
                 i64::from(last) - at as i64 - 1
             };
             let others = KeySpec {
-                flags: others,
+                access: others,
                 begin: Begin::Index(at + 1),
                 find: Find::Range { last: rest, step },
             };
@@ -125,14 +76,14 @@ pub fn of(full_name: &str, spec: &Spec) -> Vec<KeySpec> {
                 i64::from(last) - at as i64
             };
             vec![KeySpec {
-                flags: first,
+                access: first,
                 begin: Begin::Index(at),
                 find: Find::Range { last, step },
             }]
         }
         Keys::Counted { count_at, also } => {
             let counted = KeySpec {
-                flags: others,
+                access: others,
                 begin: Begin::Index(count_at),
                 find: Find::Counted,
             };
@@ -140,7 +91,7 @@ pub fn of(full_name: &str, spec: &Spec) -> Vec<KeySpec> {
         }
         Keys::FirstAndBehind { words, from } => {
             let behind = words.iter().map(|&word| KeySpec {
-                flags: others,
+                access: others,
                 begin: Begin::Keyword { word, from },
                 find: ONE,
             });
@@ -150,26 +101,13 @@ pub fn of(full_name: &str, spec: &Spec) -> Vec<KeySpec> {
 }
 
 /// The indexes of a request's keys, each with what this request does with it.
-pub fn with_access(full_name: &str, spec: &Spec, request: &Request) -> Vec<(usize, &'static [&'static str])> {
-    let [first, others] = varying(full_name, request).unwrap_or_else(|| access(full_name, spec.flags));
+pub fn with_access(spec: &Spec, request: &Request) -> Vec<(usize, Access)> {
+    let [first, others] = spec.access.of(spec.flags, request);
     let keys = spec.keys.of(request);
     keys.into_iter()
         .enumerate()
         .map(|(n, at)| (at, if n == 0 { first } else { others }))
         .collect()
-}
-
-/// For those commands whose options decide.
-fn varying(full_name: &str, request: &Request) -> Option<[&'static [&'static str]; 2]> {
-    let options = || request.iter().skip(2);
-    let flags: &[&str] = match full_name {
-        "set" if options().skip(1).any(|arg| is(arg, "GET")) => &["RW", "access", "update"],
-        "set" => &["OW", "update"],
-        "bitfield" if options().any(|arg| is(arg, "SET") || is(arg, "INCRBY")) => &["RW", "access", "update"],
-        "bitfield" => &["RO", "access"],
-        _ => return None,
-    };
-    Some([flags, flags])
 }
 
 #[cfg(test)]
@@ -180,9 +118,10 @@ mod tests {
     fn shown(line: &str) -> String {
         let request = Request::from_args(line.split(' '));
         let known = table::lookup(&request).unwrap();
-        let keys = with_access(&known.full_name, known.spec, &request);
+        let keys = with_access(known.spec, &request);
+        let words = |access: Access| access.names().collect::<Vec<_>>().join(" ");
         let one =
-            |(at, flags): (usize, &[&str])| format!("{} {}", String::from_utf8_lossy(&request[at]), flags.join(" "));
+            |(at, access): (usize, Access)| format!("{} {}", String::from_utf8_lossy(&request[at]), words(access));
         keys.into_iter().map(one).collect::<Vec<_>>().join(", ")
     }
 
@@ -210,12 +149,12 @@ mod tests {
 
     #[test]
     fn sorts_of_keys_are_told_apart() {
-        let spec = |name: &str| of(name, table::find(name.as_bytes()).unwrap().spec);
+        let spec = |name: &str| of(table::find(name.as_bytes()).unwrap().spec);
         let range = |last, step| Find::Range { last, step };
         assert_eq!(
             spec("mset"),
             [KeySpec {
-                flags: &["OW", "update"],
+                access: Access::OVERWRITE,
                 begin: Begin::Index(1),
                 find: range(-1, 2)
             }]
@@ -223,7 +162,7 @@ mod tests {
         let copy = spec("copy");
         assert_eq!((copy[0].begin, copy[0].find), (Begin::Index(1), range(0, 1)));
         assert_eq!((copy[1].begin, copy[1].find), (Begin::Index(2), range(0, 1)));
-        assert_eq!(copy[1].flags, ["OW", "update"]);
+        assert_eq!(copy[1].access, Access::OVERWRITE);
         let georadius = spec("georadius");
         let word = |word| Begin::Keyword { word, from: 6 };
         let begins: Vec<Begin> = georadius.iter().map(|spec| spec.begin).collect();

@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod bitmap;
+mod categories;
 mod collection;
 mod cx;
 pub mod describe;
@@ -16,6 +17,7 @@ pub mod glob;
 pub mod hash;
 pub mod hll;
 pub mod key;
+mod key_access;
 pub mod key_specs;
 pub mod list;
 mod observe;
@@ -33,9 +35,11 @@ mod testing;
 pub mod tips;
 pub mod zset;
 
+pub use categories::Categories;
 pub use collection::{Collection, LIST_MIDDLE, PackedLimits};
 pub use cx::{Cx, Row};
 pub use error::{Block, CommandError, OnTimeout, Outcome};
 pub use events::KeyEvent;
+pub use key_access::{Access, KeyAccess};
 pub use observe::{Class, Deaf, Observer};
-pub use spec::{Flags, Group, Handler, Keys, SPEC, Spec};
+pub use spec::{Channels, Flags, Group, Handler, Keys, SPEC, Spec};

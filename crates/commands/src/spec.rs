@@ -3,6 +3,8 @@
 use haypile_resp::Request;
 
 use crate::args::is;
+use crate::categories::Categories;
+use crate::key_access::KeyAccess;
 use crate::{Cx, Outcome};
 
 /// What a command is and does. Fields mean what COMMAND and COMMAND DOCS mean by them.
@@ -23,6 +25,13 @@ pub struct Spec {
     pub flags: Flags,
     /// Which arguments are keys.
     pub keys: Keys,
+    /// What it does with them.
+    pub access: KeyAccess,
+    /// Which arguments are channels that it sends to or listens to.
+    pub channels: Channels,
+    /// The categories that stand for it in access rules, if they are others than that of its group; those that follow from
+    /// its flags come on top: [`Spec::all_categories`].
+    pub categories: Option<Categories>,
     /// The arguments in the notation of `redis-cli`'s help: `key value [NX|XX]`.
     pub syntax: &'static str,
     /// Who carries it out.
@@ -36,6 +45,11 @@ impl Spec {
     pub fn admits(&self, arguments: usize) -> bool {
         let (given, arity) = (arguments as i64, i64::from(self.arity));
         if arity >= 0 { given == arity } else { given >= -arity }
+    }
+
+    /// True for what only holds other commands.
+    pub const fn is_container(&self) -> bool {
+        matches!(self.handler, Handler::Container)
     }
 }
 
@@ -158,6 +172,19 @@ impl Flags {
     }
 }
 
+/// Which arguments of a command are channels, as far as access rules speak of them: whoever listens may stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// None.
+    None,
+    /// The first argument.
+    First,
+    /// All arguments.
+    All,
+    /// All arguments, and they are patterns.
+    Patterns,
+}
+
 /// Which arguments of a command are keys.
 #[derive(Clone, Copy)]
 pub enum Keys {
@@ -245,8 +272,15 @@ impl Keys {
 
     /// The indexes of a request's keys. Empty where the arguments do not make sense.
     pub fn of(self, request: &Request) -> Vec<usize> {
+        let mut indexes = Vec::new();
+        self.each(request, |at| indexes.push(at));
+        indexes
+    }
+
+    /// Calls `visit` with the indexes that [`Keys::of`] gives, in the same order.
+    pub fn each(self, request: &Request, mut visit: impl FnMut(usize)) {
         match self {
-            Keys::None => Vec::new(),
+            Keys::None => {}
             Keys::Range { first, last, step } => {
                 let last = if last < 0 {
                     request.len() as i64 + i64::from(last)
@@ -256,16 +290,18 @@ impl Keys {
                 (first..request.len())
                     .step_by(step.max(1))
                     .take_while(|&i| i as i64 <= last)
-                    .collect()
+                    .for_each(visit);
             }
             Keys::Counted { count_at, also } => {
                 let count = request.get(count_at).and_then(haypile_resp::parse_i64).unwrap_or(0);
                 let left = request.len().saturating_sub(count_at + 1);
-                match usize::try_from(count) {
-                    Ok(count) if count > 0 && count <= left => {
-                        also.into_iter().chain(count_at + 1..count_at + 1 + count).collect()
-                    }
-                    _ => Vec::new(),
+                if let Ok(count) = usize::try_from(count)
+                    && count > 0
+                    && count <= left
+                {
+                    also.into_iter()
+                        .chain(count_at + 1..count_at + 1 + count)
+                        .for_each(visit);
                 }
             }
             Keys::FirstAndBehind { words, from } => {
@@ -279,7 +315,10 @@ impl Keys {
                     }
                     at += 1;
                 }
-                (1..request.len().min(2)).chain(behind).collect()
+                if request.len() > 1 {
+                    visit(1);
+                }
+                behind.into_iter().for_each(visit);
             }
         }
     }
@@ -306,6 +345,9 @@ pub const SPEC: Spec = Spec {
     arity: 1,
     flags: Flags::NONE,
     keys: Keys::None,
+    access: KeyAccess::ByFlags,
+    channels: Channels::None,
+    categories: None,
     syntax: "",
     handler: Handler::Container,
     subcommands: &[],

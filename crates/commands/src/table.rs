@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use haypile_resp::Request;
 
-use crate::{CommandError, KeyEvent, Spec};
+use crate::{Categories, CommandError, KeyEvent, Spec};
 
 /// All commands by family.
 pub static COMMANDS: &[&[Spec]] = &[
@@ -35,6 +35,8 @@ pub struct Known {
     pub id: usize,
     /// `get`, or for a subcommand `config|get`.
     pub full_name: String,
+    /// See [`Spec::all_categories`].
+    pub categories: Categories,
     /// See [`KeyEvent::of_command`].
     pub event: Option<KeyEvent>,
     /// Its subcommands.
@@ -67,6 +69,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
             spec,
             id,
             full_name,
+            categories: spec.all_categories(),
             event: KeyEvent::of_command(spec.name),
             subcommands: Vec::new(),
         };
@@ -91,11 +94,16 @@ pub fn known() -> impl Iterator<Item = &'static Known> {
     all().filter_map(|spec| TABLE.by_name.get(spec.name))
 }
 
+/// Every command, containers included, and behind each its subcommands.
+pub fn known_with_subcommands() -> impl Iterator<Item = &'static Known> {
+    known().flat_map(|known| std::iter::once(known).chain(&known.subcommands))
+}
+
 /// The full name of the command or subcommand with this [`Known::id`].
 pub fn name_of(id: usize) -> Option<&'static str> {
     static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| {
         let mut names = vec![""; count()];
-        for known in known().flat_map(|k| std::iter::once(k).chain(&k.subcommands)) {
+        for known in known_with_subcommands() {
             names[known.id] = &known.full_name;
         }
         names

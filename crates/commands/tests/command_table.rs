@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use haypile_commands::{Flags, Handler, Keys, Spec, table};
+use haypile_commands::{Flags, Handler, Keys, Spec, key_specs, table};
 
 /// `name arity flags first last step`, a line for each command and subcommand.
 const REDIS: &str = include_str!("fixtures/redis-7.0-commands.txt");
+
+/// `name categories access,access`: what is done with the keys of each key specification.
+const REDIS_ACCESS: &str = include_str!("fixtures/redis-7.0-access.txt");
 
 /// The flags that say what a command does to clients and to the server.
 const MAIN_FLAGS: [&str; 8] = [
@@ -191,5 +194,45 @@ fn what_redis_has_too_is_described_as_redis_does() {
         }
     }
     complaints.sort();
+    none(complaints);
+}
+
+/// Where the categories are meant to differ from Redis 7.0.
+const OTHER_CATEGORIES: &[(&str, &str)] = &[
+    ("zcount", "members are counted one by one here"),
+    ("zlexcount", "members are counted one by one here"),
+    ("zrank", "members are counted one by one here"),
+    ("zrevrank", "members are counted one by one here"),
+];
+
+#[test]
+fn access_rules_see_a_command_as_those_of_redis_do() {
+    let (mut complaints, mut compared) = (Vec::new(), 0);
+    for line in REDIS_ACCESS.lines().filter(|line| !line.starts_with('#')) {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [name, categories, access] = fields[..] else {
+            panic!("a line of the fixture has not three fields: {line}")
+        };
+        let Some(known) = table::find_full(name.as_bytes()) else {
+            continue;
+        };
+        compared += 1;
+        let mut mine: Vec<&str> = known.categories.names().collect();
+        mine.sort_unstable();
+        if mine.join(",") != categories && !OTHER_CATEGORIES.iter().any(|(other, _)| *other == name) {
+            complaints.push(format!("{name}: {} instead of {categories}", mine.join(",")));
+        }
+        let words = |spec: &key_specs::KeySpec| {
+            let mut words: Vec<&str> = spec.access.names().collect();
+            words.sort_unstable();
+            words.join("+")
+        };
+        let mine: Vec<String> = key_specs::of(known.spec).iter().map(words).collect();
+        let mine = if mine.is_empty() { "-".into() } else { mine.join(",") };
+        if mine != access {
+            complaints.push(format!("{name}: keys {mine} instead of {access}"));
+        }
+    }
+    assert!(compared > 200, "{compared} commands compared");
     none(complaints);
 }

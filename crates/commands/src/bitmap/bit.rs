@@ -5,7 +5,7 @@ use haypile_store::packed::StringPatch;
 
 use super::bit_offset;
 use crate::spec::{READ_FAST, WRITE};
-use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const SETBIT: Spec = Spec {
     name: "setbit",
@@ -16,6 +16,7 @@ pub(super) const SETBIT: Spec = Spec {
     arity: 4,
     flags: WRITE,
     keys: Keys::ONE,
+    access: KeyAccess::READ_UPDATE,
     syntax: "key offset value:integer",
     handler: Handler::Data(setbit),
     ..SPEC

@@ -10,7 +10,7 @@ use super::{bit_offset, checked_offset};
 use crate::args::{integer, is};
 use crate::error::SYNTAX;
 use crate::spec::{READ_FAST, WRITE};
-use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{Access, CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const BITFIELD: Spec = Spec {
     name: "bitfield",
@@ -21,6 +21,7 @@ pub(super) const BITFIELD: Spec = Spec {
     arity: -2,
     flags: WRITE,
     keys: Keys::ONE,
+    access: KeyAccess::ByOptions(Access::READ_UPDATE, access),
     syntax: "key [GET encoding offset|[OVERFLOW WRAP|SAT|FAIL] <SET encoding offset value:integer|INCRBY encoding offset increment:integer> ...]",
     handler: Handler::Data(bitfield),
     ..SPEC
@@ -32,10 +33,20 @@ pub(super) const BITFIELD_RO: Spec = Spec {
     since: "6.0.0",
     complexity: "O(1) for each operation.",
     flags: READ_FAST,
+    access: KeyAccess::ByFlags,
     syntax: "key [GET encoding offset [GET encoding offset ...]]",
     handler: Handler::Data(bitfield_ro),
     ..BITFIELD
 };
+
+/// Without SET and INCRBY it only reads.
+fn access(request: &Request) -> Access {
+    let writes = |word: &[u8]| is(word, "SET") || is(word, "INCRBY");
+    match request.iter().skip(2).any(writes) {
+        true => Access::READ_UPDATE,
+        false => Access::READ,
+    }
+}
 
 struct Operation {
     width: Width,

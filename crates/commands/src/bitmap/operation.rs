@@ -5,7 +5,7 @@ use haypile_resp::Request;
 use crate::args::is;
 use crate::error::SYNTAX;
 use crate::spec::WRITE;
-use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const BITOP: Spec = Spec {
     name: "bitop",
@@ -20,6 +20,7 @@ pub(super) const BITOP: Spec = Spec {
         last: -1,
         step: 1,
     },
+    access: KeyAccess::STORE,
     syntax: "AND|OR|XOR|NOT destkey key [key ...]",
     handler: Handler::Data(bitop),
     ..SPEC

@@ -7,7 +7,7 @@ use super::query::{Form, Query, Sort};
 use super::shape::Search;
 use crate::spec::{READ, WRITE};
 use crate::zset::{ScoreRange, Span, find, replace, walk};
-use crate::{Collection, CommandError, Cx, Flags, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{Collection, CommandError, Cx, Flags, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 const COMPLEXITY: &str = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the \
      shape provided as the filter and M is the number of items inside the shape";
@@ -33,6 +33,7 @@ pub(super) const GEOSEARCHSTORE: Spec = Spec {
     arity: -8,
     flags: WRITE,
     keys: Keys::TWO,
+    access: KeyAccess::STORE,
     syntax: "destination source <FROMMEMBER member|FROMLONLAT longitude latitude> <BYRADIUS radius <M|KM|FT|MI>|BYBOX \
          width height <M|KM|FT|MI>> [ASC|DESC] [COUNT count [ANY]] [STOREDIST]",
     handler: Handler::Data(|cx, request| search(cx, request, 2, Form::SearchStore)),
@@ -46,6 +47,7 @@ pub(super) const GEORADIUS: Spec = Spec {
     arity: -6,
     flags: WRITE.or(Flags::MOVABLEKEYS),
     keys: Keys::FirstAndBehind { words: STORE, from: 6 },
+    access: KeyAccess::READ_AND_STORE,
     syntax: "key longitude latitude radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] \
          [STORE key] [STOREDIST key]",
     handler: Handler::Data(|cx, request| search(cx, request, 1, Form::Radius { store: true })),
@@ -67,6 +69,7 @@ pub(super) const GEORADIUSBYMEMBER: Spec = Spec {
     summary: "Returns or stores the members of a geospatial index within a circle around one of them.",
     arity: -5,
     keys: Keys::FirstAndBehind { words: STORE, from: 5 },
+    access: KeyAccess::READ_AND_STORE,
     syntax: "key member radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key] \
          [STOREDIST key]",
     handler: Handler::Data(|cx, request| search(cx, request, 1, Form::RadiusByMember { store: true })),

@@ -4,7 +4,7 @@ use haypile_store::row::Kind;
 use crate::args::integer;
 use crate::error::NOT_FLOAT;
 use crate::spec::WRITE_FAST;
-use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{Collection, CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const HINCRBY: Spec = Spec {
     name: "hincrby",
@@ -15,6 +15,7 @@ pub(super) const HINCRBY: Spec = Spec {
     arity: 4,
     flags: WRITE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::READ_UPDATE,
     syntax: "key field increment:integer",
     handler: Handler::Data(hincrby),
     ..SPEC
@@ -24,6 +25,7 @@ pub(super) const HINCRBYFLOAT: Spec = Spec {
     name: "hincrbyfloat",
     summary: "Adds a floating-point number to the value of a field in a hash; a field that does not exist counts as 0.",
     since: "2.6.0",
+    access: KeyAccess::READ_UPDATE,
     syntax: "key field increment:double",
     handler: Handler::Data(hincrbyfloat),
     ..HINCRBY

@@ -4,7 +4,7 @@ use haypile_store::row::Kind;
 
 use crate::cx::Found;
 use crate::spec::READ_FAST;
-use crate::{CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyAccess, Keys, Outcome, SPEC, Spec};
 
 pub(super) const HGET: Spec = Spec {
     name: "hget",
@@ -35,6 +35,7 @@ pub(super) const HMGET: Spec = Spec {
 pub(super) const HEXISTS: Spec = Spec {
     name: "hexists",
     summary: "Says whether a field exists in a hash.",
+    access: KeyAccess::LOOK,
     handler: Handler::Data(hexists),
     ..HGET
 };
@@ -43,6 +44,7 @@ pub(super) const HLEN: Spec = Spec {
     name: "hlen",
     summary: "Returns the number of fields in a hash.",
     arity: 2,
+    access: KeyAccess::LOOK,
     syntax: "key",
     handler: Handler::Data(hlen),
     ..HGET
@@ -52,6 +54,7 @@ pub(super) const HSTRLEN: Spec = Spec {
     name: "hstrlen",
     summary: "Returns the length of the value of a field in a hash.",
     since: "3.2.0",
+    access: KeyAccess::LOOK,
     handler: Handler::Data(hstrlen),
     ..HGET
 };

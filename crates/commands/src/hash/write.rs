@@ -2,7 +2,7 @@ use haypile_resp::Request;
 use haypile_store::row::Kind;
 
 use crate::spec::{REMOVE_FAST, WRITE_FAST};
-use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const HSET: Spec = Spec {
     name: "hset",
@@ -31,6 +31,7 @@ pub(super) const HSETNX: Spec = Spec {
     summary: "Sets the value of a field in a hash only if the field does not exist.",
     complexity: "O(1)",
     arity: 4,
+    access: KeyAccess::INSERT,
     syntax: "key field value",
     handler: Handler::Data(hsetnx),
     ..HSET
@@ -45,6 +46,7 @@ pub(super) const HDEL: Spec = Spec {
     arity: -3,
     flags: REMOVE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::DELETE,
     syntax: "key field [field ...]",
     handler: Handler::Data(hdel),
     ..SPEC

@@ -4,7 +4,7 @@ use haypile_resp::Request;
 
 use super::sketch::Sketch;
 use crate::spec::WRITE_FAST;
-use crate::{Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const PFADD: Spec = Spec {
     name: "pfadd",
@@ -15,6 +15,7 @@ pub(super) const PFADD: Spec = Spec {
     arity: -2,
     flags: WRITE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::INSERT,
     syntax: "key [element [element ...]]",
     handler: Handler::Data(pfadd),
     ..SPEC

@@ -5,7 +5,7 @@ use haypile_resp::Request;
 use super::REGISTERS;
 use super::sketch::{Sketch, count_of};
 use crate::spec::READ;
-use crate::{Cx, Flags, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Cx, Flags, Group, Handler, KeyAccess, Keys, Outcome, SPEC, Spec};
 
 pub(super) const PFCOUNT: Spec = Spec {
     name: "pfcount",
@@ -16,6 +16,7 @@ pub(super) const PFCOUNT: Spec = Spec {
     arity: -2,
     flags: READ.or(Flags::MAY_REPLICATE),
     keys: Keys::ALL,
+    access: KeyAccess::DERIVE,
     syntax: "key [key ...]",
     handler: Handler::Data(pfcount),
     ..SPEC

@@ -8,7 +8,7 @@ use super::sketch::Sketch;
 use super::{REGISTERS, dense, sparse};
 use crate::args::is;
 use crate::spec::WRITE;
-use crate::{CommandError, Cx, Flags, Group, Handler, Keys, Outcome, Row, SPEC, Spec};
+use crate::{CommandError, Cx, Flags, Group, Handler, KeyAccess, Keys, Outcome, Row, SPEC, Spec};
 
 pub(super) const PFDEBUG: Spec = Spec {
     name: "pfdebug",
@@ -23,6 +23,7 @@ pub(super) const PFDEBUG: Spec = Spec {
         last: 2,
         step: 1,
     },
+    access: KeyAccess::DERIVE,
     syntax: "GETREG|DECODE|ENCODING|TODENSE key",
     handler: Handler::Data(pfdebug),
     ..SPEC

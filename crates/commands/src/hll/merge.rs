@@ -5,7 +5,7 @@ use haypile_resp::Request;
 use super::REGISTERS;
 use super::sketch::Sketch;
 use crate::spec::WRITE;
-use crate::{Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{Access, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const PFMERGE: Spec = Spec {
     name: "pfmerge",
@@ -16,6 +16,7 @@ pub(super) const PFMERGE: Spec = Spec {
     arity: -2,
     flags: WRITE,
     keys: Keys::ALL,
+    access: KeyAccess::FirstAndOthers(Access::READ_INSERT, Access::READ),
     syntax: "destkey [sourcekey [sourcekey ...]]",
     handler: Handler::Data(pfmerge),
     ..SPEC

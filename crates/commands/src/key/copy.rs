@@ -8,7 +8,7 @@ use crate::args::int32;
 use crate::args::is;
 use crate::error::SYNTAX;
 use crate::spec::{REMOVE_FAST, WRITE};
-use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const COPY: Spec = Spec {
     name: "copy",
@@ -19,6 +19,7 @@ pub(super) const COPY: Spec = Spec {
     arity: -3,
     flags: WRITE,
     keys: Keys::TWO,
+    access: KeyAccess::READ_AND_STORE,
     syntax: "source destination [DB destination-db] [REPLACE]",
     handler: Handler::Data(copy),
     ..SPEC
@@ -33,6 +34,7 @@ pub(super) const MOVE: Spec = Spec {
     arity: 3,
     flags: REMOVE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::READ_UPDATE,
     syntax: "key db",
     handler: Handler::Data(move_key),
     ..SPEC

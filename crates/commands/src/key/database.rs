@@ -7,7 +7,7 @@ use crate::args::int32;
 use crate::args::is;
 use crate::error::SYNTAX;
 use crate::spec::{READ_FAST, REMOVE, REMOVE_FAST};
-use crate::{CommandError, Cx, Group, Handler, Outcome, SPEC, Spec};
+use crate::{Categories, CommandError, Cx, Group, Handler, Outcome, SPEC, Spec};
 
 pub(super) const DBSIZE: Spec = Spec {
     name: "dbsize",
@@ -17,6 +17,7 @@ pub(super) const DBSIZE: Spec = Spec {
     complexity: "O(1)",
     arity: 1,
     flags: READ_FAST,
+    categories: Some(Categories::KEYSPACE),
     handler: Handler::Data(|cx, _| {
         let keys = cx.counts().keys;
         cx.reply.integer(i64::try_from(keys).unwrap_or(i64::MAX));
@@ -33,6 +34,7 @@ pub(super) const FLUSHDB: Spec = Spec {
     complexity: "O(1): the space is freed in the background, SYNC or not",
     arity: -1,
     flags: REMOVE,
+    categories: Some(Categories::KEYSPACE.or(Categories::DANGEROUS)),
     syntax: "[ASYNC|SYNC]",
     handler: Handler::Data(|cx, request| {
         check_flush_mode(request)?;
@@ -47,6 +49,7 @@ pub(super) const FLUSHALL: Spec = Spec {
     name: "flushall",
     summary: "Removes all keys from all databases.",
     complexity: "O(N) where N is the number of databases: the space is freed in the background, SYNC or not",
+    categories: Some(Categories::KEYSPACE.or(Categories::DANGEROUS)),
     handler: Handler::Data(|cx, request| {
         check_flush_mode(request)?;
         for db in 0..cx.view.databases() {
@@ -66,6 +69,7 @@ pub(super) const SWAPDB: Spec = Spec {
     complexity: "O(N) where N is the number of clients that watch or wait for keys of either",
     arity: 3,
     flags: REMOVE_FAST,
+    categories: Some(Categories::KEYSPACE.or(Categories::DANGEROUS)),
     syntax: "index1 index2",
     handler: Handler::Data(swapdb),
     ..SPEC

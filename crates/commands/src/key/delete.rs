@@ -3,7 +3,7 @@
 use haypile_resp::Request;
 
 use crate::spec::{REMOVE, REMOVE_FAST};
-use crate::{Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const DEL: Spec = Spec {
     name: "del",
@@ -14,6 +14,7 @@ pub(super) const DEL: Spec = Spec {
     arity: -2,
     flags: REMOVE,
     keys: Keys::ALL,
+    access: KeyAccess::REMOVE,
     syntax: "key [key ...]",
     handler: Handler::Data(delete),
     ..SPEC
@@ -24,6 +25,7 @@ pub(super) const UNLINK: Spec = Spec {
     summary: "Deletes one or more keys; their memory is freed in the background.",
     since: "4.0.0",
     flags: REMOVE_FAST,
+    access: KeyAccess::REMOVE,
     ..DEL
 };
 

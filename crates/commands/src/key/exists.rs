@@ -3,7 +3,7 @@
 use haypile_resp::Request;
 
 use crate::spec::READ_FAST;
-use crate::{Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Cx, Group, Handler, KeyAccess, Keys, Outcome, SPEC, Spec};
 
 pub(super) const EXISTS: Spec = Spec {
     name: "exists",
@@ -14,6 +14,7 @@ pub(super) const EXISTS: Spec = Spec {
     arity: -2,
     flags: READ_FAST,
     keys: Keys::ALL,
+    access: KeyAccess::LOOK,
     syntax: "key [key ...]",
     handler: Handler::Data(count_existing),
     ..SPEC
@@ -23,6 +24,7 @@ pub(super) const TOUCH: Spec = Spec {
     name: "touch",
     summary: "Says how many of the keys exist, as if they had been read.",
     since: "3.2.1",
+    access: KeyAccess::LOOK,
     ..EXISTS
 };
 
@@ -35,6 +37,7 @@ pub(super) const TYPE: Spec = Spec {
     arity: 2,
     flags: READ_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::LOOK,
     syntax: "key",
     handler: Handler::Data(type_of),
     ..SPEC

@@ -7,7 +7,7 @@ use haypile_store::{Cf, Direction};
 use super::pattern::Pattern;
 use super::{header, is_live};
 use crate::spec::READ;
-use crate::{Cx, Group, Handler, Outcome, SPEC, Spec};
+use crate::{Categories, Cx, Group, Handler, Outcome, SPEC, Spec};
 
 pub(super) const KEYS: Spec = Spec {
     name: "keys",
@@ -18,6 +18,7 @@ pub(super) const KEYS: Spec = Spec {
                  starts with one; O(1) without wildcards",
     arity: 2,
     flags: READ,
+    categories: Some(Categories::KEYSPACE.or(Categories::DANGEROUS)),
     syntax: "pattern",
     handler: Handler::Data(keys),
     ..SPEC

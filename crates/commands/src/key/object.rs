@@ -6,7 +6,7 @@ use haypile_store::keys::meta_key;
 use super::{encoding, is_live};
 use crate::cx::Row;
 use crate::spec::READ;
-use crate::{CommandError, Cx, Flags, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Flags, Group, Handler, KeyAccess, Keys, Outcome, SPEC, Spec};
 
 pub(super) const OBJECT: Spec = Spec {
     name: "object",
@@ -32,6 +32,7 @@ const ENCODING: Spec = Spec {
         last: 2,
         step: 1,
     },
+    access: KeyAccess::LOOK,
     syntax: "key",
     handler: Handler::Data(|cx, request| {
         if let Some(row) = find(cx, &request[2])? {
@@ -49,6 +50,7 @@ const FREQ: Spec = Spec {
     since: "4.0.0",
     complexity: "O(1)",
     // It depends on the configuration.
+    access: KeyAccess::LOOK,
     handler: Handler::Server,
     ..ENCODING
 };
@@ -57,6 +59,7 @@ const IDLETIME: Spec = Spec {
     name: "idletime",
     summary: "Says for how many seconds a key has not been used; not tracked here, so 0.",
     complexity: "O(1)",
+    access: KeyAccess::LOOK,
     handler: Handler::Data(|cx, request| {
         if find(cx, &request[2])?.is_some() {
             cx.reply.integer(0);
@@ -70,6 +73,7 @@ const REFCOUNT: Spec = Spec {
     name: "refcount",
     summary: "Says how many references to a value there are: one.",
     complexity: "O(1)",
+    access: KeyAccess::LOOK,
     handler: Handler::Data(|cx, request| {
         if find(cx, &request[2])?.is_some() {
             cx.reply.integer(1);

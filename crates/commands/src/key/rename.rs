@@ -2,7 +2,7 @@
 
 use crate::error::NO_SUCH_KEY;
 use crate::spec::{REMOVE, REMOVE_FAST};
-use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, SPEC, Spec};
+use crate::{Access, CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, SPEC, Spec};
 
 pub(super) const RENAME: Spec = Spec {
     name: "rename",
@@ -13,6 +13,7 @@ pub(super) const RENAME: Spec = Spec {
     arity: 3,
     flags: REMOVE,
     keys: Keys::TWO,
+    access: KeyAccess::FirstAndOthers(Access::TAKE, Access::OVERWRITE),
     syntax: "key newkey",
     handler: Handler::Data(|cx, request| {
         rename(cx, &request[1], &request[2], true)?;
@@ -26,6 +27,7 @@ pub(super) const RENAMENX: Spec = Spec {
     name: "renamenx",
     summary: "Gives a key another name, unless a key has that name.",
     flags: REMOVE_FAST,
+    access: KeyAccess::FirstAndOthers(Access::TAKE, Access::CREATE),
     handler: Handler::Data(|cx, request| {
         let renamed = rename(cx, &request[1], &request[2], false)?;
         cx.reply.integer(i64::from(renamed));

@@ -7,7 +7,7 @@ use super::pop::{ManyKeys, pop_with_key};
 use super::transfer::transfer;
 use super::{End, pop, store_taken};
 use crate::spec::{REMOVE, WRITE};
-use crate::{Block, CommandError, Cx, Flags, Group, Handler, Keys, OnTimeout, Outcome, SPEC, Spec, args};
+use crate::{Block, CommandError, Cx, Flags, Group, Handler, KeyAccess, Keys, OnTimeout, Outcome, SPEC, Spec, args};
 
 pub(super) const BLPOP: Spec = Spec {
     name: "blpop",
@@ -23,6 +23,7 @@ pub(super) const BLPOP: Spec = Spec {
         last: -2,
         step: 1,
     },
+    access: KeyAccess::TAKE,
     syntax: "key [key ...] timeout",
     handler: Handler::Data(|cx, request| pop_one(cx, request, End::Left)),
     ..SPEC
@@ -32,6 +33,7 @@ pub(super) const BRPOP: Spec = Spec {
     name: "brpop",
     summary: "Removes and returns the last element in a list. Blocks until an element is available otherwise. Deletes \
         the list if the last element was popped.",
+    access: KeyAccess::TAKE,
     handler: Handler::Data(|cx, request| pop_one(cx, request, End::Right)),
     ..BLPOP
 };
@@ -46,6 +48,7 @@ pub(super) const BLMOVE: Spec = Spec {
     arity: 6,
     flags: WRITE.or(Flags::BLOCKING),
     keys: Keys::TWO,
+    access: KeyAccess::MOVE,
     syntax: "source destination LEFT|RIGHT LEFT|RIGHT timeout",
     handler: Handler::Data(blmove),
     ..SPEC
@@ -57,6 +60,7 @@ pub(super) const BRPOPLPUSH: Spec = Spec {
         available otherwise. Deletes the list if the last element was popped.",
     since: "2.2.0",
     arity: 4,
+    access: KeyAccess::MOVE,
     syntax: "source destination timeout",
     handler: Handler::Data(brpoplpush),
     ..BLMOVE
@@ -75,6 +79,7 @@ pub(super) const BLMPOP: Spec = Spec {
         count_at: 2,
         also: None,
     },
+    access: KeyAccess::TAKE,
     syntax: "timeout numkeys key [key ...] LEFT|RIGHT [COUNT count]",
     handler: Handler::Data(blmpop),
     ..SPEC

@@ -6,7 +6,7 @@ use super::element::{self, index_of};
 use super::{shift, store_taken, tail};
 use crate::error::SYNTAX;
 use crate::spec::{REMOVE, WRITE};
-use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec, args};
+use crate::{Collection, CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec, args};
 
 pub(super) const LREM: Spec = Spec {
     name: "lrem",
@@ -17,6 +17,7 @@ pub(super) const LREM: Spec = Spec {
     arity: 4,
     flags: REMOVE,
     keys: Keys::ONE,
+    access: KeyAccess::DELETE,
     syntax: "key count element",
     handler: Handler::Data(lrem),
     ..SPEC
@@ -32,6 +33,7 @@ pub(super) const LINSERT: Spec = Spec {
     arity: 5,
     flags: WRITE,
     keys: Keys::ONE,
+    access: KeyAccess::INSERT,
     syntax: "key BEFORE|AFTER pivot element",
     handler: Handler::Data(linsert),
     ..SPEC

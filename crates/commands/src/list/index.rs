@@ -4,7 +4,7 @@ use haypile_store::row::Kind;
 use super::element;
 use crate::error::{NO_SUCH_KEY, OUT_OF_RANGE};
 use crate::spec::{READ, READ_FAST, WRITE};
-use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec, args};
+use crate::{Collection, CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec, args};
 
 pub(super) const LLEN: Spec = Spec {
     name: "llen",
@@ -15,6 +15,7 @@ pub(super) const LLEN: Spec = Spec {
     arity: 2,
     flags: READ_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::LOOK,
     syntax: "key",
     handler: Handler::Data(llen),
     ..SPEC

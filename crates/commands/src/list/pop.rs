@@ -8,7 +8,7 @@ use super::element;
 use super::{End, pop, store_taken, tail};
 use crate::error::SYNTAX;
 use crate::spec::{REMOVE, REMOVE_FAST};
-use crate::{Collection, CommandError, Cx, Flags, Group, Handler, Keys, Outcome, SPEC, Spec, args};
+use crate::{Collection, CommandError, Cx, Flags, Group, Handler, KeyAccess, Keys, Outcome, SPEC, Spec, args};
 
 pub(super) const LPOP: Spec = Spec {
     name: "lpop",
@@ -20,6 +20,7 @@ pub(super) const LPOP: Spec = Spec {
     arity: -2,
     flags: REMOVE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::TAKE,
     syntax: "key [count]",
     handler: Handler::Data(|cx, request| pop_command(cx, request, End::Left)),
     ..SPEC
@@ -29,6 +30,7 @@ pub(super) const RPOP: Spec = Spec {
     name: "rpop",
     summary: "Returns the last elements in a list after removing them. Deletes the list if the last element was \
         popped.",
+    access: KeyAccess::TAKE,
     handler: Handler::Data(|cx, request| pop_command(cx, request, End::Right)),
     ..LPOP
 };
@@ -46,6 +48,7 @@ pub(super) const LMPOP: Spec = Spec {
         count_at: 1,
         also: None,
     },
+    access: KeyAccess::TAKE,
     syntax: "numkeys key [key ...] LEFT|RIGHT [COUNT count]",
     handler: Handler::Data(lmpop),
     ..SPEC

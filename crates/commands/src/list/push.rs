@@ -3,7 +3,7 @@ use haypile_store::row::Kind;
 
 use super::{End, push};
 use crate::spec::WRITE_FAST;
-use crate::{Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Cx, Group, Handler, KeyAccess, Keys, Outcome, SPEC, Spec};
 
 const COMPLEXITY: &str = "O(1) for each element added, so O(N) to add N elements when the command is called with \
     multiple arguments.";
@@ -17,6 +17,7 @@ pub(super) const LPUSH: Spec = Spec {
     arity: -3,
     flags: WRITE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::INSERT,
     syntax: "key element [element ...]",
     handler: Handler::Data(|cx, request| push_elements(cx, request, End::Left, true)),
     ..SPEC
@@ -25,6 +26,7 @@ pub(super) const LPUSH: Spec = Spec {
 pub(super) const RPUSH: Spec = Spec {
     name: "rpush",
     summary: "Appends one or more elements to a list. Creates the key if it doesn't exist.",
+    access: KeyAccess::INSERT,
     handler: Handler::Data(|cx, request| push_elements(cx, request, End::Right, true)),
     ..LPUSH
 };
@@ -33,6 +35,7 @@ pub(super) const LPUSHX: Spec = Spec {
     name: "lpushx",
     summary: "Prepends one or more elements to a list only when the list exists.",
     since: "2.2.0",
+    access: KeyAccess::INSERT,
     handler: Handler::Data(|cx, request| push_elements(cx, request, End::Left, false)),
     ..LPUSH
 };
@@ -41,6 +44,7 @@ pub(super) const RPUSHX: Spec = Spec {
     name: "rpushx",
     summary: "Appends one or more elements to a list only when the list exists.",
     since: "2.2.0",
+    access: KeyAccess::INSERT,
     handler: Handler::Data(|cx, request| push_elements(cx, request, End::Right, false)),
     ..LPUSH
 };

@@ -9,7 +9,9 @@ use super::element;
 use super::{damaged, store_taken, tail};
 use crate::cx::Found;
 use crate::spec::{READ, REMOVE};
-use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, LIST_MIDDLE, Outcome, SPEC, Spec, args};
+use crate::{
+    Collection, CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, LIST_MIDDLE, Outcome, SPEC, Spec, args,
+};
 
 pub(super) const LRANGE: Spec = Spec {
     name: "lrange",
@@ -34,6 +36,7 @@ pub(super) const LTRIM: Spec = Spec {
     arity: 4,
     flags: REMOVE,
     keys: Keys::ONE,
+    access: KeyAccess::DELETE,
     syntax: "key start:integer stop:integer",
     handler: Handler::Data(ltrim),
     ..SPEC

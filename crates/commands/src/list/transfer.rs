@@ -4,7 +4,7 @@ use haypile_store::row::Kind;
 use super::element;
 use super::{End, FULL, damaged, pop, push, store_taken, tail};
 use crate::spec::WRITE;
-use crate::{Collection, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Collection, Cx, Group, Handler, KeyAccess, Keys, Outcome, SPEC, Spec};
 
 pub(super) const LMOVE: Spec = Spec {
     name: "lmove",
@@ -16,6 +16,7 @@ pub(super) const LMOVE: Spec = Spec {
     arity: 5,
     flags: WRITE,
     keys: Keys::TWO,
+    access: KeyAccess::MOVE,
     syntax: "source destination LEFT|RIGHT LEFT|RIGHT",
     handler: Handler::Data(lmove),
     ..SPEC
@@ -31,6 +32,7 @@ pub(super) const RPOPLPUSH: Spec = Spec {
     arity: 3,
     flags: WRITE,
     keys: Keys::TWO,
+    access: KeyAccess::MOVE,
     syntax: "source destination",
     handler: Handler::Data(rpoplpush),
     ..SPEC

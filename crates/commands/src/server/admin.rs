@@ -1,7 +1,7 @@
 //! The process and its data as a whole: saving, compaction, shutting down, time, DEBUG.
 
 use super::{LOADING_STALE, OPERATOR, SERVER};
-use crate::{Flags, Group, Spec};
+use crate::{Categories, Flags, Group, Spec};
 
 const SAVING: Flags = Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::NO_ASYNC_LOADING);
 
@@ -31,6 +31,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         name: "lastsave",
         summary: "Returns the Unix timestamp of the last successful checkpoint.",
         flags: LOADING_STALE.or(Flags::FAST),
+        categories: Some(Categories::ADMIN.or(Categories::DANGEROUS)),
         ..SERVER
     },
     Spec {
@@ -87,6 +88,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         group: Group::Generic,
         arity: 4,
         flags: Flags::BLOCKING,
+        categories: Some(Categories::CONNECTION),
         syntax: "numlocal numreplicas timeout",
         ..SERVER
     },
@@ -97,6 +99,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         group: Group::Generic,
         arity: 3,
         flags: Flags::NOSCRIPT,
+        categories: Some(Categories::CONNECTION),
         syntax: "numreplicas timeout:integer",
         ..SERVER
     },

@@ -1,7 +1,7 @@
 //! What the server tells of itself and of its commands: INFO, COMMAND, SLOWLOG, LATENCY, MEMORY.
 
 use super::{CONTAINER, HELP, LOADING_STALE, OPERATOR, SERVER};
-use crate::{Flags, Handler, Keys, Spec};
+use crate::{Categories, Flags, Handler, KeyAccess, Keys, Spec};
 
 pub(super) const INFO: Spec = Spec {
     name: "info",
@@ -9,12 +9,14 @@ pub(super) const INFO: Spec = Spec {
     since: "1.0.0",
     arity: -1,
     flags: LOADING_STALE,
+    categories: Some(Categories::DANGEROUS),
     syntax: "[section [section ...]]",
     ..SERVER
 };
 
 /// What the subcommands of COMMAND have in common.
 const ABOUT_COMMANDS: Spec = Spec {
+    categories: Some(Categories::CONNECTION),
     since: "2.8.13",
     flags: LOADING_STALE,
     ..SERVER
@@ -77,6 +79,7 @@ pub(super) const COMMAND: Spec = Spec {
         },
         Spec {
             summary: "Returns helpful text about the subcommands of COMMAND.",
+            categories: Some(Categories::CONNECTION),
             since: "5.0.0",
             ..HELP
         },
@@ -231,6 +234,7 @@ pub(super) const MEMORY: Spec = Spec {
                 last: 2,
                 step: 1,
             },
+            access: KeyAccess::LOOK,
             syntax: "key [SAMPLES count]",
             handler: Handler::Data(super::memory_usage::usage),
             ..BYTES

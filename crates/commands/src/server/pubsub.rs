@@ -1,4 +1,4 @@
-use crate::{Flags, Group, Handler, Keys, SPEC, Spec};
+use crate::{Categories, Channels, Flags, Group, Handler, KeyAccess, Keys, SPEC, Spec};
 
 /// Flags of a command that is about messages.
 const MESSAGES: Flags = Flags::PUBSUB.or(Flags::LOADING).or(Flags::STALE);
@@ -21,6 +21,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         since: "2.0.0",
         complexity: "O(N) where N is the number of patterns to subscribe to.",
         arity: -2,
+        channels: Channels::Patterns,
         syntax: "pattern [pattern ...]",
         ..PUBSUB
     },
@@ -32,6 +33,7 @@ pub(super) const COMMANDS: &[Spec] = &[
                      number of subscribed patterns (by any client).",
         arity: 3,
         flags: SEND,
+        channels: Channels::First,
         syntax: "channel message",
         ..PUBSUB
     },
@@ -62,7 +64,9 @@ pub(super) const COMMANDS: &[Spec] = &[
         complexity: "O(N) where N is the number of clients subscribed to the receiving shard channel.",
         arity: 3,
         flags: SEND,
+        channels: Channels::First,
         keys: Keys::ONE,
+        access: KeyAccess::NO_KEYS,
         syntax: "shardchannel message",
         ..PUBSUB
     },
@@ -72,7 +76,9 @@ pub(super) const COMMANDS: &[Spec] = &[
         since: "7.0.0",
         complexity: "O(N) where N is the number of shard channels to subscribe to.",
         arity: -2,
+        channels: Channels::All,
         keys: Keys::ALL,
+        access: KeyAccess::NO_KEYS,
         syntax: "shardchannel [shardchannel ...]",
         ..PUBSUB
     },
@@ -82,6 +88,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         since: "2.0.0",
         complexity: "O(N) where N is the number of channels to subscribe to.",
         arity: -2,
+        channels: Channels::All,
         syntax: "channel [channel ...]",
         ..PUBSUB
     },
@@ -92,6 +99,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         complexity: "O(N) where N is the number of shard channels to unsubscribe.",
         arity: -1,
         keys: Keys::ALL,
+        access: KeyAccess::NO_KEYS,
         syntax: "[shardchannel [shardchannel ...]]",
         ..PUBSUB
     },
@@ -124,6 +132,7 @@ const ABOUT: &[Spec] = &[
         since: "6.2.0",
         arity: 2,
         flags: Flags::LOADING.or(Flags::STALE),
+        categories: Some(Categories::NONE),
         ..PUBSUB
     },
     Spec {

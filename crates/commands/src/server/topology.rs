@@ -1,7 +1,7 @@
 //! Replication, cluster, modules, users: what a server that stands alone says of them.
 
 use super::{CONTAINER, HELP, LOADING_STALE, SERVER};
-use crate::{Flags, Group, Handler, Spec};
+use crate::{Categories, Flags, Group, Handler, Spec};
 
 const REPLICATION: Flags = Flags::ADMIN
     .or(Flags::NOSCRIPT)
@@ -32,6 +32,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         summary: "Returns the replication role.",
         since: "2.8.12",
         flags: LOADING_STALE.or(Flags::NOSCRIPT).or(Flags::FAST),
+        categories: Some(Categories::ADMIN.or(Categories::DANGEROUS)),
         ..SERVER
     },
     Spec {
@@ -112,17 +113,20 @@ pub(super) const COMMANDS: &[Spec] = &[
     Spec {
         name: "readonly",
         summary: "Allows reads from a replica of a cluster.",
+        categories: Some(Categories::CONNECTION),
         ..CLUSTER
     },
     Spec {
         name: "readwrite",
         summary: "Ends the effect of READONLY.",
+        categories: Some(Categories::CONNECTION),
         ..CLUSTER
     },
     Spec {
         name: "asking",
         summary: "Signals that a cluster client is following an ASK redirection.",
         flags: Flags::FAST,
+        categories: Some(Categories::CONNECTION),
         ..CLUSTER
     },
     Spec {

@@ -1,4 +1,4 @@
-use crate::{Flags, Group, Handler, Keys, SPEC, Spec};
+use crate::{Flags, Group, Handler, KeyAccess, Keys, SPEC, Spec};
 
 const CONTROL: Flags = Flags::NOSCRIPT
     .or(Flags::LOADING)
@@ -44,6 +44,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         complexity: "O(1) for every key.",
         arity: -2,
         keys: Keys::ALL,
+        access: KeyAccess::LOOK,
         syntax: "key [key ...]",
         ..TRANSACTION
     },

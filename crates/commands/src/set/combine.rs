@@ -8,7 +8,9 @@ use super::member;
 use crate::args::is;
 use crate::error::SYNTAX;
 use crate::spec::{READ, WRITE};
-use crate::{Collection, CommandError, Cx, Flags, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{
+    Access, Collection, CommandError, Cx, Flags, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec,
+};
 
 pub(super) const SINTER: Spec = Spec {
     name: "sinter",
@@ -29,6 +31,7 @@ pub(super) const SINTERSTORE: Spec = Spec {
     summary: "Stores the members that are in all of several sets in a key.",
     arity: -3,
     flags: WRITE,
+    access: KeyAccess::FirstAndOthers(Access::UPDATE, Access::READ),
     syntax: "destination key [key ...]",
     handler: Handler::Data(|cx, request| store(cx, request, Operation::Intersect, KeyEvent::SInterStore)),
     ..SINTER
@@ -61,6 +64,7 @@ pub(super) const SUNIONSTORE: Spec = Spec {
     name: "sunionstore",
     summary: "Stores the members that are in any of several sets in a key.",
     complexity: SUNION.complexity,
+    access: KeyAccess::STORE,
     handler: Handler::Data(|cx, request| store(cx, request, Operation::Unite, KeyEvent::SUnionStore)),
     ..SINTERSTORE
 };
@@ -77,6 +81,7 @@ pub(super) const SDIFFSTORE: Spec = Spec {
     name: "sdiffstore",
     summary: "Stores the members of the first set that are in none of the others in a key.",
     complexity: SUNION.complexity,
+    access: KeyAccess::STORE,
     handler: Handler::Data(|cx, request| store(cx, request, Operation::Subtract, KeyEvent::SDiffStore)),
     ..SINTERSTORE
 };

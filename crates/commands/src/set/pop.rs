@@ -8,7 +8,7 @@ use crate::args::non_negative;
 use crate::error::SYNTAX;
 use crate::sample;
 use crate::spec::REMOVE_FAST;
-use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{Collection, CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const SPOP: Spec = Spec {
     name: "spop",
@@ -19,6 +19,7 @@ pub(super) const SPOP: Spec = Spec {
     arity: -2,
     flags: REMOVE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::TAKE,
     syntax: "key [count]",
     handler: Handler::Data(spop),
     ..SPEC

@@ -7,7 +7,7 @@ use super::{Name, member};
 use crate::cx::Found;
 use crate::sample::missing;
 use crate::spec::{READ, READ_FAST};
-use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Collection, CommandError, Cx, Group, Handler, KeyAccess, Keys, Outcome, SPEC, Spec};
 
 pub(super) const SISMEMBER: Spec = Spec {
     name: "sismember",
@@ -18,6 +18,7 @@ pub(super) const SISMEMBER: Spec = Spec {
     arity: 3,
     flags: READ_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::LOOK,
     syntax: "key member",
     handler: Handler::Data(sismember),
     ..SPEC
@@ -31,6 +32,7 @@ pub(super) const SMISMEMBER: Spec = Spec {
     complexity: "O(N) where N is the number of elements being checked for membership.",
     arity: -3,
     flags: READ_FAST,
+    access: KeyAccess::ByFlags,
     syntax: "key member [member ...]",
     handler: Handler::Data(smismember),
     ..SISMEMBER
@@ -40,6 +42,7 @@ pub(super) const SCARD: Spec = Spec {
     name: "scard",
     summary: "Returns the number of members of a set.",
     arity: 2,
+    access: KeyAccess::LOOK,
     syntax: "key",
     handler: Handler::Data(scard),
     ..SISMEMBER
@@ -51,6 +54,7 @@ pub(super) const SMEMBERS: Spec = Spec {
     complexity: "O(N) where N is the set cardinality.",
     arity: 2,
     flags: READ,
+    access: KeyAccess::ByFlags,
     syntax: "key",
     handler: Handler::Data(smembers),
     ..SISMEMBER

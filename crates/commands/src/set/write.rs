@@ -3,7 +3,7 @@ use haypile_store::row::Kind;
 
 use super::Name;
 use crate::spec::{REMOVE_FAST, WRITE_FAST};
-use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const SADD: Spec = Spec {
     name: "sadd",
@@ -14,6 +14,7 @@ pub(super) const SADD: Spec = Spec {
     arity: -3,
     flags: WRITE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::INSERT,
     syntax: "key member [member ...]",
     handler: Handler::Data(sadd),
     ..SPEC
@@ -24,6 +25,7 @@ pub(super) const SREM: Spec = Spec {
     summary: "Removes members from a set, and the set with its last member.",
     complexity: "O(N) where N is the number of members to be removed.",
     flags: REMOVE_FAST,
+    access: KeyAccess::DELETE,
     handler: Handler::Data(srem),
     ..SADD
 };
@@ -35,6 +37,7 @@ pub(super) const SMOVE: Spec = Spec {
     arity: 4,
     flags: REMOVE_FAST,
     keys: Keys::TWO,
+    access: KeyAccess::MOVE,
     syntax: "source destination member",
     handler: Handler::Data(smove),
     ..SADD

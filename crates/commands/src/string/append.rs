@@ -6,7 +6,7 @@ use haypile_store::packed::StringPatch;
 use super::check_length;
 use crate::args::integer;
 use crate::spec::{WRITE, WRITE_FAST};
-use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const APPEND: Spec = Spec {
     name: "append",
@@ -17,6 +17,7 @@ pub(super) const APPEND: Spec = Spec {
     arity: 3,
     flags: WRITE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::INSERT,
     syntax: "key value",
     handler: Handler::Data(append),
     ..SPEC

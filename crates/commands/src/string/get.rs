@@ -4,7 +4,7 @@ use haypile_resp::Request;
 
 use super::options::{Of, Options, Ttl};
 use crate::spec::{READ_FAST, REMOVE_FAST};
-use crate::{Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const GET: Spec = Spec {
     name: "get",
@@ -37,6 +37,7 @@ pub(super) const STRLEN: Spec = Spec {
     arity: 2,
     flags: READ_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::LOOK,
     syntax: "key",
     handler: Handler::Data(strlen),
     ..SPEC
@@ -57,6 +58,7 @@ pub(super) const GETDEL: Spec = Spec {
     arity: 2,
     flags: REMOVE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::TAKE,
     syntax: "key",
     handler: Handler::Data(getdel),
     ..SPEC
@@ -83,6 +85,7 @@ pub(super) const GETEX: Spec = Spec {
     arity: -2,
     flags: REMOVE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::READ_UPDATE,
     syntax: "key [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST]",
     handler: Handler::Data(getex),
     ..SPEC

@@ -4,7 +4,7 @@ use haypile_resp::Request;
 use haypile_store::row::Kind;
 
 use crate::spec::{READ_FAST, WRITE};
-use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const MGET: Spec = Spec {
     name: "mget",
@@ -47,6 +47,7 @@ pub(super) const MSET: Spec = Spec {
     arity: -3,
     flags: WRITE,
     keys: PAIRS,
+    access: KeyAccess::OVERWRITE,
     syntax: "key value [key value ...]",
     handler: Handler::Data(mset),
     ..SPEC
@@ -68,6 +69,7 @@ pub(super) const MSETNX: Spec = Spec {
     arity: -3,
     flags: WRITE,
     keys: PAIRS,
+    access: KeyAccess::CREATE,
     syntax: "key value [key value ...]",
     handler: Handler::Data(msetnx),
     ..SPEC

@@ -5,7 +5,7 @@ use haypile_resp::{LongDouble, Request};
 use crate::args::integer;
 use crate::error::NOT_FLOAT;
 use crate::spec::WRITE_FAST;
-use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const INCR: Spec = Spec {
     name: "incr",
@@ -16,6 +16,7 @@ pub(super) const INCR: Spec = Spec {
     arity: 2,
     flags: WRITE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::READ_UPDATE,
     syntax: "key",
     handler: Handler::Data(|cx, request| add(cx, &request[1], 1)),
     ..SPEC
@@ -24,6 +25,7 @@ pub(super) const INCR: Spec = Spec {
 pub(super) const DECR: Spec = Spec {
     name: "decr",
     summary: "Subtracts one from the integer value of a key. Zero is the initial value if the key does not exist.",
+    access: KeyAccess::READ_UPDATE,
     handler: Handler::Data(|cx, request| add(cx, &request[1], -1)),
     ..INCR
 };
@@ -32,6 +34,7 @@ pub(super) const INCRBY: Spec = Spec {
     name: "incrby",
     summary: "Adds a number to the integer value of a key. Zero is the initial value if the key does not exist.",
     arity: 3,
+    access: KeyAccess::READ_UPDATE,
     syntax: "key increment:integer",
     handler: Handler::Data(|cx, request| {
         let by = integer(&request[2])?;
@@ -44,6 +47,7 @@ pub(super) const DECRBY: Spec = Spec {
     name: "decrby",
     summary: "Subtracts a number from the integer value of a key. Zero is the initial value if the key does not exist.",
     arity: 3,
+    access: KeyAccess::READ_UPDATE,
     syntax: "key decrement",
     handler: Handler::Data(|cx, request| {
         let by = integer(&request[2])?
@@ -75,6 +79,7 @@ pub(super) const INCRBYFLOAT: Spec = Spec {
     summary: "Adds a floating-point number to the value of a key. Zero is the initial value if the key does not exist.",
     since: "2.6.0",
     arity: 3,
+    access: KeyAccess::READ_UPDATE,
     syntax: "key increment:double",
     handler: Handler::Data(incrbyfloat),
     ..INCR

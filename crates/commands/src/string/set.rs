@@ -4,9 +4,10 @@ use haypile_resp::Request;
 use haypile_store::row::Kind;
 
 use super::options::{Condition, Expire, Of, Options, Ttl};
+use crate::args::is;
 use crate::error::WRONG_TYPE;
 use crate::spec::{WRITE, WRITE_FAST};
-use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{Access, CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 pub(super) const SET: Spec = Spec {
     name: "set",
@@ -17,10 +18,19 @@ pub(super) const SET: Spec = Spec {
     arity: -3,
     flags: WRITE,
     keys: Keys::ONE,
+    access: KeyAccess::ByOptions(Access::READ_UPDATE, access),
     syntax: "key value [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]",
     handler: Handler::Data(set),
     ..SPEC
 };
+
+/// With GET it returns what was there.
+fn access(request: &Request) -> Access {
+    match request.iter().skip(3).any(|option| is(option, "GET")) {
+        true => Access::READ_UPDATE,
+        false => Access::OVERWRITE,
+    }
+}
 
 fn set(cx: &mut Cx<'_>, request: &Request) -> Outcome {
     let options = Options::parse(request, 3, Of::Set)?;
@@ -42,6 +52,7 @@ pub(super) const SETNX: Spec = Spec {
     arity: 3,
     flags: WRITE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::CREATE,
     syntax: "key value",
     handler: Handler::Data(setnx),
     ..SPEC
@@ -66,6 +77,7 @@ pub(super) const SETEX: Spec = Spec {
     arity: 4,
     flags: WRITE,
     keys: Keys::ONE,
+    access: KeyAccess::OVERWRITE,
     syntax: "key seconds value",
     handler: Handler::Data(|cx, request| set_for(cx, request, true, "setex")),
     ..SPEC
@@ -80,6 +92,7 @@ pub(super) const PSETEX: Spec = Spec {
     arity: 4,
     flags: WRITE,
     keys: Keys::ONE,
+    access: KeyAccess::OVERWRITE,
     syntax: "key milliseconds value",
     handler: Handler::Data(|cx, request| set_for(cx, request, false, "psetex")),
     ..SPEC
@@ -108,6 +121,7 @@ pub(super) const GETSET: Spec = Spec {
     arity: 3,
     flags: WRITE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::READ_UPDATE,
     syntax: "key value",
     handler: Handler::Data(getset),
     ..SPEC

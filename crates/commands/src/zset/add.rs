@@ -4,7 +4,7 @@ use haypile_store::row::Kind;
 use super::layout::{change, find, member_key, parse_score, write};
 use crate::error::SYNTAX;
 use crate::spec::WRITE_FAST;
-use crate::{Collection, CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec, args};
+use crate::{Collection, CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec, args};
 
 pub(super) const ZADD: Spec = Spec {
     name: "zadd",
@@ -29,6 +29,7 @@ pub(super) const ZINCRBY: Spec = Spec {
     arity: 4,
     flags: WRITE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::READ_UPDATE,
     syntax: "key increment:double member",
     handler: Handler::Data(zincrby),
     ..SPEC

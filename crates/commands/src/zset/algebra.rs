@@ -4,7 +4,7 @@ use super::combine::{Combination, Form, Operation};
 use super::store::replace;
 use super::walk::Shape;
 use crate::spec::{READ, WRITE};
-use crate::{Cx, Flags, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{Cx, Flags, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
 
 const DIFF_COMPLEXITY: &str = "O(L + (N-K)log(N)) worst case where L is the total number of elements in all the sets, N \
      is the size of the first set, and K is the size of the result set.";
@@ -78,6 +78,7 @@ pub(super) const ZUNIONSTORE: Spec = Spec {
     name: "zunionstore",
     summary: "Stores the union of sorted sets.",
     complexity: UNION_COMPLEXITY,
+    access: KeyAccess::STORE,
     syntax: "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM|MIN|MAX]",
     handler: Handler::Data(|cx, request| store(cx, request, Operation::Union, KeyEvent::ZUnionStore)),
     ..STORING
@@ -87,6 +88,7 @@ pub(super) const ZINTERSTORE: Spec = Spec {
     name: "zinterstore",
     summary: "Stores the intersection of sorted sets.",
     complexity: INTER_COMPLEXITY,
+    access: KeyAccess::STORE,
     syntax: "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM|MIN|MAX]",
     handler: Handler::Data(|cx, request| store(cx, request, Operation::Intersection, KeyEvent::ZInterStore)),
     ..STORING
@@ -97,6 +99,7 @@ pub(super) const ZDIFFSTORE: Spec = Spec {
     summary: "Stores what the first sorted set has and the others have not.",
     since: "6.2.0",
     complexity: DIFF_COMPLEXITY,
+    access: KeyAccess::STORE,
     syntax: "destination numkeys key [key ...]",
     handler: Handler::Data(|cx, request| store(cx, request, Operation::Difference, KeyEvent::ZDiffStore)),
     ..STORING

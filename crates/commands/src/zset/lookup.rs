@@ -5,7 +5,7 @@ use haypile_store::row::Kind;
 use super::layout::{score_from, score_of};
 use crate::cx::Found;
 use crate::spec::READ_FAST;
-use crate::{CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyAccess, Keys, Outcome, SPEC, Spec};
 
 pub(super) const ZCARD: Spec = Spec {
     name: "zcard",
@@ -16,6 +16,7 @@ pub(super) const ZCARD: Spec = Spec {
     arity: 2,
     flags: READ_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::LOOK,
     syntax: "key",
     handler: Handler::Data(zcard),
     ..SPEC

@@ -8,7 +8,8 @@ use super::walk::walk;
 use crate::error::SYNTAX;
 use crate::spec::{REMOVE, REMOVE_FAST};
 use crate::{
-    Block, Collection, CommandError, Cx, Flags, Group, Handler, KeyEvent, Keys, OnTimeout, Outcome, SPEC, Spec, args,
+    Block, Collection, CommandError, Cx, Flags, Group, Handler, KeyAccess, KeyEvent, Keys, OnTimeout, Outcome, SPEC,
+    Spec, args,
 };
 
 const COMPLEXITY: &str = "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of \
@@ -25,6 +26,7 @@ pub(super) const ZPOPMIN: Spec = Spec {
     arity: -2,
     flags: REMOVE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::TAKE,
     syntax: "key [count]",
     handler: Handler::Data(|cx, request| zpop(cx, request, Direction::Forward)),
     ..SPEC
@@ -33,6 +35,7 @@ pub(super) const ZPOPMIN: Spec = Spec {
 pub(super) const ZPOPMAX: Spec = Spec {
     name: "zpopmax",
     summary: "Removes the members with the highest scores from a sorted set and returns them.",
+    access: KeyAccess::TAKE,
     handler: Handler::Data(|cx, request| zpop(cx, request, Direction::Reverse)),
     ..ZPOPMIN
 };
@@ -49,6 +52,7 @@ pub(super) const ZMPOP: Spec = Spec {
         count_at: 1,
         also: None,
     },
+    access: KeyAccess::TAKE,
     syntax: "numkeys key [key ...] <MIN|MAX> [COUNT count]",
     handler: Handler::Data(zmpop),
     ..SPEC
@@ -67,6 +71,7 @@ pub(super) const BZPOPMIN: Spec = Spec {
         last: -2,
         step: 1,
     },
+    access: KeyAccess::TAKE,
     syntax: "key [key ...] timeout",
     handler: Handler::Data(|cx, request| bzpop(cx, request, Direction::Forward)),
     ..SPEC
@@ -75,6 +80,7 @@ pub(super) const BZPOPMIN: Spec = Spec {
 pub(super) const BZPOPMAX: Spec = Spec {
     name: "bzpopmax",
     summary: "Removes the member with the highest score from the first sorted set that has any and returns it, or waits for one.",
+    access: KeyAccess::TAKE,
     handler: Handler::Data(|cx, request| bzpop(cx, request, Direction::Reverse)),
     ..BZPOPMIN
 };
@@ -91,6 +97,7 @@ pub(super) const BZMPOP: Spec = Spec {
         count_at: 2,
         also: None,
     },
+    access: KeyAccess::TAKE,
     syntax: "timeout numkeys key [key ...] <MIN|MAX> [COUNT count]",
     handler: Handler::Data(bzmpop),
     ..SPEC

@@ -6,7 +6,7 @@ use super::store::replace;
 use super::walk::{Shape, Window, for_each};
 use crate::error::SYNTAX;
 use crate::spec::{READ, WRITE};
-use crate::{CommandError, Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec, args};
+use crate::{CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec, args};
 
 const COMPLEXITY: &str = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of \
      elements being returned. A range by index takes as many steps more as its nearer end is away from an end of the set.";
@@ -77,6 +77,7 @@ pub(super) const ZRANGESTORE: Spec = Spec {
     arity: -5,
     flags: WRITE,
     keys: Keys::TWO,
+    access: KeyAccess::STORE,
     syntax: "dst src min max [BYSCORE|BYLEX] [REV] [LIMIT offset count]",
     handler: Handler::Data(zrangestore),
     ..ZRANGE

@@ -5,7 +5,7 @@ use super::layout::{Scored, find, remove, score_of};
 use super::pop::remove_all;
 use super::walk::{Window, for_each};
 use crate::spec::{REMOVE, REMOVE_FAST};
-use crate::{Cx, Group, Handler, KeyEvent, Keys, Outcome, SPEC, Spec, args};
+use crate::{Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec, args};
 
 const COMPLEXITY: &str = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of \
      elements removed by the operation.";
@@ -19,6 +19,7 @@ pub(super) const ZREM: Spec = Spec {
     arity: -3,
     flags: REMOVE_FAST,
     keys: Keys::ONE,
+    access: KeyAccess::DELETE,
     syntax: "key member [member ...]",
     handler: Handler::Data(zrem),
     ..SPEC
@@ -33,6 +34,7 @@ pub(super) const ZREMRANGEBYRANK: Spec = Spec {
     arity: 4,
     flags: REMOVE,
     keys: Keys::ONE,
+    access: KeyAccess::DELETE,
     syntax: "key start:integer stop:integer",
     handler: Handler::Data(zremrangebyrank),
     ..SPEC
@@ -42,6 +44,7 @@ pub(super) const ZREMRANGEBYSCORE: Spec = Spec {
     name: "zremrangebyscore",
     summary: "Removes the members of a sorted set within a range of scores.",
     since: "1.2.0",
+    access: KeyAccess::DELETE,
     syntax: "key min:double max:double",
     handler: Handler::Data(zremrangebyscore),
     ..ZREMRANGEBYRANK
@@ -51,6 +54,7 @@ pub(super) const ZREMRANGEBYLEX: Spec = Spec {
     name: "zremrangebylex",
     summary: "Removes the members of a sorted set of equal scores within a range of members.",
     since: "2.8.9",
+    access: KeyAccess::DELETE,
     syntax: "key min max",
     handler: Handler::Data(zremrangebylex),
     ..ZREMRANGEBYRANK

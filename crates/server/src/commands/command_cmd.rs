@@ -5,7 +5,7 @@ use haypile_commands::error::SYNTAX;
 use haypile_commands::key_specs::{self, Begin, Find, KeySpec};
 use haypile_commands::syntax::{self, Argument, Kind};
 use haypile_commands::table::{self, Known};
-use haypile_commands::{CommandError, Flags, Group, Handler, Outcome, glob, tips};
+use haypile_commands::{Access, Categories, CommandError, Outcome, glob, tips};
 use haypile_resp::{Reply, Request};
 
 use super::{Execute, ServerCx};
@@ -56,11 +56,11 @@ fn write_info(reply: &mut Reply, known: &Known) {
     reply.integer(first);
     reply.integer(last);
     reply.integer(step);
-    write_words(reply, categories(known).iter().map(|category| format!("@{category}")));
+    write_words(reply, known.categories.names().map(|category| format!("@{category}")));
     let tips = tips::of(&known.full_name);
     reply.set(tips.len());
     tips.iter().for_each(|tip| reply.bulk_str(tip));
-    let specs = key_specs::of(&known.full_name, spec);
+    let specs = key_specs::of(spec);
     reply.set(specs.len());
     specs.iter().for_each(|spec| write_key_spec(reply, spec));
     reply.set(known.subcommands.len());
@@ -77,7 +77,7 @@ fn write_words(reply: &mut Reply, words: impl Iterator<Item = impl AsRef<str>>) 
 fn write_key_spec(reply: &mut Reply, spec: &KeySpec) {
     reply.map(3);
     reply.bulk_str("flags");
-    write_words(reply, spec.flags.iter());
+    write_words(reply, spec.access.names());
     reply.bulk_str("begin_search");
     match spec.begin {
         Begin::Index(index) => {
@@ -120,59 +120,6 @@ fn write_search(reply: &mut Reply, kind: &str, fields: usize) {
 fn write_number(reply: &mut Reply, name: &str, value: i64) {
     reply.bulk_str(name);
     reply.integer(value);
-}
-
-/// The categories of Redis' access lists that a command belongs to, without the `@`.
-fn categories(known: &Known) -> Vec<&'static str> {
-    let spec = known.spec;
-    let has = |flag| spec.flags.has(flag);
-    let mut categories = Vec::new();
-    let mut add = |condition: bool, category| {
-        if condition && !categories.contains(&category) {
-            categories.push(category);
-        }
-    };
-    let name = known.full_name.split('|').next().unwrap_or_default();
-    let admin = has(Flags::ADMIN) || matches!(name, "lastsave" | "role");
-    add(has(Flags::WRITE), "write");
-    add(has(Flags::READONLY), "read");
-    if !matches!(spec.handler, Handler::Container) {
-        let of_group = match spec.group {
-            Group::Generic if name == "wait" => "connection",
-            Group::Generic => "keyspace",
-            Group::String => "string",
-            Group::Bitmap => "bitmap",
-            Group::List => "list",
-            Group::Set => "set",
-            Group::SortedSet => "sortedset",
-            Group::Hash => "hash",
-            Group::Hyperloglog => "hyperloglog",
-            Group::Geo => "geo",
-            Group::Pubsub => "pubsub",
-            Group::Transactions => "transaction",
-            Group::Scripting => "scripting",
-            Group::Connection => "connection",
-            Group::Server if name == "command" => "connection",
-            Group::Server if matches!(name, "dbsize" | "flushall" | "flushdb" | "swapdb") => "keyspace",
-            Group::Cluster if matches!(name, "readonly" | "readwrite" | "asking") => "connection",
-            Group::Server | Group::Cluster => "",
-        };
-        add(!of_group.is_empty() && name != "lolwut", of_group);
-    }
-    add(admin, "admin");
-    add(has(Flags::PUBSUB), "pubsub");
-    add(has(Flags::BLOCKING), "blocking");
-    add(has(Flags::FAST), "fast");
-    add(!has(Flags::FAST), "slow");
-    add(
-        admin
-            || matches!(
-                name,
-                "info" | "keys" | "flushall" | "flushdb" | "swapdb" | "sort" | "sort_ro"
-            ),
-        "dangerous",
-    );
-    categories
 }
 
 fn docs(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
@@ -263,11 +210,12 @@ fn list(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         2 => Box::new(|_| true),
         5 if is(&request[2], "FILTERBY") => {
             let wanted = request[4].to_ascii_lowercase();
+            let category = Categories::find(&wanted);
             match () {
                 // There are no modules.
                 () if is(&request[3], "MODULE") => Box::new(|_| false),
                 () if is(&request[3], "ACLCAT") => {
-                    Box::new(move |known| categories(known).iter().any(|category| category.as_bytes() == wanted))
+                    Box::new(move |known| category.is_some_and(|category| known.categories.has(category)))
                 }
                 () if is(&request[3], "PATTERN") => {
                     Box::new(move |known| glob::matches(&wanted, known.full_name.as_bytes()))
@@ -277,8 +225,7 @@ fn list(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         }
         _ => return Err(SYNTAX),
     };
-    let names: Vec<&str> = table::known()
-        .flat_map(|known| std::iter::once(known).chain(&known.subcommands))
+    let names: Vec<&str> = table::known_with_subcommands()
         .filter(|known| filter(known))
         .map(|known| known.full_name.as_str())
         .collect();
@@ -288,7 +235,7 @@ fn list(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 }
 
 /// Indexes of keys, each with what is done to it.
-type KeysWithAccess = Vec<(usize, &'static [&'static str])>;
+type KeysWithAccess = Vec<(usize, Access)>;
 
 /// The command that the arguments from the third on are, with its keys.
 fn keys_of(request: &Request) -> Result<(Request, KeysWithAccess), CommandError> {
@@ -302,7 +249,7 @@ fn keys_of(request: &Request) -> Result<(Request, KeysWithAccess), CommandError>
             "ERR Invalid number of arguments specified for command",
         ));
     }
-    let keys = key_specs::with_access(&known.full_name, known.spec, &inner);
+    let keys = key_specs::with_access(known.spec, &inner);
     if keys.is_empty() {
         return Err(CommandError::reply("ERR Invalid arguments specified for command"));
     }
@@ -319,10 +266,10 @@ fn getkeys(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 fn getkeysandflags(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let (inner, keys) = keys_of(request)?;
     cx.reply.array(keys.len());
-    for (at, flags) in keys {
+    for (at, access) in keys {
         cx.reply.array(2);
         cx.reply.bulk(&inner[at]);
-        write_words(cx.reply, flags.iter());
+        write_words(cx.reply, access.names());
     }
     Ok(())
 }

@@ -105,7 +105,7 @@ const FAMILIES: &[&[(&str, Execute)]] = &[
 static BY_ID: LazyLock<Vec<Option<Execute>>> = LazyLock::new(|| {
     let by_name: HashMap<&str, Execute> = FAMILIES.iter().flat_map(|f| f.iter().copied()).collect();
     let mut by_id = vec![None; table::count()];
-    for known in table::known().flat_map(|k| std::iter::once(k).chain(&k.subcommands)) {
+    for known in table::known_with_subcommands() {
         let own = by_name.get(known.full_name.as_str()).copied();
         // Every container of the server's own has a HELP, and all of them the same.
         let help = (known.spec.name == "help").then_some(help::help as Execute);

@@ -86,7 +86,7 @@ pub(super) fn stats(facts: &Facts<'_>, lines: &mut Lines) {
 
 /// Every command and subcommand with its counters, by name.
 pub(crate) fn commands(stats: &crate::stats::Stats) -> Vec<(&'static Known, CommandStats)> {
-    let known = table::known().flat_map(|known| std::iter::once(known).chain(&known.subcommands));
+    let known = table::known_with_subcommands();
     let mut all: Vec<_> = known.map(|known| (known, stats.command(known.id))).collect();
     all.sort_by_key(|(known, _)| &known.full_name);
     all
