@@ -24,6 +24,7 @@ pub static COMMANDS: &[&[Spec]] = &[
     crate::server::TRANSACTIONS,
     crate::server::ADMIN,
     crate::server::INTROSPECTION,
+    crate::server::USERS,
     crate::server::TOPOLOGY,
 ];
 

@@ -2,10 +2,15 @@
 
 use std::net::IpAddr;
 
-use crate::config::Values;
+use haypile_acl::{DEFAULT_USER, Denial, User};
+use haypile_commands::table::{self, Known};
+use haypile_resp::Request;
 
-/// The user as whom everybody logs in.
-pub const DEFAULT_USER: &str = "default";
+use crate::config::Values;
+use crate::users::Users;
+
+/// What a replica must be allowed to do on this server.
+const REPLICATES: [&str; 2] = ["psync", "replconf"];
 
 /// True if what was given is the secret. All bytes are compared whatever the others are: the time says nothing of how much
 /// of a guess was right.
@@ -16,14 +21,69 @@ pub fn is_secret(given: &[u8], secret: &[u8]) -> bool {
     different == 0 && given.len() == secret.len()
 }
 
-/// True for those whom protected mode keeps out: no password is set, and they do not come over the loopback interface.
-pub fn is_kept_out(values: &Values, address: IpAddr) -> bool {
-    values.protected_mode && values.requirepass.is_empty() && !address.to_canonical().is_loopback()
+/// True for those whom protected mode keeps out: the default user needs no password, and they do not come over the loopback
+/// interface.
+pub fn is_kept_out(values: &Values, everybody: &User, address: IpAddr) -> bool {
+    values.protected_mode && everybody.takes_any_password() && !address.to_canonical().is_loopback()
+}
+
+/// Redis' text for what a user may not do.
+pub fn refusal(denial: Denial, user: &[u8], known: &Known) -> String {
+    match denial {
+        Denial::Command => format!(
+            "NOPERM User {} has no permissions to run the '{}' command",
+            String::from_utf8_lossy(user),
+            known.full_name
+        ),
+        Denial::Key(_) => "NOPERM No permissions to access a key".to_owned(),
+        Denial::Channel(_) => "NOPERM No permissions to access a channel".to_owned(),
+    }
+}
+
+/// True if the user may run this command, which needs no arguments to say so.
+pub fn may_run(user: &User, name: &str) -> bool {
+    table::find(name.as_bytes()).is_some_and(|known| user.check(known, &Request::from_args([name])).is_ok())
+}
+
+/// Whether a replica may come in, by the user and the password that it gives, if it gives any.
+///
+/// # Errors
+/// Why not.
+pub fn admit_replica(
+    users: &Users,
+    values: &Values,
+    address: IpAddr,
+    given: (Option<&[u8]>, Option<&[u8]>),
+) -> Result<(), &'static str> {
+    let everybody = users.everybody();
+    if is_kept_out(values, &everybody.user(), address) {
+        return Err("protected mode: set a password with requirepass, or protected-mode no");
+    }
+    let name = match given.0 {
+        None | Some(b"") => DEFAULT_USER.as_bytes(),
+        Some(name) => name,
+    };
+    let is_default = name == DEFAULT_USER.as_bytes();
+    let account = if is_default && everybody.user().is_open() {
+        everybody.clone()
+    } else {
+        let password = given.1.ok_or("a password is needed: masterauth")?;
+        users.get(name).ok_or("there is no such user: masteruser")?;
+        users
+            .log_in(name, password)
+            .ok_or("the password is wrong, or the user is disabled: masterauth")?
+    };
+    let user = account.user();
+    match REPLICATES.iter().all(|name| may_run(&user, name)) {
+        true => Ok(()),
+        false => Err("the user may not replicate: it needs +psync and +replconf"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use haypile_acl::Defaults;
 
     #[test]
     fn only_the_secret_is_the_secret() {
@@ -36,18 +96,62 @@ mod tests {
     #[test]
     fn protected_mode_is_for_servers_without_a_password() {
         let far = IpAddr::from([192, 0, 2, 1]);
-        let mut values = Values::default();
-        assert!(is_kept_out(&values, far));
+        let (mut values, mut everybody) = (Values::default(), User::everybody());
+        assert!(is_kept_out(&values, &everybody, far));
         for near in [
             IpAddr::from([127, 0, 0, 1]),
             IpAddr::V6("::ffff:127.0.0.1".parse().unwrap()),
         ] {
-            assert!(!is_kept_out(&values, near));
+            assert!(!is_kept_out(&values, &everybody, near));
         }
-        values.requirepass = "secret".into();
-        assert!(!is_kept_out(&values, far));
-        values.requirepass.clear();
+        everybody.set_password(Some(b"secret"));
+        assert!(!is_kept_out(&values, &everybody, far));
+        everybody.set_password(None);
         values.protected_mode = false;
-        assert!(!is_kept_out(&values, far));
+        assert!(!is_kept_out(&values, &everybody, far));
+    }
+
+    #[test]
+    fn replicas_are_users_too() {
+        let near = IpAddr::from([127, 0, 0, 1]);
+        let (values, none) = (Values::default(), Defaults::default());
+        let users = Users::open(&values, &[]).unwrap();
+        let admit = |address, user: Option<&str>, password: Option<&str>| {
+            let bytes = |text: Option<&'static str>| text.map(str::as_bytes);
+            let leak = |text: &str| -> &'static str { String::from(text).leak() };
+            admit_replica(
+                &users,
+                &values,
+                address,
+                (bytes(user.map(leak)), bytes(password.map(leak))),
+            )
+        };
+        assert_eq!(admit(near, None, None), Ok(()));
+        assert!(
+            admit([192, 0, 2, 1].into(), None, None)
+                .unwrap_err()
+                .contains("protected mode")
+        );
+        users.set_default_password("secret");
+        assert!(admit(near, None, None).unwrap_err().contains("a password is needed"));
+        assert!(
+            admit(near, Some(""), Some("guess"))
+                .unwrap_err()
+                .contains("the password is wrong")
+        );
+        assert_eq!(admit([192, 0, 2, 1].into(), Some("default"), Some("secret")), Ok(()));
+        assert!(
+            admit(near, Some("rep"), Some("pw"))
+                .unwrap_err()
+                .contains("no such user")
+        );
+        users.apply(b"rep", &[">pw", "+psync", "+ping"], none).unwrap();
+        assert!(admit(near, Some("rep"), Some("pw")).unwrap_err().contains("disabled"));
+        users.apply(b"rep", &["on"], none).unwrap();
+        assert!(admit(near, Some("rep"), Some("pw")).unwrap_err().contains("+replconf"));
+        users.apply(b"rep", &["+replconf"], none).unwrap();
+        assert_eq!(admit(near, Some("rep"), Some("pw")), Ok(()));
+        users.delete([&b"rep"[..]].into_iter());
+        assert!(admit(near, Some("rep"), Some("pw")).is_err());
     }
 }

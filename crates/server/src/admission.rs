@@ -1,17 +1,20 @@
 //! What forbids a request: who asks, what the connection is doing, and the server's part in replication.
 
 use std::borrow::Cow;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use haypile_commands::table::Known;
 use haypile_commands::{CommandError, Flags};
 use haypile_partition::Role;
-use haypile_resp::Version;
+use haypile_resp::{Request, Version};
 
+use crate::access;
 use crate::commands;
 use crate::data::LOADING;
 use crate::job::Job;
 use crate::session::Multi;
+use crate::users::Context;
 
 const READ_ONLY: CommandError =
     CommandError::Reply(Cow::Borrowed("READONLY You can't write against a read only replica."));
@@ -22,13 +25,24 @@ const NO_REPLICAS: CommandError = CommandError::Reply(Cow::Borrowed("NOREPLICAS 
 
 impl Job {
     /// What forbids a request before it is looked at any closer.
-    pub(crate) fn admit(&self, known: &Known) -> Result<(), CommandError> {
+    pub(crate) fn admit(
+        &self,
+        known: &'static Known,
+        request: &Request,
+        within_turn: bool,
+    ) -> Result<(), CommandError> {
         let spec = known.spec;
         if !self.session.authenticated
             && !spec.flags.has(Flags::NO_AUTH)
-            && !self.node.config.load().requirepass.is_empty()
+            && !self.node.users.everybody().user().is_open()
         {
             return Err(CommandError::reply("NOAUTH Authentication required."));
+        }
+        if self.session.multi.is_some() && spec.flags.has(Flags::NO_MULTI) {
+            return Err(CommandError::reply("ERR Command not allowed inside a transaction"));
+        }
+        if !self.session.account.is_unrestricted() {
+            self.admit_user(known, request, within_turn)?;
         }
         let subscribed = self.client.subscription_count() > 0 && self.reply.version() == Version::Resp2;
         if subscribed && !commands::runs_while_subscribed(known) {
@@ -38,11 +52,35 @@ impl Job {
                 known.full_name
             )));
         }
-        self.admit_by_role(known)?;
-        if self.session.multi.is_some() && spec.flags.has(Flags::NO_MULTI) {
-            return Err(CommandError::reply("ERR Command not allowed inside a transaction"));
+        self.admit_by_role(known)
+    }
+
+    /// What the user may not do.
+    pub(crate) fn admit_user(
+        &self,
+        known: &'static Known,
+        request: &Request,
+        within_turn: bool,
+    ) -> Result<(), CommandError> {
+        let account = &self.session.account;
+        let Err(denial) = account.user().check(known, request) else {
+            return Ok(());
+        };
+        if within_turn || !self.is_refused_in_turn(known) {
+            self.client.last_command.store(known.id + 1, Ordering::Relaxed);
+            let context = match self.session.multi {
+                None => Context::TopLevel,
+                Some(_) => Context::Multi,
+            };
+            self.node
+                .deny_command(&self.client, account, known, request, denial, context);
         }
-        Ok(())
+        Err(CommandError::reply(access::refusal(denial, account.name(), known)))
+    }
+
+    /// True if its refusal changes what the writer knows: an EXEC with watched keys.
+    pub(crate) fn is_refused_in_turn(&self, known: &Known) -> bool {
+        known.spec.name == "exec" && self.session.watch.is_some()
     }
 
     /// What the server's part in replication forbids.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering}
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::io::Mailbox;
+use crate::io::{Mailbox, Message};
+use crate::users::Account;
 
 /// A connected client, as others see it. Its own thread writes, everybody reads.
 pub struct Client {
@@ -25,6 +26,8 @@ pub struct Client {
     pub home: Arc<Mailbox>,
     /// Its place there.
     pub token: usize,
+    /// Who it is.
+    pub user: Mutex<Arc<Account>>,
     /// Set by CLIENT SETNAME.
     pub name: Mutex<Vec<u8>>,
     /// Set by CLIENT SETINFO.
@@ -99,6 +102,17 @@ impl Clients {
     /// An id for a new client.
     pub fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Closes a connection from outside: from here on nobody sees the client any more, and nothing is evaluated for it; its
+    /// thread closes the connection.
+    pub fn close(&self, client: &Client) {
+        client.killed.store(true, Ordering::Relaxed);
+        self.remove(client.id);
+        client.home.push(Message::Close {
+            client: client.id,
+            token: client.token,
+        });
     }
 
     /// Adds a client.

@@ -28,7 +28,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use crate::access::{DEFAULT_USER, is_kept_out, is_secret};
+use crate::access::{is_kept_out, is_secret, may_run};
 use crate::config::Values;
 use crate::metrics;
 use crate::node::{Node, NodeError};
@@ -176,28 +176,35 @@ impl IntoResponse for Refusal {
             Refusal::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
                 [(WWW_AUTHENTICATE, "Basic realm=\"haypile\", charset=\"UTF-8\"")],
-                "a user and a password are needed: http-user and http-password, or default and requirepass\n",
+                "a user and a password are needed: http-user and http-password, or those of a client who may run INFO (default \
+                 and requirepass)\n",
             )
                 .into_response(),
         }
     }
 }
 
-/// The port's own user and password if there are any, else those of clients, else protected mode.
+/// The port's own user and password if there are any, else those of a client who may run INFO, else protected mode.
 fn admit(node: &Node, Origin(address): Origin, headers: &HeaderMap) -> Result<(), Refusal> {
     let values = node.config.load();
-    let (user, password) = match (values.http_password.as_str(), values.requirepass.as_str()) {
-        ("", "") if is_kept_out(&values, address) => return Err(Refusal::Protected),
-        ("", "") => return Ok(()),
-        ("", password) => (DEFAULT_USER, password),
-        (password, _) => (values.http_user.as_str(), password),
-    };
     let given = headers.get(AUTHORIZATION).and_then(|value| basic(value.as_bytes()));
-    let right = given.is_some_and(|(given_user, given_password)| {
-        // Both are looked at, whatever the first one is.
-        is_secret(&given_user, user.as_bytes()) & is_secret(&given_password, password.as_bytes())
-    });
-    right.then_some(()).ok_or(Refusal::Unauthorized)
+    if !values.http_password.is_empty() {
+        let right = given.is_some_and(|(user, password)| {
+            // Both are looked at, whatever the first one is.
+            is_secret(&user, values.http_user.as_bytes()) & is_secret(&password, values.http_password.as_bytes())
+        });
+        return right.then_some(()).ok_or(Refusal::Unauthorized);
+    }
+    let everybody = node.users.everybody();
+    if is_kept_out(&values, &everybody.user(), address) {
+        return Err(Refusal::Protected);
+    }
+    let account = match given {
+        Some((user, password)) => node.users.log_in(&user, &password),
+        None => Some(everybody.clone()).filter(|everybody| everybody.user().is_open()),
+    };
+    let may = account.is_some_and(|account| may_run(&account.user(), "info"));
+    may.then_some(()).ok_or(Refusal::Unauthorized)
 }
 
 /// User and password of a header (RFC 7617).

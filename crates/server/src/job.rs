@@ -94,14 +94,11 @@ enum Stop {
 impl Job {
     /// A job without requests for a new connection.
     pub fn new(node: Arc<Node>, client: Arc<Client>) -> Self {
-        let authenticated = node.config.load().requirepass.is_empty();
+        let session = Session::new(node.users.everybody());
         Job {
             node,
             client,
-            session: Session {
-                authenticated,
-                ..Session::default()
-            },
+            session,
             requests: VecDeque::new(),
             reply: Reply::new(Version::Resp2),
             next: Next::Idle,
@@ -205,7 +202,7 @@ impl Job {
             }
             Err(error) => return self.refuse(&error, table::lookup(request).ok(), turn),
         };
-        if let Err(error) = self.admit(known) {
+        if let Err(error) = self.admit(known, request, turn.is_some()) {
             return self.refuse(&error, Some(known), turn);
         }
         if self.node.is_paused(self.writes(known)) {
@@ -365,7 +362,7 @@ impl Job {
     fn refuse(&mut self, error: &CommandError, known: Option<&Known>, turn: Option<&mut Turn<'_>>) -> Result<(), Stop> {
         let mut text = error.to_string();
         if known.is_some_and(|known| known.spec.name == "exec") {
-            if self.session.watch.is_some() && turn.is_none() {
+            if known.is_some_and(|known| self.is_refused_in_turn(known)) && turn.is_none() {
                 return Err(Stop::Turn);
             }
             commands::discard_refused(&mut self.session, &self.client, turn);
@@ -422,6 +419,22 @@ impl Job {
         self.session.close = true;
         self.requests.clear();
         self.next = Next::Idle;
+    }
+
+    /// What forbids a request for which the client has waited.
+    fn may_still(&self, known: &'static Known, request: &Request) -> Result<(), CommandError> {
+        match self.session.account.is_unrestricted() {
+            true => Ok(()),
+            false => self.admit_user(known, request, true),
+        }
+    }
+
+    /// It waits no longer, and has a reply, which starts at `start`.
+    fn come_back(&mut self, start: usize) {
+        self.turn.1 = usize::from(self.reply.len() > start);
+        self.block = None;
+        self.next = Next::Idle;
+        self.client.blocked.store(false, Ordering::Relaxed);
     }
 
     fn send_home(self: Box<Self>) {
@@ -499,6 +512,14 @@ impl Task for Job {
         };
         let start = self.reply.len();
         self.turn = (start, 0);
+        if let Err(error) = self.may_still(known, &request) {
+            // Its rights were taken away while it waited. It is served with that.
+            if self.refuse(&error, Some(known), None).is_err() {
+                return false;
+            }
+            self.come_back(start);
+            return true;
+        }
         let begun = Instant::now();
         // Elements of a key that came by RENAME or SWAPDB may be cold. Fetching them first would mean to lose the place in
         // the line.
@@ -516,12 +537,9 @@ impl Task for Job {
             Ok(outcome) => outcome,
         };
         self.conclude(known, outcome, start);
-        self.turn.1 = usize::from(self.reply.len() > start);
         let micros = begun.elapsed().as_micros() as u64;
         self.node.waited(known, &request, micros, &self.client);
-        self.block = None;
-        self.next = Next::Idle;
-        self.client.blocked.store(false, Ordering::Relaxed);
+        self.come_back(start);
         true
     }
 

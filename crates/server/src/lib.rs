@@ -38,3 +38,4 @@ pub mod session;
 pub mod slowlog;
 pub mod stats;
 pub mod tls;
+pub mod users;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use haypile_acl::Denial;
 use haypile_commands::table::Known;
 use haypile_commands::{Flags, Outcome, PackedLimits};
 use haypile_partition::{Call, Event, Hooks, PartitionError, Role};
@@ -20,6 +21,7 @@ use parking_lot::Mutex;
 
 use crate::checkpoint::Saves;
 use crate::client::{Client, Clients};
+use crate::commands::describe_client;
 use crate::compaction::Compaction;
 use crate::config::{Config, NotifyFlags, Values};
 use crate::data::{Data, DataSlot, LOADING};
@@ -41,6 +43,7 @@ use crate::sampler::Sampler;
 use crate::slowlog::SlowLog;
 use crate::stats::Stats;
 use crate::tls::{Tls, TlsError};
+use crate::users::{Account, Context, DenialEntry, Reason, Users, UsersError};
 
 /// Why a server cannot start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +72,9 @@ pub enum NodeError {
     /// Certificates and keys.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Users.
+    #[error(transparent)]
+    Users(#[from] UsersError),
     /// The data.
     #[error(transparent)]
     Partition(#[from] PartitionError),
@@ -114,6 +120,8 @@ pub struct Node {
     pub replication: Replication,
     /// Who is connected.
     pub clients: Clients,
+    /// Who may do what.
+    pub users: Users,
     /// Who listens.
     pub pubsub: PubSub,
     /// Counters.
@@ -363,6 +371,7 @@ impl Node {
     pub fn start(config: Config, log: LogControl) -> Result<Arc<Node>, NodeError> {
         let (values, shares) = share_files(&config);
         let lock = lock_dir(&values)?;
+        let users = Users::open(&values, config.user_lines())?;
         let tls = Tls::default();
         tls.load(&values)?;
         let (listeners, port) = io::listen(&values)?;
@@ -398,6 +407,7 @@ impl Node {
             shares,
             replication,
             clients: Clients::default(),
+            users,
             pubsub: PubSub::default(),
             stats: Stats::default(),
             slowlog: SlowLog::default(),
@@ -584,6 +594,53 @@ impl Node {
             self.slowlog
                 .add(request, at, micros, client.addr.to_string(), name, len_max);
         }
+    }
+
+    /// Remembers that a user may not run a command.
+    pub fn deny_command(
+        &self,
+        client: &Client,
+        account: &Account,
+        known: &Known,
+        request: &Request,
+        denial: Denial,
+        context: Context,
+    ) {
+        let (reason, object) = match denial {
+            Denial::Command => (Reason::Command, known.full_name.as_bytes()),
+            Denial::Key(at) => (Reason::Key, &request[at]),
+            Denial::Channel(at) => (Reason::Channel, &request[at]),
+        };
+        self.deny(client, request, reason, context, object, account.name());
+    }
+
+    /// Remembers a refusal for ACL LOG.
+    pub fn deny(
+        &self,
+        client: &Client,
+        request: &Request,
+        reason: Reason,
+        context: Context,
+        object: &[u8],
+        user: &[u8],
+    ) {
+        let mut info = String::new();
+        describe_client(self, client, Some((client.id, request)), &mut info);
+        let now_ms = self.clock.now_ms();
+        let entry = DenialEntry {
+            id: 0,
+            count: 1,
+            reason,
+            context,
+            object: object.to_vec(),
+            user: user.to_vec(),
+            created_ms: now_ms,
+            updated_ms: now_ms,
+            client: info.trim_end().to_owned(),
+        };
+        self.users
+            .denials
+            .add(entry, self.config.load().acllog_max_len as usize);
     }
 
     /// Pauses clients until a time, for all commands or for those that write. A pause of the same purpose that lasts is

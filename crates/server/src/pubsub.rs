@@ -123,6 +123,17 @@ impl PubSub {
             .map_or(0, |clients| clients.values().filter(is_there).count())
     }
 
+    /// Those who listen to something that fits.
+    pub fn listeners_to(&self, fits: impl Fn(Sort, &[u8], &Client) -> bool) -> Vec<Arc<Client>> {
+        let mut found = Vec::new();
+        for sort in [Sort::Channel, Sort::Pattern, Sort::Shard] {
+            for (channel, clients) in self.listeners[sort as usize].read().iter() {
+                found.extend(clients.values().filter(|client| fits(sort, channel, client)).cloned());
+            }
+        }
+        found
+    }
+
     /// Number of channels, patterns or sharded channels with listeners.
     pub fn len(&self, sort: Sort) -> usize {
         self.listeners[sort as usize].read().len()

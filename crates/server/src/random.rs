@@ -1,4 +1,6 @@
-//! Random numbers for commands: quick, seeded once from the system.
+//! Random numbers for commands: quick, seeded once from the system. And those that must be a secret.
+
+use std::io;
 
 use haypile_types::Random;
 
@@ -23,6 +25,22 @@ impl SplitMix64 {
         };
         SplitMix64(seed)
     }
+}
+
+/// Fills `bytes` with what nobody can guess: from the operating system, without delay once it has started.
+///
+/// # Errors
+/// The system has none.
+#[allow(clippy::disallowed_methods)] // the adapter, as above
+pub fn secret(mut bytes: &mut [u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty()) {
+            Ok(filled) => bytes = &mut bytes[filled..],
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 impl Random for SplitMix64 {

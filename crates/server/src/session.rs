@@ -5,13 +5,16 @@ use std::sync::Arc;
 use haypile_partition::WatchFlag;
 use haypile_resp::Request;
 
+use crate::users::Account;
+
 /// Carried with the connection's requests to whoever evaluates them.
-#[derive(Default)]
 pub struct Session {
     /// The selected database.
     pub db: u16,
     /// The password was given, or none is asked for.
     pub authenticated: bool,
+    /// Who it is. Others see it in [`crate::client::Client::user`].
+    pub account: Arc<Account>,
     /// The open transaction.
     pub multi: Option<Multi>,
     /// The watched keys and the flag that they set.
@@ -24,6 +27,23 @@ pub struct Session {
     pub wait: Option<crate::replication::Wait>,
     /// The connection is closed once its replies are written.
     pub close: bool,
+}
+
+impl Session {
+    /// That of a new connection.
+    pub fn new(everybody: &Arc<Account>) -> Session {
+        Session {
+            db: 0,
+            authenticated: everybody.user().is_open(),
+            account: everybody.clone(),
+            multi: None,
+            watch: None,
+            replies: Replies::default(),
+            subscriptions: Default::default(),
+            wait: None,
+            close: false,
+        }
+    }
 }
 
 /// Commands queued by MULTI.

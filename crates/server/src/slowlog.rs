@@ -115,6 +115,9 @@ pub(crate) fn secrets(request: &Request) -> Vec<usize> {
         let auth = (1..request.len()).find(|&at| is(at, "auth"));
         return auth.map_or(Vec::new(), |at| vec![at + 1, at + 2]);
     }
+    if is(0, "acl") && ["setuser", "deluser", "getuser"].iter().any(|word| is(1, word)) {
+        return (2..request.len()).collect();
+    }
     if is(0, "config") && is(1, "set") {
         let secret = |at: usize| {
             let name = std::str::from_utf8(&request[at]).ok()?;
@@ -147,6 +150,10 @@ mod tests {
         assert_eq!(
             logged(&["hello", "3", "auth", "me", "pw", "setname", "x"]),
             ["hello", "3", "auth", "(redacted)", "(redacted)", "setname", "x"]
+        );
+        assert_eq!(
+            logged(&["acl", "SETUSER", "ann", ">pw"]),
+            ["acl", "SETUSER", "(redacted)", "(redacted)"]
         );
         assert_eq!(
             logged(&["CONFIG", "SET", "timeout", "1", "REQUIREPASS", "pw"]),

@@ -17,11 +17,21 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rows", &["types"]),
     ("store", &["types", "rows"]),
     ("commands", &["types", "resp", "store"]),
+    ("acl", &["resp", "commands"]),
     ("sync", &["types"]),
     ("partition", &["types", "resp", "oplog", "store", "commands", "sync"]),
     (
         "server",
-        &["types", "resp", "oplog", "store", "commands", "sync", "partition"],
+        &[
+            "types",
+            "resp",
+            "oplog",
+            "store",
+            "commands",
+            "acl",
+            "sync",
+            "partition",
+        ],
     ),
     ("sim", &["types", "sync"]),
     (

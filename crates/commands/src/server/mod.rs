@@ -1,6 +1,7 @@
 //! The commands that the server carries out itself: connections, transactions, pub/sub, the process. Only their
 //! specs are here.
 
+mod acl;
 mod admin;
 mod config;
 mod connection;
@@ -31,7 +32,9 @@ pub static INTROSPECTION: &[Spec] = &[
     introspection::MEMORY,
     introspection::SLOWLOG,
 ];
-/// Replication, cluster, modules and users.
+/// Users.
+pub static USERS: &[Spec] = &[acl::ACL];
+/// Replication, cluster and modules.
 pub static TOPOLOGY: &[Spec] = topology::COMMANDS;
 
 const LOADING_STALE: Flags = Flags::LOADING.or(Flags::STALE);

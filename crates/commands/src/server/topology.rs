@@ -1,4 +1,4 @@
-//! Replication, cluster, modules, users: what a server that stands alone says of them.
+//! Replication, cluster, modules: what a server that stands alone says of them.
 
 use super::{CONTAINER, HELP, LOADING_STALE, SERVER};
 use crate::{Categories, Flags, Group, Handler, Spec};
@@ -145,27 +145,6 @@ pub(super) const COMMANDS: &[Spec] = &[
             Spec {
                 summary: "Returns helpful text about the subcommands of MODULE.",
                 since: "5.0.0",
-                ..HELP
-            },
-        ],
-        ..CONTAINER
-    },
-    Spec {
-        name: "acl",
-        summary: "A container for Access List Control commands; there is one user.",
-        since: "6.0.0",
-        subcommands: &[
-            Spec {
-                name: "whoami",
-                summary: "Returns the authenticated username of the current connection.",
-                since: "6.0.0",
-                arity: 2,
-                flags: LOADING_STALE.or(Flags::NOSCRIPT),
-                ..SERVER
-            },
-            Spec {
-                summary: "Returns helpful text about the subcommands of ACL.",
-                since: "6.0.0",
                 ..HELP
             },
         ],

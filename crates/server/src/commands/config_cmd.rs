@@ -6,10 +6,11 @@ use haypile_partition::Partition;
 use haypile_resp::Request;
 
 use super::{Execute, ServerCx};
-use crate::config::Values;
+use crate::config::{UsersToWrite, Values};
 use crate::node::{Node, notify_classes, packed_limits, retention};
 use crate::open_files;
 use crate::tls;
+use crate::users;
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("config|get", get),
@@ -122,6 +123,7 @@ fn apply(cx: &mut ServerCx<'_, '_>, values: &Values, name: &str) {
         }
         "masterauth" | "masteruser" => node.replication.retry(),
         key if tls::depends_on(key) => node.replication.retry(),
+        "requirepass" => node.users.set_default_password(&values.requirepass),
         "slowlog-max-len" => node.slowlog.truncate(values.slowlog_max_len as usize),
         _ => {}
     }
@@ -137,11 +139,24 @@ fn with_data(node: &Node, apply: impl FnOnce(&Partition)) {
 fn rewrite(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     cx.node
         .config
-        .rewrite()
+        .rewrite(&users_to_write(cx.node))
         .map_err(|error| CommandError::reply(error.to_string()))?;
     tracing::info!("the configuration file was rewritten");
     cx.reply.ok();
     Ok(())
+}
+
+/// What belongs into the configuration file of the users.
+pub(super) fn users_to_write(node: &Node) -> UsersToWrite {
+    if node.users.are_kept() {
+        return UsersToWrite::default();
+    }
+    let values = node.config.load();
+    UsersToWrite {
+        users: node.users.all(),
+        implied: Some(users::implied_default(&values.requirepass)),
+        defaults: users::defaults(&values),
+    }
 }
 
 fn resetstat(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {

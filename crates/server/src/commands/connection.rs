@@ -1,14 +1,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use haypile_acl::DEFAULT_USER;
 use haypile_commands::args::{int32, integer, is};
 use haypile_commands::{CommandError, Outcome, error};
 use haypile_resp::{Request, Version};
 
 use super::{Execute, ServerCx, client, pubsub, transaction};
-use crate::access::{DEFAULT_USER, is_secret};
-use crate::node::Node;
 use crate::session::Replies;
+use crate::users::{Account, Context, Reason};
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("auth", auth),
@@ -67,36 +67,42 @@ fn set_version(cx: &mut ServerCx<'_, '_>, version: Version) {
 
 fn auth(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     match request.len() {
-        2 if cx.node.config.load().requirepass.is_empty() => Err(CommandError::reply(
+        2 if cx.node.users.everybody().user().takes_any_password() => Err(CommandError::reply(
             "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
              configuration is correct?",
         )),
-        2 => authenticate(cx, DEFAULT_USER.as_bytes(), &request[1]),
-        3 => authenticate(cx, &request[1], &request[2]),
+        2 => authenticate(cx, request, DEFAULT_USER.as_bytes(), &request[1]),
+        3 => authenticate(cx, request, &request[1], &request[2]),
         _ => Err(error::SYNTAX),
     }?;
     cx.reply.ok();
     Ok(())
 }
 
-fn authenticate(cx: &mut ServerCx<'_, '_>, user: &[u8], password: &[u8]) -> Outcome {
-    if user != DEFAULT_USER.as_bytes() || !admits(cx.node, password) {
-        return Err(CommandError::reply(
-            "WRONGPASS invalid username-password pair or user is disabled.",
-        ));
+fn authenticate(cx: &mut ServerCx<'_, '_>, request: &Request, user: &[u8], password: &[u8]) -> Outcome {
+    let account = cx.node.users.log_in(user, password);
+    if let Some(account) = &account {
+        become_user(cx, account);
     }
-    cx.session.authenticated = true;
-    Ok(())
+    // Who deletes a user looks for its clients after that: this one, or here.
+    if account.is_some_and(|account| !account.is_gone()) {
+        cx.session.authenticated = true;
+        return Ok(());
+    }
+    let context = match cx.client.multi.load(Ordering::Relaxed) {
+        0 => Context::TopLevel,
+        _ => Context::Multi,
+    };
+    cx.node
+        .deny(cx.client, request, Reason::Auth, context, &request[0], user);
+    Err(CommandError::reply(
+        "WRONGPASS invalid username-password pair or user is disabled.",
+    ))
 }
 
-/// True if the password is the right one, or none is asked for.
-fn admits(node: &Arc<Node>, given: &[u8]) -> bool {
-    let values = node.config.load();
-    let right = values.requirepass.as_bytes();
-    if right.is_empty() {
-        return true;
-    }
-    is_secret(given, right)
+fn become_user(cx: &mut ServerCx<'_, '_>, account: &Arc<Account>) {
+    cx.session.account = account.clone();
+    *cx.client.user.lock() = account.clone();
 }
 
 fn hello(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
@@ -132,9 +138,9 @@ fn hello(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         }
     }
     if let Some((user, password)) = credentials {
-        authenticate(cx, user, password)?;
+        authenticate(cx, request, user, password)?;
     }
-    if !cx.session.authenticated && !cx.node.config.load().requirepass.is_empty() {
+    if !cx.session.authenticated && !cx.node.users.everybody().user().is_open() {
         return Err(CommandError::reply(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> \
              <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
@@ -184,7 +190,9 @@ fn reset(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     cx.node.monitors.remove(cx.client);
     set_db(cx, 0);
     set_version(cx, Version::Resp2);
-    cx.session.authenticated = cx.node.config.load().requirepass.is_empty();
+    let everybody = cx.node.users.everybody().clone();
+    cx.session.authenticated = everybody.user().is_open();
+    become_user(cx, &everybody);
     cx.session.replies = Replies::On;
     cx.client.name.lock().clear();
     cx.client.no_evict.store(false, Ordering::Relaxed);

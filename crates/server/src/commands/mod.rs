@@ -16,6 +16,7 @@ use crate::node::Node;
 use crate::random::SplitMix64;
 use crate::session::Session;
 
+mod acl;
 mod admin;
 mod client;
 mod command_cmd;
@@ -32,6 +33,7 @@ mod slowlog_cmd;
 mod topology;
 mod transaction;
 
+pub(crate) use client::list::describe as describe_client;
 pub use connection::REDIS_VERSION;
 pub use transaction::discard_refused;
 
@@ -86,6 +88,7 @@ pub type Execute = fn(&mut ServerCx<'_, '_>, &Request) -> Outcome;
 
 /// Functions by full name.
 const FAMILIES: &[&[(&str, Execute)]] = &[
+    acl::FUNCTIONS,
     admin::FUNCTIONS,
     client::FUNCTIONS,
     command_cmd::FUNCTIONS,

@@ -58,6 +58,21 @@ fn subscribe(cx: &mut ServerCx<'_, '_>, request: &Request, sort: Sort, kind: &st
         }
         confirm(cx, sort, kind, Some(channel));
     }
+    if !may_listen(cx, request, sort) {
+        // The right was taken away just now, and whoever did that may have looked for listeners too early to find this one.
+        cx.session.close = true;
+    }
+}
+
+fn may_listen(cx: &ServerCx<'_, '_>, request: &Request, sort: Sort) -> bool {
+    let account = &cx.session.account;
+    account.is_unrestricted() || {
+        let user = account.user();
+        request
+            .iter()
+            .skip(1)
+            .all(|channel| user.may_listen(channel, sort == Sort::Pattern))
+    }
 }
 
 fn ssubscribe(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {

@@ -1,4 +1,4 @@
-//! What a server that stands alone says of cluster, modules and users.
+//! What a server that stands alone says of cluster and modules.
 
 use haypile_commands::args::is;
 use haypile_commands::{CommandError, Outcome};
@@ -17,7 +17,6 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("readwrite", no_cluster),
     ("asking", no_cluster),
     ("module|list", module_list),
-    ("acl|whoami", whoami),
     ("function|flush", function_flush),
     ("function|list", function_list),
 ];
@@ -70,10 +69,5 @@ fn function_list(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 
 fn module_list(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     cx.reply.array(0);
-    Ok(())
-}
-
-fn whoami(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    cx.reply.bulk_str("default");
     Ok(())
 }

@@ -1,6 +1,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use haypile_acl::Denial;
 use haypile_commands::table::{self, Known};
 use haypile_commands::{CommandError, Handler, Outcome};
 use haypile_partition::{Call, Turn};
@@ -10,6 +11,7 @@ use haypile_store::{StoreError, Tier};
 use super::{Execute, ServerCx, execute};
 use crate::client::Client;
 use crate::session::{Multi, Session, Watch};
+use crate::users::Context;
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("multi", multi),
@@ -129,6 +131,7 @@ fn exec(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     let reply_start = cx.reply.len();
     let db = cx.session.db;
     let mut ran = Vec::with_capacity(multi.queue.len());
+    let mut denied = Vec::new();
     let mut too_long = false;
     let reply_bytes_max = match cx.node.config.load().client_output_buffer_limit.normal.hard_bytes {
         0 => usize::MAX,
@@ -138,7 +141,11 @@ fn exec(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     let outcome = turn.transaction(|turn| {
         for request in &multi.queue {
             let (start, begun) = (cx.reply.len(), Instant::now());
-            let error = match run_queued(cx, turn, request) {
+            let allowed = may_run(cx, request);
+            if let Err(denial) = allowed {
+                denied.push((request, denial, cx.session.account.clone()));
+            }
+            let error = match allowed.map_err(no_longer).and_then(|()| run_queued(cx, turn, request)) {
                 Ok(()) => None,
                 Err(cold @ CommandError::Store(StoreError::Cold)) => return Err(cold),
                 Err(CommandError::Reply(text)) => Some(text.to_string()),
@@ -171,10 +178,39 @@ fn exec(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
         cx.reply.truncate(reply_start);
         cx.session.close = true;
     }
+    for (request, denial, account) in denied {
+        if let Ok(known) = table::resolve(request) {
+            let node = cx.node;
+            node.deny_command(cx.client, &account, known, request, denial, Context::Multi);
+        }
+    }
     end_multi(cx);
     unwatch_all(cx);
     count(cx, &multi, ran);
     Ok(())
+}
+
+/// Whether the user still may run a command of the transaction: rights may have changed since it was queued, and an AUTH in
+/// the transaction may have made another user of it.
+fn may_run(cx: &ServerCx<'_, '_>, request: &Request) -> Result<(), Denial> {
+    let account = &cx.session.account;
+    match table::resolve(request) {
+        Ok(known) if !account.is_unrestricted() => account.user().check(known, request),
+        _ => Ok(()),
+    }
+}
+
+/// Redis' text for it.
+fn no_longer(denial: Denial) -> CommandError {
+    let reason = match denial {
+        Denial::Command => "no permission to execute the command or subcommand",
+        Denial::Key(_) => "no permission to touch the specified keys",
+        Denial::Channel(_) => "no permission to access one of the channels used as arguments",
+    };
+    CommandError::reply(format!(
+        "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no \
+         longer allowed for the following reason: {reason}"
+    ))
 }
 
 /// Counts what a transaction has evaluated: the time that each command took, and its error.

@@ -35,6 +35,9 @@ pub enum ConfigError {
     /// A line cannot be split into words.
     #[error("{0}unbalanced quotes")]
     Quotes(Place),
+    /// A line about a user that names none.
+    #[error("{0}user stands without a name")]
+    NoUser(Place),
     /// No key has this name.
     #[error("{place}unknown key '{key}'{} (`haypile config` lists the keys)", nearest.map(|name| format!(", did you mean '{name}'?")).unwrap_or_default())]
     UnknownKey {

@@ -1,7 +1,7 @@
 //! The table of keys that Redis has and Haypile does not need: programs, client libraries and test suites read and set
 //! them, so they are accepted, checked and kept, and nothing else.
 //!
-//! A key whose absence would be a danger is not here on purpose: what asks for TLS, ACL files or a module is unknown
+//! A key whose absence would be a danger is not here on purpose: what asks for a module is unknown
 //! and stops the server with a clear message.
 
 use std::collections::BTreeMap;
@@ -134,8 +134,6 @@ kept! {
         "io-threads-do-reads", YesNo, "no", AtStart;
         "close-on-oom", YesNo, "no", RunTime;
         "shutdown-timeout", INT, "10", RunTime;
-        "acllog-max-len", COUNT, "128", RunTime;
-        "acl-pubsub-default", Word(&["allchannels", "resetchannels"]), "resetchannels", RunTime;
         "busy-reply-threshold" | "lua-time-limit", COUNT, "5000", RunTime;
     }
 }

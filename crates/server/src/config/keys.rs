@@ -72,6 +72,7 @@ const AUTH_CLIENTS: Choice<AuthClients> = Choice(&[
     ("yes", AuthClients::Yes),
     ("optional", AuthClients::Optional),
 ]);
+const PUBSUB_DEFAULT: Choice<bool> = Choice(&[("allchannels", true), ("resetchannels", false)]);
 const SYNC: Choice<SyncPolicy> = Choice(&[
     ("always", SyncPolicy::Always),
     ("everysec", SyncPolicy::EverySec),
@@ -121,11 +122,21 @@ settings! {
         maxclients: u32 => "maxclients", Number::new(1, u32::MAX, "clients"), "10000", RunTime;
     }
     "Access" {
-        /// The password that clients must give with AUTH or HELLO. Empty asks for none.
+        /// The password of the default user, which clients must give with AUTH or HELLO. Empty asks for none. A line about the
+        /// default user, in the configuration file or in aclfile, says all of it, and this is not looked at.
         requirepass: String => "requirepass", Secret, "", RunTime;
+        /// The file in which users are kept, as lines of `user NAME RULE ...`. ACL SAVE writes it, ACL LOAD reads it again. The
+        /// server does not start if it is missing or wrong. Without it, such lines may stand in the configuration file, and
+        /// CONFIG REWRITE writes them there.
+        aclfile: String => "aclfile", Text, "", AtStart;
+        /// Which channels a new user may use: allchannels or resetchannels, which is none.
+        acl_pubsub_default: bool => "acl-pubsub-default", PUBSUB_DEFAULT, "resetchannels", RunTime;
+        /// How many refusals ACL LOG keeps.
+        acllog_max_len: u64 => "acllog-max-len", Number::new(0, i64::MAX as u64, "entries"), "128", RunTime;
         /// The user of the HTTP port, for basic authentication with http-password.
         http_user: String => "http-user", Text, "haypile", RunTime;
-        /// The password of the HTTP port. Empty asks for that of clients, with the user "default", if there is one. /healthz
+        /// The password of the HTTP port. Empty lets every user in who may run INFO, with the password that it has for clients,
+        /// and asks for nothing as long as the default user needs no password. /healthz
         /// says without a password whether the server is well, but not why it isn't.
         http_password: String => "http-password", Secret, "", RunTime;
         /// Who may use DEBUG; local means clients on the loopback interface.

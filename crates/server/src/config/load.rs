@@ -6,6 +6,7 @@ use super::error::{ConfigError, Place};
 use super::key::{Key, find, nearest};
 use super::keys::Values;
 use super::line::split;
+use super::user_lines::UserLine;
 
 /// A line of a configuration file.
 pub(super) enum Line {
@@ -13,6 +14,8 @@ pub(super) enum Line {
     Blank,
     /// A key and its words.
     Setting(&'static Key, Vec<String>),
+    /// What is said of a user.
+    User(UserLine),
 }
 
 /// Takes one line apart; `place` is for the error.
@@ -26,6 +29,14 @@ pub(super) fn read_line(line: &str, place: &Place) -> Result<Line, ConfigError> 
     let Some((name, words)) = words.split_first() else {
         return Ok(Line::Blank);
     };
+    if name.eq_ignore_ascii_case("user") {
+        let (name, rules) = words.split_first().ok_or_else(|| ConfigError::NoUser(place.clone()))?;
+        return Ok(Line::User(UserLine {
+            place: place.clone(),
+            name: name.clone(),
+            rules: rules.to_vec(),
+        }));
+    }
     Ok(Line::Setting(lookup(name, place)?, words.to_vec()))
 }
 
@@ -90,16 +101,29 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Reads a configuration text into `values`; gives the keys that it sets. `path` is for the errors.
-pub(super) fn load_text(text: &str, path: &Path, values: &mut Values) -> Result<Vec<&'static str>, ConfigError> {
+/// What a file says.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// The keys that it sets.
+    pub(super) keys: Vec<&'static str>,
+    /// Of users.
+    pub(super) users: Vec<UserLine>,
+}
+
+/// Reads a configuration text into `values`. `path` is for the errors.
+pub(super) fn load_text(text: &str, path: &Path, values: &mut Values) -> Result<Said, ConfigError> {
     let mut loader = Loader::new(values);
+    let mut users = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let place = Place::Line(path.to_path_buf(), index + 1);
-        if let Line::Setting(key, words) = read_line(line, &place)? {
-            loader.put(key, &words, &place)?;
+        match read_line(line, &place)? {
+            Line::Setting(key, words) => loader.put(key, &words, &place)?,
+            Line::User(user) => users.push(user),
+            Line::Blank => {}
         }
     }
-    Ok(loader.seen())
+    let keys = loader.seen();
+    Ok(Said { keys, users })
 }
 
 #[cfg(test)]

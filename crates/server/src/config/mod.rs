@@ -3,6 +3,7 @@
 //!
 //! - `keys` and `kept` are the tables: the keys that have an effect, and those that are only accepted.
 //! - `codec` and `kinds` read and print values; `key` describes one key and holds the macros that make the tables.
+//! - `user_lines` is what a file may say of users, who are no keys.
 //! - `line` and `load` read a file, `rewrite` writes it back, `reference` prints the sample and the documentation.
 //!
 //! The server reads [`Config::load`] wherever it needs a value, so a change by CONFIG SET is seen by the next reader.
@@ -17,12 +18,15 @@ mod line;
 mod load;
 mod reference;
 mod rewrite;
+mod user_lines;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
+
+use load::Said;
 
 pub use error::{ConfigError, Place, RewriteError, SetError};
 pub use kept::Kept;
@@ -31,6 +35,8 @@ pub use keys::{Allow, AuthClients, LogFormat, LogLevel, Values};
 pub use kinds::{BindAddress, BufferLimit, BufferLimits, NotifyFlags, TlsVersion};
 pub(crate) use reference::summary;
 pub use reference::{markdown, sample};
+pub(crate) use rewrite::replace_file;
+pub use user_lines::{UserLine, UsersToWrite};
 
 /// Keys that CONFIG GET gives only to those who know their names, as in Redis.
 const HIDDEN: [&str; 2] = ["key-load-delay", "rdb-key-save-delay"];
@@ -40,8 +46,8 @@ pub struct Config {
     values: ArcSwap<Values>,
     /// The file it was started with, absolute and without symbolic links.
     file: Option<PathBuf>,
-    /// Keys that the file or a flag has set.
-    given: Vec<&'static str>,
+    /// What the file says of users, and the keys that it or a flag has set.
+    said: Said,
     /// Held while CONFIG SET or CONFIG REWRITE is at work, so that two changes cannot lose each other.
     changing: Mutex<()>,
 }
@@ -49,19 +55,19 @@ pub struct Config {
 impl Config {
     /// Every key at its default, without a file.
     pub fn defaults() -> Self {
-        Self::of(Values::default(), None, Vec::new())
+        Self::of(Values::default(), None, Said::default())
     }
 
     /// These values, without a file.
     pub fn from_values(values: Values) -> Self {
-        Self::of(values, None, Vec::new())
+        Self::of(values, None, Said::default())
     }
 
-    fn of(values: Values, file: Option<PathBuf>, given: Vec<&'static str>) -> Self {
+    fn of(values: Values, file: Option<PathBuf>, said: Said) -> Self {
         Self {
             values: ArcSwap::from_pointee(values),
             file,
-            given,
+            said,
             changing: Mutex::new(()),
         }
     }
@@ -73,28 +79,27 @@ impl Config {
     /// A file that cannot be read, and the first line or flag that is not right.
     pub fn read(file: Option<&Path>, flags: &[(String, Vec<String>)]) -> Result<Self, ConfigError> {
         let mut values = Values::default();
-        let mut resolved = None;
-        let mut given = Vec::new();
+        let (mut resolved, mut said) = (None, Said::default());
         if let Some(path) = file {
             let failed = |source| ConfigError::Read {
                 path: path.to_path_buf(),
                 source,
             };
             let text = std::fs::read_to_string(path).map_err(failed)?;
-            given = load::load_text(&text, path, &mut values)?;
+            said = load::load_text(&text, path, &mut values)?;
             resolved = Some(std::fs::canonicalize(path).map_err(failed)?);
         }
         let mut loader = load::Loader::new(&mut values);
         for (name, words) in flags {
             loader.put(load::lookup(name, &Place::Flag)?, words, &Place::Flag)?;
         }
-        given.append(&mut loader.seen());
-        Ok(Self::of(values, resolved, given))
+        said.keys.append(&mut loader.seen());
+        Ok(Self::of(values, resolved, said))
     }
 
     /// True if the file or a flag has said something about a key, the default included.
     pub fn is_given(&self, key: &str) -> bool {
-        self.given.contains(&key)
+        self.said.keys.contains(&key)
     }
 
     /// The values of this moment, to read and let go: cheap enough for every command. Do not hold it across waits.
@@ -110,6 +115,11 @@ impl Config {
     /// The file the server was started with.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
+    }
+
+    /// What the file said of users when the server was started.
+    pub fn user_lines(&self) -> &[UserLine] {
+        &self.said.users
     }
 
     /// The keys that are set to something other than their default and have no effect: worth a line in the log.
@@ -240,10 +250,10 @@ impl Config {
     ///
     /// # Errors
     /// The reply for the client; the file is then as it was.
-    pub fn rewrite(&self) -> Result<(), RewriteError> {
+    pub fn rewrite(&self, users: &UsersToWrite) -> Result<(), RewriteError> {
         let _changing = self.changing.lock();
         let path = self.file.as_deref().ok_or(RewriteError::NoFile)?;
-        rewrite::rewrite(path, &self.load())
+        rewrite::rewrite(path, &self.load(), users)
     }
 }
 

@@ -5,6 +5,7 @@ use haypile_commands::table::{self, Known};
 use super::{Facts, Lines};
 use crate::pubsub::Sort;
 use crate::stats::{CommandStats, percentile};
+use crate::users::Reason;
 
 pub(super) fn stats(facts: &Facts<'_>, lines: &mut Lines) {
     let (node, partition) = (facts.node, &facts.partition);
@@ -67,11 +68,15 @@ pub(super) fn stats(facts: &Facts<'_>, lines: &mut Lines) {
         "io_threaded_writes_processed",
         "reply_buffer_shrinks",
         "reply_buffer_expands",
-        "acl_access_denied_auth",
-        "acl_access_denied_cmd",
-        "acl_access_denied_key",
-        "acl_access_denied_channel",
     ]);
+    for (field, reason) in [
+        ("acl_access_denied_auth", Reason::Auth),
+        ("acl_access_denied_cmd", Reason::Command),
+        ("acl_access_denied_key", Reason::Key),
+        ("acl_access_denied_channel", Reason::Channel),
+    ] {
+        lines.put(field, node.users.denials.count(reason));
+    }
     lines.put(
         "client_query_buffer_limit_disconnections",
         get(&stats.query_limit_closed),

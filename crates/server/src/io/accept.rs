@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Interest, Token};
+use parking_lot::Mutex;
 use socket2::{SockRef, TcpKeepalive};
 
 use super::conn::Conn;
@@ -118,6 +119,7 @@ impl EventLoop {
             created_ms: now_ms,
             home: self.mailbox.clone(),
             token,
+            user: Mutex::new(node.users.everybody().clone()),
             name: Default::default(),
             lib_name: Default::default(),
             lib_version: Default::default(),
@@ -184,5 +186,5 @@ fn refusal(node: &Node, addr: std::net::SocketAddr) -> Option<Refusal> {
     if node.clients.len() >= values.maxclients as usize {
         return Some(Refusal::TooMany);
     }
-    access::is_kept_out(&values, addr.ip()).then_some(Refusal::Protected)
+    access::is_kept_out(&values, &node.users.everybody().user(), addr.ip()).then_some(Refusal::Protected)
 }

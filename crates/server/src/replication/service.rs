@@ -25,7 +25,7 @@ use super::published::Outlet;
 use super::sending::{FRAMES_MAX, Sending};
 use super::snapshot::{self, Snapshot};
 use super::{PASSWORD_HEADER, USER_HEADER, blocking, databases_and_format, layout, partition_id};
-use crate::access::{DEFAULT_USER, is_kept_out, is_secret};
+use crate::access::admit_replica;
 use crate::logging::Seldom;
 use crate::node::Node;
 
@@ -178,21 +178,9 @@ impl Service {
         if values.tls_replication && !peer(request).is_some_and(|peer| peer.tls) {
             return wrong("replicas must speak TLS with this server: tls-replication");
         }
-        if values.requirepass.is_empty() {
-            return match is_kept_out(&values, address(request)) {
-                true => wrong("protected mode: set a password with requirepass, or protected-mode no"),
-                false => Ok(()),
-            };
-        }
-        let user = given(USER_HEADER).unwrap_or_default();
-        if !user.is_empty() && user != DEFAULT_USER {
-            return wrong("there is no such user");
-        }
-        match given(PASSWORD_HEADER) {
-            None => wrong("a password is needed: masterauth"),
-            Some(password) if is_secret(&password, values.requirepass.as_bytes()) => Ok(()),
-            Some(_) => wrong("the password is wrong: masterauth"),
-        }
+        let (user, password) = (given(USER_HEADER), given(PASSWORD_HEADER));
+        let given = (user.as_deref(), password.as_deref());
+        admit_replica(&self.node.users, &values, address(request), given).or_else(wrong)
     }
 
     fn handshake(&self, request: &MetaSync, address: IpAddr) -> Result<haypile_sync::message::Accepted, Refusal> {

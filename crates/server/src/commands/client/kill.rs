@@ -1,14 +1,13 @@
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
 use haypile_commands::args::is;
 use haypile_commands::{CommandError, Outcome, error};
 use haypile_resp::Request;
 
 use super::Kind;
-use crate::access::DEFAULT_USER;
 use crate::client::Client;
 use crate::commands::ServerCx;
-use crate::io::Message;
+use crate::users::{Account, Users};
 
 /// Which clients are meant: all that fit everything that is given.
 #[derive(Default)]
@@ -17,11 +16,12 @@ struct Filter {
     addr: Option<Vec<u8>>,
     laddr: Option<Vec<u8>>,
     kind: Option<Kind>,
+    user: Option<Arc<Account>>,
     skip_me: bool,
 }
 
 impl Filter {
-    fn parse(request: &Request) -> Result<Filter, CommandError> {
+    fn parse(request: &Request, users: &Users) -> Result<Filter, CommandError> {
         let mut filter = Filter {
             skip_me: true,
             ..Filter::default()
@@ -34,10 +34,12 @@ impl Filter {
                 b"addr" => filter.addr = Some(value.to_vec()),
                 b"laddr" => filter.laddr = Some(value.to_vec()),
                 b"type" => filter.kind = Some(Kind::parse(value)?),
-                b"user" if value == DEFAULT_USER.as_bytes() => {}
                 b"user" => {
-                    let user = String::from_utf8_lossy(value);
-                    return Err(CommandError::reply(format!("ERR No such user '{user}'")));
+                    let unknown = || {
+                        let user = String::from_utf8_lossy(value);
+                        CommandError::reply(format!("ERR No such user '{user}'"))
+                    };
+                    filter.user = Some(users.get(value).ok_or_else(unknown)?);
                 }
                 b"skipme" if is(value, "YES") => filter.skip_me = true,
                 b"skipme" if is(value, "NO") => filter.skip_me = false,
@@ -52,7 +54,9 @@ impl Filter {
             Some(wanted) => wanted == addr.to_string().as_bytes(),
             None => true,
         };
+        let is_user = |account| Arc::ptr_eq(account, &client.user.lock());
         self.id.is_none_or(|id| id == client.id)
+            && self.user.as_ref().is_none_or(is_user)
             && self.kind.is_none_or(|kind| kind == Kind::of(client))
             && same(&self.addr, client.addr)
             && same(&self.laddr, client.laddr)
@@ -73,7 +77,7 @@ pub(super) fn kill(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
             addr: Some(request[2].to_vec()),
             ..Filter::default()
         },
-        false => Filter::parse(request)?,
+        false => Filter::parse(request, &cx.node.users)?,
     };
     let mut killed = 0;
     for client in cx.node.clients.all() {
@@ -81,7 +85,7 @@ pub(super) fn kill(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
             continue;
         }
         if client.id != cx.client.id {
-            close(cx, &client);
+            cx.node.clients.close(&client);
         } else if filter.skip_me {
             continue;
         } else {
@@ -96,14 +100,4 @@ pub(super) fn kill(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         (false, killed) => cx.reply.integer(killed),
     }
     Ok(())
-}
-
-/// From here on nobody sees the client any more, and nothing is evaluated for it; its thread closes the connection.
-fn close(cx: &ServerCx<'_, '_>, client: &Client) {
-    client.killed.store(true, Ordering::Relaxed);
-    cx.node.clients.remove(client.id);
-    client.home.push(Message::Close {
-        client: client.id,
-        token: client.token,
-    });
 }

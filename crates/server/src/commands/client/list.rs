@@ -8,9 +8,9 @@ use haypile_commands::{CommandError, Outcome, error};
 use haypile_resp::Request;
 
 use super::Kind;
-use crate::access::DEFAULT_USER;
 use crate::client::Client;
 use crate::commands::ServerCx;
+use crate::node::Node;
 
 pub(super) fn list(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let clients = match (request.get(2), request.get(3)) {
@@ -26,7 +26,7 @@ pub(super) fn list(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     };
     let mut text = String::new();
     for client in &clients {
-        describe(cx, client, request, &mut text);
+        describe(cx.node, client, Some((cx.client.id, request)), &mut text);
     }
     cx.reply.verbatim("txt", &text);
     Ok(())
@@ -43,22 +43,21 @@ fn with_ids(cx: &ServerCx<'_, '_>, request: &Request) -> Result<Vec<Arc<Client>>
 
 pub(super) fn info(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let mut text = String::new();
-    let client = cx.client.clone();
-    describe(cx, &client, request, &mut text);
+    describe(cx.node, cx.client, Some((cx.client.id, request)), &mut text);
     cx.reply.verbatim("txt", &text);
     Ok(())
 }
 
 /// Redis' line about a client, its fields in Redis' order. Buffers are counted as far as this server has them: `rbs`,
 /// `rbp` and `obl` are of a fixed reply buffer, which it has not.
-fn describe(cx: &ServerCx<'_, '_>, client: &Client, request: &Request, text: &mut String) {
-    let now_ms = cx.node.clock.now_ms();
+/// `asking` is who asks, and with which request.
+pub(crate) fn describe(node: &Node, client: &Client, asking: Option<(u64, &Request)>, text: &mut String) {
+    let now_ms = node.clock.now_ms();
     let seconds_since = |ms: u64| now_ms.saturating_sub(ms) / 1000;
     // The request that asks still counts as unevaluated input.
-    let own = client.id == cx.client.id;
-    let (current, args) = match own {
-        true => (request.size(), request.iter().map(<[u8]>::len).sum()),
-        false => (0, 0),
+    let (current, args) = match asking {
+        Some((id, request)) if id == client.id => (request.size(), request.iter().map(<[u8]>::len).sum()),
+        _ => (0, 0),
     };
     let multi_bytes = client.multi_bytes.load(Ordering::Relaxed);
     let query = client.query_bytes.load(Ordering::Relaxed) + current;
@@ -88,7 +87,7 @@ fn describe(cx: &ServerCx<'_, '_>, client: &Client, request: &Request, text: &mu
         oll = u8::from(output > 0),
         total = query + output + multi_bytes + size_of::<Client>(),
         cmd = command.checked_sub(1).and_then(table::name_of).unwrap_or("NULL"),
-        user = DEFAULT_USER,
+        user = String::from_utf8_lossy(client.user.lock().name()),
         resp = client.resp.load(Ordering::Relaxed),
         lib_name = client.lib_name.lock(),
         lib_version = client.lib_version.lock(),

@@ -1,7 +1,7 @@
 //! CLIENT and its subcommands.
 
 mod kill;
-mod list;
+pub(crate) mod list;
 mod pause;
 
 use std::sync::atomic::{AtomicBool, Ordering};
