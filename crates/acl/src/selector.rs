@@ -157,14 +157,15 @@ impl Selector {
         if self.keys.is_all() {
             return Err(RuleError::AllKeys);
         }
-        let end = rule.iter().position(|byte| *byte == b'~').ok_or(RuleError::Syntax)?;
+        // Redis takes `%R` for `%R~`, the pattern of the empty key.
+        let end = rule.iter().position(|byte| *byte == b'~').unwrap_or(rule.len());
         let (read, write) = match rule[..end].to_ascii_uppercase().as_slice() {
             b"R" => (true, false),
             b"W" => (false, true),
             b"RW" | b"WR" => (true, true),
             _ => return Err(RuleError::Syntax),
         };
-        self.add_keys(&rule[end + 1..], read, write)
+        self.add_keys(rule.get(end + 1..).unwrap_or_default(), read, write)
     }
 
     fn add_keys(&mut self, pattern: &[u8], read: bool, write: bool) -> Result<(), RuleError> {

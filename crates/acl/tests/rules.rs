@@ -137,7 +137,7 @@ fn what_is_no_rule_is_refused_in_redis_words() {
         ("%~a", "%~a", "Syntax error"),
         ("%RR~a", "%RR~a", "Syntax error"),
         ("%RX~a", "%RX~a", "Syntax error"),
-        ("%R", "%R", "Syntax error"),
+        ("%", "%", "Syntax error"),
         ("#abc", "#abc", hash),
         ("!abc", "!abc", hash),
         (

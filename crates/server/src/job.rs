@@ -221,8 +221,8 @@ impl Job {
             return Ok(());
         }
         self.client.last_command.store(known.id + 1, Ordering::Relaxed);
-        if self.tier == Tier::Memory && commands::asks_about_subscribers(known) {
-            // On the pool it waits for a fence.
+        if self.tier == Tier::Memory && (commands::asks_about_subscribers(known) || commands::works_on_files(known)) {
+            // On the pool one waits for a fence, the other for the disk.
             return Err(Stop::Disk);
         }
         let outcome = self.evaluate_one(known, request, turn, None);

@@ -12,6 +12,7 @@ use crate::process;
 use crate::pubsub::Sort;
 use crate::replication::Pin;
 use crate::stats::{BUCKETS, CommandStats, bucket_micros};
+use crate::users::Reason;
 
 /// The value of a `Content-Type` header for [`text`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -247,6 +248,15 @@ fn clients(node: &Node, families: &mut Families) {
         "haypile_tls_handshakes_failed_total",
         "Connections on which no TLS came about.",
         get(&stats.tls_handshakes_failed),
+    );
+    let denials = &node.users.denials;
+    families.counters(
+        "haypile_access_denied_total",
+        "Log-ins, commands, keys and channels that were refused.",
+        Reason::ALL
+            .iter()
+            .map(|reason| counter(&[("reason", reason.name())], denials.count(*reason) as f64))
+            .collect(),
     );
     families.counters(
         "haypile_clients_closed_total",

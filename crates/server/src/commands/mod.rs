@@ -178,6 +178,11 @@ pub fn asks_about_subscribers(known: &Known) -> bool {
     known.full_name.starts_with("pubsub|") && known.spec.name != "help"
 }
 
+/// True for a command that reads or writes files, however long that takes: it is evaluated on the pool.
+pub fn works_on_files(known: &Known) -> bool {
+    known.spec.group == Group::Server && matches!(known.full_name.as_str(), "acl|load" | "acl|save" | "config|rewrite")
+}
+
 /// True for a command without the write flag that a pause of writes holds up all the same, as in Redis.
 pub fn counts_as_write(known: &Known) -> bool {
     matches!(known.spec.name, "publish" | "spublish" | "pfcount")

@@ -61,6 +61,11 @@ impl Job {
             (self.tier, self.next) = (Tier::Disk, Next::Turn);
             return self.send_home();
         }
+        if first.is_some_and(commands::works_on_files) {
+            self.evaluate_here();
+            self.next = Next::Turn;
+            return self.send_home();
+        }
         self.node.stats.cold_reads.fetch_add(1, Ordering::Relaxed);
         self.fetch();
         if self.session.multi.is_none() && first.is_some_and(only_reads) {
@@ -70,6 +75,17 @@ impl Job {
         }
         self.next = Next::Turn;
         self.send_home();
+    }
+
+    /// The first request is one that may take its time.
+    fn evaluate_here(&mut self) {
+        self.tier = Tier::Disk;
+        if let Some(request) = self.requests.pop_front()
+            && self.step(&request, None, &mut Instant::now()).is_err()
+        {
+            self.requests.push_front(request);
+        }
+        self.tier = Tier::Memory;
     }
 
     /// Brings into memory what the first request reads, and what those behind it do, because what follows a cold request is

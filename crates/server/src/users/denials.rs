@@ -19,6 +19,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Reason; 4] = [Reason::Auth, Reason::Command, Reason::Key, Reason::Channel];
+
     /// As ACL LOG names it.
     pub fn name(self) -> &'static str {
         match self {

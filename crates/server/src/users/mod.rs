@@ -98,6 +98,8 @@ pub struct Users {
     everybody: Arc<Account>,
     /// Where they are kept; `None` = in the configuration file, if anywhere.
     store: Option<Box<dyn UserStore>>,
+    /// Held while they are written there, or read: what is newer is kept last. Nobody who logs in waits for it.
+    at_store: Mutex<()>,
     /// What was not allowed.
     pub denials: Denials,
 }
@@ -117,6 +119,7 @@ impl Users {
             accounts: Mutex::new(accounts),
             everybody,
             store,
+            at_store: Mutex::new(()),
             denials: Denials::default(),
         }
     }
@@ -212,11 +215,12 @@ impl Users {
     }
 
     fn load_from(&self, store: &dyn UserStore, defaults: Defaults, requirepass: &str) -> Result<Loaded, LoadError> {
-        let mut accounts = self.accounts.lock();
+        let _held = self.at_store.lock();
         let mut users = store.load(defaults)?;
         users
             .entry(DEFAULT_USER.into())
             .or_insert_with(|| implied_default(requirepass));
+        let mut accounts = self.accounts.lock();
         let mut loaded = Loaded::default();
         accounts.retain(|name, account| {
             let stays = users.contains_key(name);
@@ -253,13 +257,8 @@ impl Users {
     /// They could not be written.
     pub fn save(&self) -> Option<Result<(), SaveError>> {
         let store = self.store.as_ref()?;
-        // No change comes between two saves in the wrong order.
-        let accounts = self.accounts.lock();
-        let users = accounts
-            .iter()
-            .map(|(name, account)| (name.clone(), User::clone(&account.user())))
-            .collect();
-        Some(store.save(&users))
+        let _held = self.at_store.lock();
+        Some(store.save(&self.all()))
     }
 }
 

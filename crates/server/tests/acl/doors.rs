@@ -10,6 +10,20 @@ use super::make;
 
 /// The status of a request for the metrics, as this user if there is one.
 fn metrics(port: u16, user: Option<&str>) -> u16 {
+    let answer = ask(port, user);
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|word| word.parse().ok())
+        .expect("a status")
+}
+
+/// The metrics, as this user sees them.
+fn body(port: u16, user: &str) -> String {
+    ask(port, Some(user))
+}
+
+fn ask(port: u16, user: Option<&str>) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let login = user.map(|user| {
@@ -24,10 +38,6 @@ fn metrics(port: u16, user: Option<&str>) -> u16 {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
-        .split(' ')
-        .nth(1)
-        .and_then(|word| word.parse().ok())
-        .expect("a status")
 }
 
 #[test]
@@ -53,6 +63,7 @@ fn who_may_run_info_may_see_the_metrics() {
     ] {
         assert_eq!(metrics(port, user), status, "{user:?}");
     }
+    assert!(body(port, "watcher:pw").contains("haypile_access_denied_total{reason=\"auth\"} 0"));
     admin.say("ACL SETUSER watcher off");
     assert_eq!(metrics(port, Some("watcher:pw")), 401);
     // The port's own user is the only one if there is one.
