@@ -135,6 +135,25 @@ fn server(node: &Node, families: &mut Families) {
         "What the process may have resident, connections' buffers aside.",
         node.memory.budget_bytes() as f64,
     );
+    if let Some(free) = process::disk_free_bytes(&values.dir) {
+        families.gauge(
+            "haypile_disk_free_bytes",
+            "Bytes that are free on the file system of the data.",
+            free as f64,
+        );
+    }
+    families.gauge(
+        "haypile_disk_free_min_bytes",
+        "Writes are refused below this: disk-free-min-bytes.",
+        values.disk_free_min_bytes as f64,
+    );
+    if let Some(end) = node.tls.get().and_then(|contexts| contexts.end) {
+        families.gauge(
+            "haypile_tls_certificate_end_timestamp_seconds",
+            "When the first of the server's certificates ends, since the epoch.",
+            end as f64,
+        );
+    }
     families.gauge(
         "haypile_clients_max",
         "How many clients may be connected.",

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 
 /// Ends the process at once, with this exit code: whatever other threads are at, they are not waited for, and nothing is
 /// dropped. What is to be on disk must be there.
@@ -35,6 +36,12 @@ pub fn resident_now_bytes() -> u64 {
 /// The most memory that was ever resident, bytes; 0 if the system does not say.
 pub fn resident_peak_bytes() -> u64 {
     kilobytes("/proc/self/status", "VmHWM:").unwrap_or(0)
+}
+
+/// Bytes that are free on the file system of `path`; `None` if the system does not say.
+pub fn disk_free_bytes(path: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    Some(stat.f_bavail * stat.f_frsize)
 }
 
 /// Memory of the machine, bytes; `None` if the system does not say.

@@ -6,6 +6,7 @@ mod common;
 mod tls {
     mod access;
     mod config;
+    mod metrics;
     mod replication;
     mod support;
     mod traffic;

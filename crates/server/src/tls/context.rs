@@ -12,6 +12,7 @@ use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore, ServerConfig,
 
 use super::TlsError;
 use super::files::Named;
+use super::validity::end_of;
 use super::verify::ChainVerifier;
 use crate::config::{AuthClients, TlsVersion, Values};
 
@@ -26,6 +27,8 @@ pub struct Contexts {
     pub replicas: Arc<ServerConfig>,
     /// For connections of our own; only with `tls-replication`.
     pub dials: Option<Dials>,
+    /// Seconds since the epoch at which the first of the certificates ends that this server shows; `None` if they do not say.
+    pub end: Option<u64>,
 }
 
 /// For connections to another server.
@@ -34,6 +37,7 @@ pub struct Dials {
     pub client_port: Arc<ClientConfig>,
     /// To its sync port.
     pub sync_port: Arc<ClientConfig>,
+    end: Option<u64>,
 }
 
 impl Contexts {
@@ -52,6 +56,7 @@ impl Contexts {
             });
         }
         let own = own_key(values, &provider)?;
+        let end = end_of(&own.cert);
         let server = server(values, roots.clone(), own.clone(), &provider)?;
         let dials = match roots.filter(|_| values.tls_replication) {
             Some(roots) => Some(Dials::new(values, roots, own, &provider)?),
@@ -59,9 +64,11 @@ impl Contexts {
         };
         let mut replicas = server.clone();
         replicas.alpn_protocols.push(SYNC_PROTOCOL.to_vec());
+        let end_of_dials = dials.as_ref().and_then(|dials| dials.end);
         Ok(Contexts {
             clients: Arc::new(server),
             replicas: Arc::new(replicas),
+            end: end.into_iter().chain(end_of_dials).min(),
             dials,
         })
     }
@@ -75,12 +82,14 @@ impl Dials {
         provider: &Arc<CryptoProvider>,
     ) -> Result<Dials, TlsError> {
         let key = client_key(values, provider)?.unwrap_or(own);
+        let end = end_of(&key.cert);
         let config = client(values, roots, Some(key), provider)?;
         let mut sync_port = config.clone();
         sync_port.alpn_protocols.push(SYNC_PROTOCOL.to_vec());
         Ok(Dials {
             client_port: Arc::new(config),
             sync_port: Arc::new(sync_port),
+            end,
         })
     }
 }

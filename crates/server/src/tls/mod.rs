@@ -2,6 +2,7 @@
 //!
 //! - `files` reads certificates and keys; `context` makes rustls' configurations of them; `verify` is how the
 //!   certificate of a server is checked.
+//! - `validity` reads when a certificate ends.
 //! - `trouble` says in plain words what has gone wrong in a handshake.
 //!
 //! A [`Contexts`] is replaced as a whole: who has begun with one goes on with it.
@@ -9,6 +10,7 @@
 mod context;
 mod files;
 mod trouble;
+mod validity;
 mod verify;
 
 use std::sync::Arc;

@@ -75,6 +75,8 @@ pub struct DenialEntry {
     pub client: String,
 }
 
+/// Bytes that are kept of a name: whoever is refused chooses it.
+const NAME_BYTES_MAX: usize = 1024;
 /// What is refused again within this time is counted with the last time.
 const TOGETHER_MS: u64 = 60_000;
 /// So many entries are looked at for that.
@@ -89,7 +91,9 @@ pub struct Denials {
 
 impl Denials {
     /// Keeps one, and `len_max` entries at most. Its number, its count and its first time are seen to here.
-    pub fn add(&self, new: DenialEntry, len_max: usize) {
+    pub fn add(&self, mut new: DenialEntry, len_max: usize) {
+        new.object.truncate(NAME_BYTES_MAX);
+        new.user.truncate(NAME_BYTES_MAX);
         self.counts[new.reason as usize].fetch_add(1, Ordering::Relaxed);
         let (next, entries) = &mut *self.entries.lock();
         if len_max == 0 {
@@ -182,6 +186,8 @@ mod tests {
         denials.add(denial("c", 70_000), 2);
         assert_eq!(shown(&denials).len(), 2);
         assert_eq!(denials.count(Reason::Key), 6);
+        denials.add(denial(&"x".repeat(NAME_BYTES_MAX + 1), 70_000), 1);
+        assert_eq!(denials.newest(1)[0].object.len(), NAME_BYTES_MAX);
         denials.add(denial("c", 70_000), 0);
         assert!(shown(&denials).is_empty());
         assert_eq!(denials.count(Reason::Auth), 0);
