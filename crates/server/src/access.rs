@@ -68,10 +68,10 @@ pub fn admit_replica(
         everybody.clone()
     } else {
         let password = given.1.ok_or("a password is needed: masterauth")?;
-        users.get(name).ok_or("there is no such user: masteruser")?;
+        // Which of them, a stranger is not told.
         users
             .log_in(name, password)
-            .ok_or("the password is wrong, or the user is disabled: masterauth")?
+            .ok_or("user or password is wrong, or the user is disabled: masteruser, masterauth")?
     };
     let user = account.user();
     match REPLICATES.iter().all(|name| may_run(&user, name)) {
@@ -116,15 +116,9 @@ mod tests {
         let near = IpAddr::from([127, 0, 0, 1]);
         let (values, none) = (Values::default(), Defaults::default());
         let users = Users::open(&values, &[]).unwrap();
-        let admit = |address, user: Option<&str>, password: Option<&str>| {
-            let bytes = |text: Option<&'static str>| text.map(str::as_bytes);
-            let leak = |text: &str| -> &'static str { String::from(text).leak() };
-            admit_replica(
-                &users,
-                &values,
-                address,
-                (bytes(user.map(leak)), bytes(password.map(leak))),
-            )
+        let admit = |address, user: Option<&'static str>, password: Option<&'static str>| {
+            let given = (user.map(str::as_bytes), password.map(str::as_bytes));
+            admit_replica(&users, &values, address, given)
         };
         assert_eq!(admit(near, None, None), Ok(()));
         assert!(
@@ -137,13 +131,13 @@ mod tests {
         assert!(
             admit(near, Some(""), Some("guess"))
                 .unwrap_err()
-                .contains("the password is wrong")
+                .contains("password is wrong")
         );
         assert_eq!(admit([192, 0, 2, 1].into(), Some("default"), Some("secret")), Ok(()));
         assert!(
             admit(near, Some("rep"), Some("pw"))
                 .unwrap_err()
-                .contains("no such user")
+                .contains("password is wrong")
         );
         users.apply(b"rep", &[">pw", "+psync", "+ping"], none).unwrap();
         assert!(admit(near, Some("rep"), Some("pw")).unwrap_err().contains("disabled"));
