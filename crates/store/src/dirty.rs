@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use haypile_rows::Row;
+use haypile_rows::{FETCHED_AHEAD, Row};
 
 use crate::layers::Layer;
 use crate::overlay::PendingRange;
@@ -93,16 +93,19 @@ impl<'a> DirtyRange<'a> {
         }
     }
 
-    /// Goes on with the first write at `key` or above it, which lies within the range, forward. The range is one of elements of one
-    /// collection.
-    pub(crate) fn seek(&mut self, key: &[u8]) {
+    /// Goes on with the writes from `key` up to but not including `until`, which lie within the range, forward. The range is one of
+    /// elements of one collection.
+    pub(crate) fn seek(&mut self, key: &[u8], until: &[u8]) {
         for Source { layer, all, rest } in &mut self.layers {
-            *rest = layer.element_from(all, key)..all.end;
+            *rest = layer.elements_between(all, key, until);
+            let rows = &layer.rows()[rest.clone()];
+            rows.iter().take(FETCHED_AHEAD).for_each(Row::prefetch);
         }
         if let Some((rows, rest)) = &mut self.loose {
-            *rest = rows.partition_point(|row| row.key() < key)..rows.len();
+            let place = |key: &[u8]| rows.partition_point(|row| row.key() < key);
+            *rest = place(key)..place(until);
         }
-        self.pending.seek(key);
+        self.pending.seek(key, until);
         self.pending_head = self.pending.next(self.forward);
     }
 
@@ -115,6 +118,7 @@ impl<'a> DirtyRange<'a> {
             };
             match self.sees {
                 Sees::All => return Some(DirtyItem::Visible(row)),
+                Sees::Until(position) if row.position() <= position => return Some(DirtyItem::Visible(row)),
                 Sees::Until(position) => {
                     // SAFETY: rows of layers were published, and the reader's guard is from before it asked for
                     // its position.
@@ -136,18 +140,18 @@ impl<'a> DirtyRange<'a> {
         }
         // Later sources are newer.
         let comes_first = |a: &[u8], b: &[u8]| if forward { a <= b } else { a >= b };
-        let mut first: Option<Row> = None;
+        let mut first: Option<&Row> = None;
         for row in self.heads() {
-            if first.as_ref().is_none_or(|first| comes_first(row.key(), first.key())) {
-                first = Some(row.clone());
+            if first.is_none_or(|first| comes_first(row.key(), first.key())) {
+                first = Some(row);
             }
         }
         let pending = self
             .pending_head
-            .filter(|(key, _)| first.as_ref().is_none_or(|first| comes_first(key, first.key())));
+            .filter(|(key, _)| first.is_none_or(|first| comes_first(key, first.key())));
         let item = match (pending, first) {
             (Some((key, value)), _) => DirtyItem::Pending(key, value),
-            (None, Some(row)) => DirtyItem::Visible(row),
+            (None, Some(row)) => DirtyItem::Visible(row.clone()),
             (None, None) => return None,
         };
         self.pass(item.key());

@@ -55,9 +55,14 @@ impl Layer {
 
     /// One layer of several that follow each other, the oldest first, up to the last one's position.
     pub(crate) fn joined(cf: Cf, layers: &[Arc<Layer>], until: u64) -> Self {
-        let rows = layers.iter().flat_map(|layer| layer.rows()).cloned().collect();
         let bytes = layers.iter().map(|layer| layer.bytes).sum();
-        let sorted = Sorted::new(cf, rows, Keys::Repeat);
+        let sorted = match cf {
+            Cf::Data => join_elements(layers),
+            Cf::Meta | Cf::Expiry => {
+                let rows = layers.iter().flat_map(|layer| layer.rows()).cloned().collect();
+                Sorted::of_rows(rows, Keys::Repeat)
+            }
+        };
         Layer {
             len: sorted.rows.len(),
             sorted: OnceLock::from(sorted),
@@ -109,7 +114,7 @@ impl Layer {
         {
             let within = self.place_of(space, lower);
             let start = self.element_from(&within, lower);
-            let end = match collection_of(lower).is_some_and(|prefix| upper.starts_with(prefix)) {
+            let end = match is_of_same(lower, upper) {
                 true => self.element_from(&within, upper),
                 false => within.end,
             };
@@ -127,12 +132,27 @@ impl Layer {
     /// The first of some rows of one keyspace, of elements of one collection, that is not below this key of the same.
     pub(crate) fn element_from(&self, within: &Range<usize>, key: &[u8]) -> usize {
         let Sorted { rows, fronts, .. } = self.sorted();
-        let name = &key[collection_of(key).map_or(0, <[u8]>::len)..];
-        let front = front_of(name);
+        let front = front_of(name_of(key));
         let fronts = &fronts[within.clone()];
         let start = within.start + fronts.partition_point(|other| *other < front);
         let same = fronts[start - within.start..].partition_point(|other| *other == front);
         start + rows[start..start + same].partition_point(|row| row.key() < key)
+    }
+
+    /// Those of them from `key` up to but not including `until`, which may be the collection's end: a few, as a rule.
+    pub(crate) fn elements_between(&self, within: &Range<usize>, key: &[u8], until: &[u8]) -> Range<usize> {
+        let start = self.element_from(within, key);
+        if !is_of_same(key, until) {
+            return start..within.end;
+        }
+        let fronts = &self.sorted().fronts[start..within.end];
+        let front = front_of(name_of(until));
+        let mut count = 1;
+        while fronts.get(count - 1).is_some_and(|other| *other <= front) {
+            count *= 2;
+        }
+        let near = start..start + count.min(fronts.len());
+        start..self.element_from(&near, until)
     }
 
     fn around(&self, space: SpaceId, key: &[u8]) -> &[Row] {
@@ -152,20 +172,21 @@ impl Layer {
     fn sorted(&self) -> &Sorted {
         self.sorted.get_or_init(|| {
             let rows = std::mem::take(&mut *self.unsorted.lock());
-            Sorted::new(self.cf, rows, Keys::Differ)
+            match self.cf {
+                Cf::Data => sort_elements(rows),
+                Cf::Meta | Cf::Expiry => Sorted::of_rows(rows, Keys::Differ),
+            }
         })
     }
 }
 
 impl Sorted {
-    fn new(cf: Cf, rows: Vec<Row>, keys: Keys) -> Self {
-        match cf {
-            Cf::Data => sort_elements(rows, keys),
-            Cf::Meta | Cf::Expiry => Sorted {
-                rows: second(sort_by_front(rows, keys, Row::prefetch, |row| (row.space(), row.key()))),
-                fronts: Vec::new(),
-                collections: HashMap::new(),
-            },
+    /// Of another column family than that of elements.
+    fn of_rows(rows: Vec<Row>, keys: Keys) -> Self {
+        Sorted {
+            rows: second(sort_by_front(rows, keys, Row::prefetch, |row| (row.space(), row.key()))),
+            fronts: Vec::new(),
+            collections: HashMap::new(),
         }
     }
 }
@@ -227,6 +248,16 @@ fn second<T>(fronts: Vec<(u128, T)>) -> Vec<T> {
     fronts.into_iter().map(|(_, item)| item).collect()
 }
 
+/// True if the upper bound of a range that stays within one collection is not the collection's end.
+fn is_of_same(lower: &[u8], upper: &[u8]) -> bool {
+    collection_of(lower).is_some_and(|prefix| upper.starts_with(prefix))
+}
+
+/// What a data key has behind the collection.
+fn name_of(key: &[u8]) -> &[u8] {
+    &key[collection_of(key).map_or(0, <[u8]>::len)..]
+}
+
 /// The first eight bytes of a name, as a number that has their order; shorter ones count as if zeros followed.
 fn front_of(name: &[u8]) -> u64 {
     let mut front = [0; 8];
@@ -236,7 +267,7 @@ fn front_of(name: &[u8]) -> u64 {
 }
 
 /// Sorts elements: first the collections, then the elements of each.
-fn sort_elements(rows: Vec<Row>, keys: Keys) -> Sorted {
+fn sort_elements(rows: Vec<Row>) -> Sorted {
     let prefix_len = |row: &Row| collection_of(row.key()).map_or(0, <[u8]>::len);
     let mut numbers: HashMap<(SpaceId, &[u8]), u32> = HashMap::new();
     let mut members = Vec::with_capacity(rows.len());
@@ -275,7 +306,7 @@ fn sort_elements(rows: Vec<Row>, keys: Keys) -> Sorted {
     let ranked: Vec<(u32, Row)> = members.iter().map(|number| ranks[*number as usize]).zip(rows).collect();
     let ranked = sort_by_front(
         ranked,
-        keys,
+        Keys::Differ,
         |_| {},
         |(rank, row)| (*rank, &row.key()[prefix_len(row)..]),
     );
@@ -293,6 +324,45 @@ fn sort_elements(rows: Vec<Row>, keys: Keys) -> Sorted {
         fronts,
         collections,
     }
+}
+
+/// Puts elements together that are sorted. Of layers it takes what they know: the rows are looked at only where names begin alike.
+fn join_elements(layers: &[Arc<Layer>]) -> Sorted {
+    let sorted = || layers.iter().map(|layer| layer.sorted());
+    let mut names: Vec<&Collection> = sorted().flat_map(|sorted| sorted.collections.keys()).collect();
+    names.sort_unstable_by_key(|Collection(space, prefix)| (*space, prefix));
+    names.dedup();
+    let len = sorted().map(|sorted| sorted.rows.len()).sum();
+    let mut joined = Sorted {
+        rows: Vec::with_capacity(len),
+        fronts: Vec::with_capacity(len),
+        collections: HashMap::with_capacity(names.len()),
+    };
+    let order = |a: &(u64, &Row), b: &(u64, &Row)| a.0.cmp(&b.0).then_with(|| a.1.key().cmp(b.1.key()));
+    let mut elements = Vec::new();
+    for name in names {
+        for sorted in sorted() {
+            let within = sorted.collections.get(name).cloned().unwrap_or(0..0);
+            let fronts = sorted.fronts[within.clone()].iter().copied();
+            elements.extend(fronts.zip(&sorted.rows[within]));
+        }
+        // It keeps the order of what is equal, and merges runs.
+        elements.sort_by(order);
+        let start = joined.rows.len();
+        for (at, element) in elements.iter().enumerate() {
+            if let Some((_, ahead)) = elements.get(at + FETCHED_AHEAD) {
+                ahead.prefetch();
+            }
+            // Of what is equal the last stays.
+            if elements.get(at + 1).is_none_or(|next| order(element, next).is_ne()) {
+                joined.fronts.push(element.0);
+                joined.rows.push(element.1.clone());
+            }
+        }
+        joined.collections.insert(name.clone(), start..joined.rows.len());
+        elements.clear();
+    }
+    joined
 }
 
 #[cfg(test)]
@@ -334,6 +404,16 @@ mod tests {
                     let end = [&key[..], &[0]].concat();
                     prop_assert_eq!(joined.range(0, key, Some(&end)).len(), 1);
                     prop_assert_eq!(joined.get(0, key).unwrap().key(), &key[..]);
+                    let home = DataKey::parse(key).unwrap().home;
+                    let within = joined.range(0, &home.first(), Some(&home.end()));
+                    for until in newest.keys().filter(|until| cf == Cf::Data && until.starts_with(&home.prefix()) && *until >= key) {
+                        let between = joined.elements_between(&within, key, until);
+                        prop_assert_eq!(between, joined.range(0, key, Some(until)));
+                    }
+                    if cf == Cf::Data {
+                        let behind = joined.elements_between(&within, key, &home.end());
+                        prop_assert_eq!(behind, joined.range(0, key, Some(&home.end())));
+                    }
                 }
                 prop_assert_eq!(found, newest.into_iter().collect::<Vec<_>>());
             }

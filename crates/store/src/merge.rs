@@ -68,13 +68,13 @@ impl<'a> Merged<'a> {
         self.head = self.pending.next();
     }
 
-    /// Goes on with the first item at `key` or above it, whatever came before. `key` lies within the bounds, and the direction is
-    /// [`Direction::Forward`].
-    pub(crate) fn seek(&mut self, key: &[u8]) {
+    /// Goes on with the items from `key` up to but not including `until`, whatever came before; what follows from there on means
+    /// nothing. Both lie within the bounds, and the direction is [`Direction::Forward`].
+    pub(crate) fn seek(&mut self, key: &[u8], until: &[u8]) {
         if let Some(rocks) = &mut self.rocks {
             rocks.seek(key);
         }
-        self.pending.seek(key);
+        self.pending.seek(key, until);
         self.head = self.pending.next();
         self.last = Taken::Nothing;
     }

@@ -677,7 +677,7 @@ impl Overlay {
         if low >= high {
             return PendingRange::none();
         }
-        PendingRange::of(self, ordered, &low, high)
+        PendingRange::of(self, ordered, &low, &high)
     }
 
     fn in_order(&self) -> BTreeMap<Box<[u8]>, Place> {

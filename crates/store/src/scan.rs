@@ -45,7 +45,7 @@ impl<'a> Scan<'a> {
 
     /// A scan of what RocksDB and the overlay have.
     pub(crate) fn open(ground: &Ground<'a>, bounds: Bounds<'_>) -> Result<Self, StoreError> {
-        let mut merged = ground.open(bounds)?;
+        let mut merged = ground.open(bounds, false)?;
         merged.begin();
         Ok(Scan(Source::Merged(merged)))
     }
@@ -82,7 +82,13 @@ impl<'a> Scan<'a> {
 
 /// The live keys and values of a range for who goes to many places of it, in any order: one iterator serves for all of them, and
 /// making one costs more than a jump.
-pub struct Jumps<'a>(Option<Merged<'a>>);
+pub struct Jumps<'a>(Option<Parts<'a>>);
+
+struct Parts<'a> {
+    merged: Merged<'a>,
+    /// Where the part ends that is read.
+    until: Vec<u8>,
+}
 
 impl<'a> Jumps<'a> {
     pub(crate) fn nothing() -> Self {
@@ -91,23 +97,26 @@ impl<'a> Jumps<'a> {
 
     /// Those of what RocksDB and the overlay have.
     pub(crate) fn open(ground: &Ground<'a>, bounds: Bounds<'_>) -> Result<Self, StoreError> {
-        Ok(Jumps(Some(ground.open(bounds)?)))
+        let merged = ground.open(bounds, false)?;
+        let until = Vec::new();
+        Ok(Jumps(Some(Parts { merged, until })))
     }
 
-    /// Goes to the first key that is not below this one, which lies within the range.
-    pub fn to(&mut self, key: &[u8]) {
-        if let Some(merged) = &mut self.0 {
-            merged.seek(key);
+    /// Goes to the keys from `key` up to but not including `until`, which lie within the range.
+    pub fn to(&mut self, key: &[u8], until: &[u8]) {
+        if let Some(parts) = &mut self.0 {
+            parts.merged.seek(key, until);
+            until.clone_into(&mut parts.until);
         }
     }
 
-    /// The next key and value; `None` at the end of the range.
+    /// The next key and value; `None` where that ends, and before it was said where to go.
     #[allow(clippy::should_implement_trait)] // lends from itself, which Iterator cannot express
     pub fn next(&mut self) -> Result<Option<Item<'_>>, StoreError> {
-        match &mut self.0 {
-            Some(merged) => merged.next(),
-            None => Ok(None),
-        }
+        let Some(Parts { merged, until }) = &mut self.0 else {
+            return Ok(None);
+        };
+        Ok(merged.next()?.filter(|(key, _)| *key < &until[..]))
     }
 }
 
@@ -129,7 +138,8 @@ pub(crate) struct Ground<'a> {
 }
 
 impl<'a> Ground<'a> {
-    fn open(&self, bounds: Bounds<'_>) -> Result<Merged<'a>, StoreError> {
+    /// The dead entries that are crossed are counted if somebody `asks`.
+    fn open(&self, bounds: Bounds<'_>, asks: bool) -> Result<Merged<'a>, StoreError> {
         let Bounds {
             lower,
             upper,
@@ -152,7 +162,7 @@ impl<'a> Ground<'a> {
             base.use_snapshot(&mut options);
             base.db().raw_iterator_cf_opt(family, options)
         });
-        Ok(Merged::new(rocks, dirty, direction, self.overlay.is_some()))
+        Ok(Merged::new(rocks, dirty, direction, asks))
     }
 }
 
@@ -271,7 +281,7 @@ impl KnownScan<'_> {
             upper: Some(&upper),
             direction: self.direction,
         };
-        let mut merged = self.ground.open(bounds)?;
+        let mut merged = self.ground.open(bounds, learns && !again)?;
         merged.begin();
         let (mut read, mut bytes, mut failed) = (Vec::new(), 0, None);
         let ended = loop {

@@ -113,11 +113,13 @@ impl Visible {
         )
     }
 
-    /// Makes one layer of the newest ones, so that there are few, and each is about twice as long as the next.
+    /// Makes one layer of the newest ones, so that there are few: of as many as it takes until the next one is longer than these together.
+    /// So most rows are in three or four joined layers one after the other, however many there are. (If each layer were twice as long as the
+    /// next, they would be in one for each doubling.)
     fn join(&self, cf: Cf, layers: &Layers) {
         let mut from = layers.len();
         let mut rows = 0;
-        while from > 0 && (layers.len() - from < 2 || layers[from - 1].len() <= 2 * rows) {
+        while from > 0 && (layers.len() - from < 2 || layers[from - 1].len() <= rows) {
             from -= 1;
             rows += layers[from].len();
         }

@@ -238,19 +238,27 @@ fn assert_points(view: &View<'_>, model: &Model) {
     assert_eq!(found, expected.collect::<Vec<_>>());
 }
 
-/// From many places, in an order that goes back and forth.
+/// From many places, in an order that goes back and forth, up to a near key or to the end.
 fn assert_jumps(view: &mut View<'_>, model: &Model) {
     let space = view.space(0);
     let (first, end) = (HOME.first(), HOME.end());
     let mut jumps = view.jumps(space, &first, &end).unwrap();
     for n in (0..KEYS).map(|n| n * 7 % KEYS) {
-        jumps.to(&key(n));
-        for (k, v) in model.range(key(n)..).take(usize::from(n % 5)) {
+        let until = match n % 3 {
+            0 => end.to_vec(),
+            _ => key((n + n % 11).min(KEYS)),
+        };
+        jumps.to(&key(n), &until);
+        let left_behind = usize::from(n % 2) * 3;
+        let mut expected = model.range(key(n)..until.clone());
+        let count = expected.clone().count().saturating_sub(left_behind);
+        for (k, v) in expected.by_ref().take(count) {
             assert_eq!(jumps.next().unwrap(), Some((&k[..], &v[..])), "from {n}");
         }
+        if left_behind == 0 {
+            assert_eq!(jumps.next().unwrap(), None, "from {n}");
+        }
     }
-    jumps.to(&key(KEYS));
-    assert_eq!(jumps.next().unwrap(), None);
 }
 
 proptest! {

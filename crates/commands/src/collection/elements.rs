@@ -48,9 +48,8 @@ pub(crate) struct Jumping<'a>(Option<Parts<'a>>);
 struct Parts<'a> {
     jumps: Jumps<'a>,
     rows: &'a OwnRows,
-    /// Where all ends, and where the part does, as data keys.
+    /// Where all ends, as a data key.
     end: Vec<u8>,
-    until: Vec<u8>,
 }
 
 impl<'a> Jumping<'a> {
@@ -60,22 +59,16 @@ impl<'a> Jumping<'a> {
 
     /// `jumps` are within a range that ends at `end`.
     pub(crate) fn new(jumps: Jumps<'a>, rows: &'a OwnRows, end: Vec<u8>) -> Self {
-        let until = end.clone();
-        Jumping(Some(Parts {
-            jumps,
-            rows,
-            end,
-            until,
-        }))
+        Jumping(Some(Parts { jumps, rows, end }))
     }
 
     /// Goes to the elements from `lower` up to but not including `upper` (`None`: to the end of all), bounds as
     /// [`Cx::scan`](crate::Cx::scan) has them.
     pub(crate) fn to(&mut self, lower: &[u8], upper: Option<&[u8]>) {
         let Some(parts) = &mut self.0 else { return };
-        parts.jumps.to(&parts.rows.lower_bound(lower));
         let until = upper.and_then(|upper| parts.rows.upper_bound(Some(upper)));
-        parts.until = until.unwrap_or_else(|| parts.end.clone());
+        let until = until.as_ref().unwrap_or(&parts.end);
+        parts.jumps.to(&parts.rows.lower_bound(lower), until);
     }
 
     /// The next element's name and value; `None` at the end of the part.
@@ -83,8 +76,7 @@ impl<'a> Jumping<'a> {
     pub(crate) fn next(&mut self) -> Result<Option<Item<'_>>, StoreError> {
         let Some(parts) = &mut self.0 else { return Ok(None) };
         let prefix = parts.rows.bytes_before_name();
-        let until = &parts.until[..];
-        let next = parts.jumps.next()?.filter(|(key, _)| *key < until);
+        let next = parts.jumps.next()?;
         Ok(next.map(|(key, value)| (key.get(prefix..).unwrap_or_default(), value)))
     }
 }

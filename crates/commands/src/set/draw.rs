@@ -38,7 +38,7 @@ const FEW: u64 = 4;
 /// Candidates from which on it does not matter that some buckets have more members than others.
 const MANY: u64 = 32;
 /// Candidates that are drawn at a time at most, about.
-const CANDIDATES_MAX: u64 = 512;
+const CANDIDATES_MAX: u64 = 1024;
 /// The numbers that the hash may give.
 const NUMBERS: u64 = 1 << (8 * SPREAD);
 /// Members of a bucket on average, where a single number does not have more.

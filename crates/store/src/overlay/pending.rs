@@ -68,10 +68,9 @@ pub(crate) struct PendingRange<'a>(Option<Within<'a>>);
 struct Within<'a> {
     overlay: &'a Overlay,
     range: Ordered<'a>,
-    /// All pending writes in order, and where the range ends.
+    /// All pending writes in order.
     all: &'a BTreeMap<Box<[u8]>, Place>,
     prefix: [u8; ORDERED_PREFIX],
-    high: Box<[u8]>,
 }
 
 type Ordered<'a> = btree_map::Range<'a, Box<[u8]>, Place>;
@@ -86,31 +85,23 @@ impl<'a> PendingRange<'a> {
     }
 
     /// Those of the overlay, all of which are given in order, between two of its ordered keys.
-    pub(super) fn of(overlay: &'a Overlay, all: &'a BTreeMap<Box<[u8]>, Place>, low: &[u8], high: Box<[u8]>) -> Self {
+    pub(super) fn of(overlay: &'a Overlay, all: &'a BTreeMap<Box<[u8]>, Place>, low: &[u8], high: &[u8]) -> Self {
         let Some(prefix) = low.first_chunk() else {
             return PendingRange::none();
         };
         PendingRange(Some(Within {
             overlay,
-            range: between(all, low, &high),
+            range: between(all, low, high),
             all,
             prefix: *prefix,
-            high,
         }))
     }
 
-    /// Goes on with the first at `key` or above it.
-    pub(crate) fn seek(&mut self, key: &[u8]) {
-        if let Some(Within {
-            range,
-            all,
-            prefix,
-            high,
-            ..
-        }) = &mut self.0
-        {
-            let low = [&prefix[..], key].concat();
-            *range = between(all, &low, high);
+    /// Goes on with those from `key` up to but not including `until`, which lie within the range.
+    pub(crate) fn seek(&mut self, key: &[u8], until: &[u8]) {
+        if let Some(Within { range, all, prefix, .. }) = &mut self.0 {
+            let place = |key| [&prefix[..], key].concat();
+            *range = between(all, &place(key), &place(until));
         }
     }
 
