@@ -59,16 +59,19 @@ impl Request {
     }
 
     /// The number of arguments, the command's name included.
+    #[inline]
     pub fn len(&self) -> usize {
         self.spans.len()
     }
 
     /// Whether there is not even a name. The parser makes no such request.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
 
     /// Argument `i`; 0 is the command's name.
+    #[inline]
     pub fn get(&self, i: usize) -> Option<&[u8]> {
         self.spans.get(i).map(|&span| self.slice(span))
     }
@@ -97,6 +100,7 @@ impl Request {
         self.frame.len() + spans
     }
 
+    #[inline]
     fn slice(&self, (start, len): (u32, u32)) -> &[u8] {
         &self.frame[start as usize..start as usize + len as usize]
     }
@@ -106,6 +110,7 @@ impl Request {
 impl Index<usize> for Request {
     type Output = [u8];
 
+    #[inline]
     fn index(&self, i: usize) -> &[u8] {
         self.slice(self.spans[i])
     }

@@ -64,6 +64,7 @@ pub(crate) struct Buckets<'t>(pub(crate) &'t [Bucket]);
 
 impl<'t> Buckets<'t> {
     /// How many rows fit before the table has to grow.
+    #[inline]
     pub(crate) fn room(self) -> usize {
         self.0.len() * FULL
     }
@@ -73,16 +74,19 @@ impl<'t> Buckets<'t> {
         FULL
     }
 
+    #[inline]
     pub(crate) fn slots(self) -> usize {
         self.0.len() * WIDTH
     }
 
     /// Has the processor fetch the bucket of a hash.
+    #[inline]
     pub(crate) fn prefetch_bucket(self, hash: u64) {
         prefetch(&raw const self.0[self.home(hash)]);
     }
 
     /// Has it fetch the row that is probably the one with this hash. The bucket should have arrived.
+    #[inline]
     pub(crate) fn prefetch_row(self, hash: u64) {
         let bucket = &self.0[self.home(hash)];
         let meta = bucket.meta.load(Ordering::Acquire);
@@ -95,6 +99,7 @@ impl<'t> Buckets<'t> {
     ///
     /// # Safety
     /// Rows that are or were in the table during the call are alive.
+    #[inline]
     pub(crate) unsafe fn find(self, hash: u64, is_it: impl Fn(&Row) -> bool) -> Option<(Place, *mut c_void)> {
         let mut at = self.home(hash);
         for _ in 0..self.0.len() {
@@ -116,6 +121,7 @@ impl<'t> Buckets<'t> {
     }
 
     /// Adds a row that is not there. There must be room.
+    #[inline]
     pub(crate) fn insert(self, hash: u64, row: *mut c_void) {
         let mut at = self.home(hash);
         loop {
@@ -137,11 +143,13 @@ impl<'t> Buckets<'t> {
     }
 
     /// Puts a row in the place of another one with the same hash.
+    #[inline]
     pub(crate) fn replace(self, place: Place, row: *mut c_void) -> *mut c_void {
         self.0[place.bucket].rows[place.slot].swap(row, Ordering::AcqRel)
     }
 
     /// Takes a row out.
+    #[inline]
     pub(crate) fn remove(self, place: Place, hash: u64) -> *mut c_void {
         let row = self.replace(place, std::ptr::null_mut());
         let mut at = self.home(hash);
@@ -157,6 +165,7 @@ impl<'t> Buckets<'t> {
     }
 
     /// What stands in the slot with this number over all buckets.
+    #[inline]
     pub(crate) fn nth(self, number: usize) -> (Place, *mut c_void) {
         let (bucket, slot) = (number / WIDTH, number % WIDTH);
         (
@@ -175,6 +184,7 @@ impl<'t> Buckets<'t> {
         self.nth(bucket * WIDTH + number % WIDTH)
     }
 
+    #[inline]
     fn home(self, hash: u64) -> usize {
         hash as usize & (self.0.len() - 1)
     }
@@ -189,11 +199,13 @@ impl<'t> Buckets<'t> {
         overflows.max().unwrap_or(0)
     }
 
+    #[inline]
     fn after(self, at: usize) -> usize {
         (at + 1) & (self.0.len() - 1)
     }
 }
 
+#[inline]
 fn tag(hash: u64) -> u64 {
     hash >> 56
 }
@@ -202,6 +214,7 @@ fn tag(hash: u64) -> u64 {
 struct Matches(u64);
 
 impl Matches {
+    #[inline]
     fn of(meta: u64, tag: u64) -> Self {
         let differing = (meta & TAGS) ^ (tag.wrapping_mul(LOW_BITS));
         // A byte's highest bit is set where the byte was zero ("Bit Twiddling Hacks", S. E. Anderson).
@@ -212,6 +225,7 @@ impl Matches {
 impl Iterator for Matches {
     type Item = usize;
 
+    #[inline]
     fn next(&mut self) -> Option<usize> {
         if self.0 == 0 {
             return None;
@@ -223,6 +237,7 @@ impl Iterator for Matches {
 }
 
 /// Has the processor fetch the line at an address, if it can be told to.
+#[inline]
 pub(crate) fn prefetch<T>(address: *const T) {
     #[cfg(target_arch = "x86_64")]
     {

@@ -172,12 +172,14 @@ impl Eras {
 
 impl Guard<'_> {
     /// True if what this reader keeps from being freed has become too much: it should end, and try again with a newer state.
+    #[inline]
     pub fn is_recalled(&self) -> bool {
         self.era < self.eras.recalled.0.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Guard<'_> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(slot) = self.slot {
             return self.eras.leave(slot, self.era);
@@ -201,6 +203,7 @@ thread_local! {
 #[cfg(not(feature = "loom"))]
 impl Eras {
     /// Those of the process.
+    #[inline]
     pub fn global() -> &'static Eras {
         static GLOBAL: std::sync::LazyLock<Eras> = std::sync::LazyLock::new(Eras::default);
         &GLOBAL
@@ -208,6 +211,7 @@ impl Eras {
 
     /// Enters the current era of the process. A thread may enter again before it has left: it is in the era of the first time,
     /// until its last guard goes.
+    #[inline]
     pub fn enter() -> Guard<'static> {
         let eras = Self::global();
         let mut entered = ENTERED.get().unwrap_or_else(|| {

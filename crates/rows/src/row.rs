@@ -11,6 +11,7 @@ use triomphe::{Arc, HeaderWithLength, ThinArc, UniqueArc};
 
 /// The hash of a key in a family of a keyspace, the same in everything that is in memory. Seeded by chance when the
 /// process starts, so that nobody can send keys that collide.
+#[inline]
 pub fn hash_of(space: u32, family: u8, key: &[u8]) -> u64 {
     static HASHER: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
     let mut hasher = HASHER.build_hasher();
@@ -34,6 +35,7 @@ pub struct Key<'a> {
 
 impl<'a> Key<'a> {
     /// A key with its hash.
+    #[inline]
     pub fn new(space: u32, family: u8, key: &'a [u8]) -> Self {
         Key {
             hash: hash_of(space, family, key),
@@ -67,6 +69,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    #[inline]
     fn new(key: Key<'_>, position: u64, older: *const c_void, deleted: bool, dirty: bool) -> Self {
         Head {
             hash: key.hash,
@@ -88,6 +91,7 @@ const HEAD_BYTES: usize = 2 * size_of::<usize>() + size_of::<Head>();
 
 /// What jemalloc takes for so many bytes: multiples of 16 up to 128, then four sizes for each doubling. Other allocators' sizes are
 /// not far from that.
+#[inline]
 pub(crate) fn size_class(bytes: usize) -> usize {
     const QUANTUM: usize = 16;
     const LINEAR_MAX: usize = 128;
@@ -108,6 +112,7 @@ unsafe impl Sync for Older {}
 
 impl Row {
     /// A version of a key that is visible from `position` on, and has superseded `older`.
+    #[inline]
     pub(crate) fn new(key: Key<'_>, value: Option<&[u8]>, position: u64, older: *const c_void, dirty: bool) -> Self {
         let bytes = value.unwrap_or_default();
         let head = Head::new(key, position, older, value.is_none(), dirty);
@@ -130,76 +135,91 @@ impl Row {
         Row(Arc::into_thin(arc.shareable()))
     }
 
+    #[inline]
     fn head(&self) -> &Head {
         &self.0.header.header
     }
 
     /// The hash of its key.
+    #[inline]
     pub fn hash(&self) -> u64 {
         self.head().hash
     }
 
     /// The position from which on it is visible.
+    #[inline]
     pub fn position(&self) -> u64 {
         self.head().position
     }
 
     /// The keyspace.
+    #[inline]
     pub fn space(&self) -> u32 {
         self.head().space
     }
 
     /// The family of keys.
+    #[inline]
     pub fn family(&self) -> u8 {
         self.head().family
     }
 
     /// The key.
+    #[inline]
     pub fn key(&self) -> &[u8] {
         &self.0.slice[..self.head().key_len as usize]
     }
 
     /// The value; `None`: the key is deleted.
+    #[inline]
     pub fn value(&self) -> Option<&[u8]> {
         (!self.head().deleted).then(|| &self.0.slice[self.head().key_len as usize..])
     }
 
     /// Bytes of key and value.
     #[allow(clippy::len_without_is_empty)] // it is a size in bytes
+    #[inline]
     pub fn len(&self) -> usize {
         self.0.slice.len()
     }
 
     /// Bytes that it takes in memory: head, key and value, as the allocator rounds them up.
+    #[inline]
     pub fn allocated(&self) -> usize {
         size_class(HEAD_BYTES + self.len())
     }
 
     /// True if the version is nowhere else yet.
+    #[inline]
     pub fn is_dirty(&self) -> bool {
         self.head().dirty.load(Ordering::Acquire)
     }
 
+    #[inline]
     pub(crate) fn clean(&self) {
         self.head().dirty.store(false, Ordering::Release);
     }
 
     /// Its place in the publisher's list that has it. For the publisher's use, who checks that it is there.
+    #[inline]
     pub fn place(&self) -> usize {
         self.head().place.load(Ordering::Relaxed) as usize
     }
 
     /// Notes its place in the publisher's list.
+    #[inline]
     pub fn set_place(&self, place: usize) {
         self.head().place.store(place as u32, Ordering::Relaxed);
     }
 
     /// True if both are the same version in memory, not only equal.
+    #[inline]
     pub fn is_same(&self, other: &Row) -> bool {
         std::ptr::eq(self.as_ptr(), other.as_ptr())
     }
 
     /// Has the processor fetch it: the lines with its head and the first bytes of its key.
+    #[inline]
     pub fn prefetch(&self) {
         const LINE: usize = 64;
         let head: *const u8 = self.as_ptr().cast();
@@ -208,6 +228,7 @@ impl Row {
     }
 
     /// The key with its hash.
+    #[inline]
     pub(crate) fn full_key(&self) -> Key<'_> {
         Key {
             hash: self.hash(),
@@ -217,11 +238,13 @@ impl Row {
         }
     }
 
+    #[inline]
     pub(crate) fn is(&self, key: Key<'_>) -> bool {
         let head = self.head();
         head.hash == key.hash && head.space == key.space && head.family == key.family && self.key() == key.key
     }
 
+    #[inline]
     pub(crate) fn touch(&self) {
         let referenced = &self.head().referenced;
         // Written once for each round of the hand, not at each look-up.
@@ -230,6 +253,7 @@ impl Row {
         }
     }
 
+    #[inline]
     pub(crate) fn untouch(&self) -> bool {
         let referenced = &self.head().referenced;
         let was = referenced.load(Ordering::Relaxed);
@@ -240,24 +264,29 @@ impl Row {
     }
 
     /// True if the table had no version of its key when it was published.
+    #[inline]
     pub fn is_first(&self) -> bool {
         self.older_ptr().is_null()
     }
 
+    #[inline]
     pub(crate) fn older_ptr(&self) -> *const c_void {
         self.head().older.0
     }
 
+    #[inline]
     pub(crate) fn as_ptr(&self) -> *const c_void {
         self.0.as_ptr()
     }
 
+    #[inline]
     pub(crate) fn into_ptr(self) -> *mut c_void {
         self.0.into_raw().cast_mut()
     }
 
     /// # Safety
     /// `pointer` comes from [`Row::into_ptr`], and its count becomes this row's.
+    #[inline]
     pub(crate) unsafe fn from_ptr(pointer: *const c_void) -> Self {
         // SAFETY: the caller's.
         Row(unsafe { ThinArc::from_raw(pointer) })
@@ -269,6 +298,7 @@ impl Row {
     /// # Safety
     /// `self` was found under a guard that lasts for `'g`, in the table or in a list of rows that were published, and is not
     /// older than what the reader sees.
+    #[inline]
     pub unsafe fn at<'g>(&self, position: u64) -> Option<RowRef<'g>> {
         let mut at = self.as_ptr();
         while !at.is_null() {
@@ -322,12 +352,14 @@ impl Draft {
     ///
     /// # Panics
     /// If `fill` writes fewer bytes or more.
+    #[inline]
     pub fn new(key: Key<'_>, value_len: usize, fill: impl FnOnce(&mut Filler<'_>)) -> Self {
         let head = Head::new(key, 0, std::ptr::null(), false, true);
         Draft(Row::build(head, key.key, value_len, fill))
     }
 
     /// The value.
+    #[inline]
     pub fn value(&self) -> &[u8] {
         self.0.value().unwrap_or_default()
     }
@@ -386,6 +418,7 @@ pub struct RowRef<'g> {
 impl<'g> RowRef<'g> {
     /// # Safety
     /// The pointer is a row's, which lives during `'g`.
+    #[inline]
     pub(crate) unsafe fn from_ptr(pointer: *const c_void) -> Self {
         RowRef {
             // SAFETY: the count that this seems to own is never given back.
@@ -395,6 +428,7 @@ impl<'g> RowRef<'g> {
     }
 
     /// The value, for as long as the guard lives; `None`: the key is deleted.
+    #[inline]
     pub fn value(&self) -> Option<&'g [u8]> {
         // SAFETY: the row does not move and lives during `'g`.
         self.row
@@ -406,6 +440,7 @@ impl<'g> RowRef<'g> {
 impl Deref for RowRef<'_> {
     type Target = Row;
 
+    #[inline]
     fn deref(&self) -> &Row {
         &self.row
     }

@@ -21,6 +21,7 @@ impl<T> Shared<T> {
     }
 
     /// The newest value.
+    #[inline]
     pub fn get<'g>(&self, _guard: &'g Guard<'_>) -> &'g T {
         // SAFETY: it comes from `Arc::into_raw`, and whoever replaces it keeps it until this guard is gone.
         unsafe { &*self.value.load(Ordering::Acquire) }

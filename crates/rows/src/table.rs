@@ -232,6 +232,7 @@ impl RowTable {
         self.shrink();
     }
 
+    #[inline]
     fn shard_bytes_max(&self) -> usize {
         self.shard_bytes_max.load(Ordering::Relaxed)
     }
@@ -264,6 +265,7 @@ impl RowTable {
     }
 
     /// The newest version of a key.
+    #[inline]
     pub fn newest<'g>(&self, guard: &'g Guard<'_>, key: Key<'_>) -> Option<RowRef<'g>> {
         let buckets = self.buckets(self.shard_of(key.hash), guard);
         // SAFETY: what is in the table while there is a guard outlives the guard.
@@ -275,6 +277,7 @@ impl RowTable {
     }
 
     /// The version of a key that a reader at this position sees. The guard is from before it asked for the position.
+    #[inline]
     pub fn at<'g>(&self, guard: &'g Guard<'_>, key: Key<'_>, position: u64) -> At<'g> {
         if let Some(row) = self.newest(guard, key) {
             return self.version(&row, position);
@@ -287,6 +290,7 @@ impl RowTable {
         }
     }
 
+    #[inline]
     fn version<'g>(&self, row: &RowRef<'g>, position: u64) -> At<'g> {
         // SAFETY: it was found in the table under the guard that `'g` stands for.
         match unsafe { row.at(position) } {
@@ -510,6 +514,10 @@ impl RowTable {
         // SAFETY: just made, by `allocate`.
         let buckets = unsafe { buckets_at(grown) };
         for number in 0..before.slots() {
+            if let Some(ahead) = (number + FETCHED_AHEAD < before.slots()).then(|| before.nth(number + FETCHED_AHEAD).1)
+            {
+                prefetch(ahead);
+            }
             let (_, row) = before.nth(number);
             if !row.is_null() {
                 // SAFETY: the shard is locked: what is in it stays.
@@ -569,18 +577,21 @@ impl RowTable {
         }
     }
 
+    #[inline]
     fn shard_of(&self, hash: u64) -> usize {
         // Buckets go by the low bits and the top ones.
         (hash >> 40) as usize & (self.shards.len() - 1)
     }
 
     /// The buckets of a shard as a reader sees them.
+    #[inline]
     fn buckets<'g>(&self, index: usize, _guard: &'g Guard<'_>) -> Buckets<'g> {
         // SAFETY: made by `allocate`; what is replaced while there is a guard outlives it.
         unsafe { buckets_at(self.arrays[index].load(Ordering::Acquire)) }
     }
 
     /// The buckets of a shard for who has locked it.
+    #[inline]
     fn own_buckets<'t>(&'t self, index: usize, _inner: &MutexGuard<'_, Inner>) -> Buckets<'t> {
         // SAFETY: made by `allocate`; they are replaced only under the lock, and freed after that by a tag. A caller who
         // replaces them does not go on with the old ones.
@@ -613,6 +624,7 @@ fn allocate(log2: u32) -> *mut Bucket {
 
 /// # Safety
 /// From [`allocate`], and alive for as long as the result is used.
+#[inline]
 unsafe fn buckets_at<'t>(tagged: *mut Bucket) -> Buckets<'t> {
     let log2 = tagged.addr() & LOG2_BITS;
     let address = tagged.map_addr(|address| address & !LOG2_BITS);

@@ -19,6 +19,7 @@ pub struct Padded<T>(pub T);
 
 impl Counter {
     /// Adds to it.
+    #[inline]
     pub fn add(&self, n: u64) {
         self.0[thread_index() % STRIPES].0.fetch_add(n, Ordering::Relaxed);
     }
@@ -67,6 +68,7 @@ fn numbers<R>(with: impl FnOnce(&mut Numbers) -> R) -> R {
 
 /// A small number that belongs to the calling thread as long as it lives: the lowest that was free. For what is kept once for
 /// each thread, such as counters and the slots of readers.
+#[inline]
 pub fn thread_index() -> usize {
     let index = INDEX.get();
     if index != usize::MAX {
