@@ -54,7 +54,7 @@ impl Known {
 }
 
 struct Table {
-    by_name: HashMap<&'static str, Known>,
+    by_name: HashMap<&'static [u8], Known>,
     count: usize,
 }
 
@@ -80,7 +80,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
                 .subcommands
                 .push(known(sub, format!("{}|{}", spec.name, sub.name), number()));
         }
-        by_name.insert(spec.name, parent);
+        by_name.insert(spec.name.as_bytes(), parent);
     }
     Table { by_name, count }
 });
@@ -92,7 +92,7 @@ pub fn all() -> impl Iterator<Item = &'static Spec> {
 
 /// Every command as the table has it, containers included, subcommands not.
 pub fn known() -> impl Iterator<Item = &'static Known> {
-    all().filter_map(|spec| TABLE.by_name.get(spec.name))
+    all().filter_map(|spec| TABLE.by_name.get(spec.name.as_bytes()))
 }
 
 /// Every command, containers included, and behind each its subcommands.
@@ -126,12 +126,25 @@ pub fn find(name: &[u8]) -> Option<&'static Known> {
     let lower = lower.get_mut(..name.len())?;
     lower.copy_from_slice(name);
     lower.make_ascii_lowercase();
-    TABLE.by_name.get(std::str::from_utf8(lower).ok()?)
+    TABLE.by_name.get(&*lower)
 }
 
 /// The command that a request means, its subcommand if it has one, with the number of arguments checked.
 pub fn resolve(request: &Request) -> Result<&'static Known, CommandError> {
-    let known = lookup(request)?;
+    admitted(lookup(request)?, request)
+}
+
+/// The same for one of several requests that follow each other. Most have the name of the one before, and `last` is what that means.
+pub fn resolve_next(request: &Request, last: &mut Option<&'static Known>) -> Result<&'static Known, CommandError> {
+    let name = &request[0];
+    let named = match last.filter(|known| name.eq_ignore_ascii_case(known.spec.name.as_bytes())) {
+        Some(known) => known,
+        None => *last.insert(find(name).ok_or_else(|| unknown(request))?),
+    };
+    admitted(meant(named, request)?, request)
+}
+
+fn admitted(known: &'static Known, request: &Request) -> Result<&'static Known, CommandError> {
     if !known.spec.admits(request.len()) {
         let text = format!("ERR wrong number of arguments for '{}' command", known.full_name);
         return Err(CommandError::reply(text));
@@ -141,7 +154,11 @@ pub fn resolve(request: &Request) -> Result<&'static Known, CommandError> {
 
 /// The command that a request means, its subcommand if it has one, whatever the number of arguments.
 pub fn lookup(request: &Request) -> Result<&'static Known, CommandError> {
-    let known = find(&request[0]).ok_or_else(|| unknown(request))?;
+    meant(find(&request[0]).ok_or_else(|| unknown(request))?, request)
+}
+
+/// A command, or the subcommand of it that a request means.
+fn meant(known: &'static Known, request: &Request) -> Result<&'static Known, CommandError> {
     if known.subcommands.is_empty() || request.len() < 2 {
         return Ok(known);
     }

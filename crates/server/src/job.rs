@@ -49,6 +49,8 @@ pub struct Job {
     block: Option<Block>,
     /// How long the replies were when the evaluation of a request began that is not over: it may have panicked.
     evaluating: Option<usize>,
+    /// The command of the last request that was looked at.
+    last: Option<&'static Known>,
 }
 
 /// What has to happen next with a job.
@@ -107,6 +109,7 @@ impl Job {
             turn: (0, 0),
             block: None,
             evaluating: None,
+            last: None,
         }
     }
 
@@ -118,7 +121,7 @@ impl Job {
         let mut fetched = 0;
         while let Some(request) = self.requests.pop_front() {
             if fetched == 0 {
-                fetched = self.fetch_ahead(&request);
+                fetched = self.fetch_ahead(&request, turn.is_some());
             }
             fetched -= 1;
             if self.session.close || self.client.killed.load(Ordering::Relaxed) {
@@ -165,7 +168,7 @@ impl Job {
     }
 
     /// Has the processor fetch the rows of this request's keys and of those behind it; gives for how many requests.
-    fn fetch_ahead(&self, first: &Request) -> usize {
+    fn fetch_ahead(&mut self, first: &Request, in_turn: bool) -> usize {
         if self.requests.is_empty() && first.len() <= ARGUMENTS_OF_ONE_KEY {
             // There is nothing to overlap with; most requests that come alone are like this.
             return 1;
@@ -176,8 +179,17 @@ impl Job {
                 break;
             }
             requests += 1;
-            if let Ok(known) = table::resolve(request) {
-                known.spec.keys.for_each_plain(request, |key| keys.push(key));
+            if let Ok(known) = table::resolve_next(request, &mut self.last) {
+                if requests == 1 && !in_turn && known.spec.flags.has(Flags::WRITE) {
+                    // It goes to the writer, who fetches.
+                    return 1;
+                }
+                known.spec.keys.for_each_plain(request, |key| {
+                    // Many pipelines are about one key.
+                    if keys.last() != Some(&key) {
+                        keys.push(key);
+                    }
+                });
             }
         }
         if keys.len() > 1
@@ -194,7 +206,7 @@ impl Job {
         if self.session.replies == Replies::SkipNext {
             self.session.replies = Replies::Skip;
         }
-        let known = match table::resolve(request) {
+        let known = match table::resolve_next(request, &mut self.last) {
             Ok(known) => known,
             Err(_) if is_http(&request[0]) => {
                 self.drop_http();
