@@ -108,6 +108,9 @@ fn logger() -> InfoLogger {
 
 /// Bytes by which a memtable grows. A database in use has up to three of them, most of which stay nearly empty.
 const ARENA_BYTES: usize = 32 << 10;
+/// Has a memtable look for the place of a row from that of the row before: batches are sorted, so the next place is near. (The option
+/// wants to know which rows belong together, and they all do.) There is no function that sets it.
+const INSERT_FROM_LAST: &str = "memtable_insert_with_hint_prefix_extractor=capped:0";
 /// Part of the write buffer that a memtable's Bloom filter takes, all of it when the memtable is made: only where many
 /// rows are written, see [`MEMTABLE_BLOOM_ROWS`].
 pub(crate) const MEMTABLE_BLOOM: (&str, &str) = ("memtable_prefix_bloom_size_ratio", "0.02");
@@ -148,7 +151,10 @@ pub(crate) fn cf_options(
     shared: &SharedResources,
     (db, bases): (&Arc<OnceLock<Weak<DB>>>, &Bases),
 ) -> Options {
-    let mut o = Options::default();
+    let mut o = Options::default().get_options_from_string(INSERT_FROM_LAST).unwrap_or_else(|error| {
+        tracing::warn!(%error, "RocksDB does not know an option, and writes more slowly");
+        Options::default()
+    });
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(&shared.cache);
     // What is flushed was written a moment ago, and is often read soon: its blocks go to the cache at once.
@@ -205,4 +211,15 @@ pub(crate) fn cf_options(
         });
     }
     o
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_option_without_a_function_is_known() {
+        assert!(Options::default().get_options_from_string(INSERT_FROM_LAST).is_ok());
+        assert!(Options::default().get_options_from_string("no_such_option=1").is_err());
+    }
 }
