@@ -171,6 +171,9 @@ impl Header {
     }
 }
 
+/// Bytes of the body of a collection whose elements have rows of their own, at most.
+pub const SPREAD_BYTES_MAX: usize = 16;
+
 /// The body of a collection whose elements have rows of their own, in the column family `data`:
 ///
 /// ```text
@@ -185,12 +188,13 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Appends the body.
-    pub fn write(self, kind: Kind, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.size.to_be_bytes());
+    /// The body.
+    pub fn bytes(self, kind: Kind) -> SmallVec<[u8; SPREAD_BYTES_MAX]> {
+        let mut out = SmallVec::from_slice(&self.size.to_be_bytes());
         if kind == Kind::List {
             out.extend_from_slice(&self.head.to_be_bytes());
         }
+        out
     }
 
     /// Reads a body; `None` if it is cut short.
@@ -260,13 +264,12 @@ mod tests {
     fn bodies_of_collections_are_written_as_documented() {
         for (kind, head) in [(Kind::Hash, 0), (Kind::List, 9)] {
             let spread = Spread { size: 8, head };
-            let mut body = Vec::new();
-            spread.write(kind, &mut body);
+            let body = spread.bytes(kind);
             let mut expected = vec![0, 0, 0, 0, 0, 0, 0, 8];
             if kind == Kind::List {
                 expected.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 9]);
             }
-            assert_eq!(body, expected);
+            assert_eq!(body[..], expected);
             assert_eq!(Spread::read(kind, &body), Some(spread));
             for cut in 0..body.len() {
                 assert_eq!(Spread::read(kind, &body[..cut]), None);

@@ -3,13 +3,17 @@ use std::ops::Deref;
 
 use haypile_rows::{Row, RowRef};
 use rocksdb::DBPinnableSlice;
+use smallvec::SmallVec;
+
+/// Copies up to this length take no memory of their own.
+const OWNED_INLINE_BYTES: usize = 32;
 
 /// A value that was read: bytes, wherever they live.
 pub enum Value<'a> {
     /// Pinned in a block of the cache or in the memtable.
     Pinned(DBPinnableSlice<'a>),
-    /// A copy of its own.
-    Owned(Box<[u8]>),
+    /// A copy of its own. A small one, such as the row of a spread collection, takes no memory.
+    Owned(SmallVec<[u8; OWNED_INLINE_BYTES]>),
     /// Of a row in memory, which a guard keeps.
     Row(RowValue<'a>),
     /// Somebody else's.
@@ -28,6 +32,7 @@ pub struct SharedValue(pub(crate) Row);
 impl Deref for SharedValue {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         self.0.value().unwrap_or_default()
     }
@@ -41,6 +46,7 @@ impl fmt::Debug for SharedValue {
 
 impl Value<'_> {
     /// True if it was in memory as a row, so that reading it has cost next to nothing.
+    #[inline]
     pub fn is_shared(&self) -> bool {
         matches!(self, Value::Row(_) | Value::Shared(_))
     }
@@ -58,6 +64,7 @@ impl Value<'_> {
 impl Deref for Value<'_> {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         match self {
             Value::Pinned(v) => v,
@@ -70,6 +77,7 @@ impl Deref for Value<'_> {
 }
 
 impl AsRef<[u8]> for Value<'_> {
+    #[inline]
     fn as_ref(&self) -> &[u8] {
         self
     }

@@ -155,6 +155,12 @@ impl<'a> View<'a> {
         Ok(())
     }
 
+    /// Has the processor fetch what looking up these keys will touch, all at once: a few that are likely to be asked for next.
+    pub fn prefetch<K: AsRef<[u8]>>(&self, space: SpaceId, cf: Cf, keys: impl Iterator<Item = K>) {
+        let hashes: SmallVec<[u64; FETCHED_AHEAD]> = keys.map(|key| hash_of(space, cf as u8, key.as_ref())).collect();
+        self.state.prefetch(hashes.iter().copied());
+    }
+
     fn get_hashed(&self, cf: Cf, key: Key<'_>) -> Result<Option<Value<'a>>, StoreError> {
         match &self.overlay {
             Some(overlay) => {

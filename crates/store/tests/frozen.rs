@@ -96,7 +96,7 @@ fn put_spread(view: &mut View<'_>, db: u16, (key, home_key): (&[u8], &[u8]), kin
     } else {
         0
     };
-    Spread { size: 3, head }.write(kind, &mut body);
+    body.extend_from_slice(&Spread { size: 3, head }.bytes(kind));
     put_row(view, db, key, header(kind, false, expires, Some(home)), &body);
     let space = view.space(db);
     for (element, value) in elements(kind) {

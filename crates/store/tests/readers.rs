@@ -54,7 +54,7 @@ impl World {
         };
         header.write(&mut row);
         let size = ROWS.into();
-        Spread { size, head: 0 }.write(Kind::Hash, &mut row);
+        row.extend_from_slice(&Spread { size, head: 0 }.bytes(Kind::Hash));
         view.put(space, Cf::Data, &home.record(), &IdState::Live.encode())
             .unwrap();
         view.put(space, Cf::Meta, &meta_key(b"h"), &row).unwrap();

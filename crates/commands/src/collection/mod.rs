@@ -12,7 +12,7 @@ use std::ops::Range;
 use haypile_store::StoreError;
 use haypile_store::keys::{DATA_PREFIX, Home, prefix_end};
 use haypile_store::packed::{self, PackedList};
-use haypile_store::row::{Header, Kind, Spread};
+use haypile_store::row::{Header, Kind, SPREAD_BYTES_MAX, Spread};
 use haypile_types::slot_of;
 
 pub use self::elements::Elements;
@@ -129,10 +129,10 @@ impl Collection {
         }
     }
 
-    /// Appends the body of the row of a spread one.
-    pub(crate) fn write(&self, body: &mut Vec<u8>) {
+    /// The body of the row of a spread one.
+    pub(crate) fn body(&self) -> SmallVec<[u8; SPREAD_BYTES_MAX]> {
         let (size, head) = (self.size, self.head);
-        Spread { size, head }.write(self.kind, body);
+        Spread { size, head }.bytes(self.kind)
     }
 
     /// The slot of its key.

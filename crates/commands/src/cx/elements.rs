@@ -1,5 +1,7 @@
 //! Elements of collections: read, changed and stored, whether they stand in the row or have rows of their own.
 
+use std::ops::Range;
+
 use haypile_resp::Reply;
 use haypile_store::keys::Home;
 use haypile_store::row::{HEADER_BYTES_MAX, Header};
@@ -28,10 +30,8 @@ impl<'a> Cx<'a> {
             self.spread(collection)?;
         }
         if !collection.is_packed() && !collection.is_as_stored() {
-            let mut body = Vec::with_capacity(32);
-            collection.write(&mut body);
             let header = collection.header();
-            self.put_row(key, collection.old, header, &body)?;
+            self.put_row(key, collection.old, header, &collection.body())?;
             self.has_been_stored(key, collection, header);
         }
         Ok(())
@@ -113,7 +113,7 @@ impl<'a> Cx<'a> {
         match collection.form() {
             Form::Packed(packing) => {
                 let value = packing.get(element)?;
-                Ok(value.map(|value| Value::Owned(value.into_owned().into_boxed_slice())))
+                Ok(value.map(|value| Value::Owned(value.as_ref().into())))
             }
             Form::Spread(rows) => Ok(self.view.get(self.space, Cf::Data, &rows.data_key(element))?),
         }
@@ -137,6 +137,14 @@ impl<'a> Cx<'a> {
             Ok::<_, CommandError>(goes_on(was_in_memory))
         })?;
         Ok(written)
+    }
+
+    /// Has the processor fetch the rows of a spread list's elements with these indexes, a few that are likely to be asked for next.
+    pub(crate) fn fetch_ahead(&self, list: &Collection, indexes: Range<u64>) {
+        if let Form::Spread(rows) = list.form() {
+            self.view
+                .prefetch(self.space, Cf::Data, indexes.map(|index| rows.indexed_key(index)));
+        }
     }
 
     /// True if there is such an element.

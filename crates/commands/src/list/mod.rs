@@ -109,6 +109,9 @@ const FULL: CommandError = CommandError::Reply(std::borrow::Cow::Borrowed(
 /// the disk.
 const ORPHAN_BYTES_MAX: usize = 256;
 
+/// Who pops goes on popping, as a rule: with each of so many elements the processor fetches the rows of those that come next.
+const FETCHED_AHEAD: u64 = 8;
+
 /// The index after the last element's.
 fn tail(list: &Collection) -> Result<u64, CommandError> {
     Ok(list.head.checked_add(list.size).ok_or_else(damaged)?)
@@ -143,6 +146,13 @@ fn pop<'a>(cx: &mut Cx<'a>, list: &mut Collection, end: End) -> Result<Value<'a>
         End::Left => list.head,
         End::Right => tail(list)? - 1,
     };
+    if index.is_multiple_of(FETCHED_AHEAD) {
+        let next = match end {
+            End::Left => index..index.saturating_add(FETCHED_AHEAD),
+            End::Right => (index + 1).saturating_sub(FETCHED_AHEAD)..index + 1,
+        };
+        cx.fetch_ahead(list, next);
+    }
     let value = cx.element(list, &index.to_be_bytes())?.ok_or_else(damaged)?;
     if left > 0 || value.len() > ORPHAN_BYTES_MAX {
         cx.delete_element(list, &index.to_be_bytes())?;
