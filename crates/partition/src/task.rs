@@ -8,6 +8,11 @@ pub trait Task: Send {
     /// A number of its owner's: a client blocks at most once, and is unblocked by this number.
     fn client(&self) -> u64;
 
+    /// The database and the key of its command, if it has one only: the processor fetches those of several tasks together.
+    fn only_key(&self) -> Option<(u16, &[u8])> {
+        None
+    }
+
     /// Does as much as it can in this turn. Between two commands it calls [`Turn::serve_waiting`], so that who waits is
     /// served before the next command sees the key.
     fn evaluate(&mut self, turn: &mut Turn<'_>) -> Step;

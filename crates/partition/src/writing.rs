@@ -16,6 +16,8 @@ use crate::{CommitError, Event};
 
 /// Tasks of one turn after which it is closed even if more wait.
 const TURN_TASKS_MAX: usize = 4096;
+/// Tasks of which the keys are fetched into the processor's cache together.
+const FETCHED_AHEAD: usize = 32;
 
 impl Shared {
     /// Takes the turn for tasks that have queued up, if nobody else has it. Who pushes while the writer is taken relies
@@ -75,8 +77,13 @@ impl Shared {
         // Nothing becomes visible meanwhile; each command's own costs next to nothing with this one around it.
         let _reading = self.store.read();
         let mut done = Vec::with_capacity(tasks.len());
+        let mut fetched = 0;
         while done.len() < TURN_TASKS_MAX && writer.overlay.turn_load() < self.turn_bytes_max {
+            if fetched == 0 {
+                fetched = self.fetch_ahead(tasks.as_slice());
+            }
             let Some(mut task) = tasks.next() else { break };
+            fetched -= 1;
             match guarded(|| task.evaluate(&mut Turn::new(self, writer))) {
                 Ok(Step::Done) => done.push(task),
                 Ok(Step::Blocked(awaited)) => writer.blocked.insert(task, awaited),
@@ -93,6 +100,19 @@ impl Shared {
             done.append(&mut writer.served);
         }
         (done, None)
+    }
+
+    /// Has the processor fetch the rows of the first tasks' keys; gives of how many tasks.
+    fn fetch_ahead(&self, tasks: &[Box<dyn Task>]) -> usize {
+        let tasks = &tasks[..tasks.len().min(FETCHED_AHEAD)];
+        let keys = tasks.iter().filter_map(|task| task.only_key());
+        if tasks.len() > 1
+            && let Some((db, _)) = keys.clone().next()
+        {
+            let of_db = keys.filter(|(other, _)| *other == db);
+            self.store.prefetch(db, of_db.map(|(_, key)| key));
+        }
+        tasks.len()
     }
 
     /// Ends a turn, whether or not something has panicked in it.

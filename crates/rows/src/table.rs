@@ -396,6 +396,14 @@ impl RowTable {
                 if let Some(row) = rows.as_slice().get(FETCHED_AHEAD) {
                     row.prefetch();
                 }
+                // A deletion is taken out of its bucket.
+                if let Some(row) = rows
+                    .as_slice()
+                    .get(FETCHED_AHEAD / 2)
+                    .filter(|row| row.value().is_none())
+                {
+                    self.prefetch_bucket(row.hash());
+                }
                 self.mark_one_clean(&row);
             }
         }
@@ -581,6 +589,14 @@ impl RowTable {
     fn shard_of(&self, hash: u64) -> usize {
         // Buckets go by the low bits and the top ones.
         (hash >> 40) as usize & (self.shards.len() - 1)
+    }
+
+    /// Has the processor fetch a bucket: only its address is looked at, so that nobody need keep it from being freed.
+    fn prefetch_bucket(&self, hash: u64) {
+        let tagged = self.arrays[self.shard_of(hash)].load(Ordering::Relaxed);
+        let buckets = tagged.map_addr(|address| address & !LOG2_BITS);
+        let home = hash as usize & ((1 << (tagged.addr() & LOG2_BITS)) - 1);
+        prefetch(buckets.wrapping_add(home).cast_const());
     }
 
     /// The buckets of a shard as a reader sees them.

@@ -472,6 +472,12 @@ impl Task for Job {
         self.client.id
     }
 
+    fn only_key(&self) -> Option<(u16, &[u8])> {
+        let request = self.requests.front().filter(|_| self.requests.len() == 1)?;
+        let known = table::resolve_next(request, &mut self.last.clone()).ok()?;
+        Some((self.session.db, known.spec.keys.first_of(request)?))
+    }
+
     fn evaluate(&mut self, turn: &mut Turn<'_>) -> Step {
         // Replies that are there already came with a request that is to wait. They are committed, and not sent yet: who
         // sees them may rely on the wait having begun.

@@ -151,10 +151,12 @@ pub(crate) fn cf_options(
     shared: &SharedResources,
     (db, bases): (&Arc<OnceLock<Weak<DB>>>, &Bases),
 ) -> Options {
-    let mut o = Options::default().get_options_from_string(INSERT_FROM_LAST).unwrap_or_else(|error| {
-        tracing::warn!(%error, "RocksDB does not know an option, and writes more slowly");
-        Options::default()
-    });
+    let mut o = Options::default()
+        .get_options_from_string(INSERT_FROM_LAST)
+        .unwrap_or_else(|error| {
+            tracing::warn!(%error, "RocksDB does not know an option, and writes more slowly");
+            Options::default()
+        });
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(&shared.cache);
     // What is flushed was written a moment ago, and is often read soon: its blocks go to the cache at once.
