@@ -215,7 +215,7 @@ impl Roles {
         &self,
         node: &Arc<Node>,
         state: &mut State,
-        mut writer: Option<RoleChange<'_>>,
+        mut writer: Option<&mut RoleChange<'_>>,
         event: RoleEvent,
     ) -> Result<(), RoleError> {
         let before = self.load();
@@ -241,7 +241,7 @@ impl Roles {
         show_in(&node.config, &machine);
         self.shown.store(Arc::new(machine));
         for action in actions {
-            self.perform(node, writer.as_mut(), action);
+            self.perform(node, writer.as_deref_mut(), action);
         }
         Ok(())
     }
@@ -286,13 +286,19 @@ fn show_in(config: &Config, machine: &RoleMachine) {
     }
 }
 
-/// Runs `change` with the writer held, unless there is no data.
-fn with_writer<R>(node: &Node, turn: Option<&mut Turn<'_>>, change: impl FnOnce(Option<RoleChange<'_>>) -> R) -> R {
+/// Runs `change` with the writer held, unless there is no data. The writer is let go after everything that `change` holds: whoever
+/// lets it go evaluates what has queued up for it, and that may be a change of the role.
+fn with_writer<R>(
+    node: &Node,
+    turn: Option<&mut Turn<'_>>,
+    change: impl FnOnce(Option<&mut RoleChange<'_>>) -> R,
+) -> R {
     match turn {
-        Some(turn) => change(Some(turn.role_change())),
+        Some(turn) => change(Some(&mut turn.role_change())),
         None => {
             let data = node.data.load();
-            change(data.as_ref().map(|data| data.role_change()))
+            let mut writer = data.as_ref().map(|data| data.role_change());
+            change(writer.as_mut())
         }
     }
 }
