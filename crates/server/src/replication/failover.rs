@@ -104,7 +104,7 @@ fn await_replica(node: &Node, request: &Request, id: u64) -> Result<TakeOver, St
         });
         let chosen = wanted.find_map(|replica| {
             let has_all = replica.state == "online" && replica.acks.applied >= end;
-            (has_all || (late && request.force)).then(|| TakeOver {
+            (has_all || (late && request.force)).then_some(TakeOver {
                 id,
                 target: Address {
                     host: replica.host,
