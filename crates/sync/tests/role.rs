@@ -20,6 +20,7 @@ fn take_over(id: u64) -> TakeOver {
     TakeOver {
         id,
         target: address(2),
+        node: NodeId(2),
         end: 9,
     }
 }
@@ -119,7 +120,9 @@ fn who_writes_and_whom_it_follows_change_only_with_the_tenure_and_are_told_to_al
             _ => {}
         }
         // So does the follower's side, and it works for the tenure of the machine.
-        if next.source() != machine.source() && next.state() != RoleState::Promoting {
+        let resolved = matches!(machine.state(), RoleState::Promoting | RoleState::Unresolved);
+        let begins = resolved && next.state() == RoleState::Replica;
+        if begins || (next.source() != machine.source() && next.state() != RoleState::Promoting) {
             let told = |a: &RoleAction| match a {
                 RoleAction::Follow(source, of) => next.source() == Some(source) && *of == tenure,
                 RoleAction::Unfollow(of) => next.source().is_none() && *of == tenure,
@@ -195,8 +198,6 @@ impl Random for XorShift {
     }
 }
 
-const PRIMARY: NodeId = NodeId(1);
-
 /// A primary and its replica that change places, and everything that is on its way between them.
 struct Pair {
     random: XorShift,
@@ -236,7 +237,7 @@ impl Pair {
 
     /// A question reaches the replica, which may have reasons to refuse.
     fn arrive(&mut self, forget: bool) -> Heard {
-        if let Some(answer) = self.decided.answer(&self.replica, Some(PRIMARY), PRIMARY, 7) {
+        if let Some(answer) = self.decided.answer(&self.replica, 7) {
             return Heard::Said(answer);
         }
         if forget {

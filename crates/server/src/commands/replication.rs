@@ -116,9 +116,10 @@ fn replconf(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
             cx.reply.integer(i64::from(replication.sync_port()));
             return Ok(());
         }
-        5 if is(&request[1], "take-over") => {
-            if let (Some(primary), Some(failover), Some(end)) = (id(2), number(3), number(4)) {
+        6 if is(&request[1], "take-over") => {
+            if let (Some(asked), Some(primary), Some(failover), Some(end)) = (id(2), id(3), number(4), number(5)) {
                 tracing::info!(client = %cx.client.addr, %primary, end, "the primary tells this replica to take over");
+                check_node(cx, asked)?;
                 let turn = cx.turn.as_deref_mut();
                 let answer = replication.roles.take_over(cx.node, turn, primary, failover, end);
                 let answer = answer.map_err(|reason| CommandError::reply(format!("ERR {reason}")))?;
@@ -126,9 +127,10 @@ fn replconf(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
                 return Ok(());
             }
         }
-        4 if is(&request[1], "never-mind") => {
-            if let (Some(primary), Some(failover)) = (id(2), number(3)) {
-                let answer = replication.roles.never_mind(cx.node, primary, failover);
+        5 if is(&request[1], "never-mind") => {
+            if let (Some(asked), Some(primary), Some(failover)) = (id(2), id(3), number(4)) {
+                check_node(cx, asked)?;
+                let answer = replication.roles.never_mind(failover);
                 tracing::info!(client = %cx.client.addr, %primary, ?answer, "the primary takes back what it has told this replica");
                 cx.reply.simple(answer.name());
                 return Ok(());
@@ -137,6 +139,16 @@ fn replconf(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         _ => {}
     }
     no_psync(cx, request)
+}
+
+/// What is meant for a server must not be answered by another that has its address by now.
+fn check_node(cx: &ServerCx<'_, '_>, asked: NodeId) -> Outcome {
+    match cx.node.replication.node_id() == asked {
+        true => Ok(()),
+        false => Err(CommandError::reply(
+            "ERR this is another server than the one that is asked",
+        )),
+    }
 }
 
 fn no_psync(_: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {

@@ -110,6 +110,7 @@ fn await_replica(node: &Node, request: &Request, id: u64) -> Result<TakeOver, St
                     host: replica.host,
                     port: replica.port,
                 },
+                node: replica.node,
                 end: if has_all { end } else { 0 },
             })
         });
@@ -180,16 +181,22 @@ pub(super) fn ask(node: &Arc<Node>, takeover: TakeOver) {
 
 /// One question.
 async fn ask_once(node: &Arc<Node>, takeover: &TakeOver, forget: bool) -> Heard {
-    let TakeOver { id, target, end } = takeover;
+    let TakeOver {
+        id,
+        target,
+        node: asked,
+        end,
+    } = takeover;
     let (primary, id, end) = (node.replication.node_id().to_string(), id.to_string(), end.to_string());
+    let asked = asked.to_string();
     let words: &[&str] = match forget {
-        true => &["REPLCONF", "never-mind", &primary, &id],
-        false => &["REPLCONF", "take-over", &primary, &id, &end],
+        true => &["REPLCONF", "never-mind", &asked, &primary, &id],
+        false => &["REPLCONF", "take-over", &asked, &primary, &id, &end],
     };
     let sent = AtomicBool::new(false);
     let dialer = Dialer::new(node);
-    let asked = dialer.ask(&target.host, target.port, words, &sent);
-    let reason = match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
+    let answer = dialer.ask(&target.host, target.port, words, &sent);
+    let reason = match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
         Ok(Ok(Ok(word))) => match Answer::parse(&word) {
             Some(answer) => return Heard::Said(answer),
             None => word,

@@ -6,14 +6,15 @@
 //! source = "10.0.0.7 6379"
 //! confirmed = true
 //! ```
-//! `role` is `primary`, `replica` or `handed-over`, which has `failover` (a number) and `end` beside `source`, the replica that was told
-//! to take over. It is replaced in one step, so after a crash there is the old one or the new one, whole and on disk.
+//! `role` is `primary`, `replica` or `handed-over`, which has `failover` (a number), `end` and `node` (its id) beside `source`, the replica that
+//! was told to take over. It is replaced in one step, so after a crash there is the old one or the new one, whole and on disk.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use haypile_sync::NodeId;
 use haypile_sync::role::{Address, SavedRole, TakeOver};
 
 const FILE: &str = "role.toml";
@@ -59,8 +60,8 @@ fn print(role: &SavedRole) -> String {
         SavedRole::Replica { source, confirmed } => {
             format!("role = \"replica\"\nsource = \"{source}\"\nconfirmed = {confirmed}\n")
         }
-        SavedRole::HandedOver(TakeOver { id, target, end }) => {
-            format!("role = \"handed-over\"\nsource = \"{target}\"\nfailover = {id}\nend = {end}\n")
+        SavedRole::HandedOver(TakeOver { id, target, node, end }) => {
+            format!("role = \"handed-over\"\nsource = \"{target}\"\nfailover = {id}\nend = {end}\nnode = \"{node}\"\n")
         }
     };
     format!("{HEAD}format = {FORMAT}\n{lines}")
@@ -87,6 +88,7 @@ fn parse(text: &str) -> Option<SavedRole> {
             id: values.get("failover")?.parse().ok()?,
             target: source()?,
             end: values.get("end")?.parse().ok()?,
+            node: NodeId(u128::from_str_radix(values.get("node")?, 16).ok()?),
         })),
         _ => None,
     }
@@ -109,6 +111,7 @@ mod tests {
             id: u64::MAX,
             target: address(),
             end: 7,
+            node: NodeId(u128::MAX),
         });
         for role in [SavedRole::Primary, replica(false), replica(true), handed_over] {
             save(dir.path(), &role).unwrap();

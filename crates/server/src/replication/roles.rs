@@ -152,7 +152,7 @@ impl Roles {
     ) -> Result<Answer, String> {
         with_writer(node, turn, |writer| {
             let state = &mut *self.state.lock();
-            if let Some(answer) = self.answered(node, state, primary, failover) {
+            if let Some(answer) = state.decided.answer(&self.load(), failover) {
                 return Ok(answer);
             }
             let applied = node.data.load().as_ref().map(|data| data.log_ends().applied);
@@ -170,16 +170,10 @@ impl Roles {
     }
 
     /// A primary that has told this server to take over takes it back.
-    pub fn never_mind(&self, node: &Arc<Node>, primary: NodeId, failover: u64) -> Answer {
+    pub fn never_mind(&self, failover: u64) -> Answer {
         let state = &mut *self.state.lock();
-        let answer = self.answered(node, state, primary, failover);
+        let answer = state.decided.answer(&self.load(), failover);
         answer.unwrap_or_else(|| state.decided.promise(failover))
-    }
-
-    /// What is decided about a failover already.
-    fn answered(&self, node: &Node, state: &State, primary: NodeId, failover: u64) -> Option<Answer> {
-        let source = node.replication.follows();
-        state.decided.answer(&self.load(), source, primary, failover)
     }
 
     /// The source has found, for a stream of this tenure, that its log begins with ours; or that it does not.
@@ -220,6 +214,11 @@ impl Roles {
     ) -> Result<(), RoleError> {
         let before = self.load();
         let (machine, actions) = before.step(event)?;
+        let needs_writer = |action: &RoleAction| matches!(action, RoleAction::Demote(_) | RoleAction::Promote(_));
+        if writer.is_none() && actions.iter().any(needs_writer) && node.data.load().is_some() {
+            // It was opened after the caller had looked for it.
+            return Err(RoleRefusal::Loading.into());
+        }
         for action in &actions {
             let done = match action {
                 RoleAction::Save(role) => self.save(state, role.clone()).map_err(RoleError::from),

@@ -246,6 +246,33 @@ fn a_replica_that_takes_over_late_leaves_one_primary_and_no_confirmed_write_is_l
 }
 
 #[test]
+fn a_stranger_at_the_replicas_address_does_not_get_the_data_of_a_primary_that_hands_over() {
+    let (mut source, stranger) = (primary(&[]), primary(&[]));
+    fill(&source, "a", 100);
+    let port = stranger.port();
+    // As after a failover whose answer was lost: the replica has gone, and another server has its address.
+    source.stop();
+    let role = format!(
+        "format = 1\nrole = \"handed-over\"\nsource = \"127.0.0.1 {port}\"\nfailover = 7\nend = 1\nnode = \"{:032x}\"\n",
+        7
+    );
+    std::fs::write(source.dir().join("role.toml"), role).unwrap();
+    source.start_again();
+    wait_until("a question", || source.log().contains("this is another server"));
+    wait_until("the question whether it may be forgotten", || {
+        source.log().matches("this is another server").count() >= 3
+    });
+    let mut client = source.client();
+    assert_eq!(client.say("DBSIZE"), "100");
+    assert_eq!(field(&mut client, "master_failover_state"), "failover-in-progress");
+    assert!(client.say("SET b 1").starts_with("(error) READONLY"));
+    // A person knows better.
+    assert_eq!(client.say("REPLICAOF NO ONE"), "OK");
+    assert_eq!(client.say("SET b 1"), "OK");
+    assert_eq!(full_syncs(&source), 0);
+}
+
+#[test]
 fn two_servers_with_one_id_do_not_take_each_others_place() {
     let source = primary(&[]);
     let mut first = replica_of(source.port(), &[]);

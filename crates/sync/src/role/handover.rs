@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use super::{RoleEvent, RoleMachine};
-use crate::NodeId;
 
 /// Failovers by which a server has promised not to take over, that are remembered: a primary has one under way at a time.
 const PROMISES_MAX: usize = 64;
@@ -13,7 +12,7 @@ const PROMISES_MAX: usize = 64;
 pub enum Answer {
     /// It is the primary by this failover.
     Primary,
-    /// It does not follow who asks any more: another failover, or a person, has decided.
+    /// It is the primary otherwise: another failover, or a person, has made it that.
     Elsewhere,
     /// It will never take over by this failover.
     Never,
@@ -108,23 +107,15 @@ pub struct Decided {
 }
 
 impl Decided {
-    /// What is decided already about a failover of the server `primary`. `source` is the server that is followed, as far as it is
-    /// known. `None`: the replica may take over, or promise not to.
-    pub fn answer(
-        &self,
-        machine: &RoleMachine,
-        source: Option<NodeId>,
-        primary: NodeId,
-        failover: u64,
-    ) -> Option<Answer> {
+    /// What is decided already about a failover. `None`: the replica may take over, or promise not to.
+    pub fn answer(&self, machine: &RoleMachine, failover: u64) -> Option<Answer> {
         if self.promises.contains(&failover) {
             return Some(Answer::Never);
         }
         if self.taken_over == Some(failover) {
             return Some(Answer::Primary);
         }
-        let follows = machine.source().is_some() && source.is_none_or(|source| source == primary);
-        (!follows).then_some(Answer::Elsewhere)
+        machine.is_writer().then_some(Answer::Elsewhere)
     }
 
     /// It has become the primary by this failover.

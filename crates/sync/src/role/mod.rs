@@ -16,7 +16,7 @@
 //! - *take over*: the replica becomes the primary, unless it has promised not to. Said again, it only says that it is.
 //! - *never mind*: the replica promises not to take over by this id, unless it has already.
 //!
-//! While the answer is not known, neither writes. After [`deadline`](RoleInput::Deadline) clients are not held up any longer, and
+//! While the answer is not known, neither writes, and the primary follows nobody: its data must not be replaced by somebody else's. After [`deadline`](RoleInput::Deadline) clients are not held up any longer, and
 //! a person may decide otherwise; the question stays, over restarts too, until it is answered.
 
 mod handover;
@@ -27,7 +27,7 @@ pub use table::{RoleInput, RoleState, role_next, role_table};
 
 use std::fmt;
 
-use crate::Tenure;
+use crate::{NodeId, Tenure};
 
 /// Host and port of a server, as its clients use them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +61,8 @@ pub struct TakeOver {
     pub id: u64,
     /// The replica.
     pub target: Address,
+    /// Its id: somebody else may answer at that address.
+    pub node: NodeId,
     /// Index of the last entry that it must have; 0 if it is to take over in any case.
     pub end: u64,
 }
@@ -97,7 +99,7 @@ pub enum RoleEvent {
     GaveUp(u64),
     /// The failover's replica is found.
     CaughtUp(TakeOver),
-    /// The replica of this failover has taken over, or follows somebody else by now.
+    /// The replica of this failover is the primary.
     TakenOver(u64),
     /// The replica of this failover never will.
     NotTakenOver(u64),
@@ -196,11 +198,8 @@ impl RoleMachine {
                 (Role::Replica { source, confirmed }, vec![follow])
             }
             SavedRole::HandedOver(takeover) => {
-                let actions = vec![
-                    RoleAction::AskToTakeOver(takeover.clone()),
-                    RoleAction::Follow(takeover.target.clone(), tenure),
-                ];
-                (Role::Unresolved(takeover), actions)
+                let ask = RoleAction::AskToTakeOver(takeover.clone());
+                (Role::Unresolved(takeover), vec![ask])
             }
         };
         (RoleMachine { role, tenure }, actions)
@@ -343,22 +342,17 @@ impl RoleMachine {
                 self.tenure,
                 vec![RoleAction::LetWrites, RoleAction::Follow(target, self.tenure)],
             ),
-            (RoleState::Replica, _, Role::Unresolved(TakeOver { target, .. })) => {
-                (replica(&target), self.tenure, Vec::new())
-            }
+            (RoleState::Replica, _, Role::Unresolved(TakeOver { target, .. })) => (
+                replica(&target),
+                self.tenure,
+                vec![RoleAction::Follow(target, self.tenure)],
+            ),
             (RoleState::Unresolved, _, Role::Promoting(takeover)) => {
-                let follow = RoleAction::Follow(takeover.target.clone(), self.tenure);
-                (
-                    Role::Unresolved(takeover),
-                    self.tenure,
-                    vec![RoleAction::LetWrites, follow],
-                )
+                (Role::Unresolved(takeover), self.tenure, vec![RoleAction::LetWrites])
             }
-            (
-                RoleState::Installing,
-                _,
-                Role::Replica { source, .. } | Role::Unresolved(TakeOver { target: source, .. }),
-            ) => (Role::Installing { source }, self.tenure, Vec::new()),
+            (RoleState::Installing, _, Role::Replica { source, .. }) => {
+                (Role::Installing { source }, self.tenure, Vec::new())
+            }
             (RoleState::Replica, _, Role::Installing { source }) => (replica(&source), self.tenure, Vec::new()),
             // The table has no such change: nothing is done.
             _ => return Err(RoleRefusal::Late),

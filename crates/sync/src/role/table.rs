@@ -9,7 +9,7 @@ named! {
         HandingOver = "HandingOver",
         /// It writes no more, and has told a replica to take over: what has become of that is not known yet.
         Promoting = "Promoting",
-        /// It is still not known after a long time. This server follows the replica meanwhile, and goes on asking.
+        /// It is still not known after a long time. This server follows nobody meanwhile, and goes on asking.
         Unresolved = "Unresolved",
         /// It follows another server.
         Replica = "Replica",
@@ -31,9 +31,9 @@ named! {
         Abort = "abort",
         /// A replica has everything, or is to take over in any case.
         CaughtUp = "caught up",
-        /// The replica says that it is the primary, or that it follows somebody else by now.
+        /// The replica says that it is the primary.
         TakenOver = "taken over",
-        /// The replica says that it will not take over, and follows this server still.
+        /// The replica says that it will not take over.
         NotTakenOver = "not taken over",
         /// The replica has not answered for a long time.
         Deadline = "deadline",
@@ -72,7 +72,7 @@ pub const fn role_next(state: RoleState, input: RoleInput) -> Option<RoleState> 
         (S::Promoting | S::Unresolved, I::NotTakenOver) => S::Primary,
         (S::Promoting, I::Deadline) => S::Unresolved,
 
-        (S::Replica | S::Unresolved, I::InstallationBegins) => S::Installing,
+        (S::Replica, I::InstallationBegins) => S::Installing,
         (S::Installing, I::InstallationEnds) => S::Replica,
 
         (

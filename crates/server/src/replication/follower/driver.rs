@@ -175,11 +175,30 @@ impl Driver {
         self.partition.set_settings(settings);
         self.instance.set_identity(identity(node));
         self.look_for_signs();
+        self.reopen(node);
         self.queue.push_back(Work::Instance(InstanceEvent::Tick));
         self.queue.push_back(Work::Partition(PartitionEvent::Tick));
         self.work(node);
         self.copy_tick(node);
         self.work(node);
+    }
+
+    /// Tries again to open the data, if an installation has failed at its end: perhaps what was in the way is gone.
+    fn reopen(&self, node: &Arc<Node>) {
+        // Who has the hand is installing, or opening it.
+        if node.data.load().is_none()
+            && let Ok(hand) = self.hand.clone().try_lock_owned()
+        {
+            let node = node.clone();
+            tokio::task::spawn_blocking(move || {
+                let _hand = hand;
+                if node.data.load().is_none()
+                    && let Err(error) = node.open_data()
+                {
+                    tracing::error!(%error, "the data cannot be opened: it is tried again");
+                }
+            });
+        }
     }
 
     /// Before a deadline counts: has anything come?
