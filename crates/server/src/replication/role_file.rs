@@ -10,12 +10,14 @@
 //! was told to take over. It is replaced in one step, so after a crash there is the old one or the new one, whole and on disk.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use haypile_sync::NodeId;
 use haypile_sync::role::{Address, SavedRole, TakeOver};
+
+use crate::config::replace_file;
 
 const FILE: &str = "role.toml";
 const FORMAT: u32 = 1;
@@ -45,13 +47,7 @@ pub(super) fn load(dir: &Path) -> io::Result<Option<SavedRole>> {
 /// # Errors
 /// The file or the directory; what was there before is there still.
 pub(super) fn save(dir: &Path, role: &SavedRole) -> io::Result<()> {
-    let path = dir.join(FILE);
-    let fresh = path.with_extension("new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(print(role).as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    File::open(dir)?.sync_all()
+    replace_file(&dir.join(FILE), print(role).as_bytes())
 }
 
 fn print(role: &SavedRole) -> String {

@@ -111,10 +111,7 @@ impl Roles {
     pub(super) fn begin(&self, node: &Arc<Node>) {
         let mut state = self.state.lock();
         let (machine, actions) = RoleMachine::start(self.load().saved());
-        // It is in force already; what cannot be saved now is saved at the next change.
-        if let Err(error) = self.save(&mut state, machine.saved()) {
-            tracing::warn!(%error, "the role cannot be saved: after a restart it may be forgotten");
-        }
+        self.remember(&mut state, &machine);
         for action in actions {
             self.perform(node, None, action);
         }
@@ -182,9 +179,7 @@ impl Roles {
         let Some(machine) = self.load().confirm(tenure, begins_with_ours) else {
             return;
         };
-        if let Err(error) = self.save(state, machine.saved()) {
-            tracing::warn!(%error, "the role cannot be saved");
-        }
+        self.remember(state, &machine);
         self.shown.store(Arc::new(machine));
     }
 
@@ -198,9 +193,7 @@ impl Roles {
         };
         writer.follow(machine.tenure());
         drop(writer);
-        if let Err(error) = self.save(state, machine.saved()) {
-            tracing::warn!(%error, "the role cannot be saved");
-        }
+        self.remember(state, &machine);
         node.data.put(data);
         self.shown.store(Arc::new(machine));
     }
@@ -243,6 +236,13 @@ impl Roles {
             self.perform(node, writer.as_deref_mut(), action);
         }
         Ok(())
+    }
+
+    /// Saves a role that is in force already: what cannot be saved now is saved at the next change.
+    fn remember(&self, state: &mut State, machine: &RoleMachine) {
+        if let Err(error) = self.save(state, machine.saved()) {
+            tracing::warn!(%error, "the role cannot be saved: after a restart it may be forgotten");
+        }
     }
 
     fn save(&self, state: &mut State, role: SavedRole) -> io::Result<()> {

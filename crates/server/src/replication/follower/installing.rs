@@ -25,7 +25,7 @@ pub(super) fn install(node: &Arc<Node>, tenure: Tenure, manifest: &Manifest) -> 
         let cause = format!("this server has another role by now: {error}");
         return Err(Failure::new(ErrorKind::PeerClosed, cause));
     }
-    // From here on until it is open again it can only be told to follow another.
+    // From here on until it is open again nobody can make it a primary.
     let checkpoints = replication.source.data_replaced(replication.now());
     snapshot::remove(&checkpoints);
     node.data.close();
