@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("commands", &["types", "resp", "store"]),
     ("acl", &["resp", "commands"]),
     ("sync", &["types"]),
+    ("consensus", &["types"]),
     ("partition", &["types", "resp", "oplog", "store", "commands", "sync"]),
     (
         "server",
@@ -33,7 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "partition",
         ],
     ),
-    ("sim", &["types", "sync"]),
+    ("sim", &["types", "sync", "consensus"]),
     (
         "bench",
         &["types", "resp", "oplog", "store", "commands", "partition", "server"],

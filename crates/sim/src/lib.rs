@@ -18,6 +18,7 @@ mod checkpoint;
 mod checks;
 mod disk;
 mod faults;
+pub mod group;
 mod message;
 mod network;
 mod node;

@@ -1,0 +1,28 @@
+use crate::settings::SettingsError;
+
+/// This replica does not lead, or not any more: nothing was proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this replica is not the leader of its group")]
+pub struct NotLeader;
+
+/// Why a group cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsensusError {
+    /// Its settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// What was read from the disk does not fit together.
+    #[error("the replica cannot start: {0}")]
+    Start(String),
+}
+
+/// Why entries cannot be read from the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// The log begins later by now.
+    #[error("the log begins after the entry {0}")]
+    Collected(u64),
+    /// The disk. It is asked again later.
+    #[error("the log cannot be read: {0}")]
+    Unreadable(String),
+}

@@ -1,0 +1,491 @@
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use haypile_types::{Position, Random};
+use raft::eraftpb::{ConfState, Entry as RaftEntry, HardState, Message as RaftMessage, MessageType};
+use raft::{Config, INVALID_ID, RawNode, StateRole};
+
+use crate::election::Election;
+use crate::entry::{Entry, timestamp_bytes};
+use crate::error::{ConsensusError, NotLeader};
+use crate::lease::{Lease, Promise};
+use crate::log::{Log, LogReader};
+use crate::message::{Message, ReplicaNumber};
+use crate::settings::Settings;
+
+/// Ticks of a leader without an answer from a quorum after which it leads no more: as many heartbeats as an election waits.
+fn quorum_ticks(settings: &Settings) -> usize {
+    (settings.election_us / settings.heartbeat_us).max(2) as usize
+}
+
+/// What a replica must not forget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ballot {
+    /// The newest term that it knows. Durable before anything is said in it.
+    pub term: u64,
+    /// For whom it has voted in this term; 0 for nobody. Durable before the vote is given.
+    pub vote: ReplicaNumber,
+    /// Up to where entries are known to be committed. May be older than the truth.
+    pub commit: u64,
+}
+
+/// Whether a replica leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It follows this leader, or knows of none.
+    Follower {
+        /// Who leads.
+        leader: Option<ReplicaNumber>,
+    },
+    /// It would lead.
+    Candidate,
+    /// It leads. It may write once its first entry is applied.
+    Leader {
+        /// The no-op with which it has begun.
+        first: Position,
+    },
+}
+
+/// What is on disk of a replica.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The ballot, as saved.
+    pub ballot: Ballot,
+    /// The entry before the first in the log, and then the first entry of each later term.
+    pub terms: Vec<Position>,
+    /// The last entry in the log.
+    pub last: Position,
+    /// Index of the last entry that the store has applied; all entries up to there are committed.
+    pub applied: u64,
+}
+
+/// Something to be made durable, in this order. [`Group::persisted`] is told of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Work {
+    /// To be named when it is done, and all before it.
+    pub number: u64,
+    /// To be saved; and synced, whatever the policy, before the entries, if [`Work::must_sync_ballot`].
+    pub ballot: Option<Ballot>,
+    /// Its term or its vote is another one: it must outlive the machine.
+    pub must_sync_ballot: bool,
+    /// Entries to be logged. If the log has entries from the first one's index on, these go first: another leader has decided
+    /// otherwise.
+    pub entries: Vec<Entry>,
+}
+
+/// What has come of what a group was told.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// To be carried out one after the other.
+    pub work: VecDeque<Work>,
+    /// To be sent, in any order, in whatever time it takes; they may be lost.
+    pub messages: Vec<Message>,
+    /// Entries that are committed, in order, to be applied.
+    pub committed: Vec<Entry>,
+}
+
+/// One replica of a group.
+pub struct Group<L: LogReader> {
+    settings: Settings,
+    raft: RawNode<Log<L>>,
+    election: Election,
+    promise: Promise,
+    lease: Lease,
+    /// When to let hear of itself as a leader.
+    beat_at_us: u64,
+    first_of_term: Position,
+    vote: (u64, ReplicaNumber),
+    /// Work that is under way, and what may be said when it is done.
+    under_way: VecDeque<(u64, Vec<RaftMessage>)>,
+    applied: u64,
+    persisted: u64,
+    outputs: Outputs,
+}
+
+impl<L: LogReader> Group<L> {
+    /// A replica as it is on disk, at `now_us`.
+    ///
+    /// # Errors
+    /// Settings that are not safe, or a disk whose parts do not fit together.
+    pub fn new(
+        settings: Settings,
+        start: Start,
+        reader: L,
+        now_us: u64,
+        random: Box<dyn Random>,
+    ) -> Result<Self, ConsensusError> {
+        settings.check()?;
+        let before = start.terms.first().copied().unwrap_or_default();
+        // What is applied is committed, though that may not have been saved.
+        let commit = start.ballot.commit.min(start.last.index).max(start.applied);
+        if start.applied > start.last.index || start.applied < before.index {
+            let Start { applied, last, .. } = start;
+            return Err(ConsensusError::Start(format!(
+                "the store has applied {applied}, and the log has {before} to {last}"
+            )));
+        }
+        if start.ballot.term < start.last.term {
+            let (term, last) = (start.ballot.term, start.last);
+            return Err(ConsensusError::Start(format!(
+                "the log ends at {last}, and its ballot is of term {term}"
+            )));
+        }
+        let hard = HardState {
+            term: start.ballot.term,
+            vote: start.ballot.vote,
+            commit,
+            ..HardState::default()
+        };
+        let conf = ConfState::from((settings.voters.clone(), Vec::new()));
+        let config = Config {
+            id: settings.replica,
+            applied: start.applied,
+            // One tick is one heartbeat of a leader; followers do not tick, see `election.rs`.
+            heartbeat_tick: 1,
+            election_tick: quorum_ticks(&settings),
+            max_size_per_msg: settings.message_bytes_max,
+            max_inflight_msgs: settings.inflight_messages_max,
+            max_committed_size_per_ready: settings.message_bytes_max,
+            check_quorum: true,
+            pre_vote: true,
+            batch_append: true,
+            skip_bcast_commit: true,
+            ..Config::default()
+        };
+        let persisted = start.last.index;
+        let log = Log::new(reader, start.terms, start.last, hard, conf);
+        let silent = slog::Logger::root(slog::Discard, slog::o!());
+        let raft = RawNode::new(&config, log, &silent).map_err(|error| ConsensusError::Start(error.to_string()))?;
+        let promise = Promise::at_start(now_us, &settings);
+        let election = Election::at_start(promise.until_us(), &settings, random);
+        Ok(Group {
+            raft,
+            election,
+            promise,
+            lease: Lease::default(),
+            beat_at_us: 0,
+            first_of_term: Position::ZERO,
+            vote: (start.ballot.term, start.ballot.vote),
+            under_way: VecDeque::new(),
+            applied: start.applied,
+            persisted,
+            outputs: Outputs::default(),
+            settings,
+        })
+    }
+
+    /// Takes a message.
+    pub fn step(&mut self, now_us: u64, message: Message) {
+        if message.to() != self.settings.replica || message.from() == self.settings.replica {
+            return;
+        }
+        if message.asks_for_vote() && !message.is_transfer() && self.is_bound(now_us) {
+            return;
+        }
+        let (from, term, round_us) = (message.from(), message.term(), message.round_us);
+        let (is_leaders, is_followers) = (message.is_leaders(), message.is_followers());
+        let message = match message.asks_for_vote() {
+            true => message.without_rafts_lease(),
+            false => message.raft,
+        };
+        // What cannot be used, raft ignores: an answer from who is no member any more.
+        let _ = self.raft.step(message);
+        if self.raft.raft.term == term {
+            if is_leaders && self.raft.raft.leader_id == from {
+                self.promise.renew(now_us, &self.settings, term, round_us);
+                self.election.put_off(now_us, &self.settings);
+            } else if is_followers && self.leads() && round_us > 0 {
+                self.lease.heard(from, round_us);
+            }
+        }
+        self.collect(now_us);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now_us: u64) {
+        if now_us < self.next_tick_us() {
+            return;
+        }
+        if self.leads() {
+            self.beat_at_us = now_us + self.settings.heartbeat_us;
+            self.raft.tick();
+        } else {
+            self.election.begun(now_us, &self.settings);
+            // It is refused while changes of members are to be applied, and tried again.
+            let _ = self.raft.campaign();
+        }
+        self.collect(now_us);
+    }
+
+    /// When [`Group::tick`] has something to do.
+    pub fn next_tick_us(&self) -> u64 {
+        match self.leads() {
+            true => self.beat_at_us,
+            false => self.election.at_us().max(self.promise.until_us()),
+        }
+    }
+
+    /// A connection to this replica is broken, or was refused.
+    pub fn lost(&mut self, now_us: u64, replica: ReplicaNumber) {
+        if self.leads() {
+            self.raft.report_unreachable(replica);
+            self.collect(now_us);
+        } else if self.raft.raft.leader_id == replica {
+            self.election.leader_lost(now_us, self.promise.until_us());
+        }
+    }
+
+    /// Proposes entries, which get the next indexes of this leader's term, in one message for each follower. Gives the last
+    /// one's position.
+    ///
+    /// # Errors
+    /// This replica does not lead.
+    ///
+    /// # Panics
+    /// If there is a payload without a byte: such an entry is a leader's no-op.
+    pub fn propose(
+        &mut self,
+        now_us: u64,
+        timestamp: u64,
+        payloads: impl IntoIterator<Item = Bytes>,
+    ) -> Result<Position, NotLeader> {
+        if !self.leads() {
+            return Err(NotLeader);
+        }
+        let context = timestamp_bytes(timestamp);
+        let entry = |data: Bytes| {
+            assert!(!data.is_empty(), "an entry without effects");
+            RaftEntry {
+                data,
+                context: context.clone(),
+                ..RaftEntry::default()
+            }
+        };
+        let entries: Vec<_> = payloads.into_iter().map(entry).collect();
+        if entries.is_empty() {
+            return Ok(self.last());
+        }
+        let message = RaftMessage {
+            msg_type: MessageType::MsgPropose,
+            from: self.settings.replica,
+            entries: entries.into(),
+            ..RaftMessage::default()
+        };
+        self.raft.step(message).map_err(|_| NotLeader)?;
+        self.collect(now_us);
+        Ok(self.last())
+    }
+
+    /// The work up to this number is done.
+    pub fn persisted(&mut self, now_us: u64, number: u64) {
+        let mut done = 0;
+        while let Some((first, _)) = self.under_way.front()
+            && *first <= number
+            && let Some((first, held)) = self.under_way.pop_front()
+        {
+            done = first;
+            self.say(now_us, held);
+        }
+        if done > 0 {
+            self.raft.on_persist_ready(done);
+            if self.under_way.is_empty() {
+                self.persisted = self.last().index;
+            }
+            self.trim();
+        }
+        self.collect(now_us);
+    }
+
+    /// The entries up to this index are applied.
+    pub fn applied(&mut self, index: u64) {
+        if index > self.applied {
+            self.applied = index;
+            self.raft.advance_apply_to(index);
+            self.trim();
+        }
+    }
+
+    /// The log on disk begins after this entry by now.
+    pub fn collected(&mut self, before: Position) {
+        self.raft.mut_store().collected(before);
+    }
+
+    /// Takes what has come of all since the last time.
+    pub fn take(&mut self) -> Outputs {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// What there is to be taken.
+    pub fn outputs(&mut self) -> &mut Outputs {
+        &mut self.outputs
+    }
+
+    /// Whether it leads, or whom it follows.
+    pub fn role(&self) -> Role {
+        let raft = &self.raft.raft;
+        match raft.state {
+            StateRole::Leader => Role::Leader {
+                first: self.first_of_term,
+            },
+            StateRole::Candidate | StateRole::PreCandidate => Role::Candidate,
+            StateRole::Follower => Role::Follower {
+                leader: (raft.leader_id != INVALID_ID).then_some(raft.leader_id),
+            },
+        }
+    }
+
+    /// The newest term it knows.
+    pub fn term(&self) -> u64 {
+        self.raft.raft.term
+    }
+
+    /// The last entry of its log, whether or not it is on disk.
+    pub fn last(&self) -> Position {
+        self.raft.raft.raft_log.store.last()
+    }
+
+    /// Up to where entries are known to be committed.
+    pub fn commit(&self) -> u64 {
+        self.raft.raft.raft_log.committed
+    }
+
+    /// The term in which this replica may write and read: it leads, and has applied the entry with which it began, so that it has
+    /// applied everything that was acknowledged before.
+    pub fn serves(&self) -> Option<u64> {
+        match self.role() {
+            Role::Leader { first } if self.applied >= first.index => Some(first.term),
+            _ => None,
+        }
+    }
+
+    /// Until when nobody else can have been elected, if this replica serves in this term; 0 if that is not known.
+    ///
+    /// A read is the newest state if its replica has served in a term *before* it, and the lease of the same term is held *after* it.
+    pub fn lease_until_us(&self, term: u64) -> u64 {
+        match self.serves() == Some(term) {
+            true => self.lease.until_us(&self.settings, &self.settings.voters),
+            false => 0,
+        }
+    }
+
+    /// Index of the first entry that some follower may still need, as far as this leader knows; `None` if it does not lead.
+    pub fn needed_from(&self) -> Option<u64> {
+        let raft = &self.raft.raft;
+        let matched = raft.prs().iter().map(|(_, progress)| progress.matched).min();
+        self.leads().then(|| matched.unwrap_or(0) + 1)
+    }
+
+    /// Hands the office over to another replica, which has to catch up first. Nothing can be proposed meanwhile.
+    pub fn transfer(&mut self, now_us: u64, to: ReplicaNumber) {
+        if self.leads() && to != self.settings.replica {
+            // Before it is asked: it needs nobody's promise to end.
+            self.lease.suspend();
+            self.raft.transfer_leader(to);
+            self.collect(now_us);
+        }
+    }
+
+    fn leads(&self) -> bool {
+        self.raft.raft.state == StateRole::Leader
+    }
+
+    /// True if this replica may vote for nobody: it leads, or has promised a leader not to.
+    fn is_bound(&self, now_us: u64) -> bool {
+        self.leads() || now_us < self.promise.until_us()
+    }
+
+    fn trim(&mut self) {
+        let (index, bytes_max) = (self.applied.min(self.persisted), self.settings.tail_bytes_max);
+        self.raft.mut_store().trim(index, bytes_max);
+    }
+
+    /// Gives messages out, stamped with what they say about leases.
+    fn say(&mut self, now_us: u64, messages: Vec<RaftMessage>) {
+        for raft in messages {
+            let mut message = Message { raft, round_us: 0 };
+            if message.is_leaders() {
+                message.round_us = now_us;
+            } else if message.is_followers() {
+                message.round_us = self.promise.round_us(message.term());
+            } else if message.grants_pre_vote() {
+                // It is about to campaign, so this one need not.
+                self.election.begun(now_us, &self.settings);
+            }
+            self.outputs.messages.push(message);
+        }
+    }
+
+    /// Takes from raft what it has to say, and remembers what must come before it.
+    fn collect(&mut self, now_us: u64) {
+        while self.raft.has_ready() {
+            let mut ready = self.raft.ready();
+            let number = ready.number();
+            if ready.ss().is_some() {
+                self.changed_role(now_us);
+            }
+            let entries = ready.take_entries();
+            if let Some(first) = entries.first()
+                && self.leads()
+                && self.first_of_term.term < self.raft.raft.term
+            {
+                assert!(
+                    first.term == self.raft.raft.term && first.data.is_empty(),
+                    "a leader begins its term with a no-op"
+                );
+                self.first_of_term = Position::new(first.term, first.index);
+            }
+            self.raft.mut_store().push(&entries);
+            let hard = ready.hs().map(|hard| Ballot {
+                term: hard.term,
+                vote: hard.vote,
+                commit: hard.commit,
+            });
+            let must_sync_ballot = hard.is_some_and(|ballot| (ballot.term, ballot.vote) != self.vote);
+            if let Some(ballot) = hard {
+                if must_sync_ballot && ballot.vote != INVALID_ID && ballot.vote != self.settings.replica {
+                    self.election.put_off(now_us, &self.settings);
+                }
+                self.vote = (ballot.term, ballot.vote);
+            }
+            let messages = ready.take_messages();
+            self.say(now_us, messages);
+            let (at_once, held): (Vec<_>, Vec<_>) = ready
+                .take_persisted_messages()
+                .into_iter()
+                // That a leader was heard of says nothing about the log: a slow disk must not look like a dead replica.
+                .partition(|message| message.msg_type == MessageType::MsgHeartbeatResponse && !must_sync_ballot);
+            self.say(now_us, at_once);
+            let committed = ready.take_committed_entries();
+            self.raft.advance_append_async(ready);
+            self.outputs
+                .committed
+                .extend(committed.into_iter().map(Entry::from_raft));
+            if entries.is_empty() && !must_sync_ballot && self.under_way.is_empty() {
+                self.say(now_us, held);
+                self.raft.on_persist_ready(number);
+            } else {
+                self.under_way.push_back((number, held));
+                if !entries.is_empty() {
+                    let first = entries.first().map_or(0, |first| first.index);
+                    self.persisted = self.persisted.min(first - 1);
+                }
+            }
+            if !entries.is_empty() || hard.is_some() || !self.under_way.is_empty() {
+                self.outputs.work.push_back(Work {
+                    number,
+                    ballot: hard,
+                    must_sync_ballot,
+                    entries: entries.into_iter().map(Entry::from_raft).collect(),
+                });
+            }
+        }
+    }
+
+    fn changed_role(&mut self, now_us: u64) {
+        self.lease = Lease::default();
+        if self.leads() {
+            // It has just been heard of: the entry with which it begins goes out at once.
+            self.beat_at_us = now_us + self.settings.heartbeat_us;
+        }
+    }
+}
