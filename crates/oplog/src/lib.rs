@@ -84,6 +84,7 @@ mod shared;
 mod spares;
 mod syncer;
 mod tail;
+mod terms;
 mod trim;
 mod watermark;
 

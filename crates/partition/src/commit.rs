@@ -19,6 +19,8 @@ pub(crate) struct PendingTurn {
     pub(crate) bytes: usize,
     pub(crate) tasks: Vec<Box<dyn Task>>,
     pub(crate) events: Vec<Event>,
+    /// When it was proposed to its group, by that group's clock; 0 without a group.
+    pub(crate) since_us: u64,
 }
 
 /// The committing thread.
@@ -41,6 +43,19 @@ impl Commits {
 /// The committing thread's work: sync, then publish what is durable.
 pub(crate) fn commit(shared: &Shared) {
     let unmapped = shared.commits.unmapped.swap(false, Ordering::AcqRel);
+    if let Some(replica) = &shared.replica {
+        let synced = shared.sync_group(replica).and_then(|()| match unmapped {
+            // What is freed must not be met by a replay that ends before.
+            true => shared.save_commit(replica),
+            false => Ok(()),
+        });
+        match synced {
+            Err(error) => shared.refuse_in_group(replica, &error),
+            Ok(()) if unmapped => free(shared),
+            Ok(()) => {}
+        }
+        return;
+    }
     if !unmapped && shared.visit().pending.is_empty() {
         return;
     }
@@ -49,10 +64,14 @@ pub(crate) fn commit(shared: &Shared) {
         Err(error) => return shared.fail_pending(CommitError::from_log(&error)),
     }
     if unmapped {
-        // Those who wait for commits do not wait for that.
-        shared.commits.freeing.store(true, Ordering::Release);
-        shared.settling.wake();
+        free(shared);
     }
+}
+
+/// Has keyspaces freed that are no databases any more. Those who wait for commits do not wait for that.
+fn free(shared: &Shared) {
+    shared.commits.freeing.store(true, Ordering::Release);
+    shared.settling.wake();
 }
 
 /// The settling thread's work.

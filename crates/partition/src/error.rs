@@ -45,6 +45,9 @@ pub enum PartitionError {
         /// Where it was to end.
         end: u64,
     },
+    /// What is on disk of a replica of a group does not fit together.
+    #[error("{0}")]
+    Group(String),
     /// `partition.toml` is not what this program writes.
     #[error("{path}: {reason}")]
     Identity {
@@ -74,6 +77,15 @@ pub enum CommitError {
          server's log, and please report it: {0}"
     )]
     Panicked(String),
+    /// Nothing of it will ever be: this replica leads its group no more, and another leader has decided otherwise.
+    #[error("TRYAGAIN the leader of this key's partition has changed, and nothing has been done: send it again")]
+    NotLeader,
+    /// It was logged, and no quorum has answered in time: the group may or may not have it.
+    #[error(
+        "INDOUBT whether this has been done is not known: it was logged, and too few replicas have answered; read before you \
+         send it again"
+    )]
+    InDoubt,
 }
 
 impl CommitError {

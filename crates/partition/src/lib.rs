@@ -4,7 +4,8 @@
 //! - [`Partition::submit`] takes [`Task`]s that write. Flat combining: the thread that finds the partition free takes
 //!   the *turn*, evaluates its own tasks and whatever has queued up behind it, appends all entries with one write, and,
 //!   once they are committed, applies them as one batch. Nobody changes threads while nobody waits.
-//! - An entry is committed by the append itself (`sync everysec` and `os`), or when it is on disk (`sync always`).
+//! - An entry is committed by the append itself (`sync everysec` and `os`), or when it is on disk (`sync always`); in a group, when a
+//!   quorum has it.
 //! - [`Task::finish`] is called when everything that the task has seen is committed, and not before.
 //!
 //! # Directory
@@ -12,6 +13,7 @@
 //! partition.toml   format version, id of the replica, and epoch history
 //! oplog/           the log's segments
 //! store/           the RocksDB
+//! ballot           of a replica of a group: its term and its vote
 //! incoming/        a checkpoint that is being copied; see `haypile_sync::copy::install`
 //! ```
 
@@ -20,6 +22,7 @@ mod commit;
 mod error;
 mod events;
 mod expiry;
+mod group;
 mod identity;
 pub mod install;
 mod maintenance;
@@ -42,6 +45,7 @@ mod writing;
 
 pub use blocked::Awaited;
 pub use error::{CommitError, PartitionError};
+pub use group::{GroupOptions, GroupView, Post};
 pub use identity::ReplicaId;
 pub use maintenance::Maintenance;
 pub use observer::Event;

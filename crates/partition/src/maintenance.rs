@@ -134,6 +134,7 @@ impl State {
     /// True if it is to come again soon.
     fn tick(&mut self) -> bool {
         self.ticks += 1;
+        self.shared.retry_group();
         let busy = self.expiry.remove_due(&self.shared);
         if self.ticks.is_multiple_of(SETTLE_TICKS) {
             commit::settle(&self.shared);

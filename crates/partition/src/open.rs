@@ -1,14 +1,17 @@
 use std::collections::HashSet;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use haypile_consensus::Ballot;
 use haypile_oplog::{Oplog, TornTail};
 use haypile_store::effects::{Effect, Effects};
 use haypile_store::{ErrorKind, SharedResources, SpaceId, Store, StoreError, StoreOptions};
 use haypile_sync::Tenure;
 use haypile_types::{Clock, Position, Random};
 
+use crate::group::{BallotFile, GroupOptions};
 use crate::identity::Identity;
 use crate::role::{Epochs, Role, history_at_start};
 use crate::{PartitionError, ReplicaId, identity, install};
@@ -21,6 +24,8 @@ pub struct Options {
     pub role: Role,
     /// For how long: whoever works for this role has the same.
     pub tenure: Tenure,
+    /// If it is a replica of a group, which then decides who writes: its role must be [`Role::Follower`].
+    pub group: Option<GroupOptions>,
     /// The store's options.
     pub store: StoreOptions,
     /// The log's options.
@@ -64,8 +69,11 @@ const REPLAY_BATCH_BYTES: usize = 1 << 20;
 /// Bytes that are replayed before they are written to the store, at most.
 const REPLAY_SETTLE_BYTES_MAX: usize = 8 << 20;
 
+/// What a directory has, ready to be used.
+pub(crate) type Opened = (Store, Oplog, Epochs, Option<(BallotFile, Ballot)>, Recovery);
+
 /// Brings what is in the directory up to date, and gives who wrote its log.
-pub(crate) fn open(options: &mut Options) -> Result<(Store, Oplog, Epochs, Recovery), PartitionError> {
+pub(crate) fn open(options: &mut Options) -> Result<Opened, PartitionError> {
     let dir: &Path = &options.dir.clone();
     fs::create_dir_all(dir).map_err(|source| PartitionError::Io {
         verb: "create",
@@ -87,12 +95,27 @@ pub(crate) fn open(options: &mut Options) -> Result<(Store, Oplog, Epochs, Recov
         ..Recovery::default()
     };
 
+    let ballot = options.group.as_ref().map(|_| BallotFile::open(dir)).transpose()?;
+    // A group's entries count when they are committed.
+    let end = match &ballot {
+        Some((_, ballot)) => ballot.commit.max(state.applied.index).min(oplog.last().index),
+        None => oplog.last().index,
+    };
+    if oplog.last().index < state.applied.index && ballot.is_some() {
+        return Err(PartitionError::Group(format!(
+            "the machine has lost what this replica had acknowledged: its log ends at {}, its store at {}; remove {} and let \
+             it be filled again as another replica",
+            oplog.last(),
+            state.applied,
+            dir.display()
+        )));
+    }
     if oplog.last().index < state.applied.index {
         // The store was flushed and then the machine lost the unsynced end of the log. The store is whole;
         // the log goes on behind it.
         recovery.log_behind_by = state.applied.index - oplog.last().index;
         oplog.reset_after(state.applied)?;
-    } else if oplog.last().index > state.applied.index {
+    } else if end > state.applied.index {
         if oplog.first_index() > state.applied.index + 1 {
             return Err(PartitionError::Gap {
                 first: oplog.first_index(),
@@ -100,12 +123,12 @@ pub(crate) fn open(options: &mut Options) -> Result<(Store, Oplog, Epochs, Recov
             });
         }
         let settle_bytes = options.shared.budget().unsettled_bytes.min(REPLAY_SETTLE_BYTES_MAX);
-        recovery.replayed = replay(&store, &oplog, state.applied.index + 1, settle_bytes)?;
+        recovery.replayed = replay(&store, &oplog, state.applied.index + 1..=end, settle_bytes)?;
     }
     recovery.store_is_full = is_full(store.drop_unmapped(oplog.syncer().durable_index()))? || is_full(store.settle())?;
     recovery.position = store.state().applied;
     let epochs = start_history(options, &saved, &oplog, &mut recovery)?;
-    Ok((store, oplog, epochs, recovery))
+    Ok((store, oplog, epochs, ballot, recovery))
 }
 
 /// Makes the history durable that this start begins with. Without room for it nothing is written until there is.
@@ -150,11 +173,13 @@ fn is_full(outcome: Result<(), StoreError>) -> Result<bool, StoreError> {
 }
 
 /// The keyspaces that some database is before or within this part of the log, and none is at its end.
-fn dead_spaces(store: &Store, oplog: &Oplog, from: u64) -> Result<HashSet<SpaceId>, PartitionError> {
+fn dead_spaces(store: &Store, oplog: &Oplog, range: &RangeInclusive<u64>) -> Result<HashSet<SpaceId>, PartitionError> {
     let mut dbs = store.mapping();
     let mut known: HashSet<SpaceId> = dbs.iter().copied().collect();
-    let mut reader = oplog.reader(from)?;
-    while let Some(entry) = reader.next_borrowed()? {
+    let mut reader = oplog.reader(*range.start())?;
+    while reader.next_index() <= *range.end()
+        && let Some(entry) = reader.next_borrowed()?
+    {
         for effect in Effects::new(entry.payload) {
             if let Effect::Map { db, space } = effect? {
                 known.insert(space);
@@ -168,16 +193,23 @@ fn dead_spaces(store: &Store, oplog: &Oplog, from: u64) -> Result<HashSet<SpaceI
     Ok(known)
 }
 
-fn replay(store: &Store, oplog: &Oplog, from: u64, settle_bytes: usize) -> Result<u64, PartitionError> {
+fn replay(
+    store: &Store,
+    oplog: &Oplog,
+    range: RangeInclusive<u64>,
+    settle_bytes: usize,
+) -> Result<u64, PartitionError> {
     // A keyspace that replay unmaps is freed on disk: what says so must be on disk too.
     oplog.syncer().sync()?;
-    store.pass_over(dead_spaces(store, oplog, from)?);
-    let mut reader = oplog.reader(from)?;
+    store.pass_over(dead_spaces(store, oplog, &range)?);
+    let mut reader = oplog.reader(*range.start())?;
     let mut batch = Vec::with_capacity(REPLAY_BATCH_BYTES * 2);
     let mut at = Position::ZERO;
     let mut clock = 0;
     let mut replayed = 0;
-    while let Some(entry) = reader.next_borrowed()? {
+    while reader.next_index() <= *range.end()
+        && let Some(entry) = reader.next_borrowed()?
+    {
         batch.extend_from_slice(entry.payload);
         at = entry.header.position;
         clock = entry.header.timestamp;

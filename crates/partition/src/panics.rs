@@ -35,10 +35,7 @@ impl Shared {
                 "what an abandoned turn wrote cannot be taken back: restart the server"
             );
         }
-        Finished {
-            tasks,
-            error: Some(error),
-        }
+        Finished::with(tasks, Some(error))
     }
 
     /// Refuses writes because something panicked; gives the error for those whom it concerns.

@@ -14,6 +14,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::blocked::BlockedTable;
 use crate::commit::{self, Commits, PendingTurn};
+use crate::group::{Desk, Replica};
 use crate::identity;
 use crate::observer::{Counters, Heard, ReadObserver};
 use crate::open::{Options, Recovery, STORE_DIR, open};
@@ -67,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) following: AtomicBool,
     /// The tenure of the role. Both change only while the writer and the epochs are held.
     pub(crate) tenure: AtomicU64,
+    /// If its entries are committed by a quorum.
+    pub(crate) replica: Option<Replica>,
     /// Who wrote which part of the log. Taken after the writer.
     pub(crate) epochs: Mutex<Epochs>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -116,12 +119,20 @@ pub(crate) struct Writer {
     pub(crate) logged_bytes: u64,
     /// A buffer for the effects of entries from elsewhere.
     pub(crate) replicated: Vec<u8>,
+    /// What a replica of a group has to write down.
+    pub(crate) desk: Option<Desk>,
 }
 
 impl Writer {
     /// Of the last entry.
     pub(crate) fn position(&self) -> Position {
         Position::new(self.term, self.next_index - 1)
+    }
+
+    /// Of a replica of a group.
+    #[allow(clippy::expect_used)] // `Shared::replica` and this are made together
+    pub(crate) fn desk_mut(&mut self) -> &mut Desk {
+        self.desk.as_mut().expect("a replica has a desk")
     }
 }
 
@@ -147,8 +158,13 @@ pub struct PartitionStats {
 impl Partition {
     /// Opens a partition and brings the store up to the end of the log.
     pub fn open(mut options: Options) -> Result<(Partition, Recovery), PartitionError> {
-        let (store, oplog, epochs, recovery) = open(&mut options)?;
+        let (store, oplog, epochs, ballot, recovery) = open(&mut options)?;
         let state = store.state();
+        let group = match (options.group.take(), ballot) {
+            (Some(group), Some(ballot)) => Some(Replica::new(group, ballot, &oplog, state.applied.index)?),
+            _ => None,
+        };
+        let (replica, desk) = group.unzip();
         let term = match options.role {
             Role::Leader => epochs.history.current().map_or(1, |epoch| epoch.term),
             Role::Follower => state.applied.term,
@@ -175,6 +191,7 @@ impl Partition {
             uncommitted_bytes: 0,
             logged_bytes: 0,
             replicated: Vec::new(),
+            desk,
             packed_limits: PackedLimits::default(),
             oplog,
         };
@@ -192,6 +209,7 @@ impl Partition {
             dir: options.dir,
             following: AtomicBool::new(options.role == Role::Follower),
             tenure: AtomicU64::new(options.tenure.0),
+            replica,
             epochs: Mutex::new(epochs),
             clock: options.clock,
             commits: Commits::default(),
@@ -260,6 +278,9 @@ impl Partition {
             ));
         };
         let shared = &*self.shared;
+        let Some(serving) = self.serving_term() else {
+            return Err(CommandError::reply(CommitError::NotLeader.to_string()));
+        };
         // What reads for long, from the disk, keeps a state of its own. A few look-ups are soon over.
         let for_long = call.tier == Tier::Disk && !call.command.spec.flags.has(Flags::FAST);
         let (start, tier) = (call.reply.len(), call.tier);
@@ -283,6 +304,9 @@ impl Partition {
         }
         if !matches!(outcome, Err(CommandError::Store(StoreError::Cold))) {
             observer.count();
+        }
+        if outcome.is_ok() && !self.still_serves(serving) {
+            outcome = Err(CommandError::reply(CommitError::NotLeader.to_string()));
         }
         if outcome.is_err() {
             call.reply.truncate(start);

@@ -19,10 +19,19 @@ pub(crate) struct Refusal {
 impl Shared {
     /// The error for a write while writes are refused.
     pub(crate) fn refusal(&self) -> Option<CommandError> {
-        if self.following.load(Ordering::Acquire) {
-            return Some(READ_ONLY);
+        self.refusal_by_role()
+            .or_else(|| self.disk_refusal().map(CommandError::reply))
+    }
+
+    /// The same because of the role alone.
+    pub(crate) fn refusal_by_role(&self) -> Option<CommandError> {
+        if !self.following.load(Ordering::Acquire) {
+            return None;
         }
-        self.disk_refusal().map(CommandError::reply)
+        Some(match &self.replica {
+            None => READ_ONLY,
+            Some(_) => CommandError::reply(CommitError::NotLeader.to_string()),
+        })
     }
 
     pub(crate) fn refusal_is_no_space(&self) -> Option<bool> {

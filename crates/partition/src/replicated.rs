@@ -146,9 +146,25 @@ impl Shared {
         writer.term = end.term;
         writer.last_clock = clock;
         writer.logged_bytes += payloads.len() as u64;
+        self.publish_replayed(writer, &payloads, end, clock)?;
+        if payloads.capacity() <= REPLICATED_BYTES_KEPT {
+            writer.replicated = payloads;
+        }
+        let always = writer.oplog.sync_policy() == SyncPolicy::Always;
+        Ok(always.then_some(end.index))
+    }
+
+    /// Publishes what somebody else has written, up to the entry at `end`.
+    pub(crate) fn publish_replayed(
+        &self,
+        writer: &mut Writer,
+        payloads: &[u8],
+        end: Position,
+        clock: u64,
+    ) -> Result<(), CommitError> {
         // What the writer remembered of collections may have changed behind its back.
         writer.overlay.forget_knowledge();
-        match self.store.replay(&payloads, end, clock) {
+        match self.store.replay(payloads, end, clock) {
             Ok(applied) => {
                 if applied.remapped {
                     self.commits.unmapped();
@@ -159,21 +175,21 @@ impl Shared {
                 let error = CommitError::Poisoned(error.to_string());
                 tracing::error!(%error, "an entry from the source cannot be applied");
                 self.refuse(&error);
-                return Err(error.into());
+                return Err(error);
             }
         }
         if !writer.watch.is_empty() {
-            touched::touch(&self.store, &writer.watch, &payloads, self.clock.now_ms());
+            touched::touch(&self.store, &writer.watch, payloads, self.clock.now_ms());
         }
-        if payloads.capacity() <= REPLICATED_BYTES_KEPT {
-            writer.replicated = payloads;
-        }
-        let always = writer.oplog.sync_policy() == SyncPolicy::Always;
-        Ok(always.then_some(end.index))
+        Ok(())
     }
 
     /// What subscribers hear of entries, and the messages among them.
-    fn told<'a>(&self, entries: impl Iterator<Item = ReplicatedEntry<'a>>, messages: Vec<Message>) -> Vec<Event> {
+    pub(crate) fn told<'a>(
+        &self,
+        entries: impl Iterator<Item = ReplicatedEntry<'a>>,
+        messages: Vec<Message>,
+    ) -> Vec<Event> {
         let mut messages = messages.into_iter().peekable();
         let mut told = Vec::new();
         if self.counters.wants_any() {

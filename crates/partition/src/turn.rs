@@ -68,6 +68,12 @@ impl<'a> Turn<'a> {
         let flags = call.command.spec.flags;
         let writes = flags.has(Flags::WRITE);
         let keeps = flags.has(Flags::MAY_REPLICATE);
+        // In a group only the leader's state is the newest.
+        if self.shared.replica.is_some()
+            && let Some(refusal) = self.shared.refusal_by_role()
+        {
+            return Err(refusal);
+        }
         let refusal = (writes || keeps).then(|| self.shared.refusal()).flatten();
         let may_write = (writes || keeps) && refusal.is_none();
         if writes && let Some(refusal) = refusal {

@@ -7,6 +7,7 @@ use haypile_types::Position;
 use parking_lot::MutexGuard;
 
 use crate::commit::{self, PendingTurn};
+use crate::group::Replica;
 use crate::panics::guarded;
 use crate::partition::{Hooks, Shared, Writer};
 use crate::role::Role;
@@ -23,7 +24,19 @@ impl Shared {
     /// Takes the turn for tasks that have queued up, if nobody else has it. Who pushes while the writer is taken relies
     /// on its holder to look again after letting go; both sides look, so one of them sees the task.
     pub(crate) fn run_queued(&self, may_wait: bool) {
-        while self.queued.load(Ordering::SeqCst) > 0 {
+        loop {
+            if self.replica.as_ref().is_some_and(Replica::is_wanted) {
+                let Some(mut writer) = self.writer.try_lock() else {
+                    return;
+                };
+                let finished = self.drive(&mut writer);
+                drop(writer);
+                finished.finish();
+                continue;
+            }
+            if self.queued.load(Ordering::SeqCst) == 0 {
+                return;
+            }
             let Some(writer) = self.writer.try_lock() else { return };
             if !self.run(writer, &mut Vec::new(), may_wait) {
                 return;
@@ -44,7 +57,8 @@ impl Shared {
         let mut rest = tasks.into_iter();
         loop {
             while writer.uncommitted_bytes > self.uncommitted_bytes_max && self.refusal().is_none() {
-                if !may_wait {
+                // A group may never commit it: nobody sleeps for that.
+                if !may_wait || self.replica.is_some() {
                     let mut queue = self.queue.lock();
                     queue.splice(..0, rest);
                     self.queued.store(queue.len(), Ordering::SeqCst);
@@ -126,7 +140,7 @@ impl Shared {
                 // The turn may be logged or not. Its clients are gone with the panic; others may have seen what it wrote.
                 let error = Some(self.panicked(cause));
                 let tasks = writer.pending.drain(..).flat_map(|turn| turn.tasks).collect();
-                Finished { tasks, error }
+                Finished::with(tasks, error)
             }
         }
     }
@@ -134,6 +148,9 @@ impl Shared {
     /// Appends the turn's entries. With `sync always` it then waits in line for the sync; else it is committed.
     fn end_turn(&self, writer: &mut Writer, done: Vec<Box<dyn Task>>) -> Finished {
         let mut events = std::mem::take(&mut writer.heard.events);
+        if let Some(replica) = &self.replica {
+            return self.propose_turn(replica, writer, done, events);
+        }
         let (overlay, oplog) = (&writer.overlay, &mut writer.oplog);
         let first = oplog.last().index + 1;
         let clock = self.clock.now_us().max(writer.last_clock + 1);
@@ -154,10 +171,7 @@ impl Shared {
                 return Finished::nothing();
             }
             self.publish(events);
-            return Finished {
-                tasks: done,
-                error: None,
-            };
+            return Finished::with(done, None);
         };
         if let Err(error) = oplog.write() {
             let error = CommitError::from_log(&error);
@@ -168,10 +182,7 @@ impl Shared {
                 hooks.take_back(first);
             }
             self.refuse(&error);
-            return Finished {
-                tasks: done,
-                error: Some(error),
-            };
+            return Finished::with(done, Some(error));
         }
         writer.last_clock = clock;
         let bytes = writer.overlay.turn_bytes();
@@ -183,6 +194,7 @@ impl Shared {
             bytes,
             tasks: done,
             events,
+            since_us: 0,
         });
         if writer.oplog.sync_policy() == haypile_oplog::SyncPolicy::Always {
             self.commits.worker.wake();
@@ -262,11 +274,7 @@ impl Shared {
         self.refuse(&error);
         let tasks = self.visit().pending.drain(..).flat_map(|t| t.tasks).collect();
         self.committed.notify_all();
-        Finished {
-            tasks,
-            error: Some(error),
-        }
-        .finish();
+        Finished::with(tasks, Some(error)).finish();
     }
 
     /// Publishes all that is durable.
@@ -309,6 +317,16 @@ impl Shared {
         let finished = self.finish_turn(&mut writer, done, None);
         let position = writer.oplog.last();
         let always = !writer.pending.is_empty();
+        if let Some(replica) = &self.replica {
+            let error = finished.error.clone();
+            let awaited = match error {
+                Some(error) => Err(error),
+                None => self.await_quorum(replica, &mut writer, position),
+            };
+            drop(writer);
+            finished.finish();
+            return awaited.map(|()| result);
+        }
         drop(writer);
         let error = finished.error.clone();
         finished.finish();
@@ -334,17 +352,39 @@ impl Shared {
 }
 
 /// Tasks to finish once the turn is let go.
+#[derive(Default)]
 pub(crate) struct Finished {
     pub(crate) tasks: Vec<Box<dyn Task>>,
     pub(crate) error: Option<CommitError>,
+    /// Tasks of other turns, of which something else has become.
+    others: Vec<(Box<dyn Task>, CommitError)>,
 }
 
 impl Finished {
-    fn nothing() -> Self {
+    pub(crate) fn nothing() -> Self {
+        Finished::default()
+    }
+
+    pub(crate) fn with(tasks: Vec<Box<dyn Task>>, error: Option<CommitError>) -> Self {
         Finished {
-            tasks: Vec::new(),
-            error: None,
+            tasks,
+            error,
+            others: Vec::new(),
         }
+    }
+
+    /// Adds tasks of another turn that have failed.
+    pub(crate) fn also(&mut self, tasks: Vec<Box<dyn Task>>, error: CommitError) {
+        self.others.extend(tasks.into_iter().map(|task| (task, error.clone())));
+    }
+
+    /// Adds what another step has come to.
+    pub(crate) fn join(&mut self, other: Finished) {
+        match other.error {
+            None => self.tasks.extend(other.tasks),
+            Some(error) => self.also(other.tasks, error),
+        }
+        self.others.extend(other.others);
     }
 
     pub(crate) fn finish(self) {
@@ -353,6 +393,9 @@ impl Finished {
                 None => Ok(()),
                 Some(error) => Err(error),
             });
+        }
+        for (task, error) in self.others {
+            task.finish(Err(&error));
         }
     }
 }

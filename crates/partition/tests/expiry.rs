@@ -46,6 +46,7 @@ fn open(dir: &Path, sync: SyncPolicy, clock: &Arc<TestClock>) -> Partition {
         dir: dir.to_owned(),
         role: Role::Leader,
         tenure: Tenure(1),
+        group: None,
         store: StoreOptions::default(),
         oplog: haypile_oplog::Options {
             sync,

@@ -214,6 +214,7 @@ fn partition_options(
         dir: partition_dir(values),
         role,
         tenure,
+        group: None,
         store: StoreOptions {
             databases: values.databases,
             compression: values.rocksdb_compression,

@@ -20,7 +20,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("acl", &["resp", "commands"]),
     ("sync", &["types"]),
     ("consensus", &["types"]),
-    ("partition", &["types", "resp", "oplog", "store", "commands", "sync"]),
+    (
+        "partition",
+        &["types", "resp", "oplog", "store", "commands", "sync", "consensus"],
+    ),
     (
         "server",
         &[

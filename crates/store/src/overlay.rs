@@ -330,6 +330,11 @@ impl Overlay {
         self.turns.front()?.entries.last().map(|e| e.index)
     }
 
+    /// The first index of the oldest turn; `None` if no turn is pending or it has no entries.
+    pub fn oldest_turn_start(&self) -> Option<u64> {
+        self.turns.front()?.entries.first().map(|e| e.index)
+    }
+
     /// Drops the newest turn if it has no entries.
     pub fn drop_empty_newest(&mut self) {
         if self.turns.back().is_some_and(|turn| turn.entries.is_empty())

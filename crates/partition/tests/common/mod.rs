@@ -43,11 +43,12 @@ pub fn open_as(dir: &Path, role: Role, seed: u64) -> Partition {
         .0
 }
 
-fn options(dir: &Path, role: Role, sync: SyncPolicy, seed: u64) -> Options {
+pub fn options(dir: &Path, role: Role, sync: SyncPolicy, seed: u64) -> Options {
     Options {
         dir: dir.to_owned(),
         role,
         tenure: FIRST,
+        group: None,
         store: StoreOptions::default(),
         oplog: log_options(sync),
         shared: SharedResources::new(16 << 20, 4 << 20),
@@ -214,8 +215,13 @@ pub fn run(partition: &Partition, lines: &[&str]) -> Replied {
 
 /// Runs a line that reads, outside of a turn.
 pub fn read(partition: &Partition, line: &str) -> String {
+    try_read(partition, line).unwrap()
+}
+
+/// The same; it may be refused.
+pub fn try_read(partition: &Partition, line: &str) -> Result<String, CommandError> {
     let request = Request::from_args(line.split(' '));
     let mut reply = Reply::new(Version::Resp2);
-    partition.read(call(&request, &mut reply), &mut Counting(1)).unwrap();
-    String::from_utf8_lossy(reply.buffer()).replace("\r\n", "|")
+    partition.read(call(&request, &mut reply), &mut Counting(1))?;
+    Ok(String::from_utf8_lossy(reply.buffer()).replace("\r\n", "|"))
 }

@@ -1,0 +1,408 @@
+//! What the holder of the writer does for a group: logs, applies, takes and leaves the office of the leader.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use haypile_commands::CommandError;
+use haypile_consensus::{Entry, NotLeader, Work};
+use haypile_oplog::SyncPolicy;
+use haypile_types::Position;
+use parking_lot::MutexGuard;
+
+use crate::commit::PendingTurn;
+use crate::group::Replica;
+use crate::panics::guarded;
+use crate::partition::{Shared, Writer};
+use crate::replicated::ReplicatedEntry;
+use crate::task::Task;
+use crate::writing::Finished;
+use crate::{CommitError, Event};
+
+/// How often it is written down, at most, up to where entries are known to be committed.
+const COMMIT_SAVED_EVERY_US: u64 = 100_000;
+
+/// What clients are told that wait for a key when their leader is none any more: nothing has happened.
+const UNBLOCKED: &str =
+    "TRYAGAIN the leader of this key's partition has changed, and nothing has been done: send it again";
+
+impl Shared {
+    /// Proposes the turn that has been evaluated, and logs it. It is done when a quorum has it.
+    pub(crate) fn propose_turn(
+        &self,
+        replica: &Replica,
+        writer: &mut Writer,
+        done: Vec<Box<dyn Task>>,
+        events: Vec<Event>,
+    ) -> Finished {
+        let clock = self.clock.now_us().max(writer.last_clock + 1);
+        let first = writer.oplog.last().index + 1;
+        let mut buffer = BytesMut::new();
+        let mut ends = Vec::new();
+        for (index, payload) in writer.overlay.newest_entries() {
+            buffer.extend_from_slice(payload);
+            ends.push((index, buffer.len()));
+        }
+        let Some((last, _)) = ends.last().copied() else {
+            return self.end_reading_turn(replica, writer, done, events);
+        };
+        let mut rest: Bytes = buffer.freeze();
+        let mut start = 0;
+        let payloads = ends.iter().map(|(_, end)| {
+            let payload = rest.split_to(end - start);
+            start = *end;
+            payload
+        });
+        let expected = Position::new(writer.term, last);
+        let proposed = match replica.serving() == writer.term {
+            true => replica.with(|group, now_us| group.propose(now_us, clock, payloads)),
+            false => Err(NotLeader),
+        };
+        let Ok(position) = proposed else {
+            writer.overlay.abandon_newest();
+            writer.next_index = first;
+            return Finished::with(done, Some(CommitError::NotLeader));
+        };
+        assert!(
+            position == expected,
+            "entries that were to end with {expected} are proposed up to {position}"
+        );
+        writer.last_clock = clock;
+        let bytes = writer.overlay.turn_bytes();
+        writer.uncommitted_bytes += bytes;
+        writer.logged_bytes += writer.overlay.turn_logged_bytes() as u64;
+        writer.pending.push_back(PendingTurn {
+            position,
+            clock,
+            bytes,
+            tasks: done,
+            events,
+            since_us: replica.post.now_us(),
+        });
+        self.drive(writer)
+    }
+
+    /// A turn that has written nothing: what it has read counts when that is committed, and if this replica still leads.
+    fn end_reading_turn(
+        &self,
+        replica: &Replica,
+        writer: &mut Writer,
+        done: Vec<Box<dyn Task>>,
+        events: Vec<Event>,
+    ) -> Finished {
+        writer.overlay.drop_empty_newest();
+        if let Some(pending) = writer.pending.back_mut() {
+            pending.tasks.extend(done);
+            pending.events.extend(events);
+            return Finished::nothing();
+        }
+        self.publish(events);
+        // Without the office nothing of the data was read: see `Turn::execute`.
+        let serving = replica.serving();
+        let lapsed = serving > 0 && !replica.holds(serving);
+        Finished::with(done, lapsed.then_some(CommitError::NotLeader))
+    }
+
+    /// Carries out what has come of what the group was told. Gives the tasks whose outcome is known by that.
+    pub(crate) fn drive(&self, writer: &mut Writer) -> Finished {
+        let mut finished = Finished::nothing();
+        let Some(replica) = &self.replica else { return finished };
+        loop {
+            let outputs = replica.take();
+            let some = !outputs.work.is_empty() || !outputs.committed.is_empty();
+            writer.desk_mut().work.extend(outputs.work);
+            let carried_out = self.carry_out(replica, writer, &mut finished);
+            self.apply_committed(replica, writer, outputs.committed, &mut finished);
+            self.take_or_leave_office(replica, writer);
+            if !some || !carried_out {
+                break;
+            }
+        }
+        finished
+    }
+
+    /// Makes ballots and entries durable, in order; false if that cannot be done for now.
+    fn carry_out(&self, replica: &Replica, writer: &mut Writer, finished: &mut Finished) -> bool {
+        let mut done = None;
+        while let Some(work) = writer.desk_mut().work.pop_front() {
+            if let Err(error) = self.write_down(replica, writer, &work, finished) {
+                tracing::error!(%error, "a replica of a group cannot write down what it was told");
+                self.refuse_in_group(replica, &error);
+                writer.desk_mut().work.push_front(work);
+                replica.stalled.store(true, Ordering::Release);
+                return false;
+            }
+            let index = writer.oplog.last().index;
+            let mut unsynced = replica.unsynced.lock();
+            match writer.oplog.sync_policy() == SyncPolicy::Always && (!work.entries.is_empty() || !unsynced.is_empty())
+            {
+                true => unsynced.push_back((work.number, index)),
+                false => done = Some(work.number),
+            }
+        }
+        if !replica.unsynced.lock().is_empty() {
+            self.commits.worker.wake();
+        }
+        if let Some(number) = done {
+            replica.with(|group, now_us| group.persisted(now_us, number));
+        }
+        true
+    }
+
+    /// Refuses writes. If that is not for want of room, this replica is silent from here on, as if it were dead: another has to
+    /// lead.
+    pub(crate) fn refuse_in_group(&self, replica: &Replica, error: &CommitError) {
+        self.refuse(error);
+        if self.refusal_is_no_space() == Some(false) {
+            replica.silent.store(true, Ordering::Release);
+        }
+    }
+
+    /// Tries again what could not be written down.
+    pub(crate) fn retry_group(&self) {
+        if let Some(replica) = &self.replica
+            && replica.stalled.swap(false, Ordering::AcqRel)
+        {
+            replica.wanted.store(true, Ordering::SeqCst);
+            self.run_queued(false);
+        }
+    }
+
+    fn write_down(
+        &self,
+        replica: &Replica,
+        writer: &mut Writer,
+        work: &Work,
+        finished: &mut Finished,
+    ) -> Result<(), CommitError> {
+        if let Some(ballot) = work.ballot {
+            let now_us = replica.post.now_us();
+            let desk = writer.desk_mut();
+            desk.known = ballot;
+            if work.must_sync_ballot || now_us >= desk.written_us + COMMIT_SAVED_EVERY_US {
+                let saved = desk.ballot.save(ballot, work.must_sync_ballot);
+                saved.map_err(|error| CommitError::Poisoned(error.to_string()))?;
+                desk.written_us = now_us;
+            }
+        }
+        let Some(first) = work.entries.first() else {
+            return Ok(());
+        };
+        if first.position.index <= writer.oplog.last().index {
+            self.cut_log(writer, first.position.index, finished)?;
+        }
+        for Entry {
+            position,
+            timestamp,
+            payload,
+        } in &work.entries
+        {
+            writer.oplog.push(*position, *timestamp, payload);
+        }
+        writer.oplog.write().map_err(|error| CommitError::from_log(&error))?;
+        Ok(())
+    }
+
+    /// Another leader has decided otherwise: entries from `index` on go, and who has written them is told.
+    fn cut_log(&self, writer: &mut Writer, index: u64, finished: &mut Finished) -> Result<(), CommitError> {
+        assert!(
+            index > self.store.applied().index,
+            "entry {index} is to be replaced, and {} are applied",
+            self.store.applied()
+        );
+        let cut = writer.oplog.truncate_after(index - 1);
+        cut.map_err(|error| CommitError::from_log(&error))?;
+        while writer.pending.back().is_some_and(|turn| turn.position.index >= index)
+            && let Some(turn) = writer.pending.pop_back()
+        {
+            let starts_before = writer
+                .overlay
+                .newest_entries()
+                .next()
+                .is_some_and(|(first, _)| first < index);
+            writer.overlay.abandon_newest();
+            writer.uncommitted_bytes -= turn.bytes;
+            // Of a turn that is cut in two some entries may yet be committed.
+            let error = match starts_before {
+                true => CommitError::InDoubt,
+                false => CommitError::NotLeader,
+            };
+            finished.also(turn.tasks, error);
+        }
+        Ok(())
+    }
+
+    /// Applies entries that are committed: this replica's own turns, and what others have written.
+    fn apply_committed(&self, replica: &Replica, writer: &mut Writer, entries: Vec<Entry>, finished: &mut Finished) {
+        let Some(last) = entries.last().map(|entry| entry.position.index) else {
+            return;
+        };
+        let mut others = Vec::new();
+        for entry in entries {
+            let index = entry.position.index;
+            match writer.pending.front().map(|turn| turn.position.index) {
+                // An entry of a turn that ends later.
+                Some(end) if index < end && self.is_of_oldest_turn(writer, index) => {}
+                Some(end) if index == end => {
+                    assert!(
+                        writer
+                            .pending
+                            .front()
+                            .is_some_and(|turn| turn.position == entry.position),
+                        "{} is decided where this replica has proposed another entry",
+                        entry.position
+                    );
+                    self.apply_others(replica, writer, &mut others);
+                    finished.join(self.apply_through(writer, index));
+                }
+                _ => others.push(entry),
+            }
+        }
+        self.apply_others(replica, writer, &mut others);
+        let applied = self.store.applied().index.min(last);
+        replica.with(|group, _| group.applied(applied));
+        self.committed.notify_all();
+    }
+
+    fn is_of_oldest_turn(&self, writer: &Writer, index: u64) -> bool {
+        writer.overlay.oldest_turn_start().is_some_and(|first| index >= first)
+    }
+
+    /// Publishes entries of other leaders.
+    fn apply_others(&self, replica: &Replica, writer: &mut Writer, entries: &mut Vec<Entry>) {
+        let Some(last) = entries.last() else { return };
+        let (end, clock) = (last.position, entries.iter().map(|entry| entry.timestamp).max());
+        let clock = clock.unwrap_or(0).max(writer.last_clock);
+        let payloads: Vec<u8> = entries.iter().flat_map(|entry| entry.payload.iter().copied()).collect();
+        writer.last_clock = clock;
+        writer.logged_bytes += payloads.len() as u64;
+        let applied = guarded(|| self.publish_replayed(writer, &payloads, end, clock));
+        if let Err(error) = applied.unwrap_or_else(|cause| Err(CommitError::Panicked(cause))) {
+            tracing::error!(%error, "a committed entry cannot be applied");
+            self.refuse_in_group(replica, &error);
+        } else {
+            let entries = entries.iter().map(|entry| ReplicatedEntry {
+                position: entry.position,
+                timestamp: entry.timestamp,
+                payload: &entry.payload,
+            });
+            self.publish(self.told(entries, Vec::new()));
+        }
+        entries.clear();
+    }
+
+    /// The right to write begins when all that was decided before is applied, and ends with the office.
+    fn take_or_leave_office(&self, replica: &Replica, writer: &mut Writer) {
+        let serves = replica.core.lock().serves().unwrap_or(0);
+        let before = replica.serving();
+        if serves == before {
+            return;
+        }
+        if before > 0 {
+            replica.serving.store(0, Ordering::Release);
+            self.following.store(true, Ordering::Release);
+            tracing::info!(term = before, "this replica does not lead its group any more");
+            for mut task in writer.blocked.take_all() {
+                task.unblock(Some(CommandError::reply(UNBLOCKED)));
+                task.finish(Ok(()));
+            }
+            // Somebody else may have changed what they watch before this is known here.
+            writer.watch.mark_all();
+        }
+        let last = writer.oplog.last();
+        if serves > 0 && writer.desk_mut().work.is_empty() && last.index == self.store.applied().index {
+            assert!(
+                writer.pending.is_empty(),
+                "what was written in an earlier term is decided"
+            );
+            writer.term = serves;
+            writer.next_index = last.index + 1;
+            writer.overlay.forget_knowledge();
+            self.following.store(false, Ordering::Release);
+            replica.serving.store(serves, Ordering::Release);
+            tracing::info!(term = serves, index = last.index, "this replica leads its group");
+            replica.with(|_, _| ());
+        }
+    }
+
+    /// Waits until an entry of this replica's own is applied.
+    pub(crate) fn await_quorum(
+        &self,
+        replica: &Replica,
+        writer: &mut MutexGuard<'_, Writer>,
+        position: Position,
+    ) -> Result<(), CommitError> {
+        let until_us = replica.post.now_us() + replica.in_doubt_after_us;
+        loop {
+            let last = writer.oplog.last();
+            if last.index < position.index || last.term != position.term && self.store.applied() < position {
+                return Err(CommitError::NotLeader);
+            }
+            if self.store.applied().index >= position.index {
+                return Ok(());
+            }
+            let now_us = replica.post.now_us();
+            if now_us >= until_us {
+                return Err(CommitError::InDoubt);
+            }
+            self.committed
+                .wait_for(writer, Duration::from_micros(until_us - now_us));
+        }
+    }
+
+    /// The committing thread's part: makes durable what was written, and says so.
+    pub(crate) fn sync_group(&self, replica: &Replica) -> Result<(), CommitError> {
+        if replica.unsynced.lock().is_empty() {
+            return Ok(());
+        }
+        self.syncer.sync().map_err(|error| CommitError::from_log(&error))?;
+        let durable = self.syncer.durable_index();
+        let mut number = None;
+        {
+            let mut unsynced = replica.unsynced.lock();
+            while let Some((done, index)) = unsynced.front().copied()
+                && index <= durable
+            {
+                unsynced.pop_front();
+                number = Some(done);
+            }
+        }
+        if let Some(number) = number {
+            replica.with(|group, now_us| group.persisted(now_us, number));
+        }
+        self.run_queued(false);
+        Ok(())
+    }
+
+    /// Writes down, durably, up to where entries are committed: before something is done on disk that only a replay up to there
+    /// can stand upon.
+    pub(crate) fn save_commit(&self, replica: &Replica) -> Result<(), CommitError> {
+        let commit = replica.core.lock().commit();
+        let mut writer = self.visit();
+        let desk = writer.desk_mut();
+        desk.known.commit = desk.known.commit.max(commit);
+        let known = desk.known;
+        desk.ballot
+            .save(known, true)
+            .map_err(|error| CommitError::Poisoned(error.to_string()))
+    }
+
+    /// Tells clients whose writes have waited too long for a quorum that nobody knows what becomes of them.
+    pub(crate) fn tell_in_doubt(&self) {
+        let Some(replica) = &self.replica else { return };
+        let Some(mut writer) = self.writer.try_lock() else {
+            return;
+        };
+        let now_us = replica.post.now_us();
+        let late = |turn: &PendingTurn| turn.since_us + replica.in_doubt_after_us <= now_us;
+        let tasks: Vec<_> = writer
+            .pending
+            .iter_mut()
+            .take_while(|turn| late(turn))
+            .flat_map(|turn| std::mem::take(&mut turn.tasks))
+            .collect();
+        drop(writer);
+        Finished::with(tasks, Some(CommitError::InDoubt)).finish();
+        self.run_queued(false);
+    }
+}
