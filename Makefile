@@ -56,9 +56,11 @@ fmt: setup ## Format the code
 	@cargo fmt --all
 
 .PHONY: lint
-lint: setup ## Check the format and run clippy with warnings as errors
+lint: setup ## Check the format, and run clippy and rustdoc with warnings as errors
 	@cargo fmt --all --check
 	@$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	@# What is private is documented as well: a newcomer reads that. Its links are checked too.
+	@RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --quiet --release --workspace --no-deps --document-private-items
 
 .PHONY: deny
 deny: setup ## Check licences, sources and advisories of the dependencies

@@ -19,7 +19,7 @@ export CARGO_TARGET_DIR=${HAYPILE_FUZZ_TARGET_DIR:-$HOME/.cache/haypile/fuzz-tar
 
 if ! cargo +nightly --version >/dev/null 2>&1; then
     command -v rustup >/dev/null || { echo "fuzz: a nightly toolchain is needed, and rustup to install it" >&2; exit 1; }
-    rustup toolchain install nightly --profile minimal
+    rustup toolchain install nightly --no-self-update --profile minimal
 fi
 if ! command -v cargo-fuzz >/dev/null 2>&1; then
     echo "fuzz: installing cargo-fuzz (once)"

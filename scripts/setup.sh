@@ -3,10 +3,13 @@
 #
 #     scripts/setup.sh [build] [bench] [compat]      (build when nothing is named)
 #
-# System packages come from apt-get (Debian, Ubuntu), with sudo unless root; Rust comes from rustup.
+# System packages come from apt-get (Debian, Ubuntu), with sudo unless root; Rust comes from rustup, in the version that
+# rust-toolchain.toml names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+# A compiler that is missing is installed below, where it is said, and not by the way when its version is asked for.
+export RUSTUP_AUTO_INSTALL=0
 
 fail() {
     echo "setup: $*" >&2
@@ -84,6 +87,9 @@ install_missing() {
 # The oldest Rust that compiles the workspace, from Cargo.toml.
 rust_version() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
 
+# The version that everybody uses, from rust-toolchain.toml; a Rust that did not come from rustup knows nothing of it.
+rust_toolchain() { sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml; }
+
 rust_is_new_enough() {
     local version
     have cargo && version=$(rustc --version 2>/dev/null | cut -d' ' -f2) && [ -n "$version" ] || return 1
@@ -104,7 +110,7 @@ install_rustup() {
         fail "the downloaded rustup-init does not match its checksum"
     chmod +x "$folder/rustup-init"
     # A distribution's older Rust may stay: ~/.cargo/bin comes first in the Makefile's PATH.
-    RUSTUP_INIT_SKIP_PATH_CHECK=yes "$folder/rustup-init" -y --no-modify-path --profile minimal --component rustfmt,clippy --default-toolchain stable
+    RUSTUP_INIT_SKIP_PATH_CHECK=yes "$folder/rustup-init" -y --no-modify-path --profile minimal --component rustfmt,clippy --default-toolchain "$(rust_toolchain)"
     rm -rf "$folder"
 }
 
@@ -115,11 +121,12 @@ ensure_rust() {
         install_rustup
         hash -r
     else
-        echo "setup: updating Rust"
-        rustup toolchain install stable --profile minimal --component rustfmt,clippy
+        echo "setup: installing Rust $(rust_toolchain)"
+        rustup toolchain install "$(rust_toolchain)" --no-self-update --profile minimal --component rustfmt,clippy ||
+            fail "Rust $(rust_toolchain) cannot be installed; RUSTUP_TOOLCHAIN=NAME takes another that is there, $(rust_version) or newer"
     fi
     rust_is_new_enough || fail "Rust $(rust_version) or newer is needed, and $(rustc --version 2>/dev/null || echo none) \
-is in use: run 'rustup default stable', or put the newer one first in PATH"
+is in use: put a newer one first in PATH"
     if have rustup && ! { have rustfmt && cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then
         rustup component add rustfmt clippy
     fi

@@ -44,6 +44,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The crates that must do the same again from the same seed, with the bans of `clippy-pure.toml`.
+const PURE: &[&str] = &["types", "acl", "sync"];
+
 /// The only crate that may name RocksDB.
 const ROCKSDB_OWNER: &str = "store";
 const ROCKSDB_PACKAGES: [&str; 4] = ["rocksdb", "rust-rocksdb", "librocksdb-sys", "rust-librocksdb-sys"];
@@ -162,6 +165,37 @@ fn a_crate_is_named_after_its_folder_and_shares_the_lints() {
             lints,
             Some(true),
             "{folder}: Cargo.toml lacks `[lints] workspace = true`"
+        );
+    }
+}
+
+/// The bans of a file of clippy's, by what they ban.
+fn bans(file: &Table, kind: &str) -> BTreeSet<String> {
+    let bans = file[kind].as_array().unwrap().iter();
+    bans.map(|ban| ban["path"].as_str().unwrap().to_string()).collect()
+}
+
+#[test]
+fn pure_crates_have_all_bans_and_more() {
+    let everybody = read(&root().join("clippy.toml"));
+    let pure = read(&root().join("clippy-pure.toml"));
+    let (common, all) = (
+        bans(&everybody, "disallowed-methods"),
+        bans(&pure, "disallowed-methods"),
+    );
+    assert!(all.is_superset(&common), "{:?}", common.difference(&all));
+    for name in ["std::time::Instant::now", "std::thread::sleep"] {
+        assert!(all.contains(name), "{name}");
+    }
+    let types = bans(&pure, "disallowed-types");
+    for name in ["std::collections::HashMap", "std::collections::HashSet"] {
+        assert!(types.contains(name), "{name}");
+    }
+    for name in PURE {
+        let used = read(&root().join("crates").join(name).join("clippy.toml"));
+        assert_eq!(
+            used, pure,
+            "crates/{name}/clippy.toml is to be a link to ../../clippy-pure.toml"
         );
     }
 }

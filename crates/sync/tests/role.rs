@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use haypile_sync::role::{
     Address, Answer, Asking, Decided, Heard, RoleAction, RoleEvent, RoleInput, RoleMachine, RoleState, SavedRole,
@@ -64,7 +64,7 @@ fn walk(mut visit: impl FnMut(&RoleMachine, &RoleEvent)) {
         SavedRole::HandedOver(take_over(7)),
     ];
     let mut waiting: VecDeque<RoleMachine> = saved.into_iter().map(|role| RoleMachine::start(role).0).collect();
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     while let Some(machine) = waiting.pop_front() {
         if !seen.insert(shape(&machine)) {
             continue;
@@ -79,13 +79,13 @@ fn walk(mut visit: impl FnMut(&RoleMachine, &RoleEvent)) {
             waiting.extend(machine.step(event).map(|(next, _)| next));
         }
     }
-    let states: HashSet<_> = seen.iter().filter_map(|shape| shape.split(' ').next()).collect();
+    let states: BTreeSet<_> = seen.iter().filter_map(|shape| shape.split(' ').next()).collect();
     assert_eq!(states.len(), RoleState::ALL.len(), "all states come about: {states:?}");
 }
 
 #[test]
 fn the_machine_follows_its_table() {
-    let mut inputs = HashSet::new();
+    let mut inputs = BTreeSet::new();
     walk(|machine, event| {
         inputs.insert((machine.state(), event.input()));
         let to = machine.step(event.clone()).ok().map(|(next, _)| next.state());
@@ -303,7 +303,7 @@ impl Pair {
 
 #[test]
 fn a_failover_never_leaves_two_writers_and_always_one_in_the_end() {
-    let mut outcomes = HashSet::new();
+    let mut outcomes = BTreeSet::new();
     for seed in 1..20_000 {
         let mut pair = Pair::new(seed);
         for _ in 0..300 {
