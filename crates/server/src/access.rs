@@ -6,8 +6,8 @@ use haypile_acl::{DEFAULT_USER, Denial, User};
 use haypile_commands::table::{self, Known};
 use haypile_resp::Request;
 
-use crate::config::Values;
 use crate::users::Users;
+use haypile_config::Values;
 
 /// What a replica must be allowed to do on this server.
 const REPLICATES: [&str; 2] = ["psync", "replconf"];

@@ -29,9 +29,9 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use crate::access::{is_kept_out, is_secret, may_run};
-use crate::config::Values;
 use crate::metrics;
 use crate::node::{Node, NodeError};
+use haypile_config::Values;
 
 /// Connections at the same time. One more takes the place of the one that has been silent for longest; if all are being answered,
 /// it is closed. There may be fewer files for them: [`crate::open_files`].

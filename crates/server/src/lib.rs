@@ -11,7 +11,6 @@ pub mod cli;
 pub mod client;
 pub mod commands;
 pub mod compaction;
-pub mod config;
 pub mod data;
 pub mod digests;
 pub mod diverged;

@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, fmt, reload};
 
-use crate::config::{LogFormat, LogLevel, Values};
+use haypile_config::{LogFormat, LogLevel, Values};
 
 /// Changes the running log.
 pub struct LogControl {

@@ -4,8 +4,8 @@ use std::ffi::c_char;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use haypile_config::{BindAddress, Config};
 use haypile_server::cli::{self, Command};
-use haypile_server::config::{BindAddress, Config};
 use haypile_server::node::Node;
 use haypile_server::{digests, diverged, logging, memory, process};
 

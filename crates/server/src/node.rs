@@ -23,7 +23,6 @@ use crate::checkpoint::Saves;
 use crate::client::{Client, Clients};
 use crate::commands::describe_client;
 use crate::compaction::Compaction;
-use crate::config::{Config, NotifyFlags, Values};
 use crate::data::{Data, DataSlot, LOADING};
 use crate::http::{self, Http};
 use crate::io::{self, Mailbox};
@@ -44,6 +43,7 @@ use crate::slowlog::SlowLog;
 use crate::stats::Stats;
 use crate::tls::{Tls, TlsError};
 use crate::users::{Account, Context, DenialEntry, Reason, Users, UsersError};
+use haypile_config::{Config, NotifyFlags, Values};
 
 /// Why a server cannot start, or ended badly.
 #[derive(Debug, thiserror::Error)]

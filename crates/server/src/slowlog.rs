@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use haypile_resp::Request;
 use parking_lot::Mutex;
 
-use crate::config;
 
 /// One slow command.
 #[derive(Clone, Debug)]
@@ -121,7 +120,7 @@ pub(crate) fn secrets(request: &Request) -> Vec<usize> {
     if is(0, "config") && is(1, "set") {
         let secret = |at: usize| {
             let name = std::str::from_utf8(&request[at]).ok()?;
-            config::find_key(name).filter(|key| key.is_secret())
+            haypile_config::find_key(name).filter(|key| key.is_secret())
         };
         let names = (2..request.len()).step_by(2);
         return names.filter(|&at| secret(at).is_some()).map(|at| at + 1).collect();

@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "partition",
         &["types", "resp", "oplog", "store", "commands", "sync", "consensus"],
     ),
+    ("config", &["types", "oplog", "store"]),
     (
         "server",
         &[
@@ -34,6 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "commands",
             "acl",
             "sync",
+            "config",
             "partition",
         ],
     ),

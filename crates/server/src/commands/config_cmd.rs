@@ -6,11 +6,11 @@ use haypile_partition::Partition;
 use haypile_resp::Request;
 
 use super::{Execute, ServerCx};
-use crate::config::{UsersToWrite, Values};
 use crate::node::{Node, notify_classes, packed_limits, retention};
 use crate::open_files;
 use crate::tls;
-use crate::users;
+use crate::users::{self, UsersInFile};
+use haypile_config::{NoUsers, UsersToWrite, Values};
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("config|get", get),
@@ -139,7 +139,7 @@ fn with_data(node: &Node, apply: impl FnOnce(&Partition)) {
 fn rewrite(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     cx.node
         .config
-        .rewrite(&users_to_write(cx.node))
+        .rewrite(&*users_to_write(cx.node))
         .map_err(|error| CommandError::reply(error.to_string()))?;
     tracing::info!("the configuration file was rewritten");
     cx.reply.ok();
@@ -147,16 +147,16 @@ fn rewrite(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 }
 
 /// What belongs into the configuration file of the users.
-pub(super) fn users_to_write(node: &Node) -> UsersToWrite {
+pub(super) fn users_to_write(node: &Node) -> Box<dyn UsersToWrite> {
     if node.users.are_kept() {
-        return UsersToWrite::default();
+        return Box::new(NoUsers);
     }
     let values = node.config.load();
-    UsersToWrite {
+    Box::new(UsersInFile {
         users: node.users.all(),
         implied: Some(users::implied_default(&values.requirepass)),
         defaults: users::defaults(&values),
-    }
+    })
 }
 
 fn resetstat(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {

@@ -16,8 +16,8 @@ use haypile_sync::role::RoleMachine;
 
 pub(crate) use counters::commands;
 
-use crate::config::Values;
 use crate::node::Node;
+use haypile_config::Values;
 
 /// What sections are made of: gathered once, so that they agree with each other.
 pub struct Facts<'a> {

@@ -9,8 +9,8 @@ use mio::net::TcpStream;
 
 use super::tls::Session;
 use crate::client::Client;
-use crate::config::Values;
 use crate::job::Job;
+use haypile_config::Values;
 
 /// One connection: its socket, what has been read and not been parsed, what has not been written yet.
 pub(super) struct Conn {

@@ -3,8 +3,8 @@ use std::net::SocketAddr;
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::Values;
 use crate::node::NodeError;
+use haypile_config::Values;
 
 /// Where clients come in.
 pub struct Listener {

@@ -16,7 +16,7 @@ pub use event_loop::{EventLoop, prepare};
 pub use listen::{Listener, listen};
 pub use mailbox::{Fence, Mailbox, Message};
 
-use crate::config::Values;
+use haypile_config::Values;
 
 /// Number of connection threads.
 pub fn thread_count(values: &Values) -> usize {

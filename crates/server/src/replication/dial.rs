@@ -23,9 +23,9 @@ use tonic::{Request, Status};
 use super::link;
 use super::signs::{Counted, Signs};
 use super::{CONNECTION_WINDOW_BYTES, PASSWORD_HEADER, STREAM_WINDOW_BYTES, USER_HEADER};
-use crate::config::Values;
 use crate::node::Node;
 use crate::tls::{self, Contexts, Trouble};
+use haypile_config::Values;
 
 /// The first byte of an answer by somebody who speaks TLS to one who does not: an alert (RFC 8446, 5.1).
 const TLS_ALERT: u8 = 21;

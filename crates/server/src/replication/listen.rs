@@ -3,8 +3,8 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use crate::config::Values;
 use crate::node::NodeError;
+use haypile_config::Values;
 
 /// How far the port lies above the one for clients, if nothing else is said.
 const ABOVE: u16 = 1000;

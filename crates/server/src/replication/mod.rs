@@ -59,9 +59,9 @@ pub use roles::{RoleError, Roles, failover_state};
 pub use source::{Replica, Source};
 pub use waits::{Wait, Waits};
 
-use crate::config::{Config, Values};
 use crate::node::{Node, NodeError};
 use crate::random::SplitMix64;
+use haypile_config::{Config, Values};
 
 /// Metadata of a request: the follower's user and password.
 const USER_HEADER: &str = "haypile-user-bin";

@@ -17,7 +17,7 @@ use std::path::Path;
 use haypile_sync::NodeId;
 use haypile_sync::role::{Address, SavedRole, TakeOver};
 
-use crate::config::replace_file;
+use haypile_config::replace_file;
 
 const FILE: &str = "role.toml";
 const FORMAT: u32 = 1;

@@ -17,10 +17,10 @@ use haypile_sync::{NodeId, Tenure};
 use parking_lot::Mutex;
 
 use super::{failover, role_file};
-use crate::config::Config;
 use crate::data::Data;
 use crate::node::{Node, NodeError};
 use crate::pause::PausePurpose;
+use haypile_config::Config;
 
 /// How long writes are held up at most for a failover, milliseconds: until it is over, one way or the other.
 const HOLD_MS: u64 = 1 << 40;

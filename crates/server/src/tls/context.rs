@@ -14,7 +14,7 @@ use super::TlsError;
 use super::files::Named;
 use super::validity::end_of;
 use super::verify::ChainVerifier;
-use crate::config::{AuthClients, TlsVersion, Values};
+use haypile_config::{AuthClients, TlsVersion, Values};
 
 /// What the sync port speaks (RFC 7301).
 const SYNC_PROTOCOL: &[u8] = b"h2";

@@ -20,7 +20,7 @@ use arc_swap::ArcSwapOption;
 pub use context::{Contexts, Dials, for_tools};
 pub use trouble::{Trouble, describe};
 
-use crate::config::Values;
+use haypile_config::Values;
 
 /// Why there is no TLS as it is configured.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use haypile_acl::{Defaults, LoadError, SaveError, UserStore, Users, text};
 
-use crate::config::replace_file;
+use haypile_config::replace_file;
 
 /// Users in a file.
 pub(super) struct AclFile {

@@ -6,6 +6,7 @@
 mod denials;
 mod file;
 mod setup;
+mod to_write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 
 pub use denials::{Context, DenialEntry, Denials, Reason};
 pub use setup::{UsersError, defaults, implied_default};
+pub use to_write::UsersInFile;
 
 /// A user of this server.
 pub struct Account {

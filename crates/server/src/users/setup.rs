@@ -4,7 +4,8 @@ use haypile_acl::{ApplyError, DEFAULT_USER, Defaults, LoadError, User, UserStore
 
 use super::Users;
 use super::file::AclFile;
-use crate::config::{Place, UserLine, Values};
+use super::to_write::user_of;
+use haypile_config::{Place, UserLine, Values};
 
 /// Why a server cannot start with its users.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +100,7 @@ fn read(lines: &[UserLine], defaults: Defaults) -> Result<haypile_acl::Users, Us
         if !is_name(name.as_bytes()) {
             return Err(UsersError::Name { place });
         }
-        let user = match line.user(defaults) {
+        let user = match user_of(line, defaults) {
             Ok(user) => user,
             Err(error) => return Err(UsersError::Line { place, name, error }),
         };

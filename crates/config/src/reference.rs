@@ -12,7 +12,7 @@ fn meaning(key: &Key) -> String {
 }
 
 /// The first sentence of the meaning.
-pub(crate) fn summary(key: &Key) -> String {
+pub fn summary(key: &Key) -> String {
     let meaning = meaning(key);
     meaning
         .split(". ")
@@ -156,7 +156,7 @@ fn at_run_time(key: &Key) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load::load_text;
+    use crate::load::load_text;
     use std::path::Path;
 
     #[test]
@@ -187,12 +187,9 @@ mod tests {
     #[test]
     fn a_summary_is_the_first_sentence() {
         assert_eq!(
-            summary(crate::config::find_key("io-threads").unwrap()),
+            summary(crate::find_key("io-threads").unwrap()),
             "Threads that serve connections"
         );
-        assert_eq!(
-            summary(crate::config::find_key("loglevel").unwrap()),
-            "How much is logged"
-        );
+        assert_eq!(summary(crate::find_key("loglevel").unwrap()), "How much is logged");
     }
 }

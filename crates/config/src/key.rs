@@ -112,7 +112,7 @@ macro_rules! settings {
         pub struct Values {
             $( $( $(#[doc = $doc])+ pub $field: $type, )+ )+
             /// The keys without effect, as CONFIG GET prints them.
-            pub kept: $crate::config::kept::Kept,
+            pub kept: $crate::kept::Kept,
         }
 
         impl Values {
@@ -124,13 +124,13 @@ macro_rules! settings {
             pub fn defaults() -> Self {
                 Self {
                     $( $( $field: of_type::<$type, _>($codec).parse($default, None).expect("a constant that a test reads"), )+ )+
-                    kept: $crate::config::kept::Kept::defaults(),
+                    kept: $crate::kept::Kept::defaults(),
                 }
             }
         }
 
         /// The keys that have an effect.
-        pub(in $crate::config) static KEYS: &[Key] = &[
+        pub(crate) static KEYS: &[Key] = &[
             $( $( Key {
                 name: $name,
                 aliases: &[$($alias),*],
@@ -189,7 +189,7 @@ macro_rules! kept {
         )+
     ) => {
         /// The keys without effect.
-        pub(in $crate::config) static KEPT: &[Key] = &[
+        pub(crate) static KEPT: &[Key] = &[
             $( $( Key {
                 name: $name,
                 aliases: &[$($alias),*],

@@ -141,7 +141,7 @@ kept! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::keys::Values;
+    use crate::keys::Values;
 
     #[test]
     fn each_default_is_readable_and_prints_as_itself() {

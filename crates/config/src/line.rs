@@ -90,7 +90,7 @@ fn single_quoted(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
 }
 
 /// A word as it can stand in a file: in quotes if it is empty or would not read back as itself.
-pub(super) fn quote(word: &str) -> String {
+pub fn quote(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\' | b'#');
     if !word.is_empty() && word.bytes().all(is_plain) {
         return word.to_string();

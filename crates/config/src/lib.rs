@@ -33,10 +33,10 @@ pub use kept::Kept;
 pub use key::{Change, Key, all as all_keys, find as find_key};
 pub use keys::{Allow, AuthClients, LogFormat, LogLevel, Values};
 pub use kinds::{BindAddress, BufferLimit, BufferLimits, NotifyFlags, TlsVersion};
-pub(crate) use reference::summary;
-pub use reference::{markdown, sample};
-pub(crate) use rewrite::replace_file;
-pub use user_lines::{UserLine, UsersToWrite};
+pub use line::quote;
+pub use reference::{markdown, sample, summary};
+pub use rewrite::replace_file;
+pub use user_lines::{NoUsers, UserLine, UsersToWrite};
 
 /// Keys that CONFIG GET gives only to those who know their names, as in Redis.
 const HIDDEN: [&str; 2] = ["key-load-delay", "rdb-key-save-delay"];
@@ -250,7 +250,7 @@ impl Config {
     ///
     /// # Errors
     /// The reply for the client; the file is then as it was.
-    pub fn rewrite(&self, users: &UsersToWrite) -> Result<(), RewriteError> {
+    pub fn rewrite(&self, users: &dyn UsersToWrite) -> Result<(), RewriteError> {
         let _changing = self.changing.lock();
         let path = self.file.as_deref().ok_or(RewriteError::NoFile)?;
         rewrite::rewrite(path, &self.load(), users)
