@@ -11,9 +11,7 @@ mod log;
 #[path = "acl/rights.rs"]
 mod rights;
 
-mod common;
-
-use common::{Client, Server};
+use haypile_testkit::{Client, Server};
 
 /// A user of this name who may log in with any password, with these rules.
 #[track_caller]

@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 
-use common::{Client, Server, Value, error, int, ok, text, wait_until};
+use haypile_testkit::{Client, Server, Value, error, int, ok, text, wait_until};
 
 /// The fields of INFO.
 fn info(client: &mut Client, sections: &str) -> BTreeMap<String, String> {

@@ -13,6 +13,7 @@ use toml::Table;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("resp", &["types"]),
+    ("testkit", &["resp"]),
     ("oplog", &["types"]),
     ("rows", &["types"]),
     ("store", &["types", "rows"]),
@@ -37,6 +38,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "sync",
             "config",
             "partition",
+            "testkit",
         ],
     ),
     ("sim", &["types", "sync", "consensus"]),

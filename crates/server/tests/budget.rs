@@ -1,9 +1,7 @@
 //! `memory-budget`: what the process has resident stays within it, whatever its clients do.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::{Client, Server, encode, wait_until};
+use haypile_testkit::{Client, Server, encode, wait_until};
 
 const MB: u64 = 1 << 20;
 
@@ -152,7 +150,7 @@ fn commands_and_transactions_that_write_much() {
         for round in 0..4 {
             let pairs = (0..KEYS).flat_map(|n| [format!("wide:{round}:{n}").into_bytes(), value.clone()]);
             let command: Vec<Vec<u8>> = std::iter::once(b"MSET".to_vec()).chain(pairs).collect();
-            assert_eq!(client.cmd(&command), common::ok());
+            assert_eq!(client.cmd(&command), haypile_testkit::ok());
         }
     });
     watched.stays_within("large MULTI", bytes, |client| {

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{Client, Server, Value, wait_until};
+use haypile_testkit::{Client, Server, Value, wait_until};
 
 /// The lines of CLIENT LIST or CLIENT INFO, as fields and values.
 fn lines(reply: &Value) -> Vec<BTreeMap<String, String>> {
@@ -311,7 +309,10 @@ fn a_client_that_does_not_read_can_be_killed() {
     let server = Server::start(&[]);
     let (mut killer, mut victim) = (server.client(), server.client());
     let id = victim.id();
-    assert_eq!(killer.cmd(&[b"SET", &b"big"[..], &vec![b'x'; 8 << 20]]), common::ok());
+    assert_eq!(
+        killer.cmd(&[b"SET", &b"big"[..], &vec![b'x'; 8 << 20]]),
+        haypile_testkit::ok()
+    );
     victim.send_lines(&["GET big", "GET big", "GET big"]);
     wait_until("replies pile up", || {
         info_of(&mut killer, id).is_some_and(|line| line["omem"].parse::<u64>().unwrap() > 0)

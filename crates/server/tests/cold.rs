@@ -1,11 +1,9 @@
 //! Requests for data that is not in memory: what they need is fetched for a whole pipeline, and nothing of it is seen.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{Client, Server};
+use haypile_testkit::{Client, Server};
 
 /// Requests of a pipeline.
 const PIPELINE: usize = 64;

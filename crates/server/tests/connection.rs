@@ -1,10 +1,8 @@
 //! The commands about one's own connection: PING, ECHO, SELECT, AUTH, HELLO, QUIT, RESET.
 
-mod common;
-
 use std::io::Read;
 
-use common::{Server, Value, bulk, int, ok, text, wait_until};
+use haypile_testkit::{Server, Value, bulk, int, ok, text, wait_until};
 
 /// The value of a field in a reply of alternating fields and values, or in a map.
 fn field(reply: &Value, name: &str) -> Value {

@@ -3,8 +3,6 @@
 //! why, in words, and its exit code is not 0.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
-mod common;
-
 mod faults {
     mod damage;
     mod full_disk;

@@ -1,10 +1,8 @@
 //! The test harness itself, and the life of the process: start, stop, kill -9, restart.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Client, Net, Server, Way, Weather, array, bulk, error, int, ok, text, wait_until, words};
+use haypile_testkit::{Client, Net, Server, Way, Weather, array, bulk, error, int, ok, text, wait_until, words};
 
 #[test]
 fn a_server_starts_serves_and_stops() {
@@ -15,7 +13,7 @@ fn a_server_starts_serves_and_stops() {
         server.banner()
     );
     let mut client = server.client();
-    assert_eq!(client.cmd(&["PING"]), common::Value::Simple("PONG".into()));
+    assert_eq!(client.cmd(&["PING"]), haypile_testkit::Value::Simple("PONG".into()));
     client.send_lines(&["SET a b", "GET a", "GET \"\"", "NO \"such one\""]);
     assert_eq!(client.recv(), ok());
     assert_eq!(client.hear_all(2), ["\"b\"", "nil"]);

@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use common::{PATIENCE, Server, free_port, wait_until};
+use haypile_testkit::{PATIENCE, Server, free_port, wait_until};
 
 /// Status and body of the answer.
 fn get(port: u16, path: &str) -> (u16, String) {

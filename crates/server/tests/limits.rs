@@ -1,10 +1,8 @@
 //! Clients that ask for more than they may, or read less than they should: what they can do to the server is bounded.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Client, Server, text, wait_until};
+use haypile_testkit::{Client, Server, text, wait_until};
 
 /// Bytes of the value that is asked for again and again.
 const VALUE_BYTES: usize = 1 << 20;

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::{Client, Server, Value, wait_until};
+use haypile_testkit::{Client, Server, Value, wait_until};
 
 /// Subscribes with any of the commands and gives the confirmations.
 fn confirmed(client: &mut Client, line: &str, n: usize) -> Vec<String> {
@@ -106,7 +104,10 @@ fn pubsub_tells_who_listens() {
         panic!("no array");
     };
     channels.sort_by_key(|c| c.as_bytes().map(<[u8]>::to_vec));
-    assert_eq!(common::text(&Value::Array(channels)), "[\"news\", \"weather\"]");
+    assert_eq!(
+        haypile_testkit::text(&Value::Array(channels)),
+        "[\"news\", \"weather\"]"
+    );
     assert_eq!(asker.say("PUBSUB CHANNELS new*"), "[\"news\"]");
     assert_eq!(
         asker.say("PUBSUB NUMSUB news weather none"),

@@ -1,8 +1,6 @@
 //! A primary and its replicas as real processes: they catch up, stay in step, survive kills, and change places.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
-mod common;
-
 mod replication {
     mod cables;
     mod clients;

@@ -17,8 +17,6 @@
 //! not installed, the tests say so and do nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
-mod common;
-
 mod sentinel {
     mod group;
     mod process;
@@ -32,7 +30,7 @@ mod sentinel {
 #[allow(dead_code)]
 mod support;
 
-use common::{number, seed};
+use haypile_testkit::{number, seed};
 use sentinel::{Plan, run};
 
 #[test]

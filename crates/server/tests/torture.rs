@@ -17,8 +17,6 @@
 //! is `make torture`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
-mod common;
-
 mod torture {
     mod apply;
     mod batch;
@@ -32,7 +30,7 @@ mod torture {
     pub use round::{Plan, run};
 }
 
-use common::{number, seed};
+use haypile_testkit::{number, seed};
 use torture::{Plan, run};
 
 #[test]

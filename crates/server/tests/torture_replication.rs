@@ -17,8 +17,6 @@
 //! others; a long one is `make torture-replication`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
-mod common;
-
 mod torture_replication {
     mod causes;
     mod check;
@@ -35,7 +33,7 @@ mod torture_replication {
     pub use round::{Plan, run};
 }
 
-use common::{number, seed};
+use haypile_testkit::{number, seed};
 use torture_replication::{Plan, run};
 
 #[test]

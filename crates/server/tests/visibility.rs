@@ -23,8 +23,6 @@
 //! if something is, the scenario is.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
-mod common;
-
 mod visibility {
     mod check;
     mod connection;
@@ -44,7 +42,7 @@ mod visibility {
     pub use round::{Plan, run};
 }
 
-use common::{Rng, number, seed};
+use haypile_testkit::{Rng, number, seed};
 use visibility::{Options, Plan, run};
 
 /// Reads of a group of small scenarios in a short run, and in a round of a long one.

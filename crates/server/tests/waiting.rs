@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::{Client, Server, wait_until};
+use haypile_testkit::{Client, Server, wait_until};
 
 /// One event loop and several, and both ways to commit.
 const SERVERS: [&[&str]; 4] = [

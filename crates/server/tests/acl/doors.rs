@@ -5,8 +5,8 @@ use std::net::TcpStream;
 
 use base64::Engine;
 
-use super::common::{Client, PATIENCE, Server, free_port, wait_until};
 use super::make;
+use haypile_testkit::{Client, PATIENCE, Server, free_port, wait_until};
 
 /// The status of a request for the metrics, as this user if there is one.
 fn metrics(port: u16, user: Option<&str>) -> u16 {

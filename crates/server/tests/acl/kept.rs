@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use super::common::{Rng, Server, seed, wait_until};
 use super::{client_of, line_of};
+use haypile_testkit::{Rng, Server, seed, wait_until};
 
 /// A folder with a file of users; it goes with the folder.
 fn file_with(text: &str) -> (tempfile::TempDir, PathBuf) {

@@ -1,7 +1,7 @@
 //! What ACL LOG, INFO, SLOWLOG and MONITOR tell.
 
-use super::common::Server;
 use super::{client_of, make};
+use haypile_testkit::Server;
 
 fn count(client: &mut super::Client, field: &str) -> u64 {
     let info = client.cmd(&["INFO", "stats"]);
@@ -29,7 +29,14 @@ fn refusals_are_kept_the_same_ones_together() {
         .as_elements()
         .unwrap()
         .iter()
-        .map(|entry| entry.as_elements().unwrap().iter().map(super::common::text).collect())
+        .map(|entry| {
+            entry
+                .as_elements()
+                .unwrap()
+                .iter()
+                .map(haypile_testkit::text)
+                .collect()
+        })
         .collect();
     let shown: Vec<String> = entries
         .iter()

@@ -1,7 +1,7 @@
 //! What users may do, and when that changes.
 
-use super::common::{Server, wait_until};
 use super::{client_of, line_of, make};
+use haypile_testkit::{Server, wait_until};
 
 const WRONGPASS: &str = "(error) WRONGPASS invalid username-password pair or user is disabled.";
 const NO_KEY: &str = "(error) NOPERM No permissions to access a key";

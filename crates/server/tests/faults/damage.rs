@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::support::{assert_filled, assert_no_panic, assert_refuses, files, fill, flip, noise, partition};
-use crate::common::{Server, Value, text, wait_until};
+use haypile_testkit::{Server, Value, text, wait_until};
 
 const KEYS: u64 = 4000;
 const VALUE_BYTES: usize = 1000;

@@ -1,7 +1,7 @@
 //! A disk that gets full and empty again. It needs root ([`SmallDisk`]); elsewhere these tests say so and do nothing.
 
 use super::support::{assert_no_panic, noise};
-use crate::common::{Client, Server, SmallDisk, Value, text, wait_until, words};
+use haypile_testkit::{Client, Server, SmallDisk, Value, text, wait_until, words};
 
 /// Size of the disk.
 const DISK_MEGABYTES: u32 = 96;

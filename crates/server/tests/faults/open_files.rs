@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::support::{assert_filled, assert_no_panic, fill};
-use crate::common::{Client, Server, wait_until};
+use haypile_testkit::{Client, Server, wait_until};
 
 /// Files that the server may open, itself included.
 const OPEN_FILES: u32 = 64;
@@ -88,7 +88,7 @@ fn clients_that_wait_are_served_when_others_go() {
     });
     // Each gets its answer or is turned away, if the ones before it have gone by then.
     for (n, mut client) in clients.drain(..).enumerate() {
-        if let Ok(None) = client.recv_within(crate::common::PATIENCE) {
+        if let Ok(None) = client.recv_within(haypile_testkit::PATIENCE) {
             panic!("client {n} is neither served nor turned away: {}", server.log());
         }
     }

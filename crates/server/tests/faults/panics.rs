@@ -1,6 +1,6 @@
 //! Panics: a defect of the server does no more harm than it must. DEBUG panics at will.
 
-use crate::common::{Client, Server, wait_until};
+use haypile_testkit::{Client, Server, wait_until};
 
 const SERVERS: [&[&str]; 4] = [
     &["--io-threads", "1"],

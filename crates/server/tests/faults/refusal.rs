@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 
 use super::support::assert_no_panic;
-use crate::common::Server;
+use haypile_testkit::Server;
 
 /// Starts in vain: one line on standard error, and this exit code.
 #[track_caller]

@@ -1,7 +1,7 @@
 //! An orderly end.
 
 use super::support::{assert_filled, assert_no_panic, fill};
-use crate::common::{PATIENCE, Server, wait_until};
+use haypile_testkit::{PATIENCE, Server, wait_until};
 
 /// The line of the log that says what the start had to do.
 fn opened(server: &Server) -> String {

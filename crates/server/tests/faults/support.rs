@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::common::{Client, Server, text};
+use haypile_testkit::{Client, Server, text};
 
 /// Nothing in the server's log is a panic.
 #[track_caller]

@@ -6,7 +6,7 @@ use super::support::{
     PLAIN, QUICK, SLOW_COPY, assert_in_sync, await_copy, await_error, field, fill, fill_chunks, fill_with, follow,
     full_syncs, hurry, primary_at, stranger, wait_for_link,
 };
-use crate::common::{Link, Net, Server, Way, Weather, wait_until};
+use haypile_testkit::{Link, Net, Server, Way, Weather, wait_until};
 
 const TIMEOUT: [&str; 2] = ["--repl-timeout", "1"];
 

@@ -1,7 +1,7 @@
 //! What becomes of clients that wait, have begun a transaction or listen, when their server changes its role.
 
 use super::support::{assert_in_sync, field, fill, full_syncs, primary, replica_of, wait_for_link, wait_for_streams};
-use crate::common::{Client, Server, wait_until};
+use haypile_testkit::{Client, Server, wait_until};
 
 const READ_ONLY: &str = "(error) READONLY You can't write against a read only replica.";
 const UNBLOCKED: &str =

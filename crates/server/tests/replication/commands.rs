@@ -1,5 +1,5 @@
 use super::support::{assert_in_sync, field, fill, primary, replica_of, wait_for_link};
-use crate::common::{Server, wait_until};
+use haypile_testkit::{Server, wait_until};
 
 const READ_ONLY: &str = "(error) READONLY You can't write against a read only replica.";
 

@@ -6,7 +6,7 @@ use super::support::{
     PLAIN, SLOW_COPY, assert_in_sync, await_copy, field, fill, fill_chunks, follow, full_syncs, hurry, primary,
     stranger, wait_for_link,
 };
-use crate::common::{Server, wait_until};
+use haypile_testkit::{Server, wait_until};
 
 fn full_primary(args: &[&str]) -> Server {
     let primary = primary(&[&PLAIN[..], args].concat());

@@ -8,7 +8,7 @@ use super::support::{
     PLAIN, QUICK, SLOW_COPY, assert_in_sync, await_copy, await_error, field, fill, fill_chunks, fill_with, follow,
     full_syncs, hurry, primary, primary_at, stranger,
 };
-use crate::common::{Net, Server, SmallDisk, wait_until};
+use haypile_testkit::{Net, Server, SmallDisk, wait_until};
 
 /// Arguments of a server that has its data on this disk and does not need much of it.
 fn on(disk: &SmallDisk) -> Vec<String> {

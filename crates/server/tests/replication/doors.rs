@@ -8,7 +8,7 @@ use haypile_sync::wire::v1::{HeartbeatRequest, MetaSyncRequest, Purpose};
 use tonic::transport::{Channel, Endpoint};
 
 use super::support::{assert_in_sync, field, fill, primary, replica_of, wait_for_link};
-use crate::common::{Client, text, wait_until};
+use haypile_testkit::{Client, text, wait_until};
 
 fn sync_port(client: &mut Client) -> u16 {
     let reply = client.cmd(&["REPLCONF", "sync-port"]);

@@ -1,7 +1,7 @@
 //! Keyspace events at replicas.
 
 use super::support::{primary, replica_and_its_replica, replica_of, wait_for_link, wait_for_streams};
-use crate::common::{Client, Value, wait_until};
+use haypile_testkit::{Client, Value, wait_until};
 
 /// What a subscriber hears until a message says that this is all: `event key`, `event key @db` or `message payload`.
 fn heard(subscriber: &mut Client) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Keys that expire: the primary removes them, and replicas do not show them meanwhile.
 
 use super::support::{assert_in_sync, field, primary, replica_of, wait_for_link};
-use crate::common::{Client, wait_until};
+use haypile_testkit::{Client, wait_until};
 
 fn expired_keys(client: &mut Client) -> u64 {
     let info = client.cmd(&["INFO", "stats"]);

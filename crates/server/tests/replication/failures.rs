@@ -3,7 +3,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{assert_in_sync, await_error, field, fill, full_syncs, primary, replica_of, wait_for_link};
-use crate::common::{Net, Server, Way, Weather, wait_until};
+use haypile_testkit::{Net, Server, Way, Weather, wait_until};
 
 #[test]
 fn a_primary_that_was_killed_comes_back() {
@@ -149,7 +149,7 @@ fn databases_are_added_to_both_sides() {
 }
 
 /// Sends a signal to a server.
-fn signal(server: &crate::common::Server, signal: Signal) {
+fn signal(server: &haypile_testkit::Server, signal: Signal) {
     let pid = Pid::from_raw(server.pid() as i32).unwrap();
     kill_process(pid, signal).unwrap();
 }

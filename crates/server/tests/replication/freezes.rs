@@ -6,7 +6,7 @@ use super::support::{
     PLAIN, QUICK, SLOW_COPY, assert_in_sync, await_copy, await_error, field, fill, fill_chunks, follow, hurry, primary,
     stranger,
 };
-use crate::common::{Server, wait_until};
+use haypile_testkit::{Server, wait_until};
 
 fn signal(server: &Server, signal: Signal) {
     let pid = Pid::from_raw(server.pid() as i32).unwrap();

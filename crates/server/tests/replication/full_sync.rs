@@ -1,5 +1,5 @@
 use super::support::{assert_in_sync, field, fill, fill_with, full_syncs, primary, replica_of, wait_for_link};
-use crate::common::wait_until;
+use haypile_testkit::wait_until;
 
 #[test]
 fn a_server_with_other_data_takes_the_primarys() {
@@ -155,7 +155,7 @@ fn a_copy_that_is_not_wanted_any_more_leaves_nothing_behind() {
     let follow = format!("REPLICAOF 127.0.0.1 {}", primary.port());
     let mut client = other.client();
     client.say(&follow);
-    let copying = |server: &crate::common::Server| {
+    let copying = |server: &haypile_testkit::Server| {
         let mut client = server.client();
         wait_until("the copy", || {
             field(&mut client, "sync_partition0_copy").contains("stage=fetching")

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::support::{assert_in_sync, field, fill, follow, primary_at, stranger};
-use crate::common::{Net, free_port, wait_until};
+use haypile_testkit::{Net, free_port, wait_until};
 
 /// What `/metrics` says of this figure.
 fn metric(http: u16, name: &str) -> Option<f64> {

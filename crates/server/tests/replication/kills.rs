@@ -4,7 +4,7 @@ use super::support::{
     PLAIN, SLOW_COPY, assert_in_sync, await_copy, field, fill, fill_chunks, follow, full_syncs, hurry, primary_at,
     stranger, wait_for_link,
 };
-use crate::common::{Net, Server, wait_until};
+use haypile_testkit::{Net, Server, wait_until};
 
 /// Where somebody is killed.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::support::{QUICK, assert_in_sync, await_error, field, fill, fill_with, follow, full_syncs, wait_for_link};
-use crate::common::{Server, wait_until};
+use haypile_testkit::{Server, wait_until};
 
 /// Port for clients in each namespace: nobody else is there.
 const PORT: u16 = 7000;

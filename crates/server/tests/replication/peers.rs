@@ -9,7 +9,7 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::support::{assert_in_sync, await_error, field, fill, follow, primary, primary_at, stranger};
-use crate::common::{Net, Redis, SYNC_PORT_ABOVE, Server, wait_until};
+use haypile_testkit::{Net, Redis, SYNC_PORT_ABOVE, Server, wait_until};
 
 #[test]
 fn a_redis_server_is_no_primary_for_us() {

@@ -3,7 +3,7 @@
 use super::support::{
     field, primary, replica_and_its_replica, replica_of, stop_and_go, wait_for_link, wait_for_streams,
 };
-use crate::common::{Client, Server, wait_until};
+use haypile_testkit::{Client, Server, wait_until};
 
 fn subscriber(server: &Server, command: &str) -> Client {
     let mut client = server.client();

@@ -1,7 +1,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{assert_in_sync, field, fill, fill_with, full_syncs, primary, replica_of};
-use crate::common::{Server, wait_until};
+use haypile_testkit::{Server, wait_until};
 
 /// A primary that keeps as little log as it may, and nothing beyond that if `pinned` is 0.
 fn forgetful(pinned: &str) -> Server {

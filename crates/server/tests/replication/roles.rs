@@ -1,7 +1,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{assert_in_sync, field, fill, full_syncs, primary, replica_of, wait_for_link};
-use crate::common::wait_until;
+use haypile_testkit::wait_until;
 
 #[test]
 fn a_promoted_replica_takes_writes_and_others_follow_it_without_a_full_sync() {

@@ -5,7 +5,7 @@ use std::thread;
 use rustix::process::Signal;
 
 use super::support::{assert_in_sync, field, fill, full_syncs, primary, replica_of, wait_for_link};
-use crate::common::{Client, wait_until};
+use haypile_testkit::{Client, wait_until};
 
 #[test]
 fn a_replica_catches_up_and_follows() {
@@ -166,7 +166,7 @@ fn a_value_longer_than_any_message_arrives_compressed_or_not() {
     replicas.iter().for_each(wait_for_link);
     let value: Vec<u8> = (0..70u32 << 20).map(|n| (n ^ (n >> 9)) as u8).collect();
     let reply = primary.client().cmd(&[b"SET".as_slice(), b"long", &value]);
-    assert_eq!(reply, crate::common::ok());
+    assert_eq!(reply, haypile_testkit::ok());
     primary.client().say("SET after 1");
     for replica in &replicas {
         assert_in_sync(&primary, replica);

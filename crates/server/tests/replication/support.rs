@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::{Client, PATIENCE, Server, wait_until};
+use haypile_testkit::{Client, PATIENCE, Server, wait_until};
 
 /// A server with arguments for quick tests.
 pub fn primary(args: &[&str]) -> Server {
@@ -81,7 +81,7 @@ pub fn fill(server: &Server, prefix: &str, keys: usize) {
 pub fn fill_with(server: &Server, prefix: &str, keys: usize, bytes: usize) {
     let mut client = server.client();
     let reply = client.cmd(&["DEBUG", "POPULATE", &keys.to_string(), prefix, &bytes.to_string()]);
-    assert_eq!(reply, crate::common::ok());
+    assert_eq!(reply, haypile_testkit::ok());
 }
 
 /// How often the replica has begun a full sync.

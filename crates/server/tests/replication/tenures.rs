@@ -7,7 +7,7 @@ use super::support::{
     PLAIN, SLOW_COPY, assert_in_sync, await_error, field, fill, fill_chunks, full_syncs, primary, replica_of,
     stop_and_go, wait_for_link, wait_for_streams,
 };
-use crate::common::{Client, Rng, Server, seed, wait_until};
+use haypile_testkit::{Client, Rng, Server, seed, wait_until};
 
 fn role(server: &Server) -> String {
     field(&mut server.client(), "role")
@@ -175,7 +175,7 @@ fn count(server: &Server, key: &str, stop: &AtomicBool) -> i64 {
             }
         };
         match reply {
-            Some(reply) if reply == crate::common::ok() => confirmed += 1,
+            Some(reply) if reply == haypile_testkit::ok() => confirmed += 1,
             Some(_) => std::thread::yield_now(),
             None => return confirmed,
         }

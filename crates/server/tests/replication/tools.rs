@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use super::support::{assert_in_sync, fill, primary, replica_of};
 
 fn haypile(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_haypile")).args(args).output().unwrap()
+    Command::new(haypile_testkit::haypile()).args(args).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -116,7 +116,7 @@ fn digests_of_servers_are_compared() {
     let mut other = second.client();
     other.say("AUTH secret");
     other.say("SELECT 5");
-    crate::common::wait_until("the hash", || other.say("HGET h f") == "\"v\"");
+    haypile_testkit::wait_until("the hash", || other.say("HGET h f") == "\"v\"");
     let addresses = [&first, &second].map(|server| format!("127.0.0.1:{}", server.port()));
     let compare = |more: &[&str]| {
         let mut args = vec!["debug", "digest", &addresses[0], &addresses[1]];

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::process::Sentinel;
-use crate::common::{Client, Server, free_port};
+use haypile_testkit::{Client, Server, free_port};
 
 /// How long a step may take: sentinels that were held up go into "tilt" for 30 s, and try a failover again after twice its
 /// timeout.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::common::{Client, Value, free_port, text, wait_until};
+use haypile_testkit::{Client, Value, free_port, text, wait_until};
 
 /// The name of the group that is watched.
 const NAME: &str = "pile";

@@ -3,8 +3,8 @@ use std::time::Instant;
 use super::group::Group;
 use super::process::{self, Sentinel};
 use super::writers::Writers;
-use crate::common::Rng;
 use crate::support::{assert_in_sync, full_syncs};
+use haypile_testkit::Rng;
 
 /// Confirmed writes before a kill: from and to.
 const BEFORE_KILL: (u64, u64) = (50, 1500);

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::process;
-use crate::common::{Client, Value, words};
+use haypile_testkit::{Client, Value, words};
 
 /// Clients that write.
 const WRITERS: usize = 4;

@@ -7,7 +7,7 @@ use rustls::DEFAULT_VERSIONS;
 use rustls::version::{TLS12, TLS13};
 
 use super::support::{Authority, Identity, TlsClient, client_config, free_port, ping, read_to_end, start};
-use crate::common::{Server, wait_until};
+use haypile_testkit::{Server, wait_until};
 
 #[test]
 fn a_client_whose_ca_is_right_is_served() {
@@ -225,7 +225,7 @@ fn digests_are_compared_over_tls() {
         if with_cert {
             args.extend(["--cert", &identity.cert, "--key", &identity.key]);
         }
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_haypile"))
+        let output = std::process::Command::new(haypile_testkit::haypile())
             .args(args)
             .output()
             .unwrap();

@@ -10,7 +10,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::support::{Authority, Identity, TlsClient, client_config, ping, start};
-use crate::common::Server;
+use haypile_testkit::Server;
 
 /// Encrypts the key of a file with a password.
 fn encrypt(path: &str, password: &str) {

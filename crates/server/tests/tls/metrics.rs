@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::support::{Authority, free_port, start};
-use crate::common::PATIENCE;
+use haypile_testkit::PATIENCE;
 
 /// A replica with TLS, whose source is not there: it shows all metrics that there are.
 fn metrics(authority: &Authority) -> String {

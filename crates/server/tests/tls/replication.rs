@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::{ClientConfig, DEFAULT_VERSIONS};
 
 use super::support::{Authority, Identity, TlsClient, client_config, start};
-use crate::common::{Server, wait_until};
+use haypile_testkit::{Server, wait_until};
 
 /// What all servers here are started with besides.
 const QUICK: [&str; 6] = [

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 use tempfile::TempDir;
 
-use crate::common::{PATIENCE, Server, encode, text, words};
+use haypile_testkit::{PATIENCE, Server, encode, text, words};
 
 /// A CA, and the directory of what it has issued.
 pub struct Authority {

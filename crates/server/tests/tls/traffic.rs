@@ -8,7 +8,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, DEFAULT_VERSIONS};
 
 use super::support::{Authority, TlsClient, client_config, start};
-use crate::common::{Server, encode, wait_until};
+use haypile_testkit::{Server, encode, wait_until};
 
 /// A server that asks for no certificate, and what a client needs.
 fn served(more: &[&str]) -> (Server, Arc<ClientConfig>) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::model::{Data, Expected, Item, Name, State};
-use crate::common::Value;
+use haypile_testkit::Value;
 
 /// The outcome of a command; the error is one as well, and nothing has changed then.
 type Outcome = Result<Expected, Expected>;

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use crate::common::Rng;
-use crate::common::{Client, Value, text};
+use haypile_testkit::Rng;
+use haypile_testkit::{Client, Value, text};
 
 /// The kinds of keys that a batch writes.
 const KINDS: [&str; 5] = ["text", "list", "hash", "set", "zset"];
@@ -74,6 +74,6 @@ fn look(client: &mut Client, worker: usize) -> io::Result<Vec<String>> {
 /// The next reply; an error if there is no server any more.
 pub fn receive(client: &mut Client) -> io::Result<Value> {
     client
-        .recv_within(crate::common::PATIENCE)?
+        .recv_within(haypile_testkit::PATIENCE)?
         .ok_or_else(|| io::ErrorKind::TimedOut.into())
 }

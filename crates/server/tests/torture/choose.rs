@@ -2,7 +2,7 @@
 
 use super::batch;
 use super::model::{Data, Expected, State};
-use crate::common::Rng;
+use haypile_testkit::Rng;
 
 /// Keys of each connection in each database.
 const KEYS: u64 = 10;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::apply::{in_order, texts};
 use super::choose::HLL_ELEMENTS;
 use super::model::{Data, Item, State};
-use crate::common::{Client, Value, now_ms, text, wait_until};
+use haypile_testkit::{Client, Value, now_ms, text, wait_until};
 
 /// The keys of all connections: by connection, and what belongs to none.
 pub struct Dump {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
-use crate::common::Value;
+use haypile_testkit::Value;
 
 /// A database and a key.
 pub type Name = (u16, String);

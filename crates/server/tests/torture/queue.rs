@@ -1,8 +1,8 @@
 //! A queue: one connection appends numbers, another takes them with commands that wait.
 
 use super::batch::receive;
-use crate::common::Rng;
-use crate::common::{Client, Value, text};
+use haypile_testkit::Rng;
+use haypile_testkit::{Client, Value, text};
 
 const JOBS: &str = "queue:jobs";
 const DONE: &str = "queue:done";

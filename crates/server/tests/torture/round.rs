@@ -8,8 +8,8 @@ use super::choose::Chooser;
 use super::dump;
 use super::queue::Queue;
 use super::worker::Worker;
-use crate::common::Rng;
-use crate::common::Server;
+use haypile_testkit::Rng;
+use haypile_testkit::Server;
 
 /// Connections that write.
 const WORKERS: usize = 4;

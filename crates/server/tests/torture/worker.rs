@@ -6,8 +6,8 @@ use std::io::Write;
 use super::batch::receive;
 use super::choose::{Chooser, Step};
 use super::model::State;
-use crate::common::Rng;
-use crate::common::{Client, encode, now_ms, text};
+use haypile_testkit::Rng;
+use haypile_testkit::{Client, encode, now_ms, text};
 
 /// Steps sent at once, at most.
 const PIPELINE: u64 = 50;

@@ -2,7 +2,7 @@
 
 use super::cluster::{Cluster, order_patiently};
 use super::node::{CONFIG, PASSWORD};
-use crate::common::Weather;
+use haypile_testkit::Weather;
 
 impl Cluster {
     /// Cables are whole, everybody runs, is configured as at the start, and knows whom to follow. What follows from what has

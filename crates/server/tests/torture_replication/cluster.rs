@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::load::{Load, Writer};
 use super::node::{ANSWER, Node};
 use super::watcher::Board;
-use crate::common::{Link, Net, Rng};
+use haypile_testkit::{Link, Net, Rng};
 
 /// Connections that write.
 pub const WRITERS: usize = 3;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::cluster::Cluster;
 use super::node::{ANSWER, ask, send};
-use crate::common::{Way, Weather, encode};
+use haypile_testkit::{Way, Weather, encode};
 
 /// Values that are written so that the log is collected: more than `oplog-retention-bytes` all together.
 const BIG_VALUES: usize = 90;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::node::{ask, connect, send};
 use super::noise;
-use crate::common::{Client, Rng, Value, encode, text};
+use haypile_testkit::{Client, Rng, Value, encode, text};
 
 /// How often a writer that waits looks whether it is to end.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

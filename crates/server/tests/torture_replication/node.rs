@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::logs::Logs;
-use crate::common::{Client, Server, Value, encode, text, words};
+use haypile_testkit::{Client, Server, Value, encode, text, words};
 
 /// The password of all servers, except while one has another.
 pub const PASSWORD: &str = "secret";

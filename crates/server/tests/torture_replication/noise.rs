@@ -1,7 +1,7 @@
 //! Writes that nobody keeps count of, of many kinds, in databases 1 to 3: only the digests tell whether they came
 //! through.
 
-use crate::common::{Rng, encode};
+use haypile_testkit::{Rng, encode};
 
 /// Adds some commands; gives how many. They begin and end in database 0.
 pub fn add(rng: &mut Rng, bytes: &mut Vec<u8>) -> usize {

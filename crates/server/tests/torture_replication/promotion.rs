@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::cluster::{Cluster, order_patiently};
 use super::node::ANSWER;
-use crate::common::{Way, Weather};
+use haypile_testkit::{Way, Weather};
 
 /// How the primary goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

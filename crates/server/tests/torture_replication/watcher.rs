@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::cluster::WRITERS;
 use super::load::keys;
 use super::node::{Info, ask, connect, info};
-use crate::common::{Client, Value};
+use haypile_testkit::{Client, Value};
 
 /// Between two looks at the same server.
 const INTERVAL: Duration = Duration::from_millis(20);

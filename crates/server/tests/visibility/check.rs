@@ -7,7 +7,7 @@ use super::data::Item;
 use super::expected::{Expected, shortened};
 use super::replies;
 use super::scenario::{Between, Moment, Scenario, State, Unit};
-use crate::common::{Value, text};
+use haypile_testkit::{Value, text};
 
 /// Keys that are kept in memory as they are in some state: to make them takes long if they are large.
 const KEPT_MAX: usize = 64;
@@ -220,7 +220,7 @@ mod tests {
     use super::super::scenario::line;
     use super::super::scenarios::{Chain, Expiry};
     use super::*;
-    use crate::common::{array, bulk, int};
+    use haypile_testkit::{array, bulk, int};
 
     /// What is found out about a reply, of the states from `low` to `high`.
     fn state(scenario: &dyn Scenario, read: &str, reply: Value, (low, high): (State, State)) -> Result<State, Fault> {

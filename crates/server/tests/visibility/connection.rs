@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::scenario::Unit;
-use crate::common::{Client, Value, encode, ok, text};
+use haypile_testkit::{Client, Value, encode, ok, text};
 
 /// A connection to a server.
 pub struct Connection {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::common::{Value, bulk, text};
+use haypile_testkit::{Value, bulk, text};
 
 /// Characters of a reply that a failure tells.
 const TOLD_MAX: usize = 240;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::connection::Connection;
 use super::scenario::{Unit, line};
-use crate::common::{Redis, Server, wait_until};
+use haypile_testkit::{Redis, Server, wait_until};
 
 /// The numbers of the servers.
 pub const PRIMARY: usize = 0;

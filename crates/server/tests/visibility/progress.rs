@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::check::Fault;
 use super::scenario::{Scenario, State};
-use crate::common::Rng;
+use haypile_testkit::Rng;
 
 /// Failures of a scenario that are told.
 const EXAMPLES_MAX: usize = 3;

@@ -8,7 +8,7 @@ use super::node::Reach;
 use super::progress::Progress;
 use super::reads;
 use super::scenario::{State, Unit, line};
-use crate::common::{Rng, now_ms};
+use haypile_testkit::{Rng, now_ms};
 
 /// Reads sent at one go, at most; fewer if their replies are long.
 const PIPELINE: u64 = 100;

@@ -2,7 +2,7 @@
 
 use super::data::{Kind, SCORES, Shape, element};
 use super::scenario::{Command, Unit, line};
-use crate::common::Rng;
+use haypile_testkit::Rng;
 
 /// A command that reads this key, or its like under the same name, of about this generation.
 pub fn of_key(kind: Kind, shape: Shape, key: &str, near: u64, rng: &mut Rng) -> Command {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::data::{Data, Item};
 use super::expected::Expected;
 use super::scenario::{Command, Moment, Unit};
-use crate::common::{Value, bulk, int, ok};
+use haypile_testkit::{Value, bulk, int, ok};
 
 /// What the unit must answer: a command its reply, a transaction all of them.
 pub fn of_unit(unit: &Unit, moment: &mut dyn Moment) -> Expected {

@@ -9,7 +9,7 @@ use super::progress::{Course, Progress};
 use super::scenario::Scenario;
 use super::scenarios;
 use super::{reader, writer};
-use crate::common::Rng;
+use haypile_testkit::Rng;
 
 /// Scenarios that go on at a time: fewer of them meet each other more often.
 const GROUP: usize = 6;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::data::Item;
-use crate::common::Rng;
+use haypile_testkit::Rng;
 
 /// A command, word by word.
 pub type Command = Vec<String>;

@@ -5,7 +5,7 @@ use super::connection::{Connection, assert_done};
 use super::node::{PRIMARY, REPLICA};
 use super::progress::Progress;
 use super::scenario::{Unit, line};
-use crate::common::{Rng, now_ms};
+use haypile_testkit::{Rng, now_ms};
 
 /// Steps sent at one go, at most.
 const PIPELINE: u64 = 128;

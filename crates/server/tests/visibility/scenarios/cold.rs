@@ -4,7 +4,7 @@
 use super::super::data::{Data, Item, Kind, Shape, content, create};
 use super::super::reads;
 use super::super::scenario::{Scenario, State, Unit, line};
-use crate::common::Rng;
+use haypile_testkit::Rng;
 
 /// A step gives the next group the next generation, round and round.
 pub struct Cold {

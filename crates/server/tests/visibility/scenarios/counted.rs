@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::data::{Data, Item, Kind};
 use super::super::scenario::{Command, Scenario, State, Unit, line};
-use crate::common::Rng;
+use haypile_testkit::Rng;
 
 /// A run of numbers: one is added above, and then the lowest one taken away, each by a command of its own or both in MULTI.
 pub struct Window {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::data::{Data, Item, Kind, Shape, content, create};
 use super::super::reads;
 use super::super::scenario::{Command, Scenario, State, Unit, line};
-use crate::common::Rng;
+use haypile_testkit::Rng;
 
 /// What is asked about a database that is somebody's own; `{k}` is one of its keys.
 const READS: [&str; 8] = [

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use super::super::data::{Item, Kind, Shape, content, create};
 use super::super::reads;
 use super::super::scenario::{Between, Command, Scenario, State, Unit, line};
-use crate::common::{Rng, now_ms};
+use haypile_testkit::{Rng, now_ms};
 
 /// A generation lives so long at most, in milliseconds; the shortest is over before it is written.
 const LIFE_MS: u64 = 25;

@@ -2,7 +2,7 @@
 
 use super::super::data::{Data, Item};
 use super::super::scenario::{Scenario, State, Unit, line};
-use crate::common::Rng;
+use haypile_testkit::Rng;
 
 /// Characters of a stamp.
 const STAMP: usize = 10;

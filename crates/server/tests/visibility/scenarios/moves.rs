@@ -3,7 +3,7 @@
 use super::super::data::{Data, Item, Kind};
 use super::super::reads;
 use super::super::scenario::{Scenario, State, Unit, line};
-use crate::common::Rng;
+use haypile_testkit::Rng;
 
 /// Elements that move from `left` to `right` one by one, all of them, and then back.
 pub struct Moves {

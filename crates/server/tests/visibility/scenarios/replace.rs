@@ -4,7 +4,7 @@
 use super::super::data::{DIRTY, Item, Kind, Shape, content, create};
 use super::super::reads;
 use super::super::scenario::{Command, Scenario, State, Unit, line};
-use crate::common::Rng;
+use haypile_testkit::Rng;
 
 /// How the value comes.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use super::super::data::{Data, Item, KINDS, Kind, SMALL, Shape, content, create};
 use super::super::reads;
 use super::super::scenario::{Command, Scenario, State, Unit, line};
-use crate::common::Rng;
+use haypile_testkit::Rng;
 
 /// Two of these keys or fields.
 fn two(of: u64, rng: &mut Rng) -> [u64; 2] {

@@ -1,3 +1,5 @@
+//! What the environment says of a run: numbers, seeds, the time.
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The value of an environment variable, which must be a number if it is set.

@@ -1,3 +1,5 @@
+//! A client that speaks RESP to a server over a socket, and says what it heard as a person would write it.
+
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};

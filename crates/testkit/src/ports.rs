@@ -1,3 +1,5 @@
+//! Ports that nobody listens on, for servers that have to come back at the same address.
+
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
 

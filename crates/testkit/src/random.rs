@@ -1,3 +1,5 @@
+//! Random numbers that a seed repeats.
+
 /// Random numbers that a seed repeats (SplitMix64).
 #[derive(Clone, Debug)]
 pub struct Rng(u64);

@@ -1,3 +1,5 @@
+//! The server under test, as a process of its own: started, stopped, killed, restarted, and its log read.
+
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -286,8 +288,27 @@ impl Server {
     }
 }
 
+/// The program under test: `haypile`, which cargo builds before the tests of `haypile-server` and puts beside them.
+///
+/// # Panics
+/// There is none: the tests of another crate run, and it was not built.
+pub fn haypile() -> PathBuf {
+    let mut folder = std::env::current_exe().expect("the path of this test");
+    folder.pop();
+    if folder.ends_with("deps") {
+        folder.pop();
+    }
+    let program = folder.join("haypile");
+    assert!(
+        program.exists(),
+        "there is no {}: build haypile-server",
+        program.display()
+    );
+    program
+}
+
 fn command(dir: &Path, address: Option<SocketAddr>, args: impl IntoIterator<Item = impl AsRef<str>>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_haypile"));
+    let mut command = Command::new(haypile());
     command.args(["server", "--http-port", "0"]);
     match address {
         Some(address) => command.args(["--bind", &address.ip().to_string()]),

@@ -1,3 +1,5 @@
+//! Replies in short, and as text.
+
 use haypile_resp::client::Value;
 
 /// `+OK`.

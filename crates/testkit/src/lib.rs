@@ -1,18 +1,19 @@
-//! For tests that run the real binary: a [`Server`] on a free port of the loopback interface with its data in a
-//! temporary directory, and a [`Client`] that speaks RESP to it over a socket.
+//! What black-box tests share, which run the real binary: a [`Server`] on a free port of the loopback interface with its data in a
+//! temporary directory, a [`Client`] that speaks RESP to it over a socket, a [`Net`] between servers that can be made to
+//! misbehave, a [`SmallDisk`], and a [`Redis`] to compare with.
 //!
-//! ```ignore
-//! mod common;
-//! let server = common::Server::start(&["--sync", "always"]);
+//! ```no_run
+//! use haypile_testkit::{Server, ok};
+//!
+//! let server = Server::start(&["--sync", "always"]);
 //! let mut client = server.client();
-//! assert_eq!(client.cmd(&["SET", "a", "b"]), common::ok());
+//! assert_eq!(client.cmd(&["SET", "a", "b"]), ok());
 //! assert_eq!(client.say("GET a"), "\"b\"");
 //! ```
 //!
 //! Whatever waits does so for a condition, for at most [`PATIENCE`], and panics with what it has waited for.
 
-// Each test program uses a part of it.
-#![allow(dead_code, unused_imports)]
+// Tests end with a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod client;
@@ -34,7 +35,7 @@ pub use ports::free_port;
 pub use proxy::{Link, Net, SYNC_PORT_ABOVE, Way, Weather};
 pub use random::Rng;
 pub use redis::Redis;
-pub use server::{Refusal, Server};
+pub use server::{Refusal, Server, haypile};
 pub use text::{array, bulk, error, int, ok, text, words};
 
 pub use haypile_resp::client::Value;

@@ -1,3 +1,5 @@
+//! A Redis server to compare with, if the machine has one.
+
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;

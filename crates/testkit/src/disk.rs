@@ -1,3 +1,5 @@
+//! A file system of a few megabytes in a file, which a test can fill up.
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
