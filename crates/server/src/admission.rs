@@ -11,8 +11,9 @@ use haypile_resp::{Request, Version};
 
 use crate::access;
 use crate::commands;
-use crate::data::LOADING;
 use crate::job::Job;
+use crate::partitions::LOADING;
+use crate::routing::partition_of;
 use crate::session::Multi;
 use crate::users::Context;
 
@@ -52,7 +53,7 @@ impl Job {
                 known.full_name
             )));
         }
-        self.admit_by_role(known)
+        self.admit_by_role(known, request)
     }
 
     /// What the user may not do.
@@ -84,9 +85,9 @@ impl Job {
     }
 
     /// What the server's part in replication forbids.
-    fn admit_by_role(&self, known: &Known) -> Result<(), CommandError> {
+    fn admit_by_role(&self, known: &Known, request: &Request) -> Result<(), CommandError> {
         let (node, flags) = (&self.node, known.spec.flags);
-        let data = node.data.load();
+        let data = partition_of(&node.partitions, known, request);
         let Some(data) = &*data else {
             return match flags.has(Flags::LOADING) {
                 true => Ok(()),

@@ -22,6 +22,7 @@ use haypile_partition::PartitionError;
 use parking_lot::Mutex;
 
 use crate::node::Node;
+use crate::partitions;
 
 /// The directory of all checkpoints, in the data directory.
 const CHECKPOINTS: &str = "checkpoints";
@@ -176,10 +177,13 @@ fn make(node: &Node, stamp: &str) -> Result<PathBuf, SaveError> {
     fs::create_dir_all(&all).map_err(io("create", &all))?;
     remove_unfinished(&all).map_err(io("remove unfinished checkpoints from", &all))?;
     let unfinished = all.join(format!("{stamp}{UNFINISHED}"));
-    let partitions = unfinished.join("partitions");
-    fs::create_dir_all(&partitions).map_err(io("create", &partitions))?;
-    let copied = match &*node.data.load() {
-        Some(data) => data.checkpoint(&partitions.join("0")).map_err(SaveError::from),
+    let id = partitions::standalone_id();
+    let partition = partitions::dir_of(&unfinished, &id);
+    let partitions = partition.parent().unwrap_or(&unfinished);
+    fs::create_dir_all(partitions).map_err(io("create", partitions))?;
+    let open = node.partitions.of(&id).clone();
+    let copied = match open {
+        Some(data) => data.checkpoint(&partition).map_err(SaveError::from),
         None => Err(SaveError::Loading),
     };
     let position = match copied {
@@ -190,7 +194,7 @@ fn make(node: &Node, stamp: &str) -> Result<PathBuf, SaveError> {
             return Err(error);
         }
     };
-    for dir in [&partitions, &unfinished] {
+    for dir in [partitions, &unfinished] {
         sync(dir).map_err(io("sync", dir))?;
     }
     let name = format!("{stamp}-{}-{}", position.term, position.index);

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::data::DataSlot;
 use crate::node::Node;
+use crate::partitions::Partitions;
 
 /// The compaction that was asked for.
 #[derive(Default)]
@@ -24,8 +24,8 @@ impl Compaction {
     }
 
     /// Ends it, and waits for that.
-    pub fn stop(&self, data: &DataSlot) {
-        if let Some(data) = &*data.load() {
+    pub fn stop(&self, partitions: &Partitions) {
+        for data in partitions.all_open() {
             data.store().cancel_compaction();
         }
         self.wait();
@@ -69,8 +69,8 @@ pub fn start(node: &Arc<Node>) -> std::io::Result<bool> {
 }
 
 fn run(node: &Node) {
-    let data = node.data.load();
-    let Some(data) = &*data else { return };
+    let data = node.partitions.the_one().clone();
+    let Some(data) = data else { return };
     let (store, begun) = (data.store(), Instant::now());
     let before = store.stats().sst_bytes;
     match store.compact() {

@@ -143,7 +143,7 @@ async fn show_health(
     let trouble = match node.is_stopping() {
         true => Some("the server is stopping".to_owned()),
         false => node
-            .data
+            .partitions
             .refusal()
             .map(|reason| format!("writes are refused: {reason}")),
     };

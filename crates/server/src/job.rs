@@ -13,15 +13,17 @@ use haypile_commands::{Block, CommandError, Flags, Handler, Outcome};
 use haypile_partition::{Awaited, Call, CommitError, Step, Task, Turn};
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::{StoreError, Tier};
-use haypile_types::Random;
+use haypile_types::{Random, slot_of};
 use smallvec::SmallVec;
 
 use self::cold::Fetched;
 use crate::client::Client;
 use crate::commands::{self, ServerCx};
-use crate::data::LOADING;
 use crate::io::Message;
 use crate::node::Node;
+use crate::partitions::LOADING;
+use crate::partitions::Using;
+use crate::routing::partition_of;
 use crate::session::{Multi, Replies, Session};
 
 /// The requests of one connection that have been read and not been answered, with all that their evaluation needs. It
@@ -193,7 +195,7 @@ impl Job {
             }
         }
         if keys.len() > 1
-            && let Some(data) = &*self.node.data.load()
+            && let Some(data) = &*self.node.partitions.of_slot(|| slot_of(keys[0]))
         {
             data.store().prefetch(self.session.db, keys.into_iter());
         }
@@ -296,9 +298,12 @@ impl Job {
         turn: Option<&mut Turn<'_>>,
         ready_key: Option<&[u8]>,
     ) -> Result<Outcome, Stop> {
-        let needs_writer = self.needs_writer(known);
+        let needs_writer = self.needs_writer(known, request);
         let outcome = match known.spec.handler {
             Handler::Data(_) => {
+                if turn.is_none() && needs_writer && self.partition_of(known, request).is_some() {
+                    return Err(Stop::Turn);
+                }
                 let mut random = self.fetched.random();
                 let call = Call {
                     command: known,
@@ -312,13 +317,12 @@ impl Job {
                 };
                 match turn {
                     Some(turn) => turn.execute(call),
-                    None if needs_writer && self.node.data.load().is_some() => return Err(Stop::Turn),
                     None => self.node.read(call),
                 }
             }
             Handler::Server => {
                 if turn.is_none() && commands::needs_turn(known, &self.session) {
-                    if self.node.data.load().is_none() {
+                    if self.partition_of(known, request).is_none() {
                         return Ok(Err(LOADING));
                     }
                     return Err(Stop::Turn);
@@ -347,11 +351,20 @@ impl Job {
 
     /// True for a data command that may have effects: those that write, and those that keep what they computed, unless
     /// nothing can be kept at the moment.
-    fn needs_writer(&self, known: &Known) -> bool {
+    fn needs_writer(&self, known: &Known, request: &Request) -> bool {
         let flags = known.spec.flags;
         flags.has(Flags::WRITE)
             || (flags.has(Flags::MAY_REPLICATE)
-                && self.node.data.load().as_ref().is_some_and(|data| data.takes_writes()))
+                && self
+                    .partition_of(known, request)
+                    .as_ref()
+                    .is_some_and(|data| data.takes_writes()))
+    }
+
+    /// The partition that a request is for.
+    #[inline]
+    fn partition_of(&self, known: &Known, request: &Request) -> Using {
+        partition_of(&self.node.partitions, known, request)
     }
 
     /// Closes the connection of a web browser, which somebody may be using to send commands from a web page: nothing

@@ -315,7 +315,7 @@ fn clients(node: &Node, families: &mut Families) {
 }
 
 fn data(node: &Node, families: &mut Families) {
-    let counts = node.data.counts();
+    let counts = node.partitions.counts();
     let used: Vec<_> = counts
         .iter()
         .enumerate()
@@ -339,7 +339,7 @@ fn data(node: &Node, families: &mut Families) {
     families.gauge(
         "haypile_writes_refused",
         "1 while writes are refused: the disk is full, or a write to it has failed.",
-        f64::from(node.data.refusal().is_some()),
+        f64::from(node.partitions.refusal().is_some()),
     );
 }
 
@@ -356,7 +356,7 @@ fn replication(node: &Node, families: &mut Families) {
         "Messages of PUBLISH and SPUBLISH that replicas were too slow for, once for each replica.",
         replication.source.published.dropped() as f64,
     );
-    let readers = node.data.load().as_ref().map(|data| data.readers());
+    let readers = node.partitions.the_one().as_ref().map(|data| data.readers());
     let pins = readers
         .map(|readers| replication.source.pins(&readers))
         .unwrap_or_default();
@@ -437,7 +437,7 @@ fn replication(node: &Node, families: &mut Families) {
 }
 
 fn oplog(node: &Node, families: &mut Families) {
-    let stats = node.data.stats();
+    let stats = node.partitions.stats();
     let log = &stats.oplog;
     families.gauge(
         "haypile_blocked_clients",
@@ -512,7 +512,7 @@ fn oplog(node: &Node, families: &mut Families) {
 }
 
 fn store(node: &Node, families: &mut Families) {
-    let stats = node.data.store_stats();
+    let stats = node.partitions.store_stats();
     families.gauge(
         "haypile_memory_budget_used_bytes",
         "Cached blocks, write buffers and rows in memory.",

@@ -14,8 +14,8 @@ use haypile_commands::{Flags, Outcome, PackedLimits};
 use haypile_partition::{Call, Event, Hooks, PartitionError, Role};
 use haypile_resp::Request;
 use haypile_store::{SharedResources, StoreOptions};
-use haypile_sync::Tenure;
 use haypile_sync::message::Message;
+use haypile_sync::{PartitionId, Tenure};
 use haypile_types::{Clock, Random, SystemClock};
 use parking_lot::Mutex;
 
@@ -23,7 +23,6 @@ use crate::checkpoint::Saves;
 use crate::client::{Client, Clients};
 use crate::commands::describe_client;
 use crate::compaction::Compaction;
-use crate::data::{Data, DataSlot, LOADING};
 use crate::http::{self, Http};
 use crate::io::{self, Mailbox};
 use crate::latency::LatencyMonitor;
@@ -31,6 +30,7 @@ use crate::logging::LogControl;
 use crate::memory::Memory;
 use crate::monitor::Monitors;
 use crate::open_files::{self, Shares};
+use crate::partitions::{self, LOADING, OpenPartition, Partitions};
 use crate::pause::{PausePurpose, Pauses};
 use crate::pool::Pool;
 use crate::process;
@@ -38,6 +38,7 @@ use crate::pubsub::{PubSub, Sort};
 use crate::random::SplitMix64;
 use crate::recovery;
 use crate::replication::Replication;
+use crate::routing::partition_of;
 use crate::sampler::Sampler;
 use crate::slowlog::SlowLog;
 use crate::stats::Stats;
@@ -113,7 +114,7 @@ pub struct Node {
     /// The configuration.
     pub config: Config,
     /// The data.
-    pub data: DataSlot,
+    pub partitions: Partitions,
     /// How many files each part may have open.
     pub(crate) shares: Shares,
     /// Who follows whom.
@@ -184,9 +185,9 @@ fn shared_resources(values: &Values) -> SharedResources {
     SharedResources::new(budget as usize, write_buffers as usize)
 }
 
-/// The partition's directory.
-pub fn partition_dir(values: &Values) -> PathBuf {
-    values.dir.join("partitions").join("0")
+/// A partition's directory.
+pub fn partition_dir(values: &Values, id: &PartitionId) -> PathBuf {
+    partitions::dir_of(&values.dir, id)
 }
 
 /// The log's options.
@@ -202,6 +203,7 @@ pub fn oplog_options(values: &Values) -> haypile_oplog::Options {
 }
 
 fn partition_options(
+    id: &PartitionId,
     values: &Values,
     clock: &Arc<dyn Clock>,
     shared: &SharedResources,
@@ -211,7 +213,7 @@ fn partition_options(
     let budget = shared.budget();
     let write_buffers = budget.write_buffer_bytes as u64;
     haypile_partition::Options {
-        dir: partition_dir(values),
+        dir: partition_dir(values, id),
         role,
         tenure,
         group: None,
@@ -391,7 +393,8 @@ impl Node {
         };
         // Before the data is opened, which may mean a long replay.
         let memory = Memory::start(shared_resources(&values)).map_err(io_error)?;
-        let (data, recovery) = Data::open(partition_options(
+        let (data, recovery) = OpenPartition::open(partition_options(
+            &partitions::standalone_id(),
             &values,
             &clock,
             &memory.shared,
@@ -404,7 +407,7 @@ impl Node {
         let (loops, mailboxes) = io::prepare(io_threads, listeners).map_err(io_error)?;
         let started_ms = clock.now_ms();
         let node = Arc::new(Node {
-            data: DataSlot::new(data),
+            partitions: Partitions::standalone(data),
             shares,
             replication,
             clients: Clients::default(),
@@ -457,26 +460,26 @@ impl Node {
         Ok(node)
     }
 
-    /// Opens the partition again, as a follower, after another has taken its place in the directory.
+    /// Opens a partition again, as a follower, after another has taken its place in the directory.
     ///
     /// # Errors
     /// The partition's; then there is none.
-    pub fn open_data(self: &Arc<Self>) -> Result<(), PartitionError> {
+    pub fn open_partition(self: &Arc<Self>, id: &PartitionId) -> Result<(), PartitionError> {
         let values = self.config.get();
         let roles = &self.replication.roles;
         let role = (Role::Follower, roles.load().tenure());
-        let options = partition_options(&values, &self.clock, &self.memory.shared, self.shares, role);
-        let (data, recovery) = Data::open(options)?;
+        let options = partition_options(id, &values, &self.clock, &self.memory.shared, self.shares, role);
+        let (data, recovery) = OpenPartition::open(options)?;
         recovery::report(&recovery);
-        roles.data_opened(self, data);
+        roles.data_opened(self, id, data);
         self.equip();
         Ok(())
     }
 
-    /// Tells the partition what the configuration says, and who hears of events.
+    /// Tells the partitions what the configuration says, and who hears of events.
     fn equip(self: &Arc<Self>) {
         let values = self.config.load();
-        if let Some(data) = &*self.data.load() {
+        for data in self.partitions.all_open() {
             data.set_notify(notify_classes(values.notify_keyspace_events));
             data.set_string_bytes_max(values.proto_max_bulk_len as usize);
             data.set_hll_sparse_bytes_max(values.hll_sparse_max_bytes as usize);
@@ -508,14 +511,14 @@ impl Node {
             }
         }
         self.replication.stop();
-        self.compaction.stop(&self.data);
+        self.compaction.stop(&self.partitions);
         self.saves.wait();
         self.pool.stop();
         if let Some(http) = self.http.lock().take() {
             http.stop();
         }
         // What it would write now would have to be replayed.
-        if let Some(data) = &*self.data.load() {
+        for data in self.partitions.all_open() {
             data.maintenance.stop();
             data.close()?;
         }
@@ -534,7 +537,7 @@ impl Node {
         thread_local! {
             static RANDOM: RefCell<SplitMix64> = RefCell::new(SplitMix64::from_system());
         }
-        match &*self.data.load() {
+        match &*partition_of(&self.partitions, call.command, call.request) {
             Some(data) => RANDOM.with_borrow_mut(|random| data.read(call, random)),
             None => Err(LOADING),
         }
@@ -552,7 +555,7 @@ impl Node {
 
     /// 40 hexadecimal digits for the history of the data: those of its current epoch, the same at all who share it.
     pub fn replication_id(&self) -> String {
-        let history = self.data.load().as_ref().map(|data| data.history());
+        let history = self.partitions.the_one().as_ref().map(|data| data.history());
         let epoch = history.and_then(|history| history.current().map(|epoch| epoch.id));
         let digits = epoch.map_or_else(|| "0".repeat(32), |id| id.to_string());
         format!("{digits}{}", &digits[..8])
@@ -659,7 +662,7 @@ impl Node {
     }
 
     fn hold_expiry(&self, until_ms: u64) {
-        if let Some(data) = &*self.data.load() {
+        for data in self.partitions.all_open() {
             data.maintenance.hold_expiry(until_ms);
         }
     }

@@ -130,10 +130,8 @@ fn apply(cx: &mut ServerCx<'_, '_>, values: &Values, name: &str) {
 }
 
 /// What a partition that is opened later takes from the configuration itself.
-fn with_data(node: &Node, apply: impl FnOnce(&Partition)) {
-    if let Some(data) = &*node.data.load() {
-        apply(data);
-    }
+fn with_data(node: &Node, apply: impl Fn(&Partition)) {
+    node.partitions.all_open().iter().for_each(|data| apply(data));
 }
 
 fn rewrite(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {

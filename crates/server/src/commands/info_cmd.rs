@@ -12,13 +12,13 @@ fn info(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         .skip(1)
         .map(|name| String::from_utf8_lossy(name).into_owned())
         .collect();
-    let partition = cx.node.data.stats();
+    let partition = cx.node.partitions.stats();
     let facts = Facts {
         node: cx.node,
         role: cx.node.replication.roles.load().clone(),
         values: cx.node.config.get(),
         partition,
-        store: cx.node.data.store_stats(),
+        store: cx.node.partitions.store_stats(),
     };
     let text = info::text(&facts, &names);
     cx.reply.verbatim("txt", &text);

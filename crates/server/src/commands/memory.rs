@@ -82,7 +82,7 @@ fn purge(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 /// Names as in Redis, where it has them.
 fn stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     let node = cx.node;
-    let store = node.data.store_stats();
+    let store = node.partitions.store_stats();
     let resident = process::resident_bytes();
     let peak = process::resident_peak_bytes().max(resident);
     let clients = node.clients.all();
@@ -93,7 +93,7 @@ fn stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
             c.query_bytes.load(Relaxed) + c.output_bytes.load(Relaxed)
         })
         .sum();
-    let counts = node.data.counts();
+    let counts = node.partitions.counts();
     let keys: u64 = counts.iter().map(|c| c.keys).sum();
     let unused = allocator::usage().unwrap_or_default().unused.min(resident);
     let limits = node.memory.shared.cache_limits();

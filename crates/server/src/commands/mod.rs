@@ -11,8 +11,8 @@ use haypile_resp::{Reply, Request};
 use haypile_store::Tier;
 
 use crate::client::Client;
-use crate::data::{Data, LOADING};
 use crate::node::Node;
+use crate::partitions::{LOADING, OpenPartition};
 use crate::random::SplitMix64;
 use crate::session::Session;
 
@@ -60,7 +60,7 @@ impl ServerCx<'_, '_> {
     pub fn log_end(&self) -> u64 {
         let position = match &self.turn {
             Some(turn) => turn.position(),
-            None => self.node.data.stats().position,
+            None => self.node.partitions.stats().position,
         };
         position.index
     }
@@ -79,8 +79,8 @@ impl ServerCx<'_, '_> {
 }
 
 /// The partition, or the error while there is none.
-fn data_of(node: &Node) -> Result<Arc<Data>, CommandError> {
-    node.data.load().clone().ok_or(LOADING)
+fn data_of(node: &Node) -> Result<Arc<OpenPartition>, CommandError> {
+    node.partitions.the_one().clone().ok_or(LOADING)
 }
 
 /// A command's function.

@@ -152,7 +152,7 @@ fn publish(cx: &mut ServerCx<'_, '_>, request: &Request, sort: Sort) -> Outcome 
         None => {
             let receivers = cx.node.pubsub.publish(sort, channel, payload);
             if !cx.node.replication.source.published.is_idle()
-                && let Some(data) = &*cx.node.data.load()
+                && let Some(data) = &*cx.node.partitions.the_one()
                 && data.role() == Role::Leader
             {
                 let message = Message {

@@ -13,7 +13,7 @@ use haypile_sync::role::{Address, RoleEvent, RoleRefusal};
 use haypile_types::is_host;
 
 use super::{Execute, ServerCx};
-use crate::data::LOADING;
+use crate::partitions::LOADING;
 use crate::replication::{RoleError, Wait, failover};
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
@@ -29,7 +29,7 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
 ];
 
 fn role(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    let offset = cx.node.data.stats().applied as i64;
+    let offset = cx.node.partitions.stats().applied as i64;
     let replication = &cx.node.replication;
     if let Some(source) = replication.roles.load().source() {
         let state = match replication.follower_status().machines {
@@ -241,7 +241,7 @@ fn waitaof(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let replicas = usize::try_from(replicas).map_err(|_| NOT_INTEGER)?;
     refuse_on_replica(cx, "WAITAOF")?;
     let index = cx.log_end();
-    if let (1, Some(data)) = (local, &*cx.node.data.load()) {
+    if let (1, Some(data)) = (local, &*cx.node.partitions.the_one()) {
         let synced = data.syncer().sync_to(index.min(data.syncer().written_index()));
         synced.map_err(|error| CommandError::reply(format!("ERR {error}")))?;
     }
@@ -255,7 +255,7 @@ fn waitaof(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 }
 
 fn refuse_on_replica(cx: &ServerCx<'_, '_>, name: &str) -> Result<(), CommandError> {
-    let role = cx.node.data.load().as_ref().map(|data| data.role());
+    let role = cx.node.partitions.the_one().as_ref().map(|data| data.role());
     match role {
         Some(Role::Leader) => Ok(()),
         Some(Role::Follower) => Err(CommandError::reply(format!(

@@ -40,7 +40,10 @@ pub(super) fn persistence(facts: &Facts<'_>, lines: &mut Lines) {
     lines.put("aof_current_rewrite_time_sec", -1);
     lines.put("aof_last_bgrewrite_status", "ok");
     lines.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    lines.put("aof_last_write_status", status(facts.node.data.refusal().is_none()));
+    lines.put(
+        "aof_last_write_status",
+        status(facts.node.partitions.refusal().is_none()),
+    );
     lines.put("aof_last_cow_size", 0);
     lines.zeros(&["module_fork_in_progress", "module_fork_last_cow_size"]);
     let oplog = &facts.partition.oplog;
@@ -62,7 +65,7 @@ pub(super) fn cluster(_: &Facts<'_>, lines: &mut Lines) {
 }
 
 pub(super) fn keyspace(facts: &Facts<'_>, lines: &mut Lines) {
-    for (db, counts) in facts.node.data.counts().into_iter().enumerate() {
+    for (db, counts) in facts.node.partitions.counts().into_iter().enumerate() {
         if counts.keys > 0 {
             let (keys, expires) = (counts.keys, counts.expires);
             lines.put(

@@ -8,7 +8,7 @@ pub(super) fn haypile(facts: &Facts<'_>, lines: &mut Lines) {
     lines.put("position", partition.position);
     lines.put("durable_position", partition.durable);
     lines.put("sync", facts.values.sync);
-    let refusal = facts.node.data.refusal();
+    let refusal = facts.node.partitions.refusal();
     lines.put("writes_refused", u8::from(refusal.is_some()));
     lines.put("write_refusal", refusal.unwrap_or_default().replace(['\r', '\n'], " "));
     lines.put("oplog_bytes", oplog.bytes);

@@ -170,7 +170,7 @@ fn pins(facts: &Facts<'_>, lines: &mut Lines) {
     let source = &facts.node.replication.source;
     lines.put("oplog_pinned_bytes", facts.partition.oplog.pinned_bytes);
     lines.put("oplog_pins_left_behind", source.left_behind());
-    let Some(readers) = facts.node.data.load().as_ref().map(|data| data.readers()) else {
+    let Some(readers) = facts.node.partitions.the_one().as_ref().map(|data| data.readers()) else {
         return;
     };
     for (n, pin) in source.pins(&readers).iter().enumerate() {

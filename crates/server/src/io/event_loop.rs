@@ -15,9 +15,9 @@ use slab::Slab;
 use super::conn::{Conn, ReadState};
 use super::listen::Listener;
 use super::mailbox::{Mailbox, Message};
-use crate::data::LOADING;
 use crate::job::{Job, Next};
 use crate::node::Node;
+use crate::partitions::LOADING;
 use crate::pubsub::Sort;
 
 /// Events taken from the kernel at once.
@@ -187,7 +187,7 @@ impl EventLoop {
 
     /// Hands what needs the writer to it.
     fn submit(&mut self, node: &Arc<Node>) {
-        match &*node.data.load() {
+        match &*node.partitions.the_one() {
             Some(data) => data.submit(&mut self.tasks),
             None => {
                 for mut task in self.tasks.drain(..) {
@@ -311,7 +311,7 @@ impl EventLoop {
                 } => {
                     let Some(conn) = self.conn_of(client, token) else {
                         // It was closed while the writer looked at its request: nobody else will end its wait.
-                        node.data.unblock(client, Some(CommandError::reply("ERR closed")));
+                        node.partitions.unblock(client, Some(CommandError::reply("ERR closed")));
                         continue;
                     };
                     conn.blocked_until = until;
@@ -442,7 +442,7 @@ impl EventLoop {
             Some(job) => dispose(node, *job),
             None if conn.client.blocked.load(Ordering::Relaxed) => {
                 // It comes home without its connection, and is disposed of then.
-                node.data
+                node.partitions
                     .unblock(conn.client.id, Some(CommandError::reply("ERR closed")));
             }
             None => {}
@@ -469,7 +469,7 @@ fn dispose(node: &Arc<Node>, mut job: Job) {
         node.replication.waits.remove(job.client.id);
     }
     if let Some(watch) = job.session.watch.take() {
-        let data = node.data.load();
+        let data = node.partitions.the_one();
         let Some(data) = &*data else { return };
         let forgotten = data.run_internal(|turn| {
             for (db, key, _) in &watch.keys {

@@ -25,7 +25,7 @@ impl EventLoop {
                 .conn_of(client, token)
                 .is_some_and(|conn| conn.blocked_until == Some(at))
             {
-                node.data.unblock(client, None);
+                node.partitions.unblock(client, None);
             }
         }
     }

@@ -15,6 +15,7 @@ use super::{Job, Next, REPLY_PAUSE_BYTES};
 use crate::commands;
 use crate::io::Fence;
 use crate::random::SplitMix64;
+use crate::routing::slot_of_request;
 
 /// How often the pool fetches for a write whose reads are cold. Then it may read from the disk in its turn: what it
 /// reads changes or leaves the cache faster than it gets its turn.
@@ -91,7 +92,15 @@ impl Job {
     /// Brings into memory what the first request reads, and what those behind it do, because what follows a cold request is
     /// often as cold.
     fn fetch(&mut self) {
-        let data = self.node.data.load();
+        let data = self.node.partitions.of_slot(|| {
+            let first = self.requests.front();
+            let slot = |request| {
+                table::resolve(request)
+                    .ok()
+                    .map(|known| slot_of_request(known, request))
+            };
+            first.and_then(slot).unwrap_or(0)
+        });
         let Some(data) = &*data else {
             return;
         };

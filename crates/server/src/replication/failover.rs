@@ -89,7 +89,7 @@ pub fn start(node: &Arc<Node>, turn: Option<&mut Turn<'_>>, request: Request) ->
 fn await_replica(node: &Node, request: &Request, id: u64) -> Result<TakeOver, String> {
     let replication = &node.replication;
     let deadline = request.timeout.map(|timeout| Instant::now() + timeout);
-    let position = match &*node.data.load() {
+    let position = match &*node.partitions.the_one() {
         // What was under way as the pause began is in the log after a turn.
         Some(data) => data.run_internal(|turn| turn.position()),
         None => return Err("the data is being loaded".into()),

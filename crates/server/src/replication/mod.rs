@@ -111,14 +111,6 @@ async fn blocking<R>(work: impl FnOnce() -> R) -> R {
     outcome
 }
 
-/// The one partition of a server that stands alone.
-fn partition_id() -> PartitionId {
-    PartitionId {
-        table: "0".into(),
-        number: 0,
-    }
-}
-
 /// A replica that is silent for so long is gone.
 fn session_timeout(values: &Values) -> Duration {
     Duration::from_secs(u64::from(values.repl_timeout))
@@ -126,9 +118,9 @@ fn session_timeout(values: &Values) -> Duration {
 
 /// What both sides must have alike: the number of databases is a part of it, for keyspaces are named by numbers that
 /// come after it.
-fn layout(partition: &Partition) -> Layout {
+fn layout(id: &PartitionId, partition: &Partition) -> Layout {
     Layout {
-        partition: partition_id(),
+        partition: id.clone(),
         slot_first: 0,
         slot_last: haypile_types::SLOTS - 1,
         format: STORE_FORMAT << 16 | u32::from(partition.databases()),

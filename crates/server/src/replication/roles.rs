@@ -13,12 +13,12 @@ use haypile_partition::{PartitionError, RoleChange, Turn};
 use haypile_sync::role::{
     Address, Answer, Decided, RoleAction, RoleEvent, RoleMachine, RoleRefusal, RoleState, SavedRole,
 };
-use haypile_sync::{NodeId, Tenure};
+use haypile_sync::{NodeId, PartitionId, Tenure};
 use parking_lot::Mutex;
 
 use super::{failover, role_file};
-use crate::data::Data;
 use crate::node::{Node, NodeError};
+use crate::partitions::OpenPartition;
 use crate::pause::PausePurpose;
 use haypile_config::Config;
 
@@ -152,7 +152,7 @@ impl Roles {
             if let Some(answer) = state.decided.answer(&self.load(), failover) {
                 return Ok(answer);
             }
-            let applied = node.data.load().as_ref().map(|data| data.log_ends().applied);
+            let applied = node.partitions.the_one().as_ref().map(|data| data.log_ends().applied);
             if applied.is_none_or(|applied| applied < end) {
                 return Err(format!("this replica has not got everything up to {end}"));
             }
@@ -184,7 +184,7 @@ impl Roles {
     }
 
     /// Gives the server its data again, in the role that it has by now.
-    pub(crate) fn data_opened(&self, node: &Arc<Node>, data: Data) {
+    pub(crate) fn data_opened(&self, node: &Arc<Node>, id: &PartitionId, data: OpenPartition) {
         let mut writer = data.role_change();
         let state = &mut *self.state.lock();
         let (machine, _) = match self.load().step(RoleEvent::InstallationEnds) {
@@ -194,7 +194,7 @@ impl Roles {
         writer.follow(machine.tenure());
         drop(writer);
         self.remember(state, &machine);
-        node.data.put(data);
+        node.partitions.put(id, data);
         self.shown.store(Arc::new(machine));
     }
 
@@ -208,7 +208,7 @@ impl Roles {
         let before = self.load();
         let (machine, actions) = before.step(event)?;
         let needs_writer = |action: &RoleAction| matches!(action, RoleAction::Demote(_) | RoleAction::Promote(_));
-        if writer.is_none() && actions.iter().any(needs_writer) && node.data.load().is_some() {
+        if writer.is_none() && actions.iter().any(needs_writer) && node.partitions.the_one().is_some() {
             // It was opened after the caller had looked for it.
             return Err(RoleRefusal::Loading.into());
         }
@@ -295,7 +295,7 @@ fn with_writer<R>(
     match turn {
         Some(turn) => change(Some(&mut turn.role_change())),
         None => {
-            let data = node.data.load();
+            let data = node.partitions.the_one();
             let mut writer = data.as_ref().map(|data| data.role_change());
             change(writer.as_mut())
         }

@@ -9,7 +9,7 @@ use haypile_sync::message::{Closed, FrameBody, Refusal, SourceEnd, SourceFrame};
 use haypile_sync::source::{Acks, Holder};
 use haypile_sync::stream::{Next, Sender};
 use haypile_sync::wire::v1;
-use haypile_sync::{Failure, NotReady, Time};
+use haypile_sync::{Failure, NotReady, PartitionId, Time};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::mpsc;
 
@@ -19,6 +19,8 @@ use crate::node::Node;
 
 /// What a stream's thread and the others share.
 pub struct Sending {
+    /// Whose log is sent.
+    partition: PartitionId,
     sender: Mutex<Sender>,
     /// An ack has come, or the stream is to end.
     moved: Condvar,
@@ -35,8 +37,9 @@ pub(super) const FRAMES_MAX: usize = 4;
 type Frames = mpsc::Sender<Result<v1::SourceFrame, tonic::Status>>;
 
 impl Sending {
-    pub(super) fn new(sender: Sender, outlet: Arc<Outlet>) -> Arc<Sending> {
+    pub(super) fn new(partition: PartitionId, sender: Sender, outlet: Arc<Outlet>) -> Arc<Sending> {
         Arc::new(Sending {
+            partition,
             sender: Mutex::new(sender),
             moved: Condvar::new(),
             closed: Mutex::new(None),
@@ -144,8 +147,8 @@ impl Sending {
                 return true;
             }
             let last = node
-                .data
-                .load()
+                .partitions
+                .of(&self.partition)
                 .as_ref()
                 .map_or(through, |data| data.syncer().safe_index());
             let unsent_bytes = reader.unread_bytes() + self.sender.lock().flying_bytes();
@@ -167,7 +170,7 @@ impl Sending {
     fn step(&self, node: &Node, reader: &mut Reader, packer: &mut Packer) -> Result<Step, Closed> {
         let now = node.replication.now();
         // The end first: a history that is newer does no harm.
-        let (last, history) = match &*node.data.load() {
+        let (last, history) = match &*node.partitions.of(&self.partition) {
             Some(data) => (data.syncer().safe_index(), data.history()),
             None => return Err(Closed::Refused(Refusal::NotReady(NotReady::Loading))),
         };

@@ -14,7 +14,7 @@ use haypile_sync::source::{Acquired, Made, answer};
 use haypile_sync::stream::Sender;
 use haypile_sync::wire::WireError;
 use haypile_sync::wire::v1::{self, sync_server};
-use haypile_sync::{NodeId, NotReady, SessionId, SnapshotId};
+use haypile_sync::{NodeId, NotReady, PartitionId, SessionId, SnapshotId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -24,10 +24,11 @@ use super::link::Peer;
 use super::published::Outlet;
 use super::sending::{FRAMES_MAX, Sending};
 use super::snapshot::{self, Snapshot};
-use super::{PASSWORD_HEADER, USER_HEADER, blocking, databases_and_format, layout, partition_id};
+use super::{PASSWORD_HEADER, USER_HEADER, blocking, databases_and_format, layout};
 use crate::access::admit_replica;
 use crate::logging::Seldom;
 use crate::node::Node;
+use crate::partitions::standalone_id;
 
 /// Answers followers.
 #[derive(Clone)]
@@ -185,8 +186,9 @@ impl Service {
 
     fn handshake(&self, request: &MetaSync, address: IpAddr) -> Result<haypile_sync::message::Accepted, Refusal> {
         let replication = &self.node.replication;
-        let layout = match &*self.node.data.load() {
-            Some(data) => layout(data),
+        let id = standalone_id();
+        let layout = match &*self.node.partitions.of(&id) {
+            Some(data) => layout(&id, data),
             None => return Err(Refusal::NotReady(NotReady::Loading)),
         };
         self.check_circle(request.node)?;
@@ -210,14 +212,21 @@ impl Service {
         }
     }
 
+    fn check_partition(&self, id: &PartitionId) -> Result<(), Refusal> {
+        match self.node.partitions.has(id) {
+            true => Ok(()),
+            false => Err(Refusal::LayoutMismatch(format!("there is no partition {id}"))),
+        }
+    }
+
     fn answer(&self, request: &TrySync) -> Result<TrySyncReply, Refusal> {
         let replication = &self.node.replication;
         let now = replication.now();
         let holder = replication.source.heard(now, request.session)?;
-        check_partition(&request.partition)?;
+        self.check_partition(&request.partition)?;
         // Each may have connected before the other was.
         self.check_circle(holder.node)?;
-        let data = self.node.data.load();
+        let data = self.node.partitions.of(&request.partition);
         let data = data.as_ref().ok_or(Refusal::NotReady(NotReady::Loading))?;
         let reply = answer(&data.log_view(), &request.position);
         let syncs = &replication.source.syncs;
@@ -243,9 +252,13 @@ impl Service {
     }
 
     fn manifest(&self, request: &CopyMetaRequest) -> Result<Arc<Snapshot>, CopyRefusal> {
+        if !self.node.partitions.has(&request.partition) {
+            let cause = format!("there is no partition {}", request.partition);
+            return Err(CopyRefusal::Refused(cause));
+        }
         let replication = &self.node.replication;
         let now = replication.now();
-        let log_first = match &*self.node.data.load() {
+        let log_first = match &*self.node.partitions.of(&request.partition) {
             Some(data) => data.log_view().first,
             None => return Err(CopyRefusal::Busy),
         };
@@ -265,8 +278,8 @@ impl Service {
             Acquired::Ready(id) => state.snapshots.get(&id).cloned().ok_or(CopyRefusal::Gone),
             Acquired::Busy => Err(CopyRefusal::Busy),
             Acquired::Make(id) => {
-                let node = self.node.clone();
-                tokio::task::spawn_blocking(move || make(&node, id));
+                let (node, partition) = (self.node.clone(), request.partition.clone());
+                tokio::task::spawn_blocking(move || make(&node, &partition, id));
                 Err(CopyRefusal::Busy)
             }
         }
@@ -327,17 +340,20 @@ impl Service {
     ) -> Result<(), Refusal> {
         let node = &self.node;
         let replication = &node.replication;
-        check_partition(&open.partition)?;
+        self.check_partition(&open.partition)?;
         let now = replication.now();
         let (stream, reader) = {
-            let data = node.data.load();
+            let data = node.partitions.of(&open.partition);
             let data = data.as_ref().ok_or(Refusal::NotReady(NotReady::Loading))?;
             let theirs = replication.source.silence_timeout(now, open.session)?;
             let settings = replication.stream_settings(&node.config.load(), theirs);
             let sender = Sender::open(settings, &data.log_view(), open.from, open.epoch, now)?;
             let reader = data.readers().reader(open.from);
             let reader = reader.map_err(|error| Refusal::Internal(error.to_string()))?;
-            (Sending::new(sender, Outlet::new(data.readers())), reader)
+            (
+                Sending::new(open.partition.clone(), sender, Outlet::new(data.readers())),
+                reader,
+            )
         };
         let holder = replication
             .source
@@ -392,16 +408,9 @@ fn check_databases(ours: &Layout, wanted: &[Layout]) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_partition(id: &haypile_sync::PartitionId) -> Result<(), Refusal> {
-    match *id == partition_id() {
-        true => Ok(()),
-        false => Err(Refusal::LayoutMismatch(format!("there is no partition {id}"))),
-    }
-}
-
 /// Makes a checkpoint that somebody waits for.
-fn make(node: &Node, id: SnapshotId) {
-    let made = Snapshot::make(node, id);
+fn make(node: &Node, partition: &PartitionId, id: SnapshotId) {
+    let made = Snapshot::make(node, partition, id);
     let replication = &node.replication;
     let now = replication.now();
     let unwanted = {

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use haypile_oplog::Reader;
 use haypile_partition::PartitionError;
 use haypile_store::StoreError;
-use haypile_sync::SnapshotId;
 use haypile_sync::copy::{CHUNK_BYTES_DEFAULT, ChunkRef, CopyRefusal, Digest, FileEntry, Manifest};
+use haypile_sync::{PartitionId, SnapshotId};
 
 use crate::node::Node;
 
@@ -48,10 +48,10 @@ impl Snapshot {
     ///
     /// # Errors
     /// Why there is none, for the follower.
-    pub fn make(node: &Node, id: SnapshotId) -> Result<Snapshot, CopyRefusal> {
+    pub fn make(node: &Node, partition: &PartitionId, id: SnapshotId) -> Result<Snapshot, CopyRefusal> {
         let all = all(&node.config.load().dir);
         let dir = all.join(id.to_string());
-        let made = Snapshot::make_in(node, id, dir.clone());
+        let made = Snapshot::make_in(node, partition, id, dir.clone());
         if let Err(error) = &made {
             tracing::warn!(?error, "a checkpoint for a replica cannot be made");
             // The first error is the one to report.
@@ -60,13 +60,12 @@ impl Snapshot {
         made
     }
 
-    fn make_in(node: &Node, id: SnapshotId, dir: PathBuf) -> Result<Snapshot, CopyRefusal> {
+    fn make_in(node: &Node, partition: &PartitionId, id: SnapshotId, dir: PathBuf) -> Result<Snapshot, CopyRefusal> {
         if let Some(all) = dir.parent() {
             fs::create_dir_all(all).map_err(|error| refusal(&error))?;
         }
         let (position, log, history) = {
-            let data = node.data.load();
-            let data = data.as_ref().ok_or(CopyRefusal::Busy)?;
+            let data = node.partitions.of(partition).clone().ok_or(CopyRefusal::Busy)?;
             // Before the checkpoint: what comes after it must not be collected meanwhile.
             let log = data
                 .readers()

@@ -79,7 +79,7 @@ impl Waits {
             return;
         }
         // What is found here is forgotten when its client is told, or, if it has yet to begin its wait, looks again.
-        node.data.unblock_all(|| {
+        node.partitions.unblock_all(|| {
             let waits = self.clients.lock();
             let over = waits.iter().filter(|(_, wait)| wait.is_over(node));
             over.map(|(client, _)| *client).collect()

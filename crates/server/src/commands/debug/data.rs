@@ -92,7 +92,7 @@ pub(super) fn listpack(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome 
 }
 
 pub(super) fn htstats(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
-    let counts = cx.node.data.counts();
+    let counts = cx.node.partitions.counts();
     let db = usize::try_from(integer(&request[2])?).ok();
     let Some(counts) = db.and_then(|db| counts.get(db)) else {
         return Err(CommandError::reply("ERR Out of range database"));

@@ -303,7 +303,7 @@ fn log(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 
 fn set_active_expire(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let on = integer(&request[2])? != 0;
-    if let Some(data) = &*cx.node.data.load() {
+    if let Some(data) = &*cx.node.partitions.the_one() {
         data.maintenance.set_active_expire(on);
     }
     cx.reply.ok();

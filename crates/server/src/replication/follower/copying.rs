@@ -12,7 +12,7 @@ use haypile_sync::copy::{ChunkRef, Copy, CopyAction, CopyEvent, CopyProgress, Co
 use haypile_sync::follower::PartitionEvent;
 use haypile_sync::message::{CheckpointReason, CopyChunkRequest, CopyMetaRequest, HoldCheckpoint};
 use haypile_sync::wire::{WireError, v1};
-use haypile_sync::{AttemptId, Failure, SessionId, SnapshotId, Tenure, Time};
+use haypile_sync::{AttemptId, Failure, PartitionId, SessionId, SnapshotId, Tenure, Time};
 use haypile_types::Position;
 use tokio::task::AbortHandle;
 
@@ -20,12 +20,14 @@ use super::driver::{Driver, Event};
 use super::inspecting::{Incoming, local};
 use super::{diverged, installing};
 use crate::node::{Node, partition_dir};
+use crate::replication::blocking;
 use crate::replication::dial::{self, Client};
-use crate::replication::{blocking, partition_id};
 
 /// A copy under way.
 pub(super) struct Copying {
     pub(super) attempt: AttemptId,
+    /// What is copied.
+    partition: PartitionId,
     /// Of the role in which it began.
     tenure: Tenure,
     session: SessionId,
@@ -99,6 +101,7 @@ impl Driver {
     /// Keeps writes that nobody else has, one attempt at a time, and goes on when it is done.
     fn keep_first(&mut self, node: &Arc<Node>, beginning: Beginning, first: Position, last: Position) {
         let (node, events, keeping) = (node.clone(), self.events.clone(), self.keeping.clone());
+        let id = self.id.clone();
         let attempt = beginning.attempt;
         self.beginning = Some(beginning);
         tokio::spawn(async move {
@@ -114,7 +117,7 @@ impl Driver {
                     let event = PartitionEvent::CopyProgress { attempt, progress };
                     drop(events.send(Event::Partition(event)));
                 };
-                let kept = diverged::keep(&node, first, last, told);
+                let kept = diverged::keep(&node, &id, first, last, told);
                 let kept = kept.map_err(|error| local(&error, "keep the entries that nobody else has"));
                 drop(events.send(Event::Kept(attempt, kept)));
             });
@@ -144,6 +147,7 @@ impl Driver {
         let settings = node.replication.copy_settings(&values);
         self.copy = Some(Copying {
             attempt,
+            partition: self.id.clone(),
             tenure: self.tenure,
             session,
             client,
@@ -152,7 +156,7 @@ impl Driver {
             fetches: HashMap::new(),
             wanted: Arc::new(AtomicBool::new(true)),
             incoming: self.incoming.clone(),
-            dir: incoming_store(&partition_dir(&values)),
+            dir: incoming_store(&partition_dir(&values, &self.id)),
         });
         self.copy_event(node, attempt, CopyEvent::Tick);
     }
@@ -216,11 +220,12 @@ impl Driver {
             }
             CopyAction::Install(manifest) => {
                 let (node, hand, tenure) = (node.clone(), self.hand.clone(), copying.tenure);
+                let id = self.id.clone();
                 tokio::spawn(async move {
                     let hand = hand.lock_owned().await;
                     tokio::task::spawn_blocking(move || {
                         let _hand = hand;
-                        tell(match installing::install(&node, tenure, &manifest) {
+                        tell(match installing::install(&node, &id, tenure, &manifest) {
                             Ok(()) => CopyEvent::Installed,
                             Err(failure) => CopyEvent::LocalFailed(failure),
                         });
@@ -246,7 +251,7 @@ impl Copying {
         let mut client = self.client.clone();
         let message = CopyMetaRequest {
             session: self.session,
-            partition: partition_id(),
+            partition: self.partition.clone(),
             reject,
         };
         tokio::spawn(async move {
@@ -266,7 +271,7 @@ impl Copying {
         let (incoming, wanted) = (self.incoming.clone(), self.wanted.clone());
         let message = CopyChunkRequest {
             session: self.session,
-            partition: partition_id(),
+            partition: self.partition.clone(),
             snapshot: manifest.snapshot(),
             chunk,
         };
@@ -292,7 +297,7 @@ impl Copying {
         let mut client = self.client.clone();
         let message = HoldCheckpoint {
             session: self.session,
-            partition: partition_id(),
+            partition: self.partition.clone(),
             snapshot,
             renew,
         };

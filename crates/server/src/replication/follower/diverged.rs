@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use haypile_sync::PartitionId;
 use haypile_types::Position;
 
 use crate::diverged::file::Writer;
@@ -19,12 +20,18 @@ const TOLD_BYTES: u64 = 8 << 20;
 ///
 /// # Errors
 /// The log or the file.
-pub(super) fn keep(node: &Node, first: Position, last: Position, told: impl Fn(u64)) -> io::Result<()> {
+pub(super) fn keep(
+    node: &Node,
+    id: &PartitionId,
+    first: Position,
+    last: Position,
+    told: impl Fn(u64),
+) -> io::Result<()> {
     let values = node.config.get();
     let dir = values.dir.join(DIR);
     fs::create_dir_all(&dir)?;
-    let data = node.data.load();
-    let data = data.as_ref().ok_or_else(|| io::Error::other("the data is not open"))?;
+    let data = node.partitions.of(id).clone();
+    let data = data.ok_or_else(|| io::Error::other("the data is not open"))?;
     // Positions may come again in another epoch: its id tells them apart.
     let epoch = data.history().epoch_of(last.index).map(|epoch| epoch.id);
     let epoch = epoch.map(|id| id.to_string()).unwrap_or_default();

@@ -13,7 +13,9 @@ use haypile_sync::follower::{
 use haypile_sync::message::{Accepted, Purpose, Refusal, TrySyncReply};
 use haypile_sync::role::RoleMachine;
 use haypile_sync::wire::{WireError, v1};
-use haypile_sync::{AttemptId, ErrorKind, Failure, LocalPosition, SessionId, SnapshotId, Tenure, Time, Transition};
+use haypile_sync::{
+    AttemptId, ErrorKind, Failure, LocalPosition, PartitionId, SessionId, SnapshotId, Tenure, Time, Transition,
+};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::AbortHandle;
 
@@ -23,10 +25,11 @@ use super::inspecting::Incoming;
 use super::installing;
 use super::streaming::{self, Streaming};
 use crate::node::Node;
+use crate::partitions::standalone_id;
 use crate::random::SplitMix64;
 use crate::replication::dial::{self, Client, Dialer};
+use crate::replication::layout;
 use crate::replication::signs::Signs;
-use crate::replication::{layout, partition_id};
 
 /// What happens to the driver.
 pub(super) enum Event {
@@ -52,6 +55,8 @@ pub(super) struct Driver {
     pub(super) node: Weak<Node>,
     pub(super) events: UnboundedSender<Event>,
     pub(super) shared: Arc<Shared>,
+    /// The partition that follows.
+    pub(super) id: PartitionId,
     instance: Instance,
     partition: Partition,
     /// Of the role for which it works. The role may be another already, and the event that says so under way.
@@ -97,12 +102,14 @@ impl Driver {
         let replication = &node.replication;
         let settings = replication.settings(&node.config.load());
         let now = replication.now();
-        let instance = Instance::new(identity(node), settings.clone(), now);
-        let partition = Partition::new(partition_id(), String::new(), settings, now);
+        let id = standalone_id();
+        let instance = Instance::new(identity(node, &id), settings.clone(), now);
+        let partition = Partition::new(id.clone(), String::new(), settings, now);
         Driver {
             node: Arc::downgrade(node),
             events,
             shared,
+            id,
             instance,
             partition,
             tenure: RoleMachine::FIRST,
@@ -173,7 +180,7 @@ impl Driver {
         let settings = node.replication.settings(&values);
         self.instance.set_settings(settings.clone());
         self.partition.set_settings(settings);
-        self.instance.set_identity(identity(node));
+        self.instance.set_identity(identity(node, &self.id));
         self.look_for_signs();
         self.reopen(node);
         self.queue.push_back(Work::Instance(InstanceEvent::Tick));
@@ -186,14 +193,14 @@ impl Driver {
     /// Tries again to open the data, if an installation has failed at its end: perhaps what was in the way is gone.
     fn reopen(&self, node: &Arc<Node>) {
         // Who has the hand is installing, or opening it.
-        if node.data.load().is_none()
+        if node.partitions.of(&self.id).is_none()
             && let Ok(hand) = self.hand.clone().try_lock_owned()
         {
-            let node = node.clone();
+            let (node, id) = (node.clone(), self.id.clone());
             tokio::task::spawn_blocking(move || {
                 let _hand = hand;
-                if node.data.load().is_none()
-                    && let Err(error) = node.open_data()
+                if node.partitions.of(&id).is_none()
+                    && let Err(error) = node.open_partition(&id)
                 {
                     tracing::error!(%error, "the data cannot be opened: it is tried again");
                 }
@@ -221,7 +228,7 @@ impl Driver {
             Event::Follow(address, tenure) => {
                 self.tenure = tenure;
                 self.partition.set_peer(address.clone());
-                self.instance.set_identity(identity(node));
+                self.instance.set_identity(identity(node, &self.id));
                 self.reject = None;
                 self.queue.push_back(Work::Instance(InstanceEvent::Follow(address)));
             }
@@ -264,13 +271,13 @@ impl Driver {
 
     /// Removes what was copied, once nobody works on it, unless something is followed again by then.
     fn discard_copy(&self, node: &Arc<Node>) {
-        let (node, hand) = (node.clone(), self.hand.clone());
+        let (node, hand, id) = (node.clone(), self.hand.clone(), self.id.clone());
         tokio::spawn(async move {
             let hand = hand.lock_owned().await;
             tokio::task::spawn_blocking(move || {
                 let _hand = hand;
                 if node.replication.roles.load().is_writer() {
-                    installing::discard(&node);
+                    installing::discard(&node, &id);
                 }
             });
         });
@@ -472,17 +479,18 @@ impl Driver {
     /// Not before what earlier attempts had under way has come to rest.
     fn read_position(&self, attempt: AttemptId) {
         let (node, events, hand) = (self.node.clone(), self.events.clone(), self.hand.clone());
+        let id = self.id.clone();
         tokio::spawn(async move {
             let rest = hand.lock_owned().await;
             let read = tokio::task::spawn_blocking(move || {
                 let _rest = rest;
                 let node = node.upgrade().ok_or_else(no_link)?;
-                if node.data.load().is_none() {
+                if node.partitions.of(&id).is_none() {
                     // An installation has failed at its end: perhaps what was in the way is gone.
-                    let opened = node.open_data();
+                    let opened = node.open_partition(&id);
                     opened.map_err(|error| Failure::new(ErrorKind::Io, error.to_string()))?;
                 }
-                let data = node.data.load();
+                let data = node.partitions.of(&id);
                 data.as_ref().map(|data| data.local_position()).ok_or_else(no_link)
             });
             let position = read
@@ -526,9 +534,13 @@ fn replied(attempt: AttemptId, reply: Result<Result<Accepted, Refusal>, WireErro
 }
 
 /// Who follows, as the configuration says it now.
-fn identity(node: &Node) -> Identity {
+fn identity(node: &Node, partition: &PartitionId) -> Identity {
     let (values, replication) = (node.config.load(), &node.replication);
-    let wanted = node.data.load().as_ref().map(|data| layout(data));
+    let wanted = node
+        .partitions
+        .of(partition)
+        .as_ref()
+        .map(|data| layout(partition, data));
     Identity {
         node: replication.node,
         incarnation: replication.incarnation,

@@ -9,7 +9,7 @@ use haypile_sync::message::{Compression, FollowerFrame, FrameBody, Message, Open
 use haypile_sync::source::Acks;
 use haypile_sync::stream::{Inbox, Receiver, Verdict};
 use haypile_sync::wire::v1;
-use haypile_sync::{AttemptId, EpochHistory, ErrorKind, Failure, SessionId, Tenure, Time};
+use haypile_sync::{AttemptId, EpochHistory, ErrorKind, Failure, PartitionId, SessionId, Tenure, Time};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -17,8 +17,8 @@ use super::driver::{Driver, Event};
 use super::{Shared, installing};
 use crate::node::Node;
 use crate::replication::batches::{Entries, Unpacker};
+use crate::replication::blocking;
 use crate::replication::dial::{self, Client};
-use crate::replication::{blocking, partition_id};
 
 /// Acknowledgements that may wait for the connection.
 const ACKS_MAX: usize = 16;
@@ -47,17 +47,20 @@ impl Streaming {
     pub(super) fn start(driver: &Driver, start: Start) -> Streaming {
         let (stop, stopped) = oneshot::channel();
         let (node, events, hand) = (driver.node.clone(), driver.events.clone(), driver.hand.clone());
+        let partition = driver.id.clone();
         let shared = driver.shared.clone();
         tokio::spawn(async move {
             let _hand = hand.lock_owned().await;
             if let Some(node) = node.upgrade() {
+                let id = partition.clone();
                 // It goes on without a copy.
-                let _ = tokio::task::spawn_blocking(move || installing::discard(&node)).await;
+                let _ = tokio::task::spawn_blocking(move || installing::discard(&node, &id)).await;
             }
             let attempt = start.attempt;
             let task = Task {
                 node,
                 shared,
+                partition,
                 attempt,
                 tenure: start.tenure,
                 heard: &|| drop(events.send(Event::Partition(PartitionEvent::Heard { attempt }))),
@@ -89,6 +92,7 @@ struct Inbound {
 struct Task<'a> {
     node: Weak<Node>,
     shared: Arc<Shared>,
+    partition: PartitionId,
     attempt: AttemptId,
     tenure: Tenure,
     heard: &'a (dyn Fn() + Send + Sync),
@@ -116,7 +120,7 @@ impl Task<'_> {
         let epoch = history.current().map(|epoch| epoch.id);
         let epoch = epoch.ok_or_else(|| Failure::new(ErrorKind::Protocol, "a history without an epoch"))?;
         let acks = blocking(|| {
-            with_partition(&node, |partition| {
+            with_partition(&node, &self.partition, |partition| {
                 set_history(partition, self.tenure, history.clone(), from - 1)?;
                 Ok(acks_of(partition))
             })
@@ -135,7 +139,7 @@ impl Task<'_> {
         let open = FollowerFrame::Open(Open {
             session: start.session,
             attempt: self.attempt,
-            partition: partition_id(),
+            partition: self.partition.clone(),
             from,
             epoch,
             compression,
@@ -173,7 +177,7 @@ impl Task<'_> {
                 Some(Err(status)) => return Err(dial::failure(&status)),
                 None => {}
             }
-            let acks = with_partition(&node, |partition| Ok(acks_of(partition)))?;
+            let acks = with_partition(&node, &self.partition, |partition| Ok(acks_of(partition)))?;
             inbound.receiver.progress(acks.durable, acks.applied);
             self.show(&node, &inbound.receiver);
         }
@@ -207,7 +211,7 @@ impl Task<'_> {
                 Some(history) => {
                     let (history, end) = (history.clone(), receiver.last());
                     let set = |partition: &Partition| set_history(partition, self.tenure, history, end);
-                    blocking(|| with_partition(node, set)).await
+                    blocking(|| with_partition(node, &self.partition, set)).await
                 }
             },
             FrameBody::Published(messages) => {
@@ -218,7 +222,7 @@ impl Task<'_> {
                 inbox.put(messages)?;
                 let ready = inbox.take(receiver.last());
                 if !ready.is_empty() {
-                    with_partition(node, |partition| {
+                    with_partition(node, &self.partition, |partition| {
                         partition.publish_replicated(ready);
                         Ok(())
                     })?;
@@ -231,7 +235,7 @@ impl Task<'_> {
                 if let Verdict::Append { skip } = receiver.batch(first, last)? {
                     let messages = inbox.take(last.index);
                     let append = |partition: &Partition| append(partition, self.tenure, &entries, skip, messages);
-                    blocking(|| with_partition(node, append)).await?;
+                    blocking(|| with_partition(node, &self.partition, append)).await?;
                     receiver.appended(last.index);
                 }
                 Ok(())
@@ -242,8 +246,8 @@ impl Task<'_> {
     fn show(&self, node: &Node, receiver: &Receiver) {
         let now = node.replication.now();
         let clock_ms = node
-            .data
-            .load()
+            .partitions
+            .of(&self.partition)
             .as_ref()
             .map_or(0, |data| data.applied_clock_us() / 1000);
         let mut status = self.shared.stream.lock();
@@ -252,8 +256,12 @@ impl Task<'_> {
     }
 }
 
-fn with_partition<R>(node: &Node, work: impl FnOnce(&Partition) -> Result<R, Failure>) -> Result<R, Failure> {
-    match &*node.data.load() {
+fn with_partition<R>(
+    node: &Node,
+    id: &PartitionId,
+    work: impl FnOnce(&Partition) -> Result<R, Failure>,
+) -> Result<R, Failure> {
+    match &*node.partitions.of(id) {
         Some(data) => work(data),
         None => Err(Failure::new(ErrorKind::Io, "the data is not open")),
     }
