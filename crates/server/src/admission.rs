@@ -12,10 +12,10 @@ use haypile_resp::{Request, Version};
 use crate::access;
 use crate::commands;
 use crate::job::Job;
-use crate::partitions::LOADING;
-use crate::routing::partition_of;
 use crate::session::Multi;
 use crate::users::Context;
+use haypile_node::partition_of;
+use haypile_node::partitions::LOADING;
 
 const READ_ONLY: CommandError =
     CommandError::Reply(Cow::Borrowed("READONLY You can't write against a read only replica."));
@@ -35,7 +35,7 @@ impl Job {
         let spec = known.spec;
         if !self.session.authenticated
             && !spec.flags.has(Flags::NO_AUTH)
-            && !self.node.users.everybody().user().is_open()
+            && !self.server.users.everybody().user().is_open()
         {
             return Err(CommandError::reply("NOAUTH Authentication required."));
         }
@@ -73,7 +73,7 @@ impl Job {
                 None => Context::TopLevel,
                 Some(_) => Context::Multi,
             };
-            self.node
+            self.server
                 .deny_command(&self.client, account, known, request, denial, context);
         }
         Err(CommandError::reply(access::refusal(denial, account.name(), known)))

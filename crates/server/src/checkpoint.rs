@@ -18,11 +18,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use haypile_node::{Node, partitions};
 use haypile_partition::PartitionError;
 use parking_lot::Mutex;
-
-use crate::node::Node;
-use crate::partitions;
 
 /// The directory of all checkpoints, in the data directory.
 const CHECKPOINTS: &str = "checkpoints";
@@ -112,31 +110,31 @@ impl Saves {
 ///
 /// # Errors
 /// Another one is running, or this one failed.
-pub fn save(node: &Node) -> Result<PathBuf, SaveError> {
-    node.saves.begin()?;
-    run(node)
+pub fn save(saves: &Saves, node: &Node) -> Result<PathBuf, SaveError> {
+    saves.begin()?;
+    run(saves, node)
 }
 
 /// Makes a checkpoint on a thread of its own.
 ///
 /// # Errors
 /// Another one is running, or there is no thread to be had.
-pub fn save_in_background(node: &Arc<Node>) -> Result<(), SaveError> {
-    node.saves.begin()?;
+pub fn save_in_background(saves: &Arc<Saves>, node: &Arc<Node>) -> Result<(), SaveError> {
+    saves.begin()?;
     // The one before has ended.
-    node.saves.wait();
-    let saving = node.clone();
+    saves.wait();
+    let (of, node) = (saves.clone(), node.clone());
     let spawned = std::thread::Builder::new().name("checkpoint".into()).spawn(move || {
         // It has been logged, and INFO shows it.
-        let _ = run(&saving);
+        let _ = run(&of, &node);
     });
     match spawned {
         Ok(thread) => {
-            *node.saves.thread.lock() = Some(thread);
+            *saves.thread.lock() = Some(thread);
             Ok(())
         }
         Err(source) => {
-            node.saves.running.store(false, Ordering::Release);
+            saves.running.store(false, Ordering::Release);
             Err(SaveError::Io {
                 verb: "start a thread for",
                 path: CHECKPOINTS.into(),
@@ -146,11 +144,11 @@ pub fn save_in_background(node: &Arc<Node>) -> Result<(), SaveError> {
     }
 }
 
-fn run(node: &Node) -> Result<PathBuf, SaveError> {
-    let (saves, begun) = (&node.saves, Instant::now());
+fn run(saves: &Saves, node: &Node) -> Result<PathBuf, SaveError> {
+    let begun = Instant::now();
     let now_ms = node.clock.now_ms();
     saves.begun_at.store(now_ms / 1000, Ordering::Relaxed);
-    let outcome = make(node, &utc_name(now_ms / 1000));
+    let outcome = make(saves, node, &utc_name(now_ms / 1000));
     saves
         .last_seconds
         .store(begun.elapsed().as_secs() as i64, Ordering::Relaxed);
@@ -168,7 +166,7 @@ fn run(node: &Node) -> Result<PathBuf, SaveError> {
     outcome
 }
 
-fn make(node: &Node, stamp: &str) -> Result<PathBuf, SaveError> {
+fn make(saves: &Saves, node: &Node, stamp: &str) -> Result<PathBuf, SaveError> {
     let io = |verb, path: &Path| {
         let path = path.to_owned();
         move |source| SaveError::Io { verb, path, source }
@@ -208,7 +206,7 @@ fn make(node: &Node, stamp: &str) -> Result<PathBuf, SaveError> {
     }
     fs::rename(&unfinished, &path).map_err(io("name", &path))?;
     sync(&all).map_err(io("sync", &all))?;
-    node.saves.last_index.store(position.index, Ordering::Relaxed);
+    saves.last_index.store(position.index, Ordering::Relaxed);
     Ok(path)
 }
 

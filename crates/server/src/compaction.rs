@@ -5,10 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use haypile_node::partitions::{OpenPartition, Partitions};
 use parking_lot::Mutex;
-
-use crate::node::Node;
-use crate::partitions::Partitions;
 
 /// The compaction that was asked for.
 #[derive(Default)]
@@ -44,17 +42,16 @@ impl Compaction {
 ///
 /// # Errors
 /// There is no thread to be had.
-pub fn start(node: &Arc<Node>) -> std::io::Result<bool> {
-    let compaction = &node.compaction;
+pub fn start(compaction: &Arc<Compaction>, partitions: &Arc<Partitions>) -> std::io::Result<bool> {
     if compaction.running.swap(true, Ordering::AcqRel) {
         return Ok(false);
     }
     // The one before has ended.
     compaction.wait();
-    let compacting = node.clone();
+    let (compacting, partitions) = (compaction.clone(), partitions.clone());
     let spawned = std::thread::Builder::new().name("compact".into()).spawn(move || {
-        run(&compacting);
-        compacting.compaction.running.store(false, Ordering::Release);
+        partitions.all_open().iter().for_each(|open| run(open));
+        compacting.running.store(false, Ordering::Release);
     });
     match spawned {
         Ok(thread) => {
@@ -68,10 +65,8 @@ pub fn start(node: &Arc<Node>) -> std::io::Result<bool> {
     }
 }
 
-fn run(node: &Node) {
-    let data = node.partitions.the_one().clone();
-    let Some(data) = data else { return };
-    let (store, begun) = (data.store(), Instant::now());
+fn run(open: &OpenPartition) {
+    let (store, begun) = (open.store(), Instant::now());
     let before = store.stats().sst_bytes;
     match store.compact() {
         Ok(true) => {

@@ -30,8 +30,9 @@ use tokio::task::AbortHandle;
 
 use crate::access::{is_kept_out, is_secret, may_run};
 use crate::metrics;
-use crate::node::{Node, NodeError};
+use crate::state::ServerState;
 use haypile_config::Values;
+use haypile_node::ListenError;
 
 /// Connections at the same time. One more takes the place of the one that has been silent for longest; if all are being answered,
 /// it is closed. There may be fewer files for them: [`crate::open_files`].
@@ -55,7 +56,7 @@ pub struct Http {
 ///
 /// # Errors
 /// The address cannot be listened on.
-pub fn bind(values: &Values) -> Result<Option<TcpListener>, NodeError> {
+pub fn bind(values: &Values) -> Result<Option<TcpListener>, ListenError> {
     let (Some(bind), true) = (values.bind.first(), values.http_port != 0) else {
         return Ok(None);
     };
@@ -65,18 +66,18 @@ pub fn bind(values: &Values) -> Result<Option<TcpListener>, NodeError> {
         listener.set_nonblocking(true)?;
         Ok(listener)
     };
-    listen().map(Some).map_err(|source| NodeError::Listen {
+    listen().map(Some).map_err(|source| ListenError {
         addr: format!("{addr} (HTTP)"),
         source,
     })
 }
 
 impl Http {
-    /// Starts the thread.
+    /// Starts the thread, which serves so many connections at the same time.
     ///
     /// # Errors
     /// The system gives no thread, or no event queue for it.
-    pub fn start(listener: TcpListener, node: &Arc<Node>) -> io::Result<Http> {
+    pub fn start(listener: TcpListener, server: &Arc<ServerState>, places: usize) -> io::Result<Http> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -86,7 +87,7 @@ impl Http {
             let _inside = runtime.enter();
             tokio::net::TcpListener::from_std(listener)?
         };
-        let (router, places) = (router(node.clone()), node.shares.http as usize);
+        let router = router(server.clone());
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
             runtime.block_on(async {
@@ -110,11 +111,11 @@ impl Http {
     }
 }
 
-fn router(node: Arc<Node>) -> Router {
+fn router(server: Arc<ServerState>) -> Router {
     Router::new()
         .route("/metrics", get(show_metrics))
         .route("/healthz", get(show_health))
-        .with_state(node)
+        .with_state(server)
 }
 
 /// Where a request comes from.
@@ -122,27 +123,28 @@ fn router(node: Arc<Node>) -> Router {
 struct Origin(IpAddr);
 
 async fn show_metrics(
-    State(node): State<Arc<Node>>,
+    State(server): State<Arc<ServerState>>,
     Extension(from): Extension<Origin>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refusal) = admit(&node, from, &headers) {
+    if let Err(refusal) = admit(&server, from, &headers) {
         return refusal.into_response();
     }
-    match tokio::task::spawn_blocking(move || metrics::text(&node)).await {
+    match tokio::task::spawn_blocking(move || metrics::text(&server)).await {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
 async fn show_health(
-    State(node): State<Arc<Node>>,
+    State(server): State<Arc<ServerState>>,
     Extension(from): Extension<Origin>,
     headers: HeaderMap,
 ) -> Response {
-    let trouble = match node.is_stopping() {
+    let trouble = match server.node.is_stopping() {
         true => Some("the server is stopping".to_owned()),
-        false => node
+        false => server
+            .node
             .partitions
             .refusal()
             .map(|reason| format!("writes are refused: {reason}")),
@@ -150,7 +152,7 @@ async fn show_health(
     let Some(trouble) = trouble else {
         return "ok\n".into_response();
     };
-    let told = match admit(&node, from, &headers) {
+    let told = match admit(&server, from, &headers) {
         Ok(()) => trouble,
         Err(_) => "not well; /metrics and the server's log say more".to_owned(),
     };
@@ -185,8 +187,8 @@ impl IntoResponse for Refusal {
 }
 
 /// The port's own user and password if there are any, else those of a client who may run INFO, else protected mode.
-fn admit(node: &Node, Origin(address): Origin, headers: &HeaderMap) -> Result<(), Refusal> {
-    let values = node.config.load();
+fn admit(server: &ServerState, Origin(address): Origin, headers: &HeaderMap) -> Result<(), Refusal> {
+    let values = server.node.config.load();
     let given = headers.get(AUTHORIZATION).and_then(|value| basic(value.as_bytes()));
     if !values.http_password.is_empty() {
         let right = given.is_some_and(|(user, password)| {
@@ -195,12 +197,12 @@ fn admit(node: &Node, Origin(address): Origin, headers: &HeaderMap) -> Result<()
         });
         return right.then_some(()).ok_or(Refusal::Unauthorized);
     }
-    let everybody = node.users.everybody();
+    let everybody = server.users.everybody();
     if is_kept_out(&values, &everybody.user(), address) {
         return Err(Refusal::Protected);
     }
     let account = match given {
-        Some((user, password)) => node.users.log_in(&user, &password),
+        Some((user, password)) => server.users.log_in(&user, &password),
         None => Some(everybody.clone()).filter(|everybody| everybody.user().is_open()),
     };
     let may = account.is_some_and(|account| may_run(&account.user(), "info"));

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use haypile_commands::table::{self, Known};
 use haypile_commands::{Block, CommandError, Flags, Handler, Outcome};
+use haypile_node::Node;
 use haypile_partition::{Awaited, Call, CommitError, Step, Task, Turn};
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::{StoreError, Tier};
@@ -20,17 +21,19 @@ use self::cold::Fetched;
 use crate::client::Client;
 use crate::commands::{self, ServerCx};
 use crate::io::Message;
-use crate::node::Node;
-use crate::partitions::LOADING;
-use crate::partitions::Using;
-use crate::routing::partition_of;
 use crate::session::{Multi, Replies, Session};
+use crate::state::ServerState;
+use haypile_node::partition_of;
+use haypile_node::partitions::LOADING;
+use haypile_node::partitions::Using;
 
 /// The requests of one connection that have been read and not been answered, with all that their evaluation needs. It
 /// moves as a whole: from the connection's thread to the partition's writer or to the pool, and back.
 pub struct Job {
-    /// The server.
+    /// The partitions and what they share.
     pub node: Arc<Node>,
+    /// What those share who serve clients.
+    pub server: Arc<ServerState>,
     /// Whose it is.
     pub client: Arc<Client>,
     /// The connection's state.
@@ -97,10 +100,11 @@ enum Stop {
 
 impl Job {
     /// A job without requests for a new connection.
-    pub fn new(node: Arc<Node>, client: Arc<Client>) -> Self {
-        let session = Session::new(node.users.everybody());
+    pub fn new(server: Arc<ServerState>, client: Arc<Client>) -> Self {
+        let session = Session::new(server.users.everybody());
         Job {
-            node,
+            node: server.node.clone(),
+            server,
             client,
             session,
             requests: VecDeque::new(),
@@ -219,7 +223,7 @@ impl Job {
         if let Err(error) = self.admit(known, request, turn.is_some()) {
             return self.refuse(&error, Some(known), turn);
         }
-        if self.node.is_paused(self.writes(known)) {
+        if self.node.pausing.holds(self.writes(known)) {
             return Err(Stop::Pause);
         }
         if let Some(multi) = &mut self.session.multi
@@ -248,7 +252,7 @@ impl Job {
             true => self.conclude(known, Ok(()), start),
             false => self.conclude_unless_stopped(known, outcome?, start)?,
         }
-        self.node.called(known, request, micros, &self.client);
+        self.server.called(known, request, micros, &self.client);
         Ok(())
     }
 
@@ -280,8 +284,8 @@ impl Job {
             Ok(()) => start,
             Err(error) => {
                 let text = error_text(&error);
-                self.node.stats.error(&text);
-                self.node.stats.failed(known.id);
+                self.server.stats.error(&text);
+                self.server.stats.failed(known.id);
                 // A command of the server's own may have begun its reply.
                 self.reply.truncate(start);
                 self.reply.error(&text);
@@ -332,6 +336,7 @@ impl Job {
                 }
                 let mut cx = ServerCx {
                     node: &self.node,
+                    server: &self.server,
                     client: &self.client,
                     session: &mut self.session,
                     reply: &mut self.reply,
@@ -373,9 +378,9 @@ impl Job {
         const WARN_EVERY_MS: u64 = 60_000;
         self.session.close = true;
         let now_ms = self.node.clock.now_ms();
-        let last = self.node.stats.http_warned_ms.load(Ordering::Relaxed);
+        let last = self.server.stats.http_warned_ms.load(Ordering::Relaxed);
         if now_ms.saturating_sub(last) >= WARN_EVERY_MS {
-            self.node.stats.http_warned_ms.store(now_ms, Ordering::Relaxed);
+            self.server.stats.http_warned_ms.store(now_ms, Ordering::Relaxed);
             tracing::warn!(
                 client = %self.client.addr,
                 "closing a connection that speaks HTTP: possibly an attack from a web page (cross-protocol scripting)"
@@ -397,10 +402,10 @@ impl Job {
             multi.aborted = true;
         }
         if let Some(known) = known {
-            self.node.stats.rejected(known.id);
+            self.server.stats.rejected(known.id);
         }
         let start = self.reply.len();
-        self.node.stats.error(&text);
+        self.server.stats.error(&text);
         self.reply.error(&text);
         self.mute(start);
         Ok(())
@@ -516,7 +521,7 @@ impl Task for Job {
         if let Some(request) = self.requests.front()
             && let Ok(known) = table::resolve(request)
         {
-            self.node.waits(known, request, &self.client);
+            self.server.waits(known, request, &self.client);
         }
         self.client.home.push(Message::Blocked {
             client: self.client.id,
@@ -569,7 +574,7 @@ impl Task for Job {
         };
         self.conclude(known, outcome, start);
         let micros = begun.elapsed().as_micros() as u64;
-        self.node.waited(known, &request, micros, &self.client);
+        self.server.waited(known, &request, micros, &self.client);
         self.come_back(start);
         true
     }
@@ -580,12 +585,12 @@ impl Task for Job {
             && let Ok(known) = table::resolve(&request)
         {
             if let Some(error) = &why {
-                self.node.stats.error(&error.to_string());
-                self.node.stats.failed(known.id);
+                self.server.stats.error(&error.to_string());
+                self.server.stats.failed(known.id);
             }
             match waited {
-                true => self.node.waited(known, &request, 0, &self.client),
-                false => self.node.called(known, &request, 0, &self.client),
+                true => self.server.waited(known, &request, 0, &self.client),
+                false => self.server.called(known, &request, 0, &self.client),
             }
         }
         let start = self.reply.len();
@@ -599,7 +604,7 @@ impl Task for Job {
                 self.session.close |= error.to_string().starts_with("UNBLOCKED force");
                 self.reply.error(&error.to_string());
             }
-            (None, Some(_)) if let Some(wait) = wait => wait.reply(&self.node, &mut self.reply),
+            (None, Some(_)) if let Some(wait) = wait => wait.reply(&self.node.replication.source, &mut self.reply),
             (None, Some(block)) => block.on_timeout.write(&mut self.reply),
             (None, None) => self.reply.null_array(),
         }

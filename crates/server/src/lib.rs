@@ -1,4 +1,5 @@
-//! The server: a [`node::Node`] with its listeners and threads, the connections, and the commands that concern them.
+//! The server: connections to the partitions of a [`Node`](haypile_node::Node), and the commands that concern them. [`server`] owns
+//! the threads and listeners, from the start to the end; [`state`] is what they share.
 //!
 //! The way of a request: `io` reads it off a socket, [`job`] decides who evaluates it (a data command goes to the
 //! partition: a read on the same thread, a write in a turn; a command of the server's own to [`commands`]), and its
@@ -11,32 +12,25 @@ pub mod cli;
 pub mod client;
 pub mod commands;
 pub mod compaction;
-
+mod data_dir;
 pub mod digests;
 pub mod diverged;
+mod front;
 pub mod http;
 pub mod info;
 pub mod io;
 pub mod job;
 pub mod latency;
 pub mod logging;
-pub mod memory;
 pub mod metrics;
 pub mod monitor;
-pub mod node;
 pub mod open_files;
-pub mod partitions;
-pub mod pause;
 pub mod pool;
-pub mod process;
 pub mod pubsub;
-pub mod random;
-pub mod recovery;
-pub mod replication;
-mod routing;
 pub mod sampler;
+pub mod server;
 pub mod session;
 pub mod slowlog;
+pub mod state;
 pub mod stats;
-pub mod tls;
 pub mod users;

@@ -4,7 +4,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tracing_subscriber::filter::LevelFilter;
@@ -36,30 +35,6 @@ impl LogControl {
             Some(file) => file.reopen(),
             None => Ok(()),
         }
-    }
-}
-
-/// Time between two lines of one kind that strangers can cause as often as they like.
-const SELDOM: Duration = Duration::from_secs(10);
-
-/// Lets a line into the log now and then, and counts those that it has kept out.
-#[derive(Default)]
-pub struct Seldom(Mutex<(Option<Instant>, u64)>);
-
-impl Seldom {
-    /// `None`: not now. Otherwise how many lines have not been said since the last one.
-    pub fn tell(&self) -> Option<u64> {
-        self.tell_at(Instant::now())
-    }
-
-    fn tell_at(&self, now: Instant) -> Option<u64> {
-        let (last, unsaid) = &mut *self.0.lock();
-        if last.is_some_and(|last| now.saturating_duration_since(last) < SELDOM) {
-            *unsaid += 1;
-            return None;
-        }
-        *last = Some(now);
-        Some(std::mem::take(unsaid))
     }
 }
 
@@ -149,16 +124,6 @@ fn log_panics() {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_strangers_cause_is_said_now_and_then() {
-        let (seldom, start) = (Seldom::default(), Instant::now());
-        assert_eq!(seldom.tell_at(start), Some(0));
-        assert_eq!(seldom.tell_at(start + SELDOM / 2), None);
-        assert_eq!(seldom.tell_at(start + SELDOM / 2), None);
-        assert_eq!(seldom.tell_at(start + SELDOM), Some(2));
-        assert_eq!(seldom.tell_at(start + SELDOM), None);
-    }
 
     #[test]
     fn a_log_that_was_moved_away_goes_on_in_a_new_file() {

@@ -2,12 +2,13 @@
 
 use std::ffi::c_char;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use haypile_config::{BindAddress, Config};
+use haypile_node::{memory, process};
 use haypile_server::cli::{self, Command};
-use haypile_server::node::Node;
-use haypile_server::{digests, diverged, logging, memory, process};
+use haypile_server::server::Server;
+use haypile_server::state::ServerState;
+use haypile_server::{digests, diverged, logging};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -63,7 +64,7 @@ fn serve(config: Config) -> ! {
     };
     match start(config) {
         // It is never dropped: what it has in memory need not be given back.
-        Ok(node) => match node.wait() {
+        Ok(mut server) => match server.wait() {
             Ok(()) => process::leave(0),
             Err(error) => fail(error.to_string()),
         },
@@ -72,7 +73,7 @@ fn serve(config: Config) -> ! {
 }
 
 /// Starts the server, which runs until it is told to stop by a signal or a command.
-fn start(config: Config) -> Result<Arc<Node>, String> {
+fn start(config: Config) -> Result<Server, String> {
     let values = config.get();
     let log = logging::start(&values).map_err(|e| format!("cannot open the log file {}: {e}", values.logfile))?;
     let kept = config.set_without_effect();
@@ -84,31 +85,31 @@ fn start(config: Config) -> Result<Arc<Node>, String> {
     }
     let mut signals = signal_hook::iterator::Signals::new([libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
         .map_err(|e| format!("cannot listen to signals: {e}"))?;
-    let node = Node::start(config, log).map_err(|e| e.to_string())?;
-    println!("{}", banner(&node));
-    let stopped = node.clone();
+    let server = Server::start(config, log).map_err(|e| e.to_string())?;
+    println!("{}", banner(&server.state));
+    let state = server.state.clone();
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
             for signal in signals.forever() {
                 if signal != libc::SIGHUP {
                     tracing::info!(signal, "stopping");
-                    return stopped.stop();
+                    return state.node.ask_to_stop();
                 }
                 // A terminal that is closed ends nobody, as with Redis.
-                match stopped.log.reopen() {
+                match state.log.reopen() {
                     Ok(()) => tracing::info!("the log was opened anew"),
                     Err(error) => tracing::error!(%error, "the log file cannot be opened anew; it stays where it was"),
                 }
             }
         })
         .map_err(|e| format!("cannot start a thread for signals: {e}"))?;
-    Ok(node)
+    Ok(server)
 }
 
-fn banner(node: &Node) -> String {
-    let values = node.config.load();
-    let addresses: Vec<String> = [("", node.port), ("tls://", node.tls_port)]
+fn banner(server: &ServerState) -> String {
+    let values = server.node.config.load();
+    let addresses: Vec<String> = [("", server.port), ("tls://", server.tls_port)]
         .iter()
         .filter(|(_, port)| *port > 0)
         .flat_map(|(scheme, port)| {
@@ -127,6 +128,6 @@ fn banner(node: &Node) -> String {
         addresses.join(", "),
         dir.display(),
         values.sync,
-        node.memory.budget_bytes() >> 20
+        server.node.memory.budget_bytes() >> 20
     )
 }

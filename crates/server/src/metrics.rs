@@ -6,27 +6,27 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, Me
 
 use crate::commands::REDIS_VERSION;
 use crate::info::commands;
-use crate::memory::allocator;
-use crate::node::Node;
-use crate::process;
 use crate::pubsub::Sort;
-use crate::replication::Pin;
+use crate::state::ServerState;
 use crate::stats::{BUCKETS, CommandStats, bucket_micros};
 use crate::users::Reason;
+use haypile_node::memory::allocator;
+use haypile_node::process;
+use haypile_node::replication::Pin;
 
 /// The value of a `Content-Type` header for [`text`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// All metrics of the server, as text.
-pub fn text(node: &Node) -> String {
+pub fn text(server: &ServerState) -> String {
     let mut families = Families::default();
-    server(node, &mut families);
-    commands_and_errors(node, &mut families);
-    clients(node, &mut families);
-    data(node, &mut families);
-    oplog(node, &mut families);
-    store(node, &mut families);
-    replication(node, &mut families);
+    process(server, &mut families);
+    commands_and_errors(server, &mut families);
+    clients(server, &mut families);
+    data(server, &mut families);
+    oplog(server, &mut families);
+    store(server, &mut families);
+    replication(server, &mut families);
     // A family with a wrong name would be an error; a test encodes all of them.
     prometheus::TextEncoder::new()
         .encode_to_string(&families.0)
@@ -102,8 +102,8 @@ fn get(counter: &AtomicU64) -> f64 {
     counter.load(Ordering::Relaxed) as f64
 }
 
-fn server(node: &Node, families: &mut Families) {
-    let (cpu, values) = (process::cpu_times(), node.config.load());
+fn process(server: &ServerState, families: &mut Families) {
+    let (cpu, values) = (process::cpu_times(), server.node.config.load());
     let labels = [("version", env!("CARGO_PKG_VERSION")), ("redis_version", REDIS_VERSION)];
     families.gauges(
         "haypile_info",
@@ -113,12 +113,12 @@ fn server(node: &Node, families: &mut Families) {
     families.gauge(
         "haypile_uptime_seconds",
         "Time since the server started.",
-        node.started.elapsed().as_secs_f64(),
+        server.started.elapsed().as_secs_f64(),
     );
     families.gauge(
         "process_start_time_seconds",
         "When the server started, since the epoch.",
-        node.started_ms as f64 / 1000.0,
+        server.started_ms as f64 / 1000.0,
     );
     families.counter(
         "process_cpu_seconds_total",
@@ -133,7 +133,7 @@ fn server(node: &Node, families: &mut Families) {
     families.gauge(
         "haypile_memory_budget_bytes",
         "What the process may have resident, connections' buffers aside.",
-        node.memory.budget_bytes() as f64,
+        server.node.memory.budget_bytes() as f64,
     );
     if let Some(free) = process::disk_free_bytes(&values.dir) {
         families.gauge(
@@ -147,7 +147,7 @@ fn server(node: &Node, families: &mut Families) {
         "Writes are refused below this: disk-free-min-bytes.",
         values.disk_free_min_bytes as f64,
     );
-    if let Some(end) = node.tls.get().and_then(|contexts| contexts.end) {
+    if let Some(end) = server.node.tls.get().and_then(|contexts| contexts.end) {
         families.gauge(
             "haypile_tls_certificate_end_timestamp_seconds",
             "When the first of the server's certificates ends, since the epoch.",
@@ -159,7 +159,7 @@ fn server(node: &Node, families: &mut Families) {
         "How many clients may be connected.",
         f64::from(values.maxclients),
     );
-    let saves = &node.saves;
+    let saves = &server.saves;
     families.counter(
         "haypile_checkpoints_total",
         "Checkpoints that SAVE and BGSAVE completed.",
@@ -182,8 +182,8 @@ fn server(node: &Node, families: &mut Families) {
     );
 }
 
-fn commands_and_errors(node: &Node, families: &mut Families) {
-    let called: Vec<_> = commands(&node.stats)
+fn commands_and_errors(server: &ServerState, families: &mut Families) {
+    let called: Vec<_> = commands(&server.stats)
         .into_iter()
         .filter(|(_, stats)| get(&stats.calls) + get(&stats.rejected) + get(&stats.failed) > 0.0)
         .collect();
@@ -214,7 +214,7 @@ fn commands_and_errors(node: &Node, families: &mut Families) {
         "How long the evaluation of commands took; not while latency-tracking is off.",
         of(&|name, stats| vec![histogram(&[("command", name)], stats)]),
     );
-    let errors = node.stats.errors.lock();
+    let errors = server.stats.errors.lock();
     let by_code = errors
         .iter()
         .map(|(code, count)| counter(&[("code", code)], *count as f64));
@@ -246,12 +246,12 @@ fn histogram(labels: &[Label<'_>], stats: &CommandStats) -> Metric {
     metric
 }
 
-fn clients(node: &Node, families: &mut Families) {
-    let stats = &node.stats;
+fn clients(server: &ServerState, families: &mut Families) {
+    let stats = &server.stats;
     families.gauge(
         "haypile_connected_clients",
         "Clients that are connected.",
-        node.clients.len() as f64,
+        server.clients.len() as f64,
     );
     families.counter(
         "haypile_connections_accepted_total",
@@ -268,7 +268,7 @@ fn clients(node: &Node, families: &mut Families) {
         "Connections on which no TLS came about.",
         get(&stats.tls_handshakes_failed),
     );
-    let denials = &node.users.denials;
+    let denials = &server.users.denials;
     families.counters(
         "haypile_access_denied_total",
         "Log-ins, commands, keys and channels that were refused.",
@@ -304,18 +304,18 @@ fn clients(node: &Node, families: &mut Families) {
         "haypile_pubsub_channels",
         "Channels, patterns and sharded channels that somebody listens to.",
         sorts
-            .map(|(name, sort)| gauge(&[("kind", name)], node.pubsub.len(sort) as f64))
+            .map(|(name, sort)| gauge(&[("kind", name)], server.pubsub.len(sort) as f64))
             .into(),
     );
     families.gauge(
         "haypile_slowlog_entries",
         "Entries in the slow log.",
-        node.slowlog.len() as f64,
+        server.slowlog.len() as f64,
     );
 }
 
-fn data(node: &Node, families: &mut Families) {
-    let counts = node.partitions.counts();
+fn data(server: &ServerState, families: &mut Families) {
+    let counts = server.node.partitions.counts();
     let used: Vec<_> = counts
         .iter()
         .enumerate()
@@ -334,17 +334,17 @@ fn data(node: &Node, families: &mut Families) {
     families.counter(
         "haypile_cold_reads_total",
         "Commands that had to wait for the disk.",
-        get(&node.stats.cold_reads),
+        get(&server.stats.cold_reads),
     );
     families.gauge(
         "haypile_writes_refused",
         "1 while writes are refused: the disk is full, or a write to it has failed.",
-        f64::from(node.partitions.refusal().is_some()),
+        f64::from(server.node.partitions.refusal().is_some()),
     );
 }
 
-fn replication(node: &Node, families: &mut Families) {
-    let replication = &node.replication;
+fn replication(server: &ServerState, families: &mut Families) {
+    let replication = &server.node.replication;
     let replicas = replication.source.replicas(replication.now());
     families.gauge(
         "haypile_replicas",
@@ -356,7 +356,7 @@ fn replication(node: &Node, families: &mut Families) {
         "Messages of PUBLISH and SPUBLISH that replicas were too slow for, once for each replica.",
         replication.source.published.dropped() as f64,
     );
-    let readers = node.partitions.the_one().as_ref().map(|data| data.readers());
+    let readers = server.node.partitions.the_one().as_ref().map(|data| data.readers());
     let pins = readers
         .map(|readers| replication.source.pins(&readers))
         .unwrap_or_default();
@@ -436,8 +436,8 @@ fn replication(node: &Node, families: &mut Families) {
     );
 }
 
-fn oplog(node: &Node, families: &mut Families) {
-    let stats = node.partitions.stats();
+fn oplog(server: &ServerState, families: &mut Families) {
+    let stats = server.node.partitions.stats();
     let log = &stats.oplog;
     families.gauge(
         "haypile_blocked_clients",
@@ -511,14 +511,14 @@ fn oplog(node: &Node, families: &mut Families) {
     );
 }
 
-fn store(node: &Node, families: &mut Families) {
-    let stats = node.partitions.store_stats();
+fn store(server: &ServerState, families: &mut Families) {
+    let stats = server.node.partitions.store_stats();
     families.gauge(
         "haypile_memory_budget_used_bytes",
         "Cached blocks, write buffers and rows in memory.",
         (stats.block_cache_bytes + stats.row_bytes) as f64,
     );
-    let limits = node.memory.shared.cache_limits();
+    let limits = server.node.memory.shared.cache_limits();
     for (name, help, value) in [
         ("row_cache_bytes", "Rows in memory.", stats.row_bytes),
         (
@@ -552,7 +552,7 @@ fn store(node: &Node, families: &mut Families) {
     families.counter(
         "haypile_allocator_purges_total",
         "Times that the allocator was told to give back what it keeps, because the budget was near.",
-        node.memory.purges() as f64,
+        server.node.memory.purges() as f64,
     );
     for (name, help, value) in [
         ("sst_bytes", "Bytes of tables on disk.", stats.sst_bytes),

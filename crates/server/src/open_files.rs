@@ -5,8 +5,8 @@
 
 use crate::http::CONNECTIONS_MAX;
 use crate::io::thread_count;
-use crate::process::raise_open_files;
 use haypile_config::Values;
+use haypile_node::process::raise_open_files;
 
 /// Files of the server itself: the standard ones, locks, logs, directories, listeners, signals.
 const OWN_FILES: u64 = 24;

@@ -24,7 +24,7 @@ pub struct Session {
     /// Subscribed channels, patterns and sharded channels.
     pub subscriptions: crate::pubsub::Subscriptions,
     /// What WAIT waits for.
-    pub wait: Option<crate::replication::Wait>,
+    pub wait: Option<haypile_node::replication::Wait>,
     /// The connection is closed once its replies are written.
     pub close: bool,
 }

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use haypile_resp::Request;
 use parking_lot::Mutex;
 
-
 /// One slow command.
 #[derive(Clone, Debug)]
 pub struct SlowEntry {

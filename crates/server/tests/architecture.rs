@@ -27,6 +27,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("config", &["types", "oplog", "store"]),
     (
+        "node",
+        &[
+            "types",
+            "resp",
+            "oplog",
+            "store",
+            "commands",
+            "sync",
+            "config",
+            "partition",
+        ],
+    ),
+    (
         "server",
         &[
             "types",
@@ -38,6 +51,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "sync",
             "config",
             "partition",
+            "node",
             "testkit",
         ],
     ),

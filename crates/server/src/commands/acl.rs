@@ -10,8 +10,8 @@ use haypile_resp::{Reply, Request};
 
 use super::{Execute, ServerCx};
 use crate::pubsub::Sort;
-use crate::random;
 use crate::users::{self, Account, Changed, DenialEntry};
+use haypile_node::random;
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("acl|cat", cat),
@@ -52,14 +52,14 @@ fn whoami(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 }
 
 fn names(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    let users = cx.node.users.all();
+    let users = cx.server.users.all();
     cx.reply.array(users.len());
     users.keys().for_each(|name| cx.reply.bulk(name));
     Ok(())
 }
 
 fn list(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    let users = cx.node.users.all();
+    let users = cx.server.users.all();
     cx.reply.array(users.len());
     users
         .iter()
@@ -68,7 +68,7 @@ fn list(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 }
 
 fn getuser(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
-    let Some(account) = cx.node.users.get(&request[2]) else {
+    let Some(account) = cx.server.users.get(&request[2]) else {
         cx.reply.null();
         return Ok(());
     };
@@ -113,7 +113,7 @@ fn setuser(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     }
     let rules: Vec<&[u8]> = request.iter().skip(3).collect();
     let defaults = users::defaults(&cx.node.config.load());
-    let changed = cx.node.users.apply(name, &rules, defaults);
+    let changed = cx.server.users.apply(name, &rules, defaults);
     let changed = changed.map_err(|error| CommandError::reply(format!("ERR {error}")))?;
     if let Some(changed) = changed {
         end_listeners(cx, &changed);
@@ -130,7 +130,7 @@ fn end_listeners(cx: &mut ServerCx<'_, '_>, changed: &Changed) {
         may(&changed.before) && !may(&now)
     };
     let listeners = cx
-        .node
+        .server
         .pubsub
         .listeners_to(|sort, channel, client| Arc::ptr_eq(account, &client.user.lock()) && lost(sort, channel));
     for client in listeners {
@@ -140,7 +140,7 @@ fn end_listeners(cx: &mut ServerCx<'_, '_>, changed: &Changed) {
 
 /// Ends the connections of a user who is not there any more.
 fn end_clients_of(cx: &mut ServerCx<'_, '_>, gone: &[Arc<Account>]) {
-    for client in cx.node.clients.all() {
+    for client in cx.server.clients.all() {
         let is_gone = gone.iter().any(|account| Arc::ptr_eq(account, &client.user.lock()));
         if is_gone {
             end(cx, client.id);
@@ -152,8 +152,8 @@ fn end_clients_of(cx: &mut ServerCx<'_, '_>, gone: &[Arc<Account>]) {
 fn end(cx: &mut ServerCx<'_, '_>, id: u64) {
     if id == cx.client.id {
         cx.session.close = true;
-    } else if let Some(client) = cx.node.clients.get(id) {
-        cx.node.clients.close(&client);
+    } else if let Some(client) = cx.server.clients.get(id) {
+        cx.server.clients.close(&client);
     }
 }
 
@@ -162,7 +162,7 @@ fn deluser(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     if names().any(|name| name == DEFAULT_USER.as_bytes()) {
         return Err(CommandError::reply("ERR The 'default' user cannot be removed"));
     }
-    let deleted = cx.node.users.delete(names());
+    let deleted = cx.server.users.delete(names());
     end_clients_of(cx, &deleted);
     cx.reply.integer(deleted.len() as i64);
     Ok(())
@@ -215,7 +215,7 @@ fn genpass(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 }
 
 fn dryrun(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
-    let account = cx.node.users.get(&request[2]).ok_or_else(|| {
+    let account = cx.server.users.get(&request[2]).ok_or_else(|| {
         let name = shown(&request[2]);
         CommandError::reply(format!("ERR User '{name}' not found"))
     })?;
@@ -255,7 +255,7 @@ fn no_file() -> CommandError {
 
 fn load(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     let values = cx.node.config.get();
-    let loaded = cx.node.users.load(users::defaults(&values), &values.requirepass);
+    let loaded = cx.server.users.load(users::defaults(&values), &values.requirepass);
     let loaded = loaded.ok_or_else(no_file)?.map_err(|error| {
         CommandError::reply(format!(
             "ERR {error}WARNING: ACL errors detected, no change to the previously active ACL rules was performed"
@@ -273,7 +273,7 @@ fn load(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 }
 
 fn save(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    let saved = cx.node.users.save().ok_or_else(no_file)?;
+    let saved = cx.server.users.save().ok_or_else(no_file)?;
     saved.map_err(|error| {
         tracing::error!("{error}");
         CommandError::reply(
@@ -286,7 +286,7 @@ fn save(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 }
 
 fn log(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
-    let denials = &cx.node.users.denials;
+    let denials = &cx.server.users.denials;
     let count = match request.get(2) {
         _ if request.len() > 3 => return Err(wrong_arguments(request)),
         None => LOG_COUNT,

@@ -23,7 +23,7 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
 ];
 
 fn save(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    checkpoint::save(cx.node).map_err(|error| CommandError::reply(error.to_string()))?;
+    checkpoint::save(&cx.server.saves, cx.node).map_err(|error| CommandError::reply(error.to_string()))?;
     cx.reply.ok();
     Ok(())
 }
@@ -33,7 +33,8 @@ fn bgsave(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     if request.len() > 2 || request.get(1).is_some_and(|arg| !is(arg, "SCHEDULE")) {
         return Err(SYNTAX);
     }
-    checkpoint::save_in_background(cx.node).map_err(|error| CommandError::reply(error.to_string()))?;
+    checkpoint::save_in_background(&cx.server.saves, cx.node)
+        .map_err(|error| CommandError::reply(error.to_string()))?;
     cx.reply.simple("Background saving started");
     Ok(())
 }
@@ -45,13 +46,13 @@ fn bgrewriteaof(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 }
 
 fn lastsave(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    let at = cx.node.saves.last_at.load(Ordering::Relaxed);
+    let at = cx.server.saves.last_at.load(Ordering::Relaxed);
     cx.reply.integer(at as i64);
     Ok(())
 }
 
 fn compact(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    match compaction::start(cx.node) {
+    match compaction::start(&cx.server.compaction, &cx.node.partitions) {
         Ok(true) => cx.reply.simple("Background compaction started"),
         Ok(false) => return Err(CommandError::reply("ERR Background compaction already in progress")),
         Err(error) => return Err(CommandError::reply(format!("ERR cannot start a compaction: {error}"))),
@@ -79,7 +80,7 @@ fn shutdown(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     }
     tracing::info!(client = %cx.client.addr, "stopping: a client has asked for it");
     cx.session.close = true;
-    cx.node.stop();
+    cx.node.ask_to_stop();
     Ok(())
 }
 
@@ -106,6 +107,6 @@ fn monitor(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
         ));
     }
     cx.reply.ok();
-    cx.node.monitors.add(cx.client);
+    cx.server.monitors.add(cx.client);
     Ok(())
 }

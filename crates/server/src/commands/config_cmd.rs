@@ -6,11 +6,13 @@ use haypile_partition::Partition;
 use haypile_resp::Request;
 
 use super::{Execute, ServerCx};
-use crate::node::{Node, notify_classes, packed_limits, retention};
 use crate::open_files;
-use crate::tls;
+use crate::state::ServerState;
 use crate::users::{self, UsersInFile};
 use haypile_config::{NoUsers, UsersToWrite, Values};
+use haypile_node::Node;
+use haypile_node::options::{notify_classes, packed_limits, retention};
+use haypile_node::tls;
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("config|get", get),
@@ -48,7 +50,7 @@ fn set(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         .node
         .config
         .set_if(&pairs, cx.client.is_local(), |values, changed| {
-            refuse(cx.node, values, changed)
+            refuse(cx.server, values, changed)
         })
         .map_err(|error| CommandError::reply(error.to_string()))?;
     let values = cx.node.config.get();
@@ -63,7 +65,7 @@ fn set(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 }
 
 /// What the system does not allow, and files that cannot be used.
-fn refuse(node: &Node, values: &Values, changed: &[&'static str]) -> Result<(), (&'static str, String)> {
+fn refuse(server: &ServerState, values: &Values, changed: &[&'static str]) -> Result<(), (&'static str, String)> {
     if changed.contains(&"maxclients") {
         let clients = open_files::share(values).clients;
         if clients < values.maxclients {
@@ -75,7 +77,7 @@ fn refuse(node: &Node, values: &Values, changed: &[&'static str]) -> Result<(), 
     }
     if changed.iter().any(|key| tls::depends_on(key)) {
         // The last thing that can fail: the new contexts are in force with the new values.
-        let loaded = node.tls.load(values);
+        let loaded = server.node.tls.load(values);
         loaded.map_err(|error| (error.key(), format!("Unable to update TLS configuration. {error}")))?;
     }
     Ok(())
@@ -83,28 +85,28 @@ fn refuse(node: &Node, values: &Values, changed: &[&'static str]) -> Result<(), 
 
 /// Tells those who do not look at the configuration themselves.
 fn apply(cx: &mut ServerCx<'_, '_>, values: &Values, name: &str) {
-    let node = cx.node;
+    let server = cx.server;
     match name {
-        "loglevel" => node.log.set(values.loglevel),
+        "loglevel" => server.log.set(values.loglevel),
         "sync" => match cx.turn.as_deref_mut() {
             Some(turn) => turn.set_sync(values.sync),
-            None => with_data(node, |data| data.set_sync(values.sync)),
+            None => with_data(cx.node, |data| data.set_sync(values.sync)),
         },
         "oplog-retention-bytes" | "oplog-retention-hours" | "oplog-pinned-max-bytes" => {
             let retention = retention(values);
             match cx.turn.as_deref_mut() {
                 Some(turn) => turn.set_retention(retention),
-                None => with_data(node, |data| data.set_retention(retention)),
+                None => with_data(cx.node, |data| data.set_retention(retention)),
             }
         }
-        "disk-free-min-bytes" => with_data(node, |data| data.set_disk_free_min(values.disk_free_min_bytes)),
-        "notify-keyspace-events" => with_data(node, |data| {
+        "disk-free-min-bytes" => with_data(cx.node, |data| data.set_disk_free_min(values.disk_free_min_bytes)),
+        "notify-keyspace-events" => with_data(cx.node, |data| {
             data.set_notify(notify_classes(values.notify_keyspace_events))
         }),
-        "proto-max-bulk-len" => with_data(node, |data| {
+        "proto-max-bulk-len" => with_data(cx.node, |data| {
             data.set_string_bytes_max(values.proto_max_bulk_len as usize)
         }),
-        "hll-sparse-max-bytes" => with_data(node, |data| {
+        "hll-sparse-max-bytes" => with_data(cx.node, |data| {
             data.set_hll_sparse_bytes_max(values.hll_sparse_max_bytes as usize)
         }),
         "hash-max-listpack-entries"
@@ -118,13 +120,13 @@ fn apply(cx: &mut ServerCx<'_, '_>, values: &Values, name: &str) {
             let limits = packed_limits(values);
             match cx.turn.as_deref_mut() {
                 Some(turn) => turn.set_packed_limits(limits),
-                None => with_data(node, |data| data.set_packed_limits(limits)),
+                None => with_data(cx.node, |data| data.set_packed_limits(limits)),
             }
         }
-        "masterauth" | "masteruser" => node.replication.retry(),
-        key if tls::depends_on(key) => node.replication.retry(),
-        "requirepass" => node.users.set_default_password(&values.requirepass),
-        "slowlog-max-len" => node.slowlog.truncate(values.slowlog_max_len as usize),
+        "masterauth" | "masteruser" => server.node.replication.retry(),
+        key if tls::depends_on(key) => server.node.replication.retry(),
+        "requirepass" => server.users.set_default_password(&values.requirepass),
+        "slowlog-max-len" => server.slowlog.truncate(values.slowlog_max_len as usize),
         _ => {}
     }
 }
@@ -137,7 +139,7 @@ fn with_data(node: &Node, apply: impl Fn(&Partition)) {
 fn rewrite(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     cx.node
         .config
-        .rewrite(&*users_to_write(cx.node))
+        .rewrite(&*users_to_write(cx.server))
         .map_err(|error| CommandError::reply(error.to_string()))?;
     tracing::info!("the configuration file was rewritten");
     cx.reply.ok();
@@ -145,20 +147,20 @@ fn rewrite(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 }
 
 /// What belongs into the configuration file of the users.
-pub(super) fn users_to_write(node: &Node) -> Box<dyn UsersToWrite> {
-    if node.users.are_kept() {
+pub(super) fn users_to_write(server: &ServerState) -> Box<dyn UsersToWrite> {
+    if server.users.are_kept() {
         return Box::new(NoUsers);
     }
-    let values = node.config.load();
+    let values = server.node.config.load();
     Box::new(UsersInFile {
-        users: node.users.all(),
+        users: server.users.all(),
         implied: Some(users::implied_default(&values.requirepass)),
         defaults: users::defaults(&values),
     })
 }
 
 fn resetstat(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    cx.node.stats.reset();
+    cx.server.stats.reset();
     with_data(cx.node, Partition::reset_counters);
     cx.reply.ok();
     Ok(())

@@ -67,7 +67,7 @@ fn set_version(cx: &mut ServerCx<'_, '_>, version: Version) {
 
 fn auth(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     match request.len() {
-        2 if cx.node.users.everybody().user().takes_any_password() => Err(CommandError::reply(
+        2 if cx.server.users.everybody().user().takes_any_password() => Err(CommandError::reply(
             "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
              configuration is correct?",
         )),
@@ -80,7 +80,7 @@ fn auth(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 }
 
 fn authenticate(cx: &mut ServerCx<'_, '_>, request: &Request, user: &[u8], password: &[u8]) -> Outcome {
-    let account = cx.node.users.log_in(user, password);
+    let account = cx.server.users.log_in(user, password);
     if let Some(account) = &account {
         become_user(cx, account);
     }
@@ -93,7 +93,7 @@ fn authenticate(cx: &mut ServerCx<'_, '_>, request: &Request, user: &[u8], passw
         0 => Context::TopLevel,
         _ => Context::Multi,
     };
-    cx.node
+    cx.server
         .deny(cx.client, request, Reason::Auth, context, &request[0], user);
     Err(CommandError::reply(
         "WRONGPASS invalid username-password pair or user is disabled.",
@@ -140,7 +140,7 @@ fn hello(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     if let Some((user, password)) = credentials {
         authenticate(cx, request, user, password)?;
     }
-    if !cx.session.authenticated && !cx.node.users.everybody().user().is_open() {
+    if !cx.session.authenticated && !cx.server.users.everybody().user().is_open() {
         return Err(CommandError::reply(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> \
              <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
@@ -187,10 +187,10 @@ fn reset(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     transaction::end_multi(cx);
     transaction::unwatch_all(cx);
     pubsub::unsubscribe_all(cx);
-    cx.node.monitors.remove(cx.client);
+    cx.server.monitors.remove(cx.client);
     set_db(cx, 0);
     set_version(cx, Version::Resp2);
-    let everybody = cx.node.users.everybody().clone();
+    let everybody = cx.server.users.everybody().clone();
     cx.session.authenticated = everybody.user().is_open();
     become_user(cx, &everybody);
     cx.session.replies = Replies::On;

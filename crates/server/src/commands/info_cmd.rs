@@ -14,7 +14,7 @@ fn info(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
         .collect();
     let partition = cx.node.partitions.stats();
     let facts = Facts {
-        node: cx.node,
+        server: cx.server,
         role: cx.node.replication.roles.load().clone(),
         values: cx.node.config.get(),
         partition,

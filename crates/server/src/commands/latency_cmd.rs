@@ -16,7 +16,7 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
 ];
 
 fn latest(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    let events = cx.node.latency.all();
+    let events = cx.server.latency.all();
     cx.reply.array(events.len());
     for (name, series) in events {
         let (at, ms) = series.samples.back().map_or((0, 0), |last| (last.at, last.ms));
@@ -30,7 +30,7 @@ fn latest(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 }
 
 fn series_of(cx: &ServerCx<'_, '_>, request: &Request) -> Option<Series> {
-    cx.node.latency.series(&String::from_utf8_lossy(&request[2]))
+    cx.server.latency.series(&String::from_utf8_lossy(&request[2]))
 }
 
 fn history(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
@@ -45,7 +45,7 @@ fn history(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 }
 
 fn reset(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
-    let latency = &cx.node.latency;
+    let latency = &cx.server.latency;
     let forgotten = match request.len() {
         2 => latency.reset_all(),
         _ => {
@@ -101,7 +101,7 @@ fn graph(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 
 fn doctor(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     let threshold = cx.node.config.load().latency_monitor_threshold;
-    let events = cx.node.latency.all();
+    let events = cx.server.latency.all();
     let text = if threshold == 0 && events.is_empty() {
         "Latency monitoring is off. CONFIG SET latency-monitor-threshold <milliseconds> turns it on; SLOWLOG, LATENCY \
          HISTOGRAM and INFO latencystats work without it.\n"
@@ -141,7 +141,7 @@ fn histogram(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     }
     let mut shown: Vec<(&str, [u64; BUCKETS])> = Vec::new();
     for known in wanted {
-        let histogram = cx.node.stats.command(known.id).histogram();
+        let histogram = cx.server.stats.command(known.id).histogram();
         if histogram.iter().any(|&count| count > 0) {
             shown.push((&known.full_name, histogram));
         }

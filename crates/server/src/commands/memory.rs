@@ -5,8 +5,8 @@ use haypile_commands::{CommandError, Outcome};
 use haypile_resp::Request;
 
 use super::{Execute, ServerCx};
-use crate::memory::allocator;
-use crate::process;
+use haypile_node::memory::allocator;
+use haypile_node::process;
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("memory|doctor", doctor),
@@ -21,7 +21,7 @@ const ORDINARY_SHARE: u64 = 8;
 
 fn doctor(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     let (resident, budget) = (process::resident_bytes(), cx.node.memory.budget_bytes());
-    let buffered = cx.node.clients.buffered_bytes();
+    let buffered = cx.server.clients.buffered_bytes();
     let text = if resident > budget + budget / ORDINARY_SHARE + buffered {
         format!(
             "{} MiB are resident, and memory-budget is {} MiB. Connections have {} MiB in their buffers, which come on top (see CLIENT \
@@ -81,11 +81,11 @@ fn purge(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 
 /// Names as in Redis, where it has them.
 fn stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    let node = cx.node;
-    let store = node.partitions.store_stats();
+    let server = cx.server;
+    let store = server.node.partitions.store_stats();
     let resident = process::resident_bytes();
     let peak = process::resident_peak_bytes().max(resident);
-    let clients = node.clients.all();
+    let clients = server.clients.all();
     let client_bytes: usize = clients
         .iter()
         .map(|c| {
@@ -93,10 +93,10 @@ fn stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
             c.query_bytes.load(Relaxed) + c.output_bytes.load(Relaxed)
         })
         .sum();
-    let counts = node.partitions.counts();
+    let counts = server.node.partitions.counts();
     let keys: u64 = counts.iter().map(|c| c.keys).sum();
     let unused = allocator::usage().unwrap_or_default().unused.min(resident);
-    let limits = node.memory.shared.cache_limits();
+    let limits = server.node.memory.shared.cache_limits();
     let dataset = (store.block_cache_bytes + store.row_bytes).min(resident);
     let integers = [
         ("peak.allocated", peak),
@@ -123,7 +123,7 @@ fn stats(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
         ("allocator-rss.bytes", unused),
         ("rss-overhead.bytes", 0),
         ("fragmentation.bytes", 0),
-        ("budget.bytes", node.memory.budget_bytes()),
+        ("budget.bytes", server.node.memory.budget_bytes()),
         ("budget.used", store.block_cache_bytes + store.row_bytes),
         ("blocks.bytes", store.block_cache_bytes),
         ("blocks.bytes-max", limits.block_bytes as u64),

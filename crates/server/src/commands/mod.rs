@@ -6,15 +6,16 @@ use std::sync::{Arc, LazyLock};
 
 use haypile_commands::table::{self, Known};
 use haypile_commands::{CommandError, Cx, Group, Outcome};
+use haypile_node::Node;
 use haypile_partition::Turn;
 use haypile_resp::{Reply, Request};
 use haypile_store::Tier;
 
 use crate::client::Client;
-use crate::node::Node;
-use crate::partitions::{LOADING, OpenPartition};
-use crate::random::SplitMix64;
 use crate::session::Session;
+use crate::state::ServerState;
+use haypile_node::partitions::{LOADING, OpenPartition};
+use haypile_node::random::SplitMix64;
 
 mod acl;
 mod admin;
@@ -39,8 +40,10 @@ pub use transaction::discard_refused;
 
 /// What a command of the server's own may see and do.
 pub struct ServerCx<'a, 't> {
-    /// The server.
+    /// The partitions and what they share.
     pub node: &'a Arc<Node>,
+    /// What those share who serve clients.
+    pub server: &'a Arc<ServerState>,
     /// The client.
     pub client: &'a Arc<Client>,
     /// The connection's state.

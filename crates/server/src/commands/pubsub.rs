@@ -54,7 +54,7 @@ fn subscribe(cx: &mut ServerCx<'_, '_>, request: &Request, sort: Sort, kind: &st
         let mine = &mut cx.session.subscriptions[sort as usize];
         if mine.insert(channel.to_vec()) {
             cx.client.subscriptions[sort as usize].store(mine.len(), Ordering::Relaxed);
-            cx.node.pubsub.subscribe(sort, channel, cx.client);
+            cx.server.pubsub.subscribe(sort, channel, cx.client);
         }
         confirm(cx, sort, kind, Some(channel));
     }
@@ -109,7 +109,7 @@ fn unsubscribe(cx: &mut ServerCx<'_, '_>, request: &Request, sort: Sort, kind: &
 pub(super) fn unsubscribe_all(cx: &mut ServerCx<'_, '_>) {
     for sort in [Sort::Channel, Sort::Pattern, Sort::Shard] {
         for channel in std::mem::take(&mut cx.session.subscriptions[sort as usize]) {
-            cx.node.pubsub.unsubscribe(sort, &channel, cx.client.id);
+            cx.server.pubsub.unsubscribe(sort, &channel, cx.client.id);
         }
         cx.client.subscriptions[sort as usize].store(0, Ordering::Relaxed);
     }
@@ -119,7 +119,7 @@ fn forget(cx: &mut ServerCx<'_, '_>, sort: Sort, channel: &[u8]) {
     let mine = &mut cx.session.subscriptions[sort as usize];
     if mine.remove(channel) {
         cx.client.subscriptions[sort as usize].store(mine.len(), Ordering::Relaxed);
-        cx.node.pubsub.unsubscribe(sort, channel, cx.client.id);
+        cx.server.pubsub.unsubscribe(sort, channel, cx.client.id);
     }
 }
 
@@ -147,10 +147,10 @@ fn publish(cx: &mut ServerCx<'_, '_>, request: &Request, sort: Sort) -> Outcome 
         // What this turn has written is not visible yet.
         Some(turn) => {
             turn.publish(sharded, copied(channel), copied(payload));
-            cx.node.pubsub.receivers(sort, channel)
+            cx.server.pubsub.receivers(sort, channel)
         }
         None => {
-            let receivers = cx.node.pubsub.publish(sort, channel, payload);
+            let receivers = cx.server.pubsub.publish(sort, channel, payload);
             if !cx.node.replication.source.published.is_idle()
                 && let Some(data) = &*cx.node.partitions.the_one()
                 && data.role() == Role::Leader
@@ -164,7 +164,7 @@ fn publish(cx: &mut ServerCx<'_, '_>, request: &Request, sort: Sort) -> Outcome 
                 };
                 // Whatever was acknowledged before is that far.
                 let syncer = data.syncer();
-                cx.node.relay(&message, || syncer.safe_index());
+                cx.node.replication.relay(&message, || syncer.safe_index());
             }
             receivers
         }
@@ -180,7 +180,7 @@ fn channels(cx: &mut ServerCx<'_, '_>, request: &Request, sort: Sort) -> Outcome
             "ERR unknown subcommand or wrong number of arguments for '{sub}'. Try PUBSUB HELP."
         )));
     }
-    let channels = cx.node.pubsub.channels(sort, request.get(2));
+    let channels = cx.server.pubsub.channels(sort, request.get(2));
     cx.reply.array(channels.len());
     channels.iter().for_each(|channel| cx.reply.bulk(channel));
     Ok(())
@@ -190,12 +190,12 @@ fn numsub(cx: &mut ServerCx<'_, '_>, request: &Request, sort: Sort) -> Outcome {
     cx.reply.array((request.len() - 2) * 2);
     for channel in request.iter().skip(2) {
         cx.reply.bulk(channel);
-        cx.reply.integer(cx.node.pubsub.listeners(sort, channel) as i64);
+        cx.reply.integer(cx.server.pubsub.listeners(sort, channel) as i64);
     }
     Ok(())
 }
 
 fn numpat(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    cx.reply.integer(cx.node.pubsub.len(Sort::Pattern) as i64);
+    cx.reply.integer(cx.server.pubsub.len(Sort::Pattern) as i64);
     Ok(())
 }

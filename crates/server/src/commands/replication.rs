@@ -13,8 +13,8 @@ use haypile_sync::role::{Address, RoleEvent, RoleRefusal};
 use haypile_types::is_host;
 
 use super::{Execute, ServerCx};
-use crate::partitions::LOADING;
-use crate::replication::{RoleError, Wait, failover};
+use haypile_node::partitions::LOADING;
+use haypile_node::replication::{RoleError, Wait, failover};
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("role", role),
@@ -84,7 +84,7 @@ fn change_role(cx: &mut ServerCx<'_, '_>, event: RoleEvent) -> Outcome {
     tracing::info!(client = %cx.client.addr, ?event, "REPLICAOF");
     let roles = &cx.node.replication.roles;
     roles
-        .change(cx.node, cx.turn.as_deref_mut(), event)
+        .change(&cx.node.replication, cx.turn.as_deref_mut(), event)
         .map_err(|error| refused(error, "REPLICAOF not allowed while failing over."))?;
     cx.reply.ok();
     Ok(())
@@ -121,7 +121,7 @@ fn replconf(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
                 tracing::info!(client = %cx.client.addr, %primary, end, "the primary tells this replica to take over");
                 check_node(cx, asked)?;
                 let turn = cx.turn.as_deref_mut();
-                let answer = replication.roles.take_over(cx.node, turn, primary, failover, end);
+                let answer = replication.roles.take_over(replication, turn, primary, failover, end);
                 let answer = answer.map_err(|reason| CommandError::reply(format!("ERR {reason}")))?;
                 cx.reply.simple(answer.name());
                 return Ok(());
@@ -187,7 +187,7 @@ fn failover(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     if abort {
         let aborted = replication
             .roles
-            .change(cx.node, cx.turn.as_deref_mut(), RoleEvent::Abort);
+            .change(&cx.node.replication, cx.turn.as_deref_mut(), RoleEvent::Abort);
         aborted.map_err(|error| refused(error, "FAILOVER already in progress."))?;
         cx.reply.ok();
         return Ok(());
@@ -210,7 +210,7 @@ fn failover(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     if wanted.to.as_ref().is_some_and(|to| !is_target(to)) {
         return error("ERR FAILOVER target HOST and PORT is not a replica.");
     }
-    failover::start(cx.node, cx.turn.as_deref_mut(), wanted)
+    failover::start(replication, cx.turn.as_deref_mut(), wanted)
         .map_err(|error| refused(error, "FAILOVER already in progress."))?;
     cx.reply.ok();
     Ok(())
@@ -270,17 +270,17 @@ fn refuse_on_replica(cx: &ServerCx<'_, '_>, name: &str) -> Result<(), CommandErr
 fn wait_for(cx: &mut ServerCx<'_, '_>, wait: Wait, timeout: u64) -> Outcome {
     let node = cx.node;
     if !cx.may_block {
-        wait.reply(node, cx.reply);
+        wait.reply(&node.replication.source, cx.reply);
         return Ok(());
     }
     // Registered first: what arrives meanwhile finds it, and is heard once this turn is over.
     node.replication.waits.add(cx.client.id, wait);
     node.replication.source.hurry();
-    if wait.is_over(node) {
+    if wait.is_over(&node.replication.source) {
         node.replication.waits.remove(cx.client.id);
         // It may have been about to wait before its replies were committed.
         cx.session.wait = None;
-        wait.reply(node, cx.reply);
+        wait.reply(&node.replication.source, cx.reply);
         return Ok(());
     }
     cx.session.wait = Some(wait);

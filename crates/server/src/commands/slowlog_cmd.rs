@@ -23,7 +23,7 @@ fn get(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
             return Err(CommandError::reply("ERR count should be greater than or equal to -1"));
         }
     };
-    let entries = cx.node.slowlog.newest(count);
+    let entries = cx.server.slowlog.newest(count);
     let reply = &mut *cx.reply;
     reply.array(entries.len());
     for entry in entries {
@@ -40,12 +40,12 @@ fn get(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 }
 
 fn len(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    cx.reply.integer(cx.node.slowlog.len() as i64);
+    cx.reply.integer(cx.server.slowlog.len() as i64);
     Ok(())
 }
 
 fn reset(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    cx.node.slowlog.reset();
+    cx.server.slowlog.reset();
     cx.reply.ok();
     Ok(())
 }

@@ -173,15 +173,15 @@ fn exec(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
         return Err(cold);
     }
     if too_long {
-        cx.node.stats.output_limit_closed.fetch_add(1, Ordering::Relaxed);
+        cx.server.stats.output_limit_closed.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(client = %cx.client.addr, "closing a client whose transaction replies more than client-output-buffer-limit");
         cx.reply.truncate(reply_start);
         cx.session.close = true;
     }
     for (request, denial, account) in denied {
         if let Ok(known) = table::resolve(request) {
-            let node = cx.node;
-            node.deny_command(cx.client, &account, known, request, denial, Context::Multi);
+            let server = cx.server;
+            server.deny_command(cx.client, &account, known, request, denial, Context::Multi);
         }
     }
     end_multi(cx);
@@ -218,10 +218,10 @@ fn count(cx: &mut ServerCx<'_, '_>, multi: &Multi, ran: Vec<(u64, Option<String>
     for (request, (micros, error)) in multi.queue.iter().zip(ran) {
         let Ok(known) = table::resolve(request) else { continue };
         if let Some(text) = error {
-            cx.node.stats.error(&text);
-            cx.node.stats.failed(known.id);
+            cx.server.stats.error(&text);
+            cx.server.stats.failed(known.id);
         }
-        cx.node.called(known, request, micros, cx.client);
+        cx.server.called(known, request, micros, cx.client);
     }
 }
 
@@ -270,6 +270,7 @@ fn run_queued(cx: &mut ServerCx<'_, '_>, turn: &mut Turn<'_>, request: &Request)
         _ => {
             let mut inner = ServerCx {
                 node: cx.node,
+                server: cx.server,
                 client: cx.client,
                 session: cx.session,
                 reply: cx.reply,

@@ -1,6 +1,5 @@
 //! Files of entries that a full sync took away, because nobody else had them: what is in them, and `haypile diverged`.
 
-pub mod file;
 mod text;
 
 use std::io::{self, Write};
@@ -8,7 +7,7 @@ use std::path::Path;
 
 use haypile_commands::describe::Describer;
 
-use file::{DivergedError, Reader};
+use haypile_node::diverged_file::{DivergedError, Reader};
 
 /// Prints a file: its entries as commands that do the same again, with remarks that begin with `#`; or with `json` one
 /// object for each entry.

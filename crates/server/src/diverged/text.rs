@@ -7,8 +7,8 @@ use haypile_commands::describe::{Change, Done, Place, What};
 use haypile_resp::format_double;
 use serde_json::{Value, json};
 
-use super::file::{Entry, Reader};
 use crate::monitor::quote;
+use haypile_node::diverged_file::{Entry, Reader};
 
 /// Prints entries one after another.
 #[derive(Default)]

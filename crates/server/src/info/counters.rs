@@ -8,9 +8,9 @@ use crate::stats::{CommandStats, percentile};
 use crate::users::Reason;
 
 pub(super) fn stats(facts: &Facts<'_>, lines: &mut Lines) {
-    let (node, partition) = (facts.node, &facts.partition);
-    let stats = &node.stats;
-    let rates = node.sampler.rates();
+    let (server, partition) = (facts.server, &facts.partition);
+    let stats = &server.stats;
+    let rates = server.sampler.rates();
     let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let kilobytes = |bytes: f64| format!("{:.2}", bytes / 1024.0);
     lines.put("total_connections_received", get(&stats.connections_total));
@@ -24,7 +24,7 @@ pub(super) fn stats(facts: &Facts<'_>, lines: &mut Lines) {
     lines.put("instantaneous_input_repl_kbps", "0.00");
     lines.put("instantaneous_output_repl_kbps", "0.00");
     lines.put("rejected_connections", get(&stats.connections_rejected));
-    let syncs = &node.replication.source.syncs;
+    let syncs = &server.node.replication.source.syncs;
     lines.put("sync_full", get(&syncs.full));
     lines.put("sync_partial_ok", get(&syncs.continued));
     lines.put("sync_partial_err", get(&syncs.not_continued));
@@ -40,9 +40,9 @@ pub(super) fn stats(facts: &Facts<'_>, lines: &mut Lines) {
     ]);
     lines.put("keyspace_hits", partition.hits);
     lines.put("keyspace_misses", partition.misses);
-    lines.put("pubsub_channels", node.pubsub.len(Sort::Channel));
-    lines.put("pubsub_patterns", node.pubsub.len(Sort::Pattern));
-    lines.put("pubsubshard_channels", node.pubsub.len(Sort::Shard));
+    lines.put("pubsub_channels", server.pubsub.len(Sort::Channel));
+    lines.put("pubsub_patterns", server.pubsub.len(Sort::Pattern));
+    lines.put("pubsubshard_channels", server.pubsub.len(Sort::Shard));
     lines.zeros(&[
         "latest_fork_usec",
         "total_forks",
@@ -75,7 +75,7 @@ pub(super) fn stats(facts: &Facts<'_>, lines: &mut Lines) {
         ("acl_access_denied_key", Reason::Key),
         ("acl_access_denied_channel", Reason::Channel),
     ] {
-        lines.put(field, node.users.denials.count(reason));
+        lines.put(field, server.users.denials.count(reason));
     }
     lines.put(
         "client_query_buffer_limit_disconnections",
@@ -98,7 +98,7 @@ pub(crate) fn commands(stats: &crate::stats::Stats) -> Vec<(&'static Known, Comm
 }
 
 pub(super) fn commandstats(facts: &Facts<'_>, lines: &mut Lines) {
-    for (known, stats) in commands(&facts.node.stats) {
+    for (known, stats) in commands(&facts.server.stats) {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (calls, usec) = (get(&stats.calls), get(&stats.micros));
         let (rejected, failed) = (get(&stats.rejected), get(&stats.failed));
@@ -116,7 +116,7 @@ pub(super) fn commandstats(facts: &Facts<'_>, lines: &mut Lines) {
 }
 
 pub(super) fn errorstats(facts: &Facts<'_>, lines: &mut Lines) {
-    for (code, count) in facts.node.stats.errors.lock().iter() {
+    for (code, count) in facts.server.stats.errors.lock().iter() {
         lines.put(&format!("errorstat_{code}"), format_args!("count={count}"));
     }
 }
@@ -130,7 +130,7 @@ pub(super) fn latencystats(facts: &Facts<'_>, lines: &mut Lines) {
         .split_whitespace()
         .filter_map(|word| Some((word, word.parse().ok()?)))
         .collect();
-    for (known, stats) in commands(&facts.node.stats) {
+    for (known, stats) in commands(&facts.server.stats) {
         let histogram = stats.histogram();
         let shown: Vec<String> = percentiles
             .iter()

@@ -3,9 +3,9 @@ use std::sync::atomic::Ordering;
 use super::{Facts, Lines};
 
 pub(super) fn persistence(facts: &Facts<'_>, lines: &mut Lines) {
-    let saves = &facts.node.saves;
+    let saves = &facts.server.saves;
     let position = facts.partition.position;
-    let now = facts.node.clock.now_ms() / 1000;
+    let now = facts.server.node.clock.now_ms() / 1000;
     let status = |ok: bool| if ok { "ok" } else { "err" };
     let current = match saves.begun_at.load(Ordering::Relaxed) {
         0 => -1,
@@ -42,7 +42,7 @@ pub(super) fn persistence(facts: &Facts<'_>, lines: &mut Lines) {
     lines.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
     lines.put(
         "aof_last_write_status",
-        status(facts.node.partitions.refusal().is_none()),
+        status(facts.server.node.partitions.refusal().is_none()),
     );
     lines.put("aof_last_cow_size", 0);
     lines.zeros(&["module_fork_in_progress", "module_fork_last_cow_size"]);
@@ -65,7 +65,7 @@ pub(super) fn cluster(_: &Facts<'_>, lines: &mut Lines) {
 }
 
 pub(super) fn keyspace(facts: &Facts<'_>, lines: &mut Lines) {
-    for (db, counts) in facts.node.partitions.counts().into_iter().enumerate() {
+    for (db, counts) in facts.server.node.partitions.counts().into_iter().enumerate() {
         if counts.keys > 0 {
             let (keys, expires) = (counts.keys, counts.expires);
             lines.put(

@@ -16,13 +16,13 @@ use haypile_sync::role::RoleMachine;
 
 pub(crate) use counters::commands;
 
-use crate::node::Node;
+use crate::state::ServerState;
 use haypile_config::Values;
 
 /// What sections are made of: gathered once, so that they agree with each other.
 pub struct Facts<'a> {
     /// The server.
-    pub node: &'a Node,
+    pub server: &'a ServerState,
     /// Its role.
     pub role: Arc<RoleMachine>,
     /// Its configuration.

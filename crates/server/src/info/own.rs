@@ -8,7 +8,7 @@ pub(super) fn haypile(facts: &Facts<'_>, lines: &mut Lines) {
     lines.put("position", partition.position);
     lines.put("durable_position", partition.durable);
     lines.put("sync", facts.values.sync);
-    let refusal = facts.node.partitions.refusal();
+    let refusal = facts.server.node.partitions.refusal();
     lines.put("writes_refused", u8::from(refusal.is_some()));
     lines.put("write_refusal", refusal.unwrap_or_default().replace(['\r', '\n'], " "));
     lines.put("oplog_bytes", oplog.bytes);
@@ -31,5 +31,5 @@ pub(super) fn haypile(facts: &Facts<'_>, lines: &mut Lines) {
     lines.put("rocksdb_block_cache_bytes", store.block_cache_bytes);
     lines.put("rocksdb_write_buffer_bytes", store.write_buffer_bytes);
     lines.put("row_cache_bytes", store.row_bytes);
-    lines.put("compact_in_progress", u8::from(facts.node.compaction.is_running()));
+    lines.put("compact_in_progress", u8::from(facts.server.compaction.is_running()));
 }

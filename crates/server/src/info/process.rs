@@ -2,13 +2,13 @@ use std::sync::atomic::Ordering;
 
 use super::{Facts, Lines};
 use crate::commands::REDIS_VERSION;
-use crate::memory::allocator;
-use crate::process;
+use haypile_node::memory::allocator;
+use haypile_node::process;
 
 pub(super) fn server(facts: &Facts<'_>, lines: &mut Lines) {
-    let node = facts.node;
-    let uptime = node.started.elapsed().as_secs();
-    let now_us = node.clock.now_us();
+    let server = facts.server;
+    let uptime = server.started.elapsed().as_secs();
+    let now_us = server.node.clock.now_us();
     lines.put("redis_version", REDIS_VERSION);
     lines.put("haypile_version", env!("CARGO_PKG_VERSION"));
     lines.put("redis_git_sha1", "00000000");
@@ -23,8 +23,8 @@ pub(super) fn server(facts: &Facts<'_>, lines: &mut Lines) {
     lines.put("gcc_version", "0.0.0");
     lines.put("process_id", std::process::id());
     lines.put("process_supervised", "no");
-    lines.put("run_id", &node.run_id);
-    lines.put("tcp_port", node.any_port());
+    lines.put("run_id", &server.run_id);
+    lines.put("tcp_port", server.any_port());
     lines.put("server_time_usec", now_us);
     lines.put("uptime_in_seconds", uptime);
     lines.put("uptime_in_days", uptime / 86_400);
@@ -34,10 +34,10 @@ pub(super) fn server(facts: &Facts<'_>, lines: &mut Lines) {
     lines.put("lru_clock", (now_us / 1_000_000) & 0x00ff_ffff);
     let executable = std::env::current_exe().unwrap_or_default();
     lines.put("executable", executable.display());
-    let file = node.config.file().map(|path| path.display().to_string());
+    let file = server.node.config.file().map(|path| path.display().to_string());
     lines.put("config_file", file.unwrap_or_default());
-    lines.put("io_threads_active", u8::from(node.mailboxes().len() > 1));
-    let ports = [("tcp", node.port), ("tls", node.tls_port)];
+    lines.put("io_threads_active", u8::from(server.mailboxes.len() > 1));
+    let ports = [("tcp", server.port), ("tls", server.tls_port)];
     let listeners = ports
         .iter()
         .filter(|(_, port)| *port > 0)
@@ -51,7 +51,7 @@ pub(super) fn server(facts: &Facts<'_>, lines: &mut Lines) {
 }
 
 pub(super) fn clients(facts: &Facts<'_>, lines: &mut Lines) {
-    let clients = facts.node.clients.all();
+    let clients = facts.server.clients.all();
     let most = |of: fn(&crate::client::Client) -> usize| clients.iter().map(|c| of(c)).max().unwrap_or(0);
     lines.put("connected_clients", clients.len());
     lines.put("cluster_connections", 0);
@@ -79,7 +79,7 @@ pub(super) fn clients(facts: &Facts<'_>, lines: &mut Lines) {
 pub(super) fn memory(facts: &Facts<'_>, lines: &mut Lines) {
     let used = process::resident_bytes();
     let peak = process::resident_peak_bytes().max(used);
-    let clients = facts.node.clients.all();
+    let clients = facts.server.clients.all();
     let buffers = |c: &crate::client::Client| {
         (c.query_bytes.load(Ordering::Relaxed) + c.output_bytes.load(Ordering::Relaxed)) as u64
     };
@@ -135,18 +135,18 @@ pub(super) fn memory(facts: &Facts<'_>, lines: &mut Lines) {
     lines.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
     lines.put("mem_allocator", "jemalloc-5.3");
     lines.zeros(&["active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects"]);
-    lines.put_bytes("memory_budget", facts.node.memory.budget_bytes());
+    lines.put_bytes("memory_budget", facts.server.node.memory.budget_bytes());
     lines.put_bytes("memory_budget_used", budget_used);
     lines.put_bytes("block_cache_bytes", facts.store.block_cache_bytes);
     lines.put_bytes("write_buffer_bytes", facts.store.write_buffer_bytes);
     lines.put_bytes("row_cache_bytes", facts.store.row_bytes);
-    let limits = facts.node.memory.shared.cache_limits();
+    let limits = facts.server.node.memory.shared.cache_limits();
     lines.put_bytes("block_cache_bytes_max", limits.block_bytes as u64);
     lines.put_bytes("row_cache_bytes_max", limits.row_bytes as u64);
     lines.put_bytes("unsettled_bytes", facts.store.unsettled_bytes);
     lines.put_bytes("retained_bytes", facts.store.retained_bytes);
     lines.put_bytes("allocator_unused_bytes", allocator.unused);
-    lines.put("allocator_purges", facts.node.memory.purges());
+    lines.put("allocator_purges", facts.server.node.memory.purges());
 }
 
 pub(super) fn cpu(_: &Facts<'_>, lines: &mut Lines) {

@@ -5,12 +5,12 @@ use haypile_sync::follower::{InstanceState, PartitionState};
 use haypile_sync::role::Address;
 
 use super::{Facts, Lines};
-use crate::replication::{FollowerStatus, failover_state};
+use haypile_node::replication::{FollowerStatus, failover_state};
 
 /// Redis' fields, in its order, and then ours.
 pub(super) fn replication(facts: &Facts<'_>, lines: &mut Lines) {
-    let (node, values) = (facts.node, &facts.values);
-    let replication = &node.replication;
+    let (server, values) = (facts.server, &facts.values);
+    let replication = &server.node.replication;
     // What can be read: at the same offset two servers hold the same.
     let offset = facts.partition.applied;
     let status = replication.follower_status();
@@ -38,7 +38,7 @@ pub(super) fn replication(facts: &Facts<'_>, lines: &mut Lines) {
         );
     }
     lines.put("master_failover_state", failover_state(role.state()));
-    lines.put("master_replid", node.replication_id());
+    lines.put("master_replid", server.node.replication.replication_id());
     lines.put("master_replid2", "0".repeat(40));
     lines.put("master_repl_offset", offset);
     lines.put("second_repl_offset", -1);
@@ -59,8 +59,8 @@ fn follower(
     source: &Address,
     (offset, known): (u64, u64),
 ) {
-    let (node, values) = (facts.node, &facts.values);
-    let replication = &node.replication;
+    let (server, values) = (facts.server, &facts.values);
+    let replication = &server.node.replication;
     let up = replication.is_link_up();
     let now = replication.now();
     let heard = now.since(haypile_sync::Time::new(status.stream.heard));
@@ -104,7 +104,7 @@ fn follower(
 }
 
 fn own(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus) {
-    let replication = &facts.node.replication;
+    let replication = &facts.server.node.replication;
     let now = replication.now();
     lines.put("sync_port", replication.sync_port());
     lines.put("node_id", replication.node_id());
@@ -167,10 +167,17 @@ fn own(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus) {
 
 /// For whom the log is kept.
 fn pins(facts: &Facts<'_>, lines: &mut Lines) {
-    let source = &facts.node.replication.source;
+    let source = &facts.server.node.replication.source;
     lines.put("oplog_pinned_bytes", facts.partition.oplog.pinned_bytes);
     lines.put("oplog_pins_left_behind", source.left_behind());
-    let Some(readers) = facts.node.partitions.the_one().as_ref().map(|data| data.readers()) else {
+    let Some(readers) = facts
+        .server
+        .node
+        .partitions
+        .the_one()
+        .as_ref()
+        .map(|data| data.readers())
+    else {
         return;
     };
     for (n, pin) in source.pins(&readers).iter().enumerate() {

@@ -18,14 +18,14 @@ use super::tls::Session;
 use crate::access;
 use crate::client::Client;
 use crate::job::Job;
-use crate::node::Node;
+use crate::state::ServerState;
 
 /// Connections accepted in a row.
 const ACCEPTS_MAX: usize = 256;
 
 impl EventLoop {
     /// Takes what has connected to a listener, and hands it out to the loops in turn.
-    pub(super) fn accept(&mut self, node: &Arc<Node>, listener: usize) {
+    pub(super) fn accept(&mut self, server: &Arc<ServerState>, listener: usize) {
         for _ in 0..ACCEPTS_MAX {
             match self.listeners[listener].socket.accept() {
                 Ok((socket, _)) => {
@@ -34,7 +34,7 @@ impl EventLoop {
                     self.accepted += 1;
                     let tls = self.listeners[listener].tls;
                     if Arc::ptr_eq(&self.others[to], &self.mailbox) {
-                        self.add(node, socket, tls);
+                        self.add(server, socket, tls);
                     } else {
                         self.others[to].push(Message::Accepted { socket, tls });
                     }
@@ -68,15 +68,15 @@ impl EventLoop {
     }
 
     /// Starts serving a connection here, unless it is refused.
-    pub(super) fn add(&mut self, node: &Arc<Node>, mut socket: TcpStream, tls: bool) {
-        node.stats.connections_total.fetch_add(1, Ordering::Relaxed);
-        let values = node.config.load();
+    pub(super) fn add(&mut self, server: &Arc<ServerState>, mut socket: TcpStream, tls: bool) {
+        server.stats.connections_total.fetch_add(1, Ordering::Relaxed);
+        let values = server.node.config.load();
         let (Ok(addr), Ok(laddr)) = (socket.peer_addr(), socket.local_addr()) else {
             return;
         };
-        let refusal = refusal(node, addr);
+        let refusal = refusal(server, addr);
         if let Some(refusal) = &refusal {
-            node.stats.connections_rejected.fetch_add(1, Ordering::Relaxed);
+            server.stats.connections_rejected.fetch_add(1, Ordering::Relaxed);
             if !tls {
                 // The client may be gone already, and then nobody misses the text.
                 let _ = io::Write::write(&mut socket, refusal.text().as_bytes());
@@ -89,7 +89,7 @@ impl EventLoop {
         }
         let session = match tls {
             false => None,
-            true => match session(node) {
+            true => match session(server) {
                 Some(session) => Some(Box::new(session)),
                 None => return,
             },
@@ -110,16 +110,16 @@ impl EventLoop {
             tracing::warn!(%error, "a connection cannot be watched");
             return;
         }
-        let now_ms = node.clock.now_ms();
+        let now_ms = server.node.clock.now_ms();
         let client = Arc::new(Client {
-            id: node.clients.next_id(),
+            id: server.clients.next_id(),
             addr,
             laddr,
             fd: socket.as_raw_fd(),
             created_ms: now_ms,
             home: self.mailbox.clone(),
             token,
-            user: Mutex::new(node.users.everybody().clone()),
+            user: Mutex::new(server.users.everybody().clone()),
             name: Default::default(),
             lib_name: Default::default(),
             lib_version: Default::default(),
@@ -140,8 +140,8 @@ impl EventLoop {
             query_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
         });
-        node.clients.add(client.clone());
-        let job = Box::new(Job::new(node.clone(), client.clone()));
+        server.clients.add(client.clone());
+        let job = Box::new(Job::new(server.clone(), client.clone()));
         let conn = entry.insert(Conn::new(socket, session, client, job));
         if let Some(refusal) = refusal {
             // It is told so once it understands.
@@ -152,9 +152,9 @@ impl EventLoop {
 }
 
 /// TLS as it is configured now.
-fn session(node: &Node) -> Option<Session> {
+fn session(server: &ServerState) -> Option<Session> {
     // The port for TLS is open only where there is a context.
-    let contexts = node.tls.get()?;
+    let contexts = server.node.tls.get()?;
     let session = Session::new(contexts.clients.clone(), Instant::now());
     session
         .inspect_err(|error| tracing::error!(%error, "no TLS for a connection"))
@@ -181,10 +181,10 @@ impl Refusal {
     }
 }
 
-fn refusal(node: &Node, addr: std::net::SocketAddr) -> Option<Refusal> {
-    let values = node.config.load();
-    if node.clients.len() >= values.maxclients as usize {
+fn refusal(server: &ServerState, addr: std::net::SocketAddr) -> Option<Refusal> {
+    let values = server.node.config.load();
+    if server.clients.len() >= values.maxclients as usize {
         return Some(Refusal::TooMany);
     }
-    access::is_kept_out(&values, &node.users.everybody().user(), addr.ip()).then_some(Refusal::Protected)
+    access::is_kept_out(&values, &server.users.everybody().user(), addr.ip()).then_some(Refusal::Protected)
 }

@@ -16,9 +16,9 @@ use super::conn::{Conn, ReadState};
 use super::listen::Listener;
 use super::mailbox::{Mailbox, Message};
 use crate::job::{Job, Next};
-use crate::node::Node;
-use crate::partitions::LOADING;
 use crate::pubsub::Sort;
+use crate::state::ServerState;
+use haypile_node::partitions::LOADING;
 
 /// Events taken from the kernel at once.
 pub(super) const EVENTS_MAX: usize = 1024;
@@ -104,30 +104,30 @@ pub fn prepare(count: usize, listeners: Vec<Listener>) -> io::Result<(Vec<EventL
 
 impl EventLoop {
     /// Serves until the server stops.
-    pub fn run(&mut self, node: &Arc<Node>) {
+    pub fn run(&mut self, server: &Arc<ServerState>) {
         let mut events = Events::with_capacity(EVENTS_MAX);
-        while !node.is_stopping() {
+        while !server.node.is_stopping() {
             // Those that were there before the wait: after this round they have what they wait for.
             let fences = std::mem::take(&mut self.fences);
             self.wait(&mut events, fences.is_empty());
             for event in &events {
                 match event.token() {
                     WAKER => {}
-                    Token(t) if t >= LISTENERS => self.accept(node, t - LISTENERS),
+                    Token(t) if t >= LISTENERS => self.accept(server, t - LISTENERS),
                     Token(t) => self.on_event(t, event),
                 }
             }
-            self.round(node);
+            self.round(server);
             drop(fences);
             let now = Instant::now();
-            self.resume(node);
-            self.expire_blocked(node, now);
+            self.resume(server);
+            self.expire_blocked(server, now);
             if now >= self.next_tick {
                 self.next_tick = now + TICK;
-                self.tick(node, now);
+                self.tick(server, now);
             }
         }
-        self.stop(node);
+        self.stop(server);
     }
 
     fn wait(&mut self, events: &mut Events, may_sleep: bool) {
@@ -168,26 +168,26 @@ impl EventLoop {
     }
 
     /// Reads, evaluates and writes once for every connection that has something to do.
-    fn round(&mut self, node: &Arc<Node>) {
-        self.take_messages(node);
+    fn round(&mut self, server: &Arc<ServerState>) {
+        self.take_messages(server);
         for token in std::mem::take(&mut self.ready) {
-            self.serve(node, token);
+            self.serve(server, token);
         }
         // Who is to wait comes home once before.
         while !self.tasks.is_empty() {
-            self.submit(node);
-            self.take_messages(node);
+            self.submit(server);
+            self.take_messages(server);
         }
-        self.flush(node);
+        self.flush(server);
         if self.received > 0 {
-            node.stats.input_bytes.add(std::mem::take(&mut self.received));
-            node.stats.output_bytes.add(std::mem::take(&mut self.sent));
+            server.stats.input_bytes.add(std::mem::take(&mut self.received));
+            server.stats.output_bytes.add(std::mem::take(&mut self.sent));
         }
     }
 
     /// Hands what needs the writer to it.
-    fn submit(&mut self, node: &Arc<Node>) {
-        match &*node.partitions.the_one() {
+    fn submit(&mut self, server: &Arc<ServerState>) {
+        match &*server.node.partitions.the_one() {
             Some(data) => data.submit(&mut self.tasks),
             None => {
                 for mut task in self.tasks.drain(..) {
@@ -199,23 +199,23 @@ impl EventLoop {
     }
 
     /// Reads what a connection has sent, and evaluates as much as this thread may.
-    fn serve(&mut self, node: &Arc<Node>, token: usize) {
+    fn serve(&mut self, server: &Arc<ServerState>, token: usize) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         conn.queued = false;
-        let values = node.config.load();
+        let values = server.node.config.load();
         match conn.read(
             &mut self.scratch,
             values.client_query_buffer_limit as usize,
             &mut self.received,
         ) {
             ReadState::Open => {}
-            ReadState::Closed => return self.close(node, token),
+            ReadState::Closed => return self.close(server, token),
             ReadState::TooMuch => {
-                node.stats.query_limit_closed.fetch_add(1, Ordering::Relaxed);
+                server.stats.query_limit_closed.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(client = %conn.client.addr, "closing a client that has sent more than client-query-buffer-limit ahead");
-                return self.close(node, token);
+                return self.close(server, token);
             }
-            ReadState::Broken(error) => return self.broken(node, token, &error),
+            ReadState::Broken(error) => return self.broken(server, token, &error),
         }
         if conn.tls.is_some() && conn.pending_output() > 0 {
             // The handshake's part of ours, or what waited for its end.
@@ -223,7 +223,7 @@ impl EventLoop {
         }
         if conn.client.subscription_count() > 0 {
             // What was published before the client sent this stands before the reply.
-            self.take_messages(node);
+            self.take_messages(server);
         }
         let Some(conn) = self.conns.get_mut(token) else { return };
         if conn.closing || conn.is_congested() {
@@ -231,7 +231,7 @@ impl EventLoop {
         }
         let Some(mut job) = conn.job.take() else {
             if conn.ended && conn.client.blocked.load(Ordering::Relaxed) {
-                self.close(node, token);
+                self.close(server, token);
             }
             return;
         };
@@ -243,9 +243,11 @@ impl EventLoop {
                 conn.closing = true;
                 self.dirty.push(token);
             }
-            return self.after_run(node, token, more);
+            return self.after_run(token, more);
         }
-        conn.client.last_active_ms.store(node.clock.now_ms(), Ordering::Relaxed);
+        conn.client
+            .last_active_ms
+            .store(server.node.clock.now_ms(), Ordering::Relaxed);
         job.run_guarded();
         let paused = job.next == Next::Pause;
         conn.client.paused.store(paused, Ordering::Relaxed);
@@ -257,23 +259,23 @@ impl EventLoop {
                 conn.send(job.reply.buffer());
                 job.reply.clear();
                 self.dirty.push(token);
-                node.pool.push(job);
+                server.pool.push(job);
             }
             Next::Pause => {
                 self.paused = true;
                 more = false;
                 conn.job = Some(job);
-                self.after_run(node, token, more);
+                self.after_run(token, more);
             }
             Next::Idle => {
                 conn.job = Some(job);
-                self.after_run(node, token, more);
+                self.after_run(token, more);
             }
         }
     }
 
     /// Takes the replies of a job that is at home, and looks for more to do.
-    fn after_run(&mut self, node: &Arc<Node>, token: usize, more: bool) {
+    fn after_run(&mut self, token: usize, more: bool) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         let Some(job) = &mut conn.job else { return };
         if !job.reply.is_empty() {
@@ -287,16 +289,15 @@ impl EventLoop {
         } else if more || ((conn.readable || conn.has_last_word()) && !conn.is_congested()) {
             enqueue(&mut self.ready, conn, token);
         }
-        let _ = node;
     }
 
-    pub(super) fn take_messages(&mut self, node: &Arc<Node>) {
+    pub(super) fn take_messages(&mut self, server: &Arc<ServerState>) {
         let mut messages = std::mem::take(&mut self.messages);
         self.mailbox.take(&mut messages);
         for message in messages.drain(..) {
             match message {
-                Message::Accepted { socket, tls } => self.add(node, socket, tls),
-                Message::Job(job) => self.come_home(node, job),
+                Message::Accepted { socket, tls } => self.add(server, socket, tls),
+                Message::Job(job) => self.come_home(server, job),
                 Message::Push { client, token, bytes } => {
                     if let Some(conn) = self.conn_of(client, token) {
                         conn.push(&bytes);
@@ -311,7 +312,10 @@ impl EventLoop {
                 } => {
                     let Some(conn) = self.conn_of(client, token) else {
                         // It was closed while the writer looked at its request: nobody else will end its wait.
-                        node.partitions.unblock(client, Some(CommandError::reply("ERR closed")));
+                        server
+                            .node
+                            .partitions
+                            .unblock(client, Some(CommandError::reply("ERR closed")));
                         continue;
                     };
                     conn.blocked_until = until;
@@ -319,7 +323,7 @@ impl EventLoop {
                     conn.start_waiting();
                     if conn.ended {
                         // It waits for what will not come; what it is owed for the requests before that goes out.
-                        self.kill(node, token);
+                        self.kill(server, token);
                         continue;
                     }
                     self.dirty.push(token);
@@ -329,7 +333,7 @@ impl EventLoop {
                 }
                 Message::Close { client, token } => {
                     if self.conn_of(client, token).is_some() {
-                        self.kill(node, token);
+                        self.kill(server, token);
                     }
                 }
                 Message::Fence(fence) => self.fences.push(fence),
@@ -339,36 +343,36 @@ impl EventLoop {
     }
 
     /// Closes a connection from the server's side: what the socket does not take at once is lost.
-    fn kill(&mut self, node: &Arc<Node>, token: usize) {
+    fn kill(&mut self, server: &Arc<ServerState>, token: usize) {
         if let Some(conn) = self.conns.get_mut(token) {
             conn.write(&mut self.sent);
         }
-        self.close(node, token);
+        self.close(server, token);
     }
 
     /// Closes a connection on which TLS does not work.
-    fn broken(&mut self, node: &Arc<Node>, token: usize, error: &rustls::Error) {
+    fn broken(&mut self, server: &Arc<ServerState>, token: usize, error: &rustls::Error) {
         let Some(conn) = self.conns.get(token) else { return };
         let (addr, laddr) = (conn.client.addr, conn.client.laddr);
         if conn.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
-            node.stats.tls_handshakes_failed.fetch_add(1, Ordering::Relaxed);
+            server.stats.tls_handshakes_failed.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%addr, %laddr, "Error accepting a client connection: {error}");
         } else {
             tracing::debug!(%addr, %laddr, "closing a client whose TLS is broken: {error}");
         }
         // What is sent is the alert that says so.
-        self.kill(node, token);
+        self.kill(server, token);
     }
 
     /// A job that was away is back: its replies are committed.
-    fn come_home(&mut self, node: &Arc<Node>, mut job: Box<Job>) {
+    fn come_home(&mut self, server: &Arc<ServerState>, mut job: Box<Job>) {
         let token = job.client.token;
         let Some(conn) = self.conn_of(job.client.id, token) else {
-            return dispose(node, *job);
+            return dispose(server, *job);
         };
         conn.blocked_until = None;
         conn.client.paused.store(job.next == Next::Pause, Ordering::Relaxed);
-        let goes_on = !job.session.close && !conn.client.killed.load(Ordering::Relaxed) && !node.is_stopping();
+        let goes_on = !job.session.close && !conn.client.killed.load(Ordering::Relaxed) && !server.node.is_stopping();
         if job.next == Next::Wait && goes_on {
             // The replies are sent when the wait has begun.
             return self.tasks.push(job);
@@ -389,7 +393,7 @@ impl EventLoop {
             return;
         }
         match job.next {
-            Next::Disk => return node.pool.push(job),
+            Next::Disk => return server.pool.push(job),
             Next::Pause => self.paused = true,
             Next::Idle | Next::Turn | Next::Wait => {
                 if !job.requests.is_empty() || conn.has_input() || conn.readable || conn.ended {
@@ -405,20 +409,20 @@ impl EventLoop {
     }
 
     /// Writes the output of all connections that have some.
-    pub(super) fn flush(&mut self, node: &Arc<Node>) {
+    pub(super) fn flush(&mut self, server: &Arc<ServerState>) {
         let now = Instant::now();
         for token in std::mem::take(&mut self.dirty) {
             let Some(conn) = self.conns.get_mut(token) else {
                 continue;
             };
             if !conn.write(&mut self.sent) || (conn.closing && conn.pending_output() == 0) {
-                self.close(node, token);
+                self.close(server, token);
                 continue;
             }
-            if conn.pending_output() > 0 && conn.is_over_limit(&node.config.load(), now) {
-                node.stats.output_limit_closed.fetch_add(1, Ordering::Relaxed);
+            if conn.pending_output() > 0 && conn.is_over_limit(&server.node.config.load(), now) {
+                server.stats.output_limit_closed.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(client = %conn.client.addr, "closing a client that does not read: client-output-buffer-limit");
-                self.close(node, token);
+                self.close(server, token);
                 continue;
             }
             let waits = conn.job.as_ref().is_some_and(|job| !job.requests.is_empty());
@@ -428,21 +432,23 @@ impl EventLoop {
         }
     }
 
-    pub(super) fn close(&mut self, node: &Arc<Node>, token: usize) {
+    pub(super) fn close(&mut self, server: &Arc<ServerState>, token: usize) {
         let Some(mut conn) = self.conns.try_remove(token) else {
             return;
         };
         conn.say_end();
         // The socket closes with `conn` in any case.
         let _ = self.poll.registry().deregister(&mut conn.socket);
-        node.clients.remove(conn.client.id);
-        node.monitors.remove(&conn.client);
+        server.clients.remove(conn.client.id);
+        server.monitors.remove(&conn.client);
         conn.client.killed.store(true, Ordering::Relaxed);
         match conn.job.take() {
-            Some(job) => dispose(node, *job),
+            Some(job) => dispose(server, *job),
             None if conn.client.blocked.load(Ordering::Relaxed) => {
                 // It comes home without its connection, and is disposed of then.
-                node.partitions
+                server
+                    .node
+                    .partitions
                     .unblock(conn.client.id, Some(CommandError::reply("ERR closed")));
             }
             None => {}
@@ -459,17 +465,17 @@ pub(super) fn enqueue(ready: &mut Vec<usize>, conn: &mut Conn, token: usize) {
 }
 
 /// Undoes what a connection has left behind: its subscriptions, its WAIT and watched keys.
-fn dispose(node: &Arc<Node>, mut job: Job) {
+fn dispose(server: &Arc<ServerState>, mut job: Job) {
     for sort in [Sort::Channel, Sort::Pattern, Sort::Shard] {
         for channel in std::mem::take(&mut job.session.subscriptions[sort as usize]) {
-            node.pubsub.unsubscribe(sort, &channel, job.client.id);
+            server.pubsub.unsubscribe(sort, &channel, job.client.id);
         }
     }
     if job.session.wait.take().is_some() {
-        node.replication.waits.remove(job.client.id);
+        server.node.replication.waits.remove(job.client.id);
     }
     if let Some(watch) = job.session.watch.take() {
-        let data = node.partitions.the_one();
+        let data = server.node.partitions.the_one();
         let Some(data) = &*data else { return };
         let forgotten = data.run_internal(|turn| {
             for (db, key, _) in &watch.keys {

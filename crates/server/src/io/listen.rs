@@ -3,8 +3,8 @@ use std::net::SocketAddr;
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::node::NodeError;
 use haypile_config::Values;
+use haypile_node::ListenError;
 
 /// Where clients come in.
 pub struct Listener {
@@ -15,7 +15,7 @@ pub struct Listener {
 
 /// Binds all addresses; gives the listeners and the port, which with `port 0` the first of them got from the system. With
 /// a `tls-port`, `port 0` is no port at all.
-pub fn listen(values: &Values) -> Result<(Vec<Listener>, u16), NodeError> {
+pub fn listen(values: &Values) -> Result<(Vec<Listener>, u16), ListenError> {
     let (mut listeners, mut port) = (Vec::new(), 0);
     if values.port > 0 || values.tls_port == 0 {
         port = bind(values, values.port, false, &mut listeners)?;
@@ -26,7 +26,7 @@ pub fn listen(values: &Values) -> Result<(Vec<Listener>, u16), NodeError> {
     Ok((listeners, port))
 }
 
-fn bind(values: &Values, mut port: u16, tls: bool, listeners: &mut Vec<Listener>) -> Result<u16, NodeError> {
+fn bind(values: &Values, mut port: u16, tls: bool, listeners: &mut Vec<Listener>) -> Result<u16, ListenError> {
     for bind in &values.bind {
         let addr = SocketAddr::new(bind.ip, port);
         match bind_one(addr, values.tcp_backlog) {
@@ -39,7 +39,7 @@ fn bind(values: &Values, mut port: u16, tls: bool, listeners: &mut Vec<Listener>
             }
             Err(source) => {
                 let suffix = if tls { " (TLS)" } else { "" };
-                return Err(NodeError::Listen {
+                return Err(ListenError {
                     addr: format!("{addr}{suffix}"),
                     source,
                 });

@@ -14,8 +14,8 @@ use smallvec::SmallVec;
 use super::{Job, Next, REPLY_PAUSE_BYTES};
 use crate::commands;
 use crate::io::Fence;
-use crate::random::SplitMix64;
-use crate::routing::slot_of_request;
+use haypile_node::random::SplitMix64;
+use haypile_node::slot_of_request;
 
 /// How often the pool fetches for a write whose reads are cold. Then it may read from the disk in its turn: what it
 /// reads changes or leaves the cache faster than it gets its turn.
@@ -58,7 +58,7 @@ impl Job {
     pub fn warm_up(mut self: Box<Self>) {
         let first = self.requests.front().and_then(|request| table::resolve(request).ok());
         if first.is_some_and(commands::asks_about_subscribers) {
-            Fence::raise(self.node.mailboxes()).wait();
+            Fence::raise(&self.server.mailboxes).wait();
             (self.tier, self.next) = (Tier::Disk, Next::Turn);
             return self.send_home();
         }
@@ -67,7 +67,7 @@ impl Job {
             self.next = Next::Turn;
             return self.send_home();
         }
-        self.node.stats.cold_reads.fetch_add(1, Ordering::Relaxed);
+        self.server.stats.cold_reads.fetch_add(1, Ordering::Relaxed);
         self.fetch();
         if self.session.multi.is_none() && first.is_some_and(only_reads) {
             self.read_from_disk();

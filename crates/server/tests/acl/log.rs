@@ -29,14 +29,7 @@ fn refusals_are_kept_the_same_ones_together() {
         .as_elements()
         .unwrap()
         .iter()
-        .map(|entry| {
-            entry
-                .as_elements()
-                .unwrap()
-                .iter()
-                .map(haypile_testkit::text)
-                .collect()
-        })
+        .map(|entry| entry.as_elements().unwrap().iter().map(haypile_testkit::text).collect())
         .collect();
     let shown: Vec<String> = entries
         .iter()

@@ -77,15 +77,15 @@ pub(super) fn kill(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
             addr: Some(request[2].to_vec()),
             ..Filter::default()
         },
-        false => Filter::parse(request, &cx.node.users)?,
+        false => Filter::parse(request, &cx.server.users)?,
     };
     let mut killed = 0;
-    for client in cx.node.clients.all() {
+    for client in cx.server.clients.all() {
         if !filter.fits(&client) {
             continue;
         }
         if client.id != cx.client.id {
-            cx.node.clients.close(&client);
+            cx.server.clients.close(&client);
         } else if filter.skip_me {
             continue;
         } else {

@@ -10,14 +10,14 @@ use haypile_resp::Request;
 use super::Kind;
 use crate::client::Client;
 use crate::commands::ServerCx;
-use crate::node::Node;
+use crate::state::ServerState;
 
 pub(super) fn list(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let clients = match (request.get(2), request.get(3)) {
-        (None, _) => cx.node.clients.all(),
+        (None, _) => cx.server.clients.all(),
         (Some(option), Some(kind)) if is(option, "TYPE") && request.len() == 4 => {
             let kind = Kind::parse(kind)?;
-            let mut clients = cx.node.clients.all();
+            let mut clients = cx.server.clients.all();
             clients.retain(|client| Kind::of(client) == kind);
             clients
         }
@@ -26,7 +26,7 @@ pub(super) fn list(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     };
     let mut text = String::new();
     for client in &clients {
-        describe(cx.node, client, Some((cx.client.id, request)), &mut text);
+        describe(cx.server, client, Some((cx.client.id, request)), &mut text);
     }
     cx.reply.verbatim("txt", &text);
     Ok(())
@@ -36,14 +36,14 @@ fn with_ids(cx: &ServerCx<'_, '_>, request: &Request) -> Result<Vec<Arc<Client>>
     let mut clients = Vec::new();
     for arg in request.iter().skip(3) {
         let id = haypile_resp::parse_i64(arg).ok_or_else(|| CommandError::reply("ERR Invalid client ID"))?;
-        clients.extend(u64::try_from(id).ok().and_then(|id| cx.node.clients.get(id)));
+        clients.extend(u64::try_from(id).ok().and_then(|id| cx.server.clients.get(id)));
     }
     Ok(clients)
 }
 
 pub(super) fn info(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let mut text = String::new();
-    describe(cx.node, cx.client, Some((cx.client.id, request)), &mut text);
+    describe(cx.server, cx.client, Some((cx.client.id, request)), &mut text);
     cx.reply.verbatim("txt", &text);
     Ok(())
 }
@@ -51,8 +51,8 @@ pub(super) fn info(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
 /// Redis' line about a client, its fields in Redis' order. Buffers are counted as far as this server has them: `rbs`,
 /// `rbp` and `obl` are of a fixed reply buffer, which it has not.
 /// `asking` is who asks, and with which request.
-pub(crate) fn describe(node: &Node, client: &Client, asking: Option<(u64, &Request)>, text: &mut String) {
-    let now_ms = node.clock.now_ms();
+pub(crate) fn describe(server: &ServerState, client: &Client, asking: Option<(u64, &Request)>, text: &mut String) {
+    let now_ms = server.node.clock.now_ms();
     let seconds_since = |ms: u64| now_ms.saturating_sub(ms) / 1000;
     // The request that asks still counts as unevaluated input.
     let (current, args) = match asking {

@@ -3,7 +3,7 @@ use haypile_commands::{CommandError, Outcome};
 use haypile_resp::Request;
 
 use crate::commands::ServerCx;
-use crate::pause::PausePurpose;
+use haypile_node::pause::PausePurpose;
 
 pub(super) fn pause(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let writes_only = match request.get(3) {
@@ -17,14 +17,14 @@ pub(super) fn pause(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let ms = u64::try_from(ms).map_err(|_| CommandError::reply("ERR timeout is negative"))?;
     if ms > 0 {
         let until_ms = cx.node.clock.now_ms().saturating_add(ms);
-        cx.node.pause(PausePurpose::ByCommand, until_ms, writes_only);
+        cx.node.pausing.begin(PausePurpose::ByCommand, until_ms, writes_only);
     }
     cx.reply.ok();
     Ok(())
 }
 
 pub(super) fn unpause(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    cx.node.unpause(PausePurpose::ByCommand);
+    cx.node.pausing.end(PausePurpose::ByCommand);
     cx.reply.ok();
     Ok(())
 }

@@ -284,7 +284,7 @@ fn change_repl_id(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 }
 
 fn config_rewrite(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
-    let rewritten = cx.node.config.rewrite(&*super::config_cmd::users_to_write(cx.node));
+    let rewritten = cx.node.config.rewrite(&*super::config_cmd::users_to_write(cx.server));
     rewritten.map_err(|error| CommandError::reply(error.to_string()))?;
     cx.reply.ok();
     Ok(())
