@@ -2,7 +2,7 @@
 
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::{Overlay, SharedResources, Store, StoreOptions, Tier, View};
-use haypile_types::{Position, Random};
+use haypile_types::{Position, Random, XorShift};
 
 use crate::{CommandError, Cx, Flags, Handler, KeyEvent, Observer, PackedLimits, table};
 
@@ -53,17 +53,6 @@ fn heard(what: &str, db: u16, key: &[u8]) -> String {
     match db {
         0 => format!("{what} {key}"),
         _ => format!("{what} {key} @{db}"),
-    }
-}
-
-pub(crate) struct XorShift(pub(crate) u64);
-
-impl Random for XorShift {
-    fn next_u64(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
     }
 }
 

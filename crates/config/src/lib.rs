@@ -35,7 +35,6 @@ pub use keys::{Allow, AuthClients, LogFormat, LogLevel, Values};
 pub use kinds::{BindAddress, BufferLimit, BufferLimits, NotifyFlags, TlsVersion};
 pub use line::quote;
 pub use reference::{markdown, sample, summary};
-pub use rewrite::replace_file;
 pub use user_lines::{NoUsers, UserLine, UsersToWrite};
 
 /// Keys that CONFIG GET gives only to those who know their names, as in Redis.

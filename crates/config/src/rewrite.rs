@@ -1,9 +1,10 @@
 //! CONFIG REWRITE: a file that says what is in force, with as few lines changed as possible.
 
-use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
+
+use haypile_types::{Readers, replace_file};
 
 use super::error::{Place, RewriteError};
 use super::key::{Key, all};
@@ -20,7 +21,7 @@ pub(super) fn rewrite(path: &Path, values: &Values, users: &dyn UsersToWrite) ->
     let old = fs::read_to_string(path)?;
     let new = rewritten(&old, path, values, users)?;
     if new != old {
-        replace_file(path, new.as_bytes())?;
+        replace_file(path, new.as_bytes(), Readers::Owner)?;
     }
     Ok(())
 }
@@ -82,38 +83,10 @@ pub(super) fn line_of(key: &Key, values: &Values) -> String {
     }
 }
 
-/// Who may read a file that there was not before: secrets may be in it.
-const NEW_FILE_MODE: u32 = 0o600;
-
-/// Replaces a file in one step: after a crash there is the old one or the new one, whole and on disk.
-///
-/// # Errors
-/// The file is as before, or it is not known which of the two a crash would leave.
-pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = (|| {
-        let mut file = File::create(&temporary)?;
-        file.set_permissions(match fs::metadata(path) {
-            Ok(old) => old.permissions(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Permissions::from_mode(NEW_FILE_MODE),
-            Err(error) => return Err(error),
-        })?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    })();
-    if let Err(error) = written {
-        // The first error is the one to report; a file that is left over does no harm.
-        let _ = fs::remove_file(&temporary);
-        return Err(error);
-    }
-    File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::{Config, NoUsers};
 

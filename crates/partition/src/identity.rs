@@ -15,11 +15,10 @@
 
 use std::fmt;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use haypile_sync::{Epoch, EpochHistory, EpochId};
-use haypile_types::Random;
+use haypile_types::{Random, Readers, replace_file};
 
 use crate::PartitionError;
 
@@ -87,17 +86,10 @@ pub(crate) fn load(dir: &Path) -> Result<Option<Identity>, PartitionError> {
 /// Replaces the file by one with this id and history, and waits until the disk has it.
 pub(crate) fn save(dir: &Path, replica: Option<ReplicaId>, history: &EpochHistory) -> Result<(), PartitionError> {
     let path = dir.join(FILE);
-    let io = |verb, path: &Path| {
-        let path = path.to_owned();
-        move |source| PartitionError::Io { verb, path, source }
-    };
-    let fresh = path.with_extension("new");
-    let mut file = fs::File::create(&fresh).map_err(io("create", &fresh))?;
-    file.write_all(print(replica, history).as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(io("write", &fresh))?;
-    fs::rename(&fresh, &path).map_err(io("name", &path))?;
-    fs::File::open(dir).and_then(|d| d.sync_all()).map_err(io("sync", dir))
+    replace_file(&path, print(replica, history).as_bytes(), Readers::AsUsual).map_err(|source| {
+        let verb = "replace";
+        PartitionError::Io { verb, path, source }
+    })
 }
 
 fn print(replica: Option<ReplicaId>, history: &EpochHistory) -> String {

@@ -8,20 +8,9 @@ use std::collections::HashSet;
 use haypile_commands::key::digest::{self, Digest};
 use haypile_partition::{Partition, ReplicatedEntry, Role, Turn};
 use haypile_store::row::Header;
-use haypile_types::{Random, SLOTS};
+use haypile_types::{Random, SLOTS, XorShift};
 
 use common::{FIRST, entries, open_as, run_line};
-
-struct XorShift(u64);
-
-impl Random for XorShift {
-    fn next_u64(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-}
 
 fn catch_up(source: &Partition, follower: &Partition) {
     let from = follower.local_position().end.index + 1;

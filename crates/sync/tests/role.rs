@@ -10,7 +10,7 @@ use haypile_sync::role::{
     TakeOver, role_next, role_table,
 };
 use haypile_sync::{NodeId, Tenure};
-use haypile_types::Random;
+use haypile_types::{Random, XorShift};
 
 fn address(port: u16) -> Address {
     Address { host: "h".into(), port }
@@ -185,17 +185,6 @@ fn the_architecture_document_has_the_table() {
         "put this into ARCHITECTURE.md:\n{}",
         role_table()
     );
-}
-
-struct XorShift(u64);
-
-impl Random for XorShift {
-    fn next_u64(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
 }
 
 /// A primary and its replica that change places, and everything that is on its way between them.

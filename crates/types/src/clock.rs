@@ -1,3 +1,5 @@
+//! Time and chance, which come from outside, and the machine's own clock.
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Wall-clock time, from outside, so that what decides expiry can be tested and simulated.

@@ -1,3 +1,5 @@
+//! Counters that many threads add to.
+
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};

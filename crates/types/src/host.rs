@@ -1,3 +1,5 @@
+//! What may be the name or the address of a host.
+
 /// Characters of the longest name of a host (RFC 1035, 2.3.4).
 const HOST_BYTES_MAX: usize = 255;
 

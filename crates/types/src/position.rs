@@ -1,3 +1,5 @@
+//! Places in a partition's log.
+
 use std::fmt;
 
 /// A place in a partition's log: the term in which an entry was proposed and its index.

@@ -1,3 +1,5 @@
+//! Hash slots, as Redis Cluster has them.
+
 /// Number of hash slots, as in Redis Cluster.
 pub const SLOTS: u16 = 16384;
 

@@ -1,11 +1,11 @@
 //! Who this server is: an id in the data directory, made once.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use haypile_sync::NodeId;
-use haypile_types::Random;
+use haypile_types::{Random, Readers, replace_file};
 
 use crate::error::DirError;
 use crate::random::SplitMix64;
@@ -26,20 +26,15 @@ pub fn node_id(dir: &Path) -> Result<NodeId, DirError> {
         Ok(text) => u128::from_str_radix(text.trim(), 16)
             .map(NodeId)
             .map_err(|_| failed("read")(io::Error::new(io::ErrorKind::InvalidData, "it holds no id"))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(dir, &path).map_err(failed("create")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(&path).map_err(failed("create")),
         Err(error) => Err(failed("read")(error)),
     }
 }
 
-fn make(dir: &Path, path: &Path) -> io::Result<NodeId> {
+fn make(path: &Path) -> io::Result<NodeId> {
     let mut random = SplitMix64::from_system();
     let mut more = SplitMix64::from_system();
     let id = NodeId((u128::from(random.next_u64()) << 64) | u128::from(more.next_u64()));
-    let fresh = path.with_extension("new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(format!("{id}\n").as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    File::open(dir)?.sync_all()?;
+    replace_file(path, format!("{id}\n").as_bytes(), Readers::AsUsual)?;
     Ok(id)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use haypile_acl::{Defaults, LoadError, SaveError, UserStore, Users, text};
 
-use haypile_config::replace_file;
+use haypile_types::{Readers, replace_file};
 
 /// Users in a file.
 pub(super) struct AclFile {
@@ -34,7 +34,7 @@ impl UserStore for AclFile {
     }
 
     fn save(&self, users: &Users) -> Result<(), SaveError> {
-        replace_file(&self.path, &text::write(users)).map_err(|source| SaveError {
+        replace_file(&self.path, &text::write(users), Readers::Owner).map_err(|source| SaveError {
             place: self.shown.clone(),
             source,
         })

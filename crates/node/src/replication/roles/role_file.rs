@@ -16,8 +16,7 @@ use std::path::Path;
 
 use haypile_sync::NodeId;
 use haypile_sync::role::{Address, SavedRole, TakeOver};
-
-use haypile_config::replace_file;
+use haypile_types::{Readers, replace_file};
 
 const FILE: &str = "role.toml";
 const FORMAT: u32 = 1;
@@ -47,7 +46,7 @@ pub(in crate::replication) fn load(dir: &Path) -> io::Result<Option<SavedRole>> 
 /// # Errors
 /// The file or the directory; what was there before is there still.
 pub(in crate::replication) fn save(dir: &Path, role: &SavedRole) -> io::Result<()> {
-    replace_file(&dir.join(FILE), print(role).as_bytes())
+    replace_file(&dir.join(FILE), print(role).as_bytes(), Readers::Owner)
 }
 
 fn print(role: &SavedRole) -> String {
