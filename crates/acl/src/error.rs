@@ -1,3 +1,5 @@
+//! What is wrong with rules that make no user.
+
 /// What is wrong with a rule; the texts are Redis', because programs look for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {

@@ -1,3 +1,5 @@
+//! Passwords are kept as hashes and compared in constant time.
+
 use std::fmt;
 
 use sha2::{Digest, Sha256};

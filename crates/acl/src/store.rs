@@ -1,3 +1,5 @@
+//! Where users outlive the process: an interface, which a file or the metadata of a cluster provides.
+
 use std::collections::BTreeMap;
 use std::io;
 

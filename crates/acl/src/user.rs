@@ -1,3 +1,5 @@
+//! A user: flags, hashes of passwords and selectors, made of rules and described by them.
+
 use crate::{ApplyError, Hash, RuleError, Selector};
 
 /// What a user has that no rule has said anything of.

@@ -1,3 +1,5 @@
+//! What a command may see and do: keys, rows, collections, expiry and events, for reading or within a turn.
+
 mod elements;
 mod patching;
 

@@ -1,3 +1,5 @@
+//! Entries of the partition's log as a group sees them, and as raft's crate wants to have them.
+
 use bytes::Bytes;
 use haypile_types::Position;
 use raft::eraftpb;

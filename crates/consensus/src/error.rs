@@ -1,3 +1,5 @@
+//! Why something was not proposed, and why a group cannot be made or cannot go on.
+
 use crate::settings::SettingsError;
 
 /// This replica does not lead, or not any more: nothing was proposed.

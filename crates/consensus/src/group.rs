@@ -1,3 +1,5 @@
+//! One replica of a group: entries, messages and time go in; appends, messages and commits come out.
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;

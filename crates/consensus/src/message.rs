@@ -1,3 +1,5 @@
+//! What the replicas of a group say to each other.
+
 use std::fmt;
 
 use bytes::Bytes;

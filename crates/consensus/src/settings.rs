@@ -1,3 +1,5 @@
+//! The times and limits of a group.
+
 use crate::message::ReplicaNumber;
 
 /// How a group behaves. All durations are in microseconds of the machine's own clock, which goes on while the machine sleeps

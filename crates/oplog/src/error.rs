@@ -1,3 +1,5 @@
+//! What can go wrong with the log, and what its caller should do then.
+
 use std::io;
 use std::path::{Path, PathBuf};
 

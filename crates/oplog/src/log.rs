@@ -1,3 +1,5 @@
+//! The end of the log at which entries are appended, owned by the partition's single writer.
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,3 +1,5 @@
+//! How a log behaves: when it is synced, how large its files are, what is kept of it.
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,3 +1,5 @@
+//! Readers, which follow the log as it grows.
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};

@@ -1,3 +1,5 @@
+//! One file of the log: its name, its header, and how it is read and written.
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,3 +1,5 @@
+//! Makes what was written durable; many callers share one fdatasync.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -1,3 +1,5 @@
+//! Clients that wait for keys, in the lines in which they came.
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,3 +1,5 @@
+//! Why a partition cannot be opened, and why what a task did does not count.
+
 use std::path::PathBuf;
 
 use haypile_oplog::{OplogError, OplogErrorKind};

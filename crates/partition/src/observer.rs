@@ -1,3 +1,5 @@
+//! What commands tell of keys: events for subscribers, and counters.
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use haypile_commands::{Class, KeyEvent, Observer};

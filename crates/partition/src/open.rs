@@ -1,3 +1,5 @@
+//! Opening a partition: identity, store, log, and the replay of what the store has not saved.
+
 use std::collections::HashSet;
 use std::fs;
 use std::ops::RangeInclusive;

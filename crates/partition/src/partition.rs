@@ -1,3 +1,5 @@
+//! The partition itself: what all threads share of it, and what only the holder of the turn may touch.
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

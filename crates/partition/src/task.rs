@@ -1,3 +1,5 @@
+//! Work for the writer.
+
 use haypile_commands::CommandError;
 
 use crate::blocked::Awaited;

@@ -1,3 +1,5 @@
+//! A turn: the right to evaluate commands that write, whose effects become entries of the log.
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

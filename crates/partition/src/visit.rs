@@ -1,3 +1,5 @@
+//! The writer, taken for something other than a turn.
+
 use std::ops::{Deref, DerefMut};
 
 use parking_lot::MutexGuard;

@@ -1,3 +1,5 @@
+//! WATCH: which clients watch which keys, and what has changed.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,3 +1,5 @@
+//! One version of a row, and the key and the hash by which it is found.
+
 use std::ffi::c_void;
 use std::hash::{BuildHasher, Hasher};
 use std::marker::PhantomData;

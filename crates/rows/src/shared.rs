@@ -1,3 +1,5 @@
+//! A value that many read and that is replaced as a whole.
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

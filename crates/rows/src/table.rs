@@ -1,3 +1,5 @@
+//! The table of rows in memory: versions that are read without a lock, clean rows that are evicted, dirty ones that stay.
+
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::Arc;

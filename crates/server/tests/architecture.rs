@@ -217,3 +217,25 @@ fn pure_crates_have_all_bans_and_more() {
         );
     }
 }
+
+/// Files of Rust below a folder.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_about() {
+    let mut files = Vec::new();
+    sources(&root().join("crates"), &mut files);
+    for path in files.iter().filter(|path| !path.ends_with("wire/generated.rs")) {
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.starts_with("//!"), "{} lacks a head comment", path.display());
+    }
+}

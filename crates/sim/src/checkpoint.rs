@@ -1,3 +1,5 @@
+//! Checkpoints of a simulated source, whose files hold entries.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! What must hold of a run, looked at as it goes on.
+
 use std::collections::BTreeMap;
 
 use haypile_sync::message::{CheckpointReason, TrySyncReply};

@@ -1,3 +1,5 @@
+//! What a simulated node keeps over a crash.
+
 use std::collections::BTreeMap;
 
 use haypile_sync::role::RoleMachine;

@@ -1,3 +1,5 @@
+//! What crosses the simulated network.
+
 use std::sync::Arc;
 
 use haypile_sync::copy::{ChunkRef, CopyRefusal, Manifest};

@@ -1,3 +1,5 @@
+//! A network that loses, doubles and delays messages, and that can be cut.
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

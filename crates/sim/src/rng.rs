@@ -1,3 +1,5 @@
+//! The only source of chance in a run.
+
 use std::time::Duration;
 
 use haypile_types::Random;

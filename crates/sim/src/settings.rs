@@ -1,3 +1,5 @@
+//! The times of the machines, in a run over fake time.
+
 use std::time::Duration;
 
 use haypile_sync::copy::CopySettings;

@@ -1,3 +1,5 @@
+//! Nodes that follow each other in a tree, and all that goes wrong for a while.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! A state of RocksDB as readers see it.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

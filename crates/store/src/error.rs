@@ -1,3 +1,5 @@
+//! What can go wrong in the store, and what its caller should do then.
+
 use std::path::PathBuf;
 
 /// What went wrong in the store.

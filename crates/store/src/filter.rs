@@ -1,3 +1,5 @@
+//! The compaction filter, which drops the elements of collections that are gone.
+
 use std::ffi::CStr;
 use std::sync::{Arc, OnceLock, Weak};
 

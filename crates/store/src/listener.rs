@@ -1,3 +1,5 @@
+//! What RocksDB's background threads report, above all failures.
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex};

@@ -1,3 +1,5 @@
+//! How RocksDB is set up.
+
 use std::sync::{Arc, OnceLock, Weak};
 
 use rocksdb::{

@@ -1,3 +1,5 @@
+//! What the writer has evaluated and what is not published yet, over the store.
+
 mod drafts;
 mod pending;
 mod undo;

@@ -1,3 +1,5 @@
+//! Ranges of keys as the writer and readers go through them.
+
 use std::vec;
 
 use crate::keys::collection_of;

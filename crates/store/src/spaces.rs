@@ -1,3 +1,5 @@
+//! Keyspaces: sets of column families, opened when there is something for them.
+
 use std::sync::Arc;
 
 use rocksdb::{BoundColumnFamily, DB};

@@ -1,3 +1,5 @@
+//! One partition's RocksDB and the rows in memory over it.
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,3 +1,5 @@
+//! How the keyspace events of one command are logged.
+
 use std::ops::Range;
 
 use crate::effects::{self, NEW, TAG_NEW, TAG_OWN, WrittenTag};

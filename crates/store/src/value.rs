@@ -1,3 +1,5 @@
+//! Values that were read, wherever their bytes live.
+
 use std::fmt;
 use std::ops::Deref;
 

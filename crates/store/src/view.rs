@@ -1,3 +1,5 @@
+//! What a command sees of the store: one state of everything, and where its writes go.
+
 use haypile_rows::{FETCHED_AHEAD, Key, hash_of};
 use smallvec::SmallVec;
 

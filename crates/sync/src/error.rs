@@ -1,3 +1,5 @@
+//! What can go wrong between a follower and its source, by what is to be done about it.
+
 use std::fmt;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Ids: which are random, which count, and what each names.
+
 use std::fmt;
 
 macro_rules! id {

@@ -1,3 +1,5 @@
+//! The times and limits of the follower's machines.
+
 use std::time::Duration;
 
 use haypile_types::Random;

@@ -1,3 +1,5 @@
+//! Chance for this crate's tests.
+
 use haypile_types::Random;
 
 /// SplitMix64, for tests.

@@ -1,3 +1,5 @@
+//! Moments, which come from outside.
+
 use std::ops::Add;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! A change of a machine's state, as it is logged and counted.
+
 use crate::{SyncError, Time};
 
 /// One change of state: to be logged and counted, all at once.

@@ -1,3 +1,5 @@
+//! Iterators over the elements of a collection, packed or spread.
+
 use haypile_store::{Item, Jumps, Scan, StoreError};
 
 use super::OwnRows;

@@ -1,3 +1,5 @@
+//! The thresholds up to which a collection is kept in one row.
+
 use haypile_resp::parse_i64;
 use haypile_store::StoreError;
 use haypile_store::packed::{self, PackedSet};

@@ -1,3 +1,5 @@
+//! GEOADD.
+
 use haypile_resp::Request;
 
 use super::args::position;

@@ -1,3 +1,5 @@
+//! GEOPOS, GEOHASH and GEODIST: where members are.
+
 use haypile_resp::Request;
 
 use super::cell::{Position, distance};

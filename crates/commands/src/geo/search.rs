@@ -1,3 +1,5 @@
+//! GEOSEARCH, GEORADIUS and their kin: members within an area.
+
 use haypile_resp::Request;
 use haypile_store::Direction;
 

@@ -1,3 +1,5 @@
+//! HGETALL, HKEYS and HVALS: a whole hash at once.
+
 use haypile_resp::{Reply, Request};
 use haypile_store::Direction;
 use haypile_store::packed::PackedHash;

@@ -1,3 +1,5 @@
+//! HINCRBY and HINCRBYFLOAT.
+
 use haypile_resp::{LongDouble, Request, parse_i64};
 use haypile_store::row::Kind;
 

@@ -1,3 +1,5 @@
+//! HRANDFIELD: fields that are chosen at random.
+
 use haypile_resp::Reply;
 use haypile_store::row::Kind;
 

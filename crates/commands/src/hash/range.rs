@@ -1,3 +1,5 @@
+//! HRANGEBYLEX: fields in the order of their names.
+
 use haypile_resp::Request;
 use haypile_store::row::Kind;
 use haypile_store::{Direction, StoreError, Tier};

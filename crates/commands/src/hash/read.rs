@@ -1,3 +1,5 @@
+//! HGET, HMGET, HEXISTS, HSTRLEN and HLEN: single fields.
+
 use haypile_resp::Request;
 use haypile_store::packed::PackedHash;
 use haypile_store::row::Kind;

@@ -1,3 +1,5 @@
+//! HSET, HMSET, HSETNX and HDEL.
+
 use haypile_resp::Request;
 use haypile_store::row::Kind;
 

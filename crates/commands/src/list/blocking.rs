@@ -1,3 +1,5 @@
+//! BLPOP, BRPOP, BLMPOP, BLMOVE and BRPOPLPUSH: commands that wait for an element.
+
 use std::ops::Range;
 
 use haypile_resp::Request;

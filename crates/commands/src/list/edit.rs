@@ -1,3 +1,5 @@
+//! LREM and LINSERT: changes in the middle of a list.
+
 use haypile_resp::Request;
 use haypile_store::Direction;
 use haypile_store::row::Kind;

@@ -1,3 +1,5 @@
+//! How the elements of a list are found and read by their indexes.
+
 use std::ops::Range;
 
 use haypile_store::{Direction, FETCHED_AHEAD, Value};

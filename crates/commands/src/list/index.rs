@@ -1,3 +1,5 @@
+//! LLEN, LINDEX and LSET: elements by their positions.
+
 use haypile_resp::Request;
 use haypile_store::row::Kind;
 

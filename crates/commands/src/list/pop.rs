@@ -1,3 +1,5 @@
+//! LPOP, RPOP and LMPOP.
+
 use std::ops::Range;
 
 use haypile_resp::{Request, parse_i64};

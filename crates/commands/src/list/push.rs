@@ -1,3 +1,5 @@
+//! LPUSH, RPUSH, LPUSHX and RPUSHX.
+
 use haypile_resp::Request;
 use haypile_store::row::Kind;
 

@@ -1,3 +1,5 @@
+//! LRANGE and LTRIM: ranges of positions.
+
 use std::ops::Range;
 
 use haypile_resp::Request;

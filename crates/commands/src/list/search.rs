@@ -1,3 +1,5 @@
+//! LPOS: the positions of an element.
+
 use haypile_resp::{Request, parse_i64};
 use haypile_store::Direction;
 use haypile_store::row::Kind;

@@ -1,3 +1,5 @@
+//! How a list makes room in its middle, and closes a gap there: the shorter side moves.
+
 use std::ops::Range;
 
 use haypile_store::Direction;

@@ -1,3 +1,5 @@
+//! LMOVE and RPOPLPUSH: an element goes from one list to another.
+
 use haypile_resp::Request;
 use haypile_store::row::Kind;
 

@@ -1,3 +1,5 @@
+//! The specs of commands about the client's own connection, and about those of others.
+
 use crate::{Flags, Group, Handler, SPEC, Spec};
 
 /// Flags of a command that concerns its own connection only.

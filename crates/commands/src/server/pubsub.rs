@@ -1,3 +1,5 @@
+//! The specs of commands about channels and messages.
+
 use crate::{Categories, Channels, Flags, Group, Handler, KeyAccess, Keys, SPEC, Spec};
 
 /// Flags of a command that is about messages.

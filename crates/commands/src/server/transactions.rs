@@ -1,3 +1,5 @@
+//! The specs of MULTI, EXEC and what belongs to them.
+
 use crate::{Flags, Group, Handler, KeyAccess, Keys, SPEC, Spec};
 
 const CONTROL: Flags = Flags::NOSCRIPT

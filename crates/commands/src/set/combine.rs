@@ -1,3 +1,5 @@
+//! SINTER, SUNION, SDIFF, their STORE forms and SINTERCARD.
+
 use std::ops::ControlFlow;
 
 use haypile_resp::{Request, parse_i64};

@@ -1,3 +1,5 @@
+//! SPOP: members that are chosen at random and taken out.
+
 use haypile_resp::Request;
 use haypile_store::row::Kind;
 

@@ -1,3 +1,5 @@
+//! SRANDMEMBER: members that are chosen at random and stay.
+
 use haypile_resp::{Reply, Request};
 use haypile_store::row::Kind;
 

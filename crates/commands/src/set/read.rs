@@ -1,3 +1,5 @@
+//! SISMEMBER, SMISMEMBER, SCARD and SMEMBERS.
+
 use haypile_resp::Request;
 use haypile_store::Direction;
 use haypile_store::packed::PackedSet;

@@ -1,3 +1,5 @@
+//! SADD, SREM and SMOVE.
+
 use haypile_resp::Request;
 use haypile_store::row::Kind;
 

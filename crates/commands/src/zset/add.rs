@@ -1,3 +1,5 @@
+//! ZADD and ZINCRBY.
+
 use haypile_resp::Request;
 use haypile_store::row::Kind;
 

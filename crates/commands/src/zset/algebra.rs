@@ -1,3 +1,5 @@
+//! ZINTER, ZUNION, ZDIFF, their STORE forms and ZINTERCARD.
+
 use haypile_resp::Request;
 
 use super::combine::{Combination, Form, Operation};

@@ -1,3 +1,5 @@
+//! ZCOUNT, ZLEXCOUNT, ZRANK and ZREVRANK: how many elements lie in a span.
+
 use haypile_resp::Request;
 use haypile_store::Direction;
 use haypile_store::packed::PackedZset;

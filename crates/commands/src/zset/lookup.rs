@@ -1,3 +1,5 @@
+//! ZCARD, ZSCORE and ZMSCORE.
+
 use haypile_resp::Request;
 use haypile_store::packed::PackedZset;
 use haypile_store::row::Kind;

@@ -1,3 +1,5 @@
+//! ZPOPMIN, ZPOPMAX, ZMPOP and those of them that wait for a member.
+
 use haypile_resp::{Request, Version, parse_i64};
 use haypile_store::Direction;
 use haypile_store::row::Kind;

@@ -1,3 +1,5 @@
+//! ZRANDMEMBER: members that are chosen at random.
+
 use haypile_resp::Reply;
 use haypile_store::row::Kind;
 

@@ -1,3 +1,5 @@
+//! ZRANGE, its older forms and ZRANGESTORE.
+
 use haypile_resp::Request;
 
 use super::bounds::{LexRange, ScoreRange, Select};

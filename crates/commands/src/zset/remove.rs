@@ -1,3 +1,5 @@
+//! ZREM and the ZREMRANGE commands.
+
 use haypile_resp::Request;
 
 use super::bounds::{LexRange, ScoreRange, Select};

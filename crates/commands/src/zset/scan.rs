@@ -1,3 +1,5 @@
+//! ZSCAN.
+
 use haypile_resp::{Request, format_double};
 use haypile_store::Direction;
 

@@ -1,3 +1,5 @@
+//! What a table of rows must keep to, one thread at a time; `tests/` has the threads.
+
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;

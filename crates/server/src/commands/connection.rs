@@ -1,3 +1,5 @@
+//! PING, ECHO, SELECT, HELLO, AUTH, RESET and QUIT: the connection itself.
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

@@ -1,3 +1,5 @@
+//! HELP of all commands with subcommands, made from the table.
+
 use haypile_commands::{CommandError, Outcome};
 use haypile_commands::{syntax, table};
 use haypile_resp::Request;

@@ -1,3 +1,5 @@
+//! INFO.
+
 use haypile_commands::Outcome;
 use haypile_resp::Request;
 

@@ -1,3 +1,5 @@
+//! LATENCY: events that took long, and histograms of commands.
+
 use haypile_commands::table::{self, Known};
 use haypile_commands::{CommandError, Outcome};
 use haypile_resp::Request;

@@ -1,3 +1,5 @@
+//! SUBSCRIBE, PUBLISH, PUBSUB and their kin.
+
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! SLOWLOG.
+
 use haypile_commands::{CommandError, Outcome};
 use haypile_resp::{Request, parse_i64};
 

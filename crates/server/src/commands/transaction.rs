@@ -1,3 +1,5 @@
+//! MULTI, EXEC, DISCARD, WATCH and UNWATCH.
+
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! The sections of INFO that count: stats, commands, errors, latency.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use haypile_commands::table::{self, Known};

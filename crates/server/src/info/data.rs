@@ -1,3 +1,5 @@
+//! The sections of INFO about persistence, the cluster and the keyspaces.
+
 use std::sync::atomic::Ordering;
 
 use super::{Facts, Lines};

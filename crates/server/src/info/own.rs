@@ -1,3 +1,5 @@
+//! The section of INFO that Redis does not have.
+
 use super::{Facts, Lines};
 
 /// What Redis has no field for.

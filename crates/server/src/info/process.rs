@@ -1,3 +1,5 @@
+//! The sections of INFO about the process: server, clients, memory, CPU.
+
 use std::sync::atomic::Ordering;
 
 use super::{Facts, Lines};

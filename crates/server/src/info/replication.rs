@@ -1,3 +1,5 @@
+//! The section of INFO about replication.
+
 use std::time::Duration;
 
 use haypile_sync::SyncError;

@@ -1,3 +1,5 @@
+//! One connection: what has been read and not been parsed, and what has not been written yet.
+
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,3 +1,5 @@
+//! One thread's connections: an epoll loop, round by round.
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;

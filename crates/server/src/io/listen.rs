@@ -1,3 +1,5 @@
+//! The ports for clients, with TLS and without.
+
 use std::net::SocketAddr;
 
 use mio::net::TcpListener;

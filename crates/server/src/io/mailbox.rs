@@ -1,3 +1,5 @@
+//! What other threads tell a connection thread, and how it is woken.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};

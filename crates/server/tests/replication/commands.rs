@@ -1,3 +1,5 @@
+//! What a replica answers to writes, and what ROLE, WAIT and REPLCONF say.
+
 use super::support::{assert_in_sync, field, fill, primary, replica_of, wait_for_link};
 use haypile_testkit::{Server, wait_until};
 

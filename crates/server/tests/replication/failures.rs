@@ -1,3 +1,5 @@
+//! Servers that are killed, and a replica that can take no more entries.
+
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};

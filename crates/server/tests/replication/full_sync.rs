@@ -1,3 +1,5 @@
+//! Full syncs: other data, a log that has gone, checkpoints that several share.
+
 use super::support::{assert_in_sync, field, fill, fill_with, full_syncs, primary, replica_of, wait_for_link};
 use haypile_testkit::wait_until;
 

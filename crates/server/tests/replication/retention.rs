@@ -1,3 +1,5 @@
+//! What of the log is kept for replicas that need it.
+
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{assert_in_sync, field, fill, fill_with, full_syncs, primary, replica_of};

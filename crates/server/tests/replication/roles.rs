@@ -1,3 +1,5 @@
+//! Promotion, writes that nobody else has, and servers that change places.
+
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{assert_in_sync, field, fill, full_syncs, primary, replica_of, wait_for_link};

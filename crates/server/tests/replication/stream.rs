@@ -1,3 +1,5 @@
+//! Catching up and following: what comes by the stream of the log.
+
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

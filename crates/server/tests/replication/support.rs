@@ -1,3 +1,5 @@
+//! Primaries and replicas for these tests, and what is waited for.
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

@@ -1,3 +1,5 @@
+//! Three servers with three sentinels.
+
 use std::time::{Duration, Instant};
 
 use super::process::Sentinel;

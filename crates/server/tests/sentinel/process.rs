@@ -1,3 +1,5 @@
+//! A redis-sentinel as a process of its own.
+
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

@@ -1,3 +1,5 @@
+//! One run: the primary is killed again and again, and everything that was confirmed is looked for.
+
 use std::time::Instant;
 
 use super::group::Group;

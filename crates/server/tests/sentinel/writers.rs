@@ -1,3 +1,5 @@
+//! Clients that write to the server that the sentinels name.
+
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

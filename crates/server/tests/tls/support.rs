@@ -1,3 +1,5 @@
+//! A certificate authority for these tests, and servers and clients that use it.
+
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

@@ -1,3 +1,5 @@
+//! What must never be contradicted in a run of a group.
+
 use std::collections::BTreeMap;
 
 use haypile_consensus::Entry;

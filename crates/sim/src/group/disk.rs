@@ -1,3 +1,5 @@
+//! What a replica of a simulated group has on disk.
+
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -1,3 +1,5 @@
+//! One replica of a simulated group: a driver in small, with a clock of its own.
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;

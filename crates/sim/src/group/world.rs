@@ -1,3 +1,5 @@
+//! A group under faults: its replicas, its network and its clients, over fake time.
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -1,3 +1,5 @@
+//! The source's side of a simulated node.
+
 use std::collections::BTreeMap;
 
 use haypile_sync::copy::CopyRefusal;

@@ -1,3 +1,5 @@
+//! The key of a row, and the hash by which it is found in memory.
+
 use haypile_rows::{Key, hash_of};
 use smallvec::SmallVec;
 

@@ -1,3 +1,5 @@
+//! Digests of chunks.
+
 use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_128;

@@ -1,3 +1,5 @@
+//! Which chunks are to be fetched, are being fetched, and have failed.
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The files of a checkpoint, cut into chunks with a digest each.
+
 use std::collections::BTreeSet;
 
 use haypile_types::Position;

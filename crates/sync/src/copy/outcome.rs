@@ -1,3 +1,5 @@
+//! Why a source does not hand out a manifest or a chunk.
+
 use crate::{ErrorKind, Failure, NotReady};
 
 /// Why a source does not hand out a manifest or a chunk: typed by what the follower should do.

@@ -1,3 +1,5 @@
+//! How far a copy is, for those who look.
+
 use std::time::Duration;
 
 use crate::table::named;

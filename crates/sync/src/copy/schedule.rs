@@ -1,3 +1,5 @@
+//! What a copy does next: one decision after another, without doing anything itself.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The times and limits of a copy.
+
 use std::time::Duration;
 
 use crate::Retry;

@@ -1,3 +1,5 @@
+//! A limit of bytes per second.
+
 use std::time::Duration;
 
 use crate::Time;

@@ -1,3 +1,5 @@
+//! Failures in a row, and when to try again.
+
 use haypile_types::Random;
 
 use crate::{ErrorKind, Failure, Settings, SyncError, Time};

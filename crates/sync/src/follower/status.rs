@@ -1,3 +1,5 @@
+//! What INFO and metrics show of the machines.
+
 use std::time::Duration;
 
 use super::{InstanceState, PartitionState, Session};

@@ -1,3 +1,5 @@
+//! The messages of a copy.
+
 use crate::copy::ChunkRef;
 use crate::{PartitionId, SessionId, SnapshotId};
 

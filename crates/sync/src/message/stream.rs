@@ -1,3 +1,5 @@
+//! The messages of a stream.
+
 use bytes::Bytes;
 use haypile_types::Position;
 

@@ -1,3 +1,5 @@
+//! The states of the role's machine, and the table of its transitions.
+
 use crate::table::{markdown, named};
 
 named! {

@@ -1,3 +1,5 @@
+//! The checkpoints that a source holds for its followers, with leases.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! What followers have confirmed, and from where on they need the log.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The sessions of a source's followers.
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Where a follower can go on, or why it needs a checkpoint.
+
 use haypile_types::Position;
 
 use crate::message::{CheckpointReason, LocalPosition, Refusal, TrySyncReply};

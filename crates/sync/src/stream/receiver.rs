@@ -1,3 +1,5 @@
+//! The follower's end of a stream.
+
 use std::time::Duration;
 
 use haypile_types::Position;

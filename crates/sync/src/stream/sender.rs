@@ -1,3 +1,5 @@
+//! The source's end of a stream.
+
 use std::collections::VecDeque;
 
 use super::StreamSettings;

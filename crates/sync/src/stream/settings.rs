@@ -1,3 +1,5 @@
+//! The times and limits of a stream.
+
 use std::time::Duration;
 
 /// Times and limits of a stream.

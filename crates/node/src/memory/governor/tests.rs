@@ -1,3 +1,5 @@
+//! What the governor decides for processes that need more or less besides their caches.
+
 use super::*;
 
 const MB: u64 = 1 << 20;

@@ -1,3 +1,5 @@
+//! CLIENT KILL.
+
 use std::sync::Arc;
 
 use haypile_commands::args::is;

@@ -1,3 +1,5 @@
+//! CLIENT LIST and INFO: lines about clients.
+
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

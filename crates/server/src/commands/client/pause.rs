@@ -1,3 +1,5 @@
+//! CLIENT PAUSE, UNPAUSE and UNBLOCK.
+
 use haypile_commands::args::{integer, is};
 use haypile_commands::{CommandError, Outcome};
 use haypile_resp::Request;

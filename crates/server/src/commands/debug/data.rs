@@ -1,3 +1,5 @@
+//! The parts of DEBUG that look at data: digests, objects, reloading.
+
 use haypile_commands::args::integer;
 use haypile_commands::error::{NO_SUCH_KEY, NOT_POSITIVE};
 use haypile_commands::key::{digest, encoding_of, serialized};

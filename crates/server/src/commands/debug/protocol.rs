@@ -1,3 +1,5 @@
+//! DEBUG PROTOCOL: a value of each type of the protocol.
+
 use haypile_commands::{CommandError, Outcome};
 use haypile_resp::{Request, Version};
 

@@ -1,3 +1,5 @@
+//! The follower's side of a simulated node: a driver in small.
+
 mod copying;
 
 use std::sync::Arc;

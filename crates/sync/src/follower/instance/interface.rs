@@ -1,3 +1,5 @@
+//! What goes into the machine of the connection, and what comes out.
+
 use std::time::Duration;
 
 use super::InstanceState;

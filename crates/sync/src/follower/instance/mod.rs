@@ -1,3 +1,5 @@
+//! The machine that keeps one connection, with its session, to a source.
+
 mod interface;
 mod table;
 

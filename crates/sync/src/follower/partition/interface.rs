@@ -1,3 +1,5 @@
+//! What goes into the machine of a partition, and what comes out.
+
 use super::super::Session;
 use super::PartitionState;
 use crate::copy::CopyProgress;

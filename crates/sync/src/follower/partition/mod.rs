@@ -1,3 +1,5 @@
+//! The machine that keeps one partition in sync with its source.
+
 mod interface;
 mod table;
 
