@@ -1,11 +1,7 @@
-//! Why a node cannot be opened, and errors of the data directory and of listening that others have as well.
+//! Errors of the data directory and of listening, with what to do about them.
 
 use std::io;
 use std::path::PathBuf;
-
-use haypile_partition::PartitionError;
-
-use crate::replication::PrepareError;
 
 /// Something in the data directory.
 #[derive(Debug, thiserror::Error)]
@@ -55,18 +51,4 @@ fn listen_advice(source: &io::Error, addr: &str) -> String {
         ErrorKind::PermissionDenied => format!("; ports below 1024 need privileges: give another --{key}"),
         _ => String::new(),
     }
-}
-
-/// Why a node cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Threads.
-    #[error(transparent)]
-    Dir(#[from] DirError),
-    /// The data directory, or the sync port.
-    #[error(transparent)]
-    Replication(#[from] PrepareError),
-    /// The data.
-    #[error(transparent)]
-    Partition(#[from] PartitionError),
 }

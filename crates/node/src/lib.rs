@@ -25,7 +25,7 @@ mod seldom;
 mod stopping;
 pub mod tls;
 
-pub use error::{DirError, ListenError, OpenError};
+pub use error::{DirError, ListenError};
 pub use front::Front;
-pub use node::{Node, Parts};
+pub use node::{Node, OpenError, Parts};
 pub use routing::{partition_of, slot_of_request};

@@ -9,7 +9,7 @@ use haypile_config::Config;
 use haypile_partition::{Call, PartitionError, Role};
 use haypile_types::Clock;
 
-use crate::error::{DirError, OpenError};
+use crate::error::DirError;
 use crate::front::Front;
 use crate::memory::{Memory, OnTop};
 use crate::open::Opener;
@@ -17,10 +17,24 @@ use crate::options::shared_resources;
 use crate::partitions::{LOADING, Partitions, standalone_id};
 use crate::pause::Pausing;
 use crate::random::SplitMix64;
-use crate::replication::{self, Prepared, Replication};
+use crate::replication::{self, PrepareError, Prepared, Replication};
 use crate::routing::partition_of;
 use crate::stopping::Stopping;
 use crate::tls::Tls;
+
+/// Why a node cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Threads.
+    #[error(transparent)]
+    Dir(#[from] DirError),
+    /// The data directory, or the sync port.
+    #[error(transparent)]
+    Replication(#[from] PrepareError),
+    /// The data.
+    #[error(transparent)]
+    Partition(#[from] PartitionError),
+}
 
 /// See the module. Each part is to be had alone.
 pub struct Node {

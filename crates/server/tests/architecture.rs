@@ -239,3 +239,194 @@ fn every_file_says_what_it_is_about() {
         assert!(text.starts_with("//!"), "{} lacks a head comment", path.display());
     }
 }
+
+/// The rooms of a crate, files or folders, each with those that it may name by `crate::`. What is a circle stands here as what it
+/// is; another edge is a decision, as between crates.
+const ROOMS: &[(&str, &[(&str, &[&str])])] = &[
+    (
+        "node",
+        &[
+            ("diverged_file", &[]),
+            ("error", &[]),
+            ("front", &[]),
+            ("process", &[]),
+            ("random", &[]),
+            ("recovery", &[]),
+            ("seldom", &[]),
+            ("tls", &[]),
+            ("partitions", &[]),
+            ("memory", &["process"]),
+            ("routing", &["partitions"]),
+            ("options", &["partitions", "process", "random"]),
+            ("open", &["options", "partitions", "recovery"]),
+            ("stopping", &["front"]),
+            ("pause", &["front", "partitions"]),
+            // Connections know neither partitions nor roles.
+            ("replication::transport", &["error", "seldom", "tls"]),
+            // The sides name `Replication`, which holds them together, and not each other.
+            (
+                "replication::source",
+                &[
+                    "replication",
+                    "replication::layout",
+                    "replication::transport",
+                    "partitions",
+                    "random",
+                    "seldom",
+                ],
+            ),
+            (
+                "replication::follower",
+                &[
+                    "replication",
+                    "replication::layout",
+                    "replication::transport",
+                    "diverged_file",
+                    "options",
+                    "partitions",
+                    "random",
+                ],
+            ),
+            (
+                "replication::roles",
+                &[
+                    "replication",
+                    "replication::transport",
+                    "error",
+                    "partitions",
+                    "pause",
+                    "random",
+                ],
+            ),
+            (
+                "replication",
+                &[
+                    "error",
+                    "front",
+                    "open",
+                    "partitions",
+                    "pause",
+                    "random",
+                    "stopping",
+                    "tls",
+                ],
+            ),
+            (
+                "node",
+                &[
+                    "error",
+                    "front",
+                    "memory",
+                    "open",
+                    "options",
+                    "partitions",
+                    "pause",
+                    "random",
+                    "replication",
+                    "routing",
+                    "stopping",
+                    "tls",
+                ],
+            ),
+        ],
+    ),
+    (
+        "server",
+        &[
+            // What knows nobody, or only those who are here.
+            ("checkpoint", &[]),
+            ("compaction", &[]),
+            ("data_dir", &[]),
+            ("digests", &[]),
+            ("latency", &[]),
+            ("logging", &[]),
+            ("sampler", &[]),
+            ("slowlog", &[]),
+            ("stats", &[]),
+            ("users", &[]),
+            ("access", &["users"]),
+            ("cli", &["digests"]),
+            ("open_files", &["http", "io"]),
+            ("pubsub", &["client", "io"]),
+            ("front", &["access", "io", "pubsub", "users"]),
+            ("session", &["client", "pubsub", "users"]),
+        ],
+    ),
+];
+
+/// The room of a file, by its path below `src`.
+fn room_of(path: &Path) -> String {
+    let parts: Vec<String> = path
+        .with_extension("")
+        .iter()
+        .map(|part| part.to_str().unwrap().to_owned())
+        .collect();
+    match parts.as_slice() {
+        [first, second, _, ..] if first == "replication" => format!("{first}::{second}"),
+        [first, ..] => first.clone(),
+        [] => String::new(),
+    }
+}
+
+/// The rooms that a text names by `crate::`.
+fn rooms_in(text: &str) -> BTreeSet<String> {
+    let word = |text: &str| -> String {
+        let is_word = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_';
+        text.chars().take_while(is_word).collect()
+    };
+    let mut rooms = BTreeSet::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        let room = word(rest);
+        let inner = rest[room.len()..].strip_prefix("::").map(word).unwrap_or_default();
+        match room.as_str() {
+            "" => {}
+            "replication" if ["source", "follower", "roles", "transport", "layout"].contains(&inner.as_str()) => {
+                rooms.insert(format!("{room}::{inner}"));
+            }
+            _ => {
+                rooms.insert(room);
+            }
+        }
+    }
+    rooms
+}
+
+#[test]
+fn rooms_within_crates_name_only_those_they_may() {
+    for (name, rooms) in ROOMS {
+        let folder = root().join("crates").join(name).join("src");
+        let mut files = Vec::new();
+        sources(&folder, &mut files);
+        let mut seen = BTreeSet::new();
+        for path in files {
+            let room = room_of(path.strip_prefix(&folder).unwrap());
+            let Some((_, allowed)) = rooms.iter().find(|(known, _)| *known == room) else {
+                continue;
+            };
+            for named in rooms_in(&fs::read_to_string(&path).unwrap()) {
+                assert!(
+                    named == room || allowed.contains(&named.as_str()),
+                    "{}: {room} must not name {named}: allowed are {allowed:?}",
+                    path.display()
+                );
+            }
+            seen.insert(room);
+        }
+        for (room, _) in *rooms {
+            assert!(seen.contains(*room), "{name} has no room {room} any more");
+        }
+    }
+}
+
+#[test]
+fn rooms_are_read_from_paths_and_texts() {
+    assert_eq!(room_of(Path::new("replication/source/mod.rs")), "replication::source");
+    assert_eq!(room_of(Path::new("replication/mod.rs")), "replication");
+    assert_eq!(room_of(Path::new("memory/governor/tests.rs")), "memory");
+    assert_eq!(room_of(Path::new("node.rs")), "node");
+    let text =
+        "use crate::tls::{self};\nuse crate::replication::transport::Link;\nuse crate::replication::Replication;";
+    let rooms: Vec<String> = rooms_in(text).into_iter().collect();
+    assert_eq!(rooms, ["replication", "replication::transport", "tls"]);
+}
