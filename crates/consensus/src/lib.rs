@@ -25,6 +25,7 @@ mod lease;
 mod log;
 mod message;
 mod settings;
+mod wire;
 
 pub use entry::Entry;
 pub use error::{ConsensusError, LogError, NotLeader};
@@ -32,3 +33,4 @@ pub use group::{Ballot, Group, Outputs, Role, Start, Work};
 pub use log::LogReader;
 pub use message::{Message, ReplicaNumber};
 pub use settings::{Settings, SettingsError};
+pub use wire::WireError;
