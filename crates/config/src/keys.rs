@@ -9,8 +9,8 @@ use haypile_store::Compression;
 use super::codec::{Choice, Codec, Content, Number, Path, Secret, Size, Text, YesNo, of_type};
 use super::key::{Change, Key, settings};
 use super::kinds::{
-    BindAddress, BindAddresses, BufferLimits, BufferLimitsByClass, Host, HostPort, NotifyFlags, NotifyLetters,
-    Percentiles, TlsProtocols,
+    BindAddress, BindAddresses, BufferLimits, BufferLimitsByClass, Host, HostPort, Member, Members, NotifyFlags,
+    NotifyLetters, Percentiles, TlsProtocols,
 };
 
 /// How much is logged.
@@ -285,6 +285,16 @@ settings! {
         /// The port for replicas, for Haypile's own protocol. -1 takes the port for clients plus 1000, or any free one if
         /// that is taken: replicas ask for it. 0 turns it off.
         sync_port: i32 => "sync-port", Number::new(-1, 65535, ""), "-1", AtStart;
+        /// Makes this server a member of a replica group, in which a write is done when a majority has it, and another member takes over
+        /// when the one that leads is gone: all members, this one included, as `number=host:port` with the ports for clients. The same at
+        /// each of them. This is the first step towards the cluster and will give way to it: members cannot be added or replaced
+        /// yet, and one that was away for longer than the log is kept does not catch up.
+        group_members: Vec<Member> => "group-members", Members, "", AtStart;
+        /// Which of the members this server is.
+        group_member: u64 => "group-member", Number::new(0, i64::MAX as u64, ""), "0", AtStart;
+        /// After how long a client is told that it is not known whether its write is done (INDOUBT), because too few members
+        /// have answered.
+        group_in_doubt_ms: u64 => "group-in-doubt-ms", Number::new(100, 3_600_000, "milliseconds"), "5000", AtStart;
         /// How many connections the sync port takes; a replica has one. When there are as many, those go first that have not
         /// sent a request which may be answered, which they must within ten seconds anyway.
         sync_connections_max: u32 => "sync-connections-max", Number::new(8, 4096, "connections"), "64", AtStart;

@@ -139,6 +139,68 @@ impl Codec for HostPort {
     }
 }
 
+/// A member of a replica group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its number, which nobody else has had.
+    pub number: u64,
+    /// Where clients reach it, and other members.
+    pub host: String,
+    /// The port there.
+    pub port: u16,
+}
+
+impl Member {
+    /// `host:port`.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (number, address) = text.split_once('=')?;
+        let (host, port) = address.rsplit_once(':')?;
+        let number = number.parse().ok().filter(|number| *number > 0)?;
+        let port = port.parse().ok().filter(|port| *port > 0)?;
+        is_host(host).then(|| Member {
+            number,
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+/// The members of a replica group, each with a number of its own.
+pub struct Members;
+
+impl Codec for Members {
+    type Value = Vec<Member>;
+
+    fn parse(&self, text: &str, _now: Option<&Vec<Member>>) -> Result<Vec<Member>, String> {
+        let parsed: Option<Vec<Member>> = text.split_whitespace().map(Member::parse).collect();
+        let mut members = parsed.ok_or_else(|| format!("argument must be {}", self.allowed()))?;
+        members.sort_by_key(|member| member.number);
+        match members.windows(2).any(|two| two[0].number == two[1].number) {
+            true => Err("two members have the same number".into()),
+            false => Ok(members),
+        }
+    }
+
+    fn print(&self, value: &Vec<Member>) -> String {
+        let members = value
+            .iter()
+            .map(|member| format!("{}={}", member.number, member.address()));
+        members.collect::<Vec<_>>().join(" ")
+    }
+
+    fn allowed(&self) -> String {
+        "members as number=host:port, or empty".into()
+    }
+
+    fn takes_words(&self) -> bool {
+        true
+    }
+}
+
 /// How much unsent output a client may pile up before it is disconnected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BufferLimit {

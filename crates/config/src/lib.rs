@@ -32,7 +32,7 @@ pub use error::{ConfigError, Place, RewriteError, SetError};
 pub use kept::Kept;
 pub use key::{Change, Key, all as all_keys, find as find_key};
 pub use keys::{Allow, AuthClients, LogFormat, LogLevel, Values};
-pub use kinds::{BindAddress, BufferLimit, BufferLimits, NotifyFlags, TlsVersion};
+pub use kinds::{BindAddress, BufferLimit, BufferLimits, Member, NotifyFlags, TlsVersion};
 pub use line::quote;
 pub use reference::{markdown, sample, summary};
 pub use user_lines::{NoUsers, UserLine, UsersToWrite};

@@ -166,11 +166,14 @@ mod tests {
         (numbers, entries, rest).prop_map(|(n, entries, (kind, reject, context, round_us))| {
             let index = n[3] >> 1;
             let mut timestamp = Bytes::new();
-            let entries = entries.into_iter().zip(index + 1..).map(|((term, timestamp, payload), index)| Entry {
-                position: Position::new(term, index),
-                timestamp: if payload.is_empty() { 0 } else { timestamp },
-                payload: payload.into(),
-            });
+            let entries = entries
+                .into_iter()
+                .zip(index + 1..)
+                .map(|((term, timestamp, payload), index)| Entry {
+                    position: Position::new(term, index),
+                    timestamp: if payload.is_empty() { 0 } else { timestamp },
+                    payload: payload.into(),
+                });
             let entries: Vec<_> = entries.map(|entry| entry.into_raft(&mut timestamp)).collect();
             let raft = eraftpb::Message {
                 msg_type: KINDS[kind].1,

@@ -93,7 +93,7 @@ impl Node {
         } = parts;
         let values = config.get();
         let prepared = Prepared::new(&config, port)?;
-        let role = match prepared.roles.load().is_writer() {
+        let role = match prepared.roles.load().is_writer() && !prepared.is_in_group() {
             true => Role::Leader,
             false => Role::Follower,
         };
@@ -104,6 +104,7 @@ impl Node {
             clock: clock.clone(),
             shared: memory.shared.clone(),
             store_files_max,
+            group: prepared.group(),
         };
         let (open, _) = opener.open(&standalone_id(), (role, prepared.roles.load().tenure()))?;
         let partitions = Arc::new(Partitions::standalone(open));

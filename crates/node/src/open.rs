@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use haypile_config::Config;
-use haypile_partition::{Hooks, PartitionError, Recovery, Role};
+use haypile_partition::{GroupOptions, Hooks, PartitionError, Recovery, Role};
 use haypile_store::SharedResources;
 use haypile_sync::{PartitionId, Tenure};
 use haypile_types::Clock;
@@ -20,6 +20,8 @@ pub(crate) struct Opener {
     pub(crate) shared: SharedResources,
     /// Tables that a store may keep open; `None`: all.
     pub(crate) store_files_max: Option<u32>,
+    /// What makes it a replica of a group, if it is to be one.
+    pub(crate) group: Option<Box<dyn Fn() -> GroupOptions + Send + Sync>>,
 }
 
 impl Opener {
@@ -37,7 +39,9 @@ impl Opener {
             shared: &self.shared,
             store_files_max: self.store_files_max,
         };
-        let (open, recovery) = OpenPartition::open(partition_options(id, &self.config.get(), &common, role))?;
+        let mut options = partition_options(id, &self.config.get(), &common, role);
+        options.group = self.group.as_ref().map(|group| group());
+        let (open, recovery) = OpenPartition::open(options)?;
         recovery::report(&recovery);
         Ok((open, recovery))
     }

@@ -19,6 +19,9 @@ use crate::watch::WatchFlag;
 /// Bytes of effects that one entry may have; what the log takes, with room for what ends an entry.
 const ENTRY_BYTES_MAX: usize = haypile_oplog::PAYLOAD_BYTES_MAX - (1 << 20);
 
+/// The same in a replica group: an entry must fit into one message.
+const GROUP_ENTRY_BYTES_MAX: usize = 32 << 20;
+
 /// One command to evaluate.
 pub struct Call<'a> {
     /// Which.
@@ -120,10 +123,14 @@ impl<'a> Turn<'a> {
         cx.hll_sparse_bytes_max = self.shared.hll_sparse_bytes_max.load(Ordering::Relaxed);
         cx.packed_limits = *packed_limits;
         let mut outcome = execute(&mut cx, call.request);
-        if outcome.is_ok() && self.writer.overlay.entry_bytes() > ENTRY_BYTES_MAX {
-            outcome = Err(CommandError::reply(
-                "ERR too much to write at once: what a command or a transaction changes must fit into 2 GiB",
-            ));
+        if outcome.is_ok() && self.writer.overlay.entry_bytes() > self.entry_bytes_max() {
+            outcome = Err(CommandError::reply(match self.shared.replica {
+                None => "ERR too much to write at once: what a command or a transaction changes must fit into 2 GiB",
+                Some(_) => {
+                    "ERR too much to write at once: what a command or a transaction changes must fit into 32 MiB in a replica \
+                     group"
+                }
+            }));
         }
         if let Err(error) = outcome {
             call.reply.truncate(start);
@@ -310,6 +317,13 @@ impl<'a> Turn<'a> {
         // Expired keys are passed over, not removed.
         cx.reads_only = true;
         body(&mut cx)
+    }
+
+    fn entry_bytes_max(&self) -> usize {
+        match self.shared.replica {
+            None => ENTRY_BYTES_MAX,
+            Some(_) => GROUP_ENTRY_BYTES_MAX,
+        }
     }
 
     fn begin_entry(&mut self) {

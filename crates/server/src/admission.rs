@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use haypile_commands::table::Known;
-use haypile_commands::{CommandError, Flags};
+use haypile_commands::{CommandError, Flags, Handler};
 use haypile_partition::Role;
 use haypile_resp::{Request, Version};
 
@@ -15,7 +15,8 @@ use crate::job::Job;
 use crate::session::Multi;
 use crate::users::Context;
 use haypile_node::partition_of;
-use haypile_node::partitions::LOADING;
+use haypile_node::partitions::{LOADING, OpenPartition};
+use haypile_types::slot_of;
 
 const READ_ONLY: CommandError =
     CommandError::Reply(Cow::Borrowed("READONLY You can't write against a read only replica."));
@@ -96,6 +97,10 @@ impl Job {
         };
         let values = node.config.load();
         match data.role() {
+            Role::Follower if data.is_in_group() => match known.spec.handler {
+                Handler::Data(_) => Err(self.who_leads(data, known, request)),
+                _ => Ok(()),
+            },
             Role::Follower => {
                 if !values.replica_serve_stale_data && !flags.has(Flags::STALE) && !node.replication.is_link_up() {
                     return Err(MASTER_DOWN);
@@ -116,6 +121,19 @@ impl Job {
             }
             Role::Leader => Ok(()),
         }
+    }
+
+    /// Sends a client on to whoever leads the group.
+    fn who_leads(&self, open: &OpenPartition, known: &Known, request: &Request) -> CommandError {
+        let leader = open
+            .group_view()
+            .and_then(|view| view.leader.filter(|leader| *leader != view.replica));
+        let address = leader.and_then(|leader| self.node.replication.member_address(leader));
+        CommandError::reply(match (address, known.spec.keys.first_of(request)) {
+            (Some(address), Some(key)) => format!("MOVED {} {address}", slot_of(key)),
+            (Some(address), None) => format!("CLUSTERDOWN this server does not lead its group: ask {address}"),
+            (None, _) => "CLUSTERDOWN no leader is known yet: try again".to_owned(),
+        })
     }
 
     /// True for a command that changes data, and for an EXEC with one.

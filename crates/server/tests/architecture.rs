@@ -35,6 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
             "commands",
             "sync",
+            "consensus",
             "config",
             "partition",
         ],
@@ -285,6 +286,16 @@ const ROOMS: &[(&str, &[(&str, &[&str])])] = &[
                     "options",
                     "partitions",
                     "random",
+                ],
+            ),
+            (
+                "replication::peers",
+                &[
+                    "replication",
+                    "replication::transport",
+                    "partitions",
+                    "random",
+                    "seldom",
                 ],
             ),
             (

@@ -7,6 +7,7 @@
 //! | `source` | serves those who follow: bookkeeping, the gRPC `service`, `sending` streams, `snapshot` for checkpoints, `pins` for what of the log is kept, `published` for pub/sub, `waits` for WAIT |
 //! | `follower` | follows: one task that drives the two machines, a task per stream, the copy |
 //! | `roles` | who writes and whom this server follows: one owner, what the directory remembers, FAILOVER |
+//! | `peers` | the members of a replica group, and what they say to each other |
 //! | `settings`, `layout`, `identity` | what the configuration says; what both sides must have alike; who this server is |
 //!
 //! A runtime of its own carries the network's part. What reads or writes the partition runs on its blocking threads.
@@ -15,6 +16,7 @@ mod follower;
 mod hooks;
 mod identity;
 mod layout;
+mod peers;
 mod roles;
 mod settings;
 mod source;
@@ -26,7 +28,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use haypile_config::{Config, Values};
-use haypile_partition::{PartitionError, Role};
+use haypile_partition::{GroupOptions, PartitionError, Role};
 use haypile_sync::message::{Layout, Message};
 use haypile_sync::source::SourceIdentity;
 use haypile_sync::wire::MESSAGE_BYTES_MAX;
@@ -37,6 +39,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
 pub use follower::{FollowerStatus, StreamStatus, Transitions};
+pub use peers::PeersError;
 pub use roles::failover;
 pub use roles::{RoleError, Roles, failover_state};
 pub use source::{Pin, Published, Replica, Source, Wait, Waits, Who};
@@ -50,6 +53,7 @@ use crate::random::SplitMix64;
 use crate::stopping::Stopping;
 use crate::tls::Tls;
 use hooks::ReplicationHooks;
+use peers::Peers;
 use settings::session_timeout;
 
 /// Threads of the runtime; blocking work has its own.
@@ -71,6 +75,8 @@ pub struct Replication {
     began: Instant,
     sync_port: u16,
     failover: failover::Failover,
+    /// The other members of its replica group, if it is in one.
+    peers: Option<Arc<Peers>>,
     listeners: Mutex<Vec<TcpListener>>,
     follower: follower::Handle,
     runtime: Mutex<Option<Runtime>>,
@@ -101,6 +107,9 @@ pub enum PrepareError {
     /// The sync port.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The members of a group.
+    #[error(transparent)]
+    Peers(#[from] PeersError),
 }
 
 /// What is known of replication before the data is open.
@@ -109,6 +118,7 @@ pub(crate) struct Prepared {
     node: NodeId,
     listeners: Vec<TcpListener>,
     sync_port: u16,
+    peers: Option<Arc<Peers>>,
 }
 
 impl Prepared {
@@ -121,12 +131,25 @@ impl Prepared {
         let node = identity::node_id(&values.dir)?;
         let roles = Roles::at_start(config)?;
         let (listeners, sync_port) = transport::listen(&values, port)?;
+        let peers = Peers::new(&values, sync_port)?;
         Ok(Prepared {
+            peers,
             roles,
             node,
             listeners,
             sync_port,
         })
+    }
+
+    /// True if this server is a member of a replica group.
+    pub(crate) fn is_in_group(&self) -> bool {
+        self.peers.is_some()
+    }
+
+    /// What makes its partitions replicas of the group.
+    pub(crate) fn group(&self) -> Option<Box<dyn Fn() -> GroupOptions + Send + Sync>> {
+        let peers = self.peers.clone()?;
+        Some(Box::new(move || peers.group_options()))
     }
 }
 
@@ -143,6 +166,7 @@ impl Replication {
             began: Instant::now(),
             sync_port: prepared.sync_port,
             failover: failover::Failover::default(),
+            peers: prepared.peers,
             listeners: Mutex::new(prepared.listeners),
             follower: follower::Handle::default(),
             runtime: Mutex::new(None),
@@ -172,6 +196,9 @@ impl Replication {
             }
         });
         self.follower.start(&runtime, self);
+        if let Some(peers) = &self.peers {
+            peers.start(&runtime, self, &self.parts.partitions)?;
+        }
         *self.runtime.lock() = Some(runtime);
         self.roles.begin(self);
         Ok(())
@@ -258,6 +285,9 @@ impl Replication {
 
     /// Ends everything. What has begun has a second; an installation that is cut off is finished by the next start.
     pub fn stop(&self) {
+        if let Some(peers) = &self.peers {
+            peers.stop();
+        }
         if let Some(runtime) = self.runtime.lock().take() {
             self.follower.stop(&runtime);
             runtime.shutdown_timeout(Duration::from_secs(1));
@@ -277,6 +307,16 @@ impl Replication {
     /// How often the machines that follow have changed their states.
     pub fn transitions(&self) -> Transitions {
         self.follower.transitions()
+    }
+
+    /// True if this server is a member of a replica group.
+    pub fn is_in_group(&self) -> bool {
+        self.peers.is_some()
+    }
+
+    /// Where clients reach a member of its replica group.
+    pub fn member_address(&self, number: u64) -> Option<String> {
+        self.peers.as_ref()?.address_of(number)
     }
 
     /// True while entries come from the server that is followed.

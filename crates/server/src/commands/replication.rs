@@ -64,7 +64,15 @@ fn role(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     Ok(())
 }
 
+/// What a group decides by itself.
+const IN_GROUP: CommandError = CommandError::Reply(std::borrow::Cow::Borrowed(
+    "ERR this server is a member of a replica group, which decides by itself who leads it",
+));
+
 fn replicaof(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
+    if cx.node.replication.is_in_group() {
+        return Err(IN_GROUP);
+    }
     if is(&request[1], "NO") && is(&request[2], "ONE") {
         return change_role(cx, RoleEvent::Unfollow);
     }
@@ -159,6 +167,9 @@ fn no_psync(_: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
 
 fn failover(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let replication = &cx.node.replication;
+    if replication.is_in_group() {
+        return Err(IN_GROUP);
+    }
     let error = |text: &'static str| Err(CommandError::reply(text));
     let mut wanted = failover::Request::default();
     let (mut words, mut abort) = (request.iter().skip(1), false);

@@ -22,6 +22,7 @@ pub(super) fn replication(facts: &Facts<'_>, lines: &mut Lines) {
             let known = if role.is_confirmed() { offset } else { 0 };
             follower(facts, lines, &status, source, (offset, known));
         }
+        None if follows_in_group(facts) => lines.put("role", "slave"),
         None => lines.put("role", "master"),
     }
     let replicas = replication.source.replicas(replication.now());
@@ -50,6 +51,18 @@ pub(super) fn replication(facts: &Facts<'_>, lines: &mut Lines) {
     lines.put("repl_backlog_first_byte_offset", oplog.first_index);
     lines.put("repl_backlog_histlen", (offset + 1).saturating_sub(oplog.first_index));
     own(facts, lines, &status);
+}
+
+/// True for a member of a replica group that does not lead it.
+fn follows_in_group(facts: &Facts<'_>) -> bool {
+    let view = facts
+        .server
+        .node
+        .partitions
+        .the_one()
+        .as_ref()
+        .and_then(|open| open.group_view());
+    view.is_some_and(|view| !view.serves)
 }
 
 /// `known` is the offset up to which the source is known to have the same: 0 while nothing is known, because Sentinel promotes the
@@ -107,6 +120,22 @@ fn follower(
 
 fn own(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus) {
     let replication = &facts.server.node.replication;
+    if let Some(view) = facts
+        .server
+        .node
+        .partitions
+        .the_one()
+        .as_ref()
+        .and_then(|open| open.group_view())
+    {
+        let leader = view.leader.and_then(|leader| replication.member_address(leader));
+        lines.put("group_member", view.replica);
+        lines.put("group_leader", view.leader.unwrap_or(0));
+        lines.put("group_leader_address", leader.unwrap_or_default());
+        lines.put("group_term", view.term);
+        lines.put("group_commit", view.commit);
+        lines.put("group_serves", u8::from(view.serves));
+    }
     let now = replication.now();
     lines.put("sync_port", replication.sync_port());
     lines.put("node_id", replication.node_id());

@@ -551,7 +551,7 @@ fn identity(replication: &Replication, partition: &PartitionId) -> Identity {
         announce_host: Some(values.replica_announce_ip.clone()).filter(|host| !host.is_empty()),
         announce_port: match values.replica_announce_port {
             0 if values.tls_replication && values.tls_port > 0 => values.tls_port,
-            0 => replication.port,
+            0 => replication.parts.port,
             port => port,
         },
         wanted: wanted.into_iter().collect(),

@@ -69,11 +69,11 @@ pub fn start(replication: &Arc<Replication>, turn: Option<&mut Turn<'_>>, reques
                 RoleEvent::GaveUp(id)
             }
         };
-        let failed = waiting.replication.roles.change(&waiting, None, event.clone()).err();
+        let failed = waiting.roles.change(&waiting, None, event.clone()).err();
         if let (Some(error), RoleEvent::CaughtUp(_)) = (failed, event) {
             tracing::warn!(%error, "the failover has failed: this server is the primary still");
             // It may have been aborted meanwhile.
-            let _ = waiting.replication.roles.change(&waiting, None, RoleEvent::GaveUp(id));
+            let _ = waiting.roles.change(&waiting, None, RoleEvent::GaveUp(id));
         }
     };
     let started = std::thread::Builder::new().name("failover".into()).spawn(wait);

@@ -103,7 +103,13 @@ impl sync_server::Sync for Service {
         Ok(Response::new(reply.into()))
     }
 
+    type PeerStream = ReceiverStream<Result<v1::PeerFrame, Status>>;
     type FollowStream = ReceiverStream<Result<v1::SourceFrame, Status>>;
+
+    async fn peer(&self, request: Request<v1::PeerHello>) -> Answer<Self::PeerStream> {
+        let asked = self.authorized(request)?.try_into()?;
+        self.replication.peer_asks(&asked)
+    }
 
     async fn follow(&self, request: Request<Streaming<v1::FollowerFrame>>) -> Answer<Self::FollowStream> {
         let mut acks = self.authorized(request)?;
@@ -193,6 +199,10 @@ impl Service {
             Some(data) => layout(&id, data),
             None => return Err(Refusal::NotReady(NotReady::Loading)),
         };
+        if replication.is_in_group() {
+            let cause = "this server is a member of a replica group, and replicas cannot follow one yet";
+            return Err(Refusal::LayoutMismatch(cause.into()));
+        }
         self.check_circle(request.node)?;
         check_databases(&layout, &request.wanted)?;
         let identity = replication.source_identity(&self.replication.parts.config.load(), vec![layout]);

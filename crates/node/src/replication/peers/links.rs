@@ -1,0 +1,144 @@
+//! The streams between members.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use haypile_config::Member;
+use haypile_consensus::{Message, ReplicaNumber};
+use haypile_sync::wire::v1;
+use haypile_sync::{ErrorKind, Failure, NodeId};
+use haypile_types::Random;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Response, Status};
+
+use super::{Event, Peers};
+use crate::random::SplitMix64;
+use crate::replication::Replication;
+use crate::replication::transport::{Activity, failure};
+use crate::seldom::Seldom;
+
+/// The pause before a member is asked again, at first and at most; and what is added at random.
+const AGAIN_MS: u64 = 20;
+const AGAIN_MS_MAX: u64 = 500;
+
+/// Who has asked, and whom it believes to ask.
+pub(in crate::replication) struct Asked {
+    pub(super) group: String,
+    pub(super) from: ReplicaNumber,
+    pub(super) to: ReplicaNumber,
+    pub(super) node: NodeId,
+}
+
+impl TryFrom<v1::PeerHello> for Asked {
+    type Error = Status;
+
+    fn try_from(hello: v1::PeerHello) -> Result<Self, Status> {
+        let node = <[u8; 16]>::try_from(&hello.node[..]).map_err(|_| Status::invalid_argument("the node has no id"))?;
+        Ok(Asked {
+            group: hello.group,
+            from: hello.from,
+            to: hello.to,
+            node: NodeId(u128::from_be_bytes(node)),
+        })
+    }
+}
+
+/// Asks a member for what it has to say, again and again.
+pub(super) async fn ask(peers: Arc<Peers>, replication: Weak<Replication>, member: Member) {
+    let mut random = SplitMix64::from_system();
+    let complaints = Seldom::default();
+    let mut pause = AGAIN_MS;
+    loop {
+        let outcome = match replication.upgrade() {
+            Some(replication) => follow(&peers, &replication, &member).await,
+            None => return,
+        };
+        peers.tell(Event::Lost(member.number));
+        match outcome {
+            // It has been there.
+            Ok(failure) => {
+                tracing::info!(member = member.number, %failure, "the stream from a member of the group has ended");
+                pause = AGAIN_MS;
+            }
+            Err(failure) => {
+                if let Some(unsaid) = complaints.tell() {
+                    let address = member.address();
+                    tracing::warn!(member = member.number, address, %failure, unsaid, "a member of the group cannot be asked");
+                }
+                pause = (pause * 2).min(AGAIN_MS_MAX);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(pause + random.below(pause))).await;
+    }
+}
+
+/// Takes what a member says until that ends; `Ok` with why, `Err` if it has not begun.
+async fn follow(peers: &Peers, replication: &Arc<Replication>, member: &Member) -> Result<Failure, Failure> {
+    let dialer = replication.dialer();
+    let patience = Duration::from_secs(1);
+    let mut client = match tokio::time::timeout(patience, dialer.dial(&member.address(), Activity::default())).await {
+        Ok(client) => client?,
+        Err(_) => return Err(Failure::new(ErrorKind::Timeout("connection"), "it does not answer")),
+    };
+    let hello = v1::PeerHello {
+        group: peers.name(),
+        from: peers.number,
+        to: member.number,
+        node: replication.node_id().0.to_be_bytes().to_vec().into(),
+    };
+    let asked = tokio::time::timeout(patience, client.peer(hello)).await;
+    let asked = asked.map_err(|_| Failure::new(ErrorKind::Timeout("request"), "it does not answer"))?;
+    let mut frames = asked.map_err(|status| failure(&status))?.into_inner();
+    tracing::info!(member = member.number, "a member of the group is heard");
+    loop {
+        let frame = match frames.message().await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Ok(Failure::new(ErrorKind::PeerClosed, "it has ended the stream")),
+            Err(status) => return Ok(failure(&status)),
+        };
+        let messages: Result<Vec<Message>, _> = frame.messages.into_iter().map(Message::decode).collect();
+        match messages {
+            Ok(messages) => {
+                // A message says whom it is from; this stream knows better.
+                let theirs = messages.into_iter().filter(|message| message.from() == member.number);
+                peers.tell(Event::Messages(theirs.collect()));
+            }
+            Err(error) => return Ok(Failure::new(ErrorKind::Protocol, error.to_string())),
+        }
+    }
+}
+
+impl Replication {
+    /// A member of the group asks for what this one has to say.
+    pub(in crate::replication) fn peer_asks(
+        &self,
+        asked: &Asked,
+    ) -> Result<Response<ReceiverStream<Result<v1::PeerFrame, Status>>>, Status> {
+        let Some(peers) = self.peers.clone() else {
+            return Err(Status::failed_precondition(
+                "this server is no member of a replica group: group-members",
+            ));
+        };
+        if let Some(cause) = peers.refuses(asked, self.node_id()) {
+            tracing::warn!(cause, "a member of a replica group is refused");
+            return Err(Status::failed_precondition(cause));
+        }
+        let opened = peers.outboxes.open(asked.from, asked.node);
+        let (frames, sent) = opened.map_err(|other| {
+            let cause = format!(
+                "member {} is connected already, as node {other}: no two may have one number",
+                asked.from
+            );
+            tracing::warn!(cause, node = %asked.node, "a member of a replica group is refused");
+            Status::failed_precondition(cause)
+        })?;
+        let from = asked.from;
+        tokio::spawn(async move {
+            frames.closed().await;
+            if peers.outboxes.closed(from, &frames) {
+                peers.tell(Event::Lost(from));
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(sent)))
+    }
+}

@@ -1,0 +1,230 @@
+//! The members of a replica group: what they say to each other, and the thread on which this one listens.
+//!
+//! Each member asks each other one for what it has to say (`Peer` of the sync port), so there is one stream for each pair and direction.
+//! A stream that breaks is news: the member at its other end may be dead. Messages may be lost; whatever does not fit is dropped.
+
+mod links;
+mod post;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use haypile_config::{Member, Values};
+use haypile_consensus::{Message, ReplicaNumber, Settings};
+use haypile_partition::{GroupOptions, Post};
+use haypile_sync::NodeId;
+use parking_lot::Mutex;
+use tokio::runtime::Runtime;
+
+pub(in crate::replication) use links::Asked;
+use post::Outboxes;
+
+use crate::partitions::{OpenPartition, Partitions, standalone_id};
+use crate::random::SplitMix64;
+use crate::replication::Replication;
+
+/// Messages that wait for the thread. More are dropped: whoever has sent them sends others.
+const EVENTS_MAX: usize = 4096;
+/// Bytes of entries in one message, unless one alone has more. Below what a frame may have.
+const MESSAGE_BYTES_MAX: u64 = 512 << 10;
+/// The longest pause between two looks at the time.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Members that make no group.
+#[derive(Debug, thiserror::Error)]
+pub enum PeersError {
+    /// It is not among them.
+    #[error("group-member is {0}, and group-members has no such number")]
+    NotAMember(u64),
+    /// It has no sync port.
+    #[error("sync-port is 0: the members of a group speak with each other there")]
+    NoPort,
+}
+
+/// Something for the thread.
+enum Event {
+    Messages(Vec<Message>),
+    Lost(ReplicaNumber),
+    Wake,
+    Stop,
+}
+
+/// The other members, as this one knows them.
+pub(crate) struct Peers {
+    members: Vec<Member>,
+    number: ReplicaNumber,
+    in_doubt_after_us: u64,
+    outboxes: Outboxes,
+    events: SyncSender<Event>,
+    inbox: Mutex<Option<Receiver<Event>>>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Peers {
+    /// The group that the configuration names; `None` if it names none.
+    ///
+    /// # Errors
+    /// It names one that cannot be.
+    pub(crate) fn new(values: &Values, sync_port: u16) -> Result<Option<Arc<Peers>>, PeersError> {
+        let members = values.group_members.clone();
+        if members.is_empty() {
+            return Ok(None);
+        }
+        let number = values.group_member;
+        if !members.iter().any(|member| member.number == number) {
+            return Err(PeersError::NotAMember(number));
+        }
+        if sync_port == 0 {
+            return Err(PeersError::NoPort);
+        }
+        let (events, inbox) = sync_channel(EVENTS_MAX);
+        Ok(Some(Arc::new(Peers {
+            members,
+            number,
+            in_doubt_after_us: values.group_in_doubt_ms * 1000,
+            outboxes: Outboxes::default(),
+            events,
+            inbox: Mutex::new(Some(inbox)),
+            thread: Mutex::new(None),
+        })))
+    }
+
+    /// What a partition needs to be a replica of the group.
+    pub(crate) fn group_options(self: &Arc<Self>) -> GroupOptions {
+        let voters = self.members.iter().map(|member| member.number).collect();
+        GroupOptions {
+            settings: Settings {
+                message_bytes_max: MESSAGE_BYTES_MAX,
+                ..Settings::new(self.number, voters)
+            },
+            random: Box::new(SplitMix64::from_system()),
+            post: self.clone(),
+            in_doubt_after_us: self.in_doubt_after_us,
+        }
+    }
+
+    /// Where clients reach a member.
+    pub(crate) fn address_of(&self, number: ReplicaNumber) -> Option<String> {
+        let member = self.members.iter().find(|member| member.number == number);
+        member.map(Member::address)
+    }
+
+    /// Begins to listen and to ask the others.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        runtime: &Runtime,
+        replication: &Arc<Replication>,
+        partitions: &Arc<Partitions>,
+    ) -> std::io::Result<()> {
+        let Some(inbox) = self.inbox.lock().take() else {
+            return Ok(());
+        };
+        let (peers, partitions) = (self.clone(), partitions.clone());
+        let thread = std::thread::Builder::new()
+            .name("group".into())
+            .spawn(move || peers.listen(&inbox, &partitions))?;
+        *self.thread.lock() = Some(thread);
+        for member in self.members.iter().filter(|member| member.number != self.number) {
+            runtime.spawn(links::ask(self.clone(), Arc::downgrade(replication), member.clone()));
+        }
+        Ok(())
+    }
+
+    /// Ends the thread.
+    pub(super) fn stop(&self) {
+        let _ = self.events.send(Event::Stop);
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the replica group has panicked");
+        }
+    }
+
+    fn listen(&self, inbox: &Receiver<Event>, partitions: &Partitions) {
+        let id = standalone_id();
+        let mut wait = Duration::ZERO;
+        loop {
+            let mut messages = Vec::new();
+            let mut lost = Vec::new();
+            let first = match inbox.recv_timeout(wait) {
+                Ok(event) => Some(event),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            for event in first.into_iter().chain(inbox.try_iter()) {
+                match event {
+                    Event::Messages(more) => messages.extend(more),
+                    Event::Lost(number) => lost.push(number),
+                    Event::Wake => {}
+                    Event::Stop => return,
+                }
+            }
+            wait = match &*partitions.of(&id) {
+                Some(open) => self.attend(open, messages, lost),
+                None => LOOK_EVERY,
+            };
+        }
+    }
+
+    /// Lets a partition know what has happened; gives how long nothing need happen then.
+    fn attend(&self, open: &OpenPartition, messages: Vec<Message>, lost: Vec<ReplicaNumber>) -> Duration {
+        if !messages.is_empty() {
+            open.group_step(messages);
+        }
+        lost.into_iter().for_each(|number| open.group_lost(number));
+        open.group_tick();
+        let next = open.group_next_tick_us().saturating_sub(self.now_us());
+        Duration::from_micros(next).min(LOOK_EVERY)
+    }
+
+    fn tell(&self, event: Event) {
+        // A full queue means that there is enough to do.
+        let _ = self.events.try_send(event);
+    }
+
+    /// Why a member that asks is refused.
+    fn refuses(&self, asked: &Asked, own: NodeId) -> Option<String> {
+        let names = |numbers: &[ReplicaNumber]| {
+            let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
+            numbers.join(", ")
+        };
+        let ours = self.name();
+        if asked.group != ours {
+            return Some(format!("group-members differ: {} here, {} there", ours, asked.group));
+        }
+        if asked.to != self.number {
+            return Some(format!(
+                "this is member {}, and member {} was asked",
+                self.number, asked.to
+            ));
+        }
+        let numbers: Vec<ReplicaNumber> = self.members.iter().map(|member| member.number).collect();
+        if asked.from == self.number || !numbers.contains(&asked.from) {
+            return Some(format!(
+                "member {} asks member {} of {}",
+                asked.from,
+                self.number,
+                names(&numbers)
+            ));
+        }
+        if asked.node == own {
+            return Some(
+                "both members have the same node id: one data directory is a copy of the other; remove its node-id and its \
+                 partitions, and let it be filled again"
+                    .into(),
+            );
+        }
+        None
+    }
+
+    /// What both sides must have alike.
+    fn name(&self) -> String {
+        let members = self.members.iter();
+        let members = members.map(|member| format!("{}={}", member.number, member.address()));
+        members.collect::<Vec<_>>().join(" ")
+    }
+}
