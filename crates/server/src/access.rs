@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use haypile_acl::{DEFAULT_USER, Denial, User};
 use haypile_commands::table::{self, Known};
+use haypile_config::Values;
 use haypile_resp::Request;
 
 use crate::users::Users;
-use haypile_config::Values;
 
 /// What a replica must be allowed to do on this server.
 const REPLICATES: [&str; 2] = ["psync", "replconf"];

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use haypile_commands::table::Known;
 use haypile_commands::{CommandError, Flags, Handler};
+use haypile_node::partition_of;
+use haypile_node::partitions::{LOADING, OpenPartition};
 use haypile_partition::Role;
 use haypile_resp::{Request, Version};
+use haypile_types::slot_of;
 
 use crate::access;
 use crate::commands;
 use crate::job::Job;
 use crate::session::Multi;
 use crate::users::Context;
-use haypile_node::partition_of;
-use haypile_node::partitions::{LOADING, OpenPartition};
-use haypile_types::slot_of;
 
 const READ_ONLY: CommandError =
     CommandError::Reply(Cow::Borrowed("READONLY You can't write against a read only replica."));

@@ -8,9 +8,9 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use haypile_commands::reference;
+use haypile_config::{self as config, Config, ConfigError};
 
 use crate::digests::{Asked, TlsFiles};
-use haypile_config::{self as config, Config, ConfigError};
 
 /// What the command line asks for.
 #[derive(Debug)]

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use haypile_config::Values;
+use haypile_node::tls::{self, TlsError};
 use haypile_resp::client::{Decoder, Value};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::json;
-
-use haypile_config::Values;
-use haypile_node::tls::{self, TlsError};
 
 /// Longest time to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

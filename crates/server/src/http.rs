@@ -20,6 +20,8 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use haypile_config::Values;
+use haypile_node::ListenError;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -31,8 +33,6 @@ use tokio::task::AbortHandle;
 use crate::access::{is_kept_out, is_secret, may_run};
 use crate::metrics;
 use crate::state::ServerState;
-use haypile_config::Values;
-use haypile_node::ListenError;
 
 /// Connections at the same time. One more takes the place of the one that has been silent for longest; if all are being answered,
 /// it is closed. There may be fewer files for them: [`crate::open_files`].

@@ -5,13 +5,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use haypile_config::{LogFormat, LogLevel, Values};
 use parking_lot::Mutex;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, fmt, reload};
-
-use haypile_config::{LogFormat, LogLevel, Values};
 
 /// Changes the running log.
 pub struct LogControl {

@@ -1,18 +1,21 @@
 //! The metrics that `/metrics` shows, in Prometheus' text format. All names stand here, with their units.
 
+mod families;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use haypile_node::memory::allocator;
+use haypile_node::process;
+use haypile_node::replication::Pin;
+use prometheus::proto::{Bucket, Histogram, Metric, MetricType};
 
+use self::families::{Families, Label, counter, gauge, labelled};
 use crate::commands::REDIS_VERSION;
 use crate::info::commands;
 use crate::pubsub::Sort;
 use crate::state::ServerState;
 use crate::stats::{BUCKETS, CommandStats, bucket_micros};
 use crate::users::Reason;
-use haypile_node::memory::allocator;
-use haypile_node::process;
-use haypile_node::replication::Pin;
 
 /// The value of a `Content-Type` header for [`text`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -31,71 +34,6 @@ pub fn text(server: &ServerState) -> String {
     prometheus::TextEncoder::new()
         .encode_to_string(&families.0)
         .unwrap_or_default()
-}
-
-/// Metrics being collected.
-#[derive(Default)]
-struct Families(Vec<MetricFamily>);
-
-/// A label and its value.
-type Label<'a> = (&'static str, &'a str);
-
-impl Families {
-    fn add(&mut self, kind: MetricType, name: &str, help: &str, metrics: Vec<Metric>) {
-        // The encoder takes no family without metrics.
-        if metrics.is_empty() {
-            return;
-        }
-        let mut family = MetricFamily::default();
-        family.set_name(name.to_owned());
-        family.set_help(help.to_owned());
-        family.set_field_type(kind);
-        family.set_metric(metrics);
-        self.0.push(family);
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: f64) {
-        self.counters(name, help, vec![counter(&[], value)]);
-    }
-
-    fn counters(&mut self, name: &str, help: &str, metrics: Vec<Metric>) {
-        debug_assert!(name.ends_with("_total"), "{name}");
-        self.add(MetricType::COUNTER, name, help, metrics);
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: f64) {
-        self.gauges(name, help, vec![gauge(&[], value)]);
-    }
-
-    fn gauges(&mut self, name: &str, help: &str, metrics: Vec<Metric>) {
-        self.add(MetricType::GAUGE, name, help, metrics);
-    }
-}
-
-fn labelled(labels: &[Label<'_>]) -> Metric {
-    let pair = |(name, value): &Label<'_>| {
-        let mut pair = LabelPair::default();
-        pair.set_name((*name).to_owned());
-        pair.set_value((*value).to_owned());
-        pair
-    };
-    Metric::from_label(labels.iter().map(pair).collect())
-}
-
-fn counter(labels: &[Label<'_>], value: f64) -> Metric {
-    let mut counter = Counter::default();
-    counter.set_value(value);
-    let mut metric = labelled(labels);
-    metric.set_counter(counter);
-    metric
-}
-
-fn gauge(labels: &[Label<'_>], value: f64) -> Metric {
-    let mut gauge = Gauge::default();
-    gauge.set_value(value);
-    let mut metric = labelled(labels);
-    metric.set_gauge(gauge);
-    metric
 }
 
 fn get(counter: &AtomicU64) -> f64 {

@@ -3,10 +3,11 @@
 //! A client that finds no file left is told so or waits. The store is worse off: a flush that cannot open its file ends
 //! all writing until a restart. So clients get only what the rest can do without.
 
-use crate::http::CONNECTIONS_MAX;
-use crate::io::thread_count;
 use haypile_config::Values;
 use haypile_node::process::raise_open_files;
+
+use crate::http::CONNECTIONS_MAX;
+use crate::io::thread_count;
 
 /// Files of the server itself: the standard ones, locks, logs, directories, listeners, signals.
 const OWN_FILES: u64 = 24;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use haypile_config::{AuthClients, TlsVersion, Values};
 use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, ring};
@@ -14,7 +15,6 @@ use super::TlsError;
 use super::files::Named;
 use super::validity::end_of;
 use super::verify::ChainVerifier;
-use haypile_config::{AuthClients, TlsVersion, Values};
 
 /// What the sync port speaks (RFC 7301).
 const SYNC_PROTOCOL: &[u8] = b"h2";

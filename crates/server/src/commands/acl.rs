@@ -6,12 +6,12 @@ use haypile_acl::{DEFAULT_USER, Denial, Selector, User, is_name, text};
 use haypile_commands::args::{integer, is};
 use haypile_commands::table::{self, Known};
 use haypile_commands::{Categories, CommandError, Outcome};
+use haypile_node::random;
 use haypile_resp::{Reply, Request};
 
 use super::{Execute, ServerCx};
 use crate::pubsub::Sort;
 use crate::users::{self, Account, Changed, DenialEntry};
-use haypile_node::random;
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("acl|cat", cat),

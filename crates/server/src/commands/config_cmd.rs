@@ -2,6 +2,10 @@
 
 use haypile_commands::glob;
 use haypile_commands::{CommandError, Outcome};
+use haypile_config::{NoUsers, UsersToWrite, Values};
+use haypile_node::Node;
+use haypile_node::options::{notify_classes, packed_limits, retention};
+use haypile_node::tls;
 use haypile_partition::Partition;
 use haypile_resp::Request;
 
@@ -9,10 +13,6 @@ use super::{Execute, ServerCx};
 use crate::open_files;
 use crate::state::ServerState;
 use crate::users::{self, UsersInFile};
-use haypile_config::{NoUsers, UsersToWrite, Values};
-use haypile_node::Node;
-use haypile_node::options::{notify_classes, packed_limits, retention};
-use haypile_node::tls;
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("config|get", get),

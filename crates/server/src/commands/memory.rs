@@ -2,11 +2,11 @@
 
 use haypile_commands::key::encoding_of;
 use haypile_commands::{CommandError, Outcome};
+use haypile_node::memory::allocator;
+use haypile_node::process;
 use haypile_resp::Request;
 
 use super::{Execute, ServerCx};
-use haypile_node::memory::allocator;
-use haypile_node::process;
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("memory|doctor", doctor),

@@ -7,6 +7,8 @@ use std::sync::{Arc, LazyLock};
 use haypile_commands::table::{self, Known};
 use haypile_commands::{CommandError, Cx, Group, Outcome};
 use haypile_node::Node;
+use haypile_node::partitions::{LOADING, OpenPartition};
+use haypile_node::random::SplitMix64;
 use haypile_partition::Turn;
 use haypile_resp::{Reply, Request};
 use haypile_store::Tier;
@@ -14,8 +16,6 @@ use haypile_store::Tier;
 use crate::client::Client;
 use crate::session::Session;
 use crate::state::ServerState;
-use haypile_node::partitions::{LOADING, OpenPartition};
-use haypile_node::random::SplitMix64;
 
 mod acl;
 mod admin;

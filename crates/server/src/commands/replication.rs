@@ -5,6 +5,8 @@ use std::time::Duration;
 use haypile_commands::args::{integer, is};
 use haypile_commands::error::{NOT_INTEGER, SYNTAX};
 use haypile_commands::{Block, CommandError, OnTimeout, Outcome};
+use haypile_node::partitions::LOADING;
+use haypile_node::replication::{RoleError, Wait, failover};
 use haypile_partition::Role;
 use haypile_resp::Request;
 use haypile_sync::NodeId;
@@ -13,8 +15,6 @@ use haypile_sync::role::{Address, RoleEvent, RoleRefusal};
 use haypile_types::is_host;
 
 use super::{Execute, ServerCx};
-use haypile_node::partitions::LOADING;
-use haypile_node::replication::{RoleError, Wait, failover};
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("role", role),

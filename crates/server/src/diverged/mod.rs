@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use haypile_commands::describe::Describer;
-
 use haypile_node::diverged_file::{DivergedError, Reader};
 
 /// Prints a file: its entries as commands that do the same again, with remarks that begin with `#`; or with `json` one

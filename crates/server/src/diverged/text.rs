@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use haypile_commands::describe::{Change, Done, Place, What};
+use haypile_node::diverged_file::{Entry, Reader};
 use haypile_resp::format_double;
 use serde_json::{Value, json};
 
 use crate::monitor::quote;
-use haypile_node::diverged_file::{Entry, Reader};
 
 /// Prints entries one after another.
 #[derive(Default)]

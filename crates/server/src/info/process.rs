@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Facts, Lines};
-use crate::commands::REDIS_VERSION;
 use haypile_node::memory::allocator;
 use haypile_node::process;
+
+use super::{Facts, Lines};
+use crate::commands::REDIS_VERSION;
 
 pub(super) fn server(facts: &Facts<'_>, lines: &mut Lines) {
     let server = facts.server;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use haypile_node::replication::{FollowerStatus, failover_state};
 use haypile_sync::SyncError;
 use haypile_sync::follower::{InstanceState, PartitionState};
 use haypile_sync::role::Address;
 
 use super::{Facts, Lines};
-use haypile_node::replication::{FollowerStatus, failover_state};
 
 /// Redis' fields, in its order, and then ours.
 pub(super) fn replication(facts: &Facts<'_>, lines: &mut Lines) {

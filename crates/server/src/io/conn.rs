@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::BytesMut;
+use haypile_config::Values;
 use haypile_resp::{Limits, Parser};
 use mio::net::TcpStream;
 
 use super::tls::Session;
 use crate::client::Client;
 use crate::job::Job;
-use haypile_config::Values;
 
 /// One connection: its socket, what has been read and not been parsed, what has not been written yet.
 pub(super) struct Conn {

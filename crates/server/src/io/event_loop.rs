@@ -9,6 +9,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use haypile_commands::CommandError;
+use haypile_node::partitions::LOADING;
 use haypile_partition::Task;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -20,7 +21,6 @@ use super::mailbox::{Mailbox, Message};
 use crate::job::{Job, Next};
 use crate::pubsub::Sort;
 use crate::state::ServerState;
-use haypile_node::partitions::LOADING;
 
 /// Events taken from the kernel at once.
 pub(super) const EVENTS_MAX: usize = 1024;

@@ -2,11 +2,10 @@
 
 use std::net::SocketAddr;
 
-use mio::net::TcpListener;
-use socket2::{Domain, Protocol, Socket, Type};
-
 use haypile_config::Values;
 use haypile_node::ListenError;
+use mio::net::TcpListener;
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Where clients come in.
 pub struct Listener {

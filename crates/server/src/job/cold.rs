@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use haypile_commands::table::{self, Known};
 use haypile_commands::{Flags, Handler};
+use haypile_node::random::SplitMix64;
+use haypile_node::slot_of_request;
 use haypile_partition::Ahead;
 use haypile_resp::Request;
 use haypile_store::Tier;
@@ -14,8 +16,6 @@ use smallvec::SmallVec;
 use super::{Job, Next, REPLY_PAUSE_BYTES};
 use crate::commands;
 use crate::io::Fence;
-use haypile_node::random::SplitMix64;
-use haypile_node::slot_of_request;
 
 /// How often the pool fetches for a write whose reads are cold. Then it may read from the disk in its turn: what it
 /// reads changes or leaves the cache faster than it gets its turn.

@@ -1,11 +1,11 @@
 //! The users that a server starts with.
 
 use haypile_acl::{ApplyError, DEFAULT_USER, Defaults, LoadError, User, UserStore, is_name};
+use haypile_config::{Place, UserLine, Values};
 
 use super::Users;
 use super::file::AclFile;
 use super::to_write::user_of;
-use haypile_config::{Place, UserLine, Values};
 
 /// Why a server cannot start with its users.
 #[derive(Debug, thiserror::Error)]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use haypile_config::Config;
 use haypile_partition::{PartitionError, RoleChange, Turn};
 use haypile_sync::role::{
     Address, Answer, Decided, RoleAction, RoleEvent, RoleMachine, RoleRefusal, RoleState, SavedRole,
@@ -23,7 +24,6 @@ use crate::error::DirError;
 use crate::partitions::OpenPartition;
 use crate::pause::PausePurpose;
 use crate::replication::Replication;
-use haypile_config::Config;
 
 /// How long writes are held up at most for a failover, milliseconds: until it is over, one way or the other.
 const HOLD_MS: u64 = 1 << 40;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use haypile_config::{Config, Values};
 use haypile_resp::client::{Decoder, Value};
 use haypile_sync::wire::MESSAGE_BYTES_MAX;
 use haypile_sync::wire::v1::sync_client::SyncClient;
@@ -24,7 +25,6 @@ use super::activity::{Activity, Counted};
 use super::link;
 use super::{CONNECTION_WINDOW_BYTES, PASSWORD_HEADER, STREAM_WINDOW_BYTES, USER_HEADER};
 use crate::tls::{self, Contexts, Tls, Trouble};
-use haypile_config::{Config, Values};
 
 /// The first byte of an answer by somebody who speaks TLS to one who does not: an alert (RFC 8446, 5.1).
 const TLS_ALERT: u8 = 21;

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use crate::error::ListenError;
 use haypile_config::Values;
+
+use crate::error::ListenError;
 
 /// How far the port lies above the one for clients, if nothing else is said.
 const ABOVE: u16 = 1000;

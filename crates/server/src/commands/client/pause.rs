@@ -2,10 +2,10 @@
 
 use haypile_commands::args::{integer, is};
 use haypile_commands::{CommandError, Outcome};
+use haypile_node::pause::PausePurpose;
 use haypile_resp::Request;
 
 use crate::commands::ServerCx;
-use haypile_node::pause::PausePurpose;
 
 pub(super) fn pause(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let writes_only = match request.get(3) {
