@@ -241,9 +241,12 @@ fn every_file_says_what_it_is_about() {
     }
 }
 
+/// A room, and those that it may name.
+type Room = (&'static str, &'static [&'static str]);
+
 /// The rooms of a crate, files or folders, each with those that it may name by `crate::`. What is a circle stands here as what it
 /// is; another edge is a decision, as between crates.
-const ROOMS: &[(&str, &[(&str, &[&str])])] = &[
+const ROOMS: &[(&str, &[Room])] = &[
     (
         "node",
         &[
