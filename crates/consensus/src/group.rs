@@ -307,8 +307,8 @@ impl<L: LogReader> Group<L> {
         }
     }
 
-    /// The log on disk begins after this entry by now.
-    pub fn collected(&mut self, before: Position) {
+    /// The log on disk begins after the entry with this index by now.
+    pub fn collected(&mut self, before: u64) {
         self.raft.mut_store().collected(before);
     }
 

@@ -100,14 +100,14 @@ impl<L> Log<L> {
         }
     }
 
-    /// The log on disk begins after this entry by now.
-    pub(crate) fn collected(&mut self, before: Position) {
-        if before.index <= self.before().index {
+    /// The log on disk begins after the entry with this index by now.
+    pub(crate) fn collected(&mut self, before: u64) {
+        let Some(term) = self.term_of(before).filter(|_| before > self.before().index) else {
             return;
-        }
-        let later = self.terms.partition_point(|first| first.index <= before.index);
+        };
+        let later = self.terms.partition_point(|first| first.index <= before);
         self.terms.drain(..later);
-        self.terms.insert(0, before);
+        self.terms.insert(0, Position::new(term, before));
     }
 }
 
@@ -187,5 +187,89 @@ impl<L: LogReader> Storage for Log<L> {
 
     fn snapshot(&self, _: u64, _: u64) -> raft::Result<Snapshot> {
         Err(StorageError::SnapshotTemporarilyUnavailable.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl LogReader for Nothing {
+        fn read(&self, from: u64, _: u64, _: u64) -> Result<Vec<Entry>, LogError> {
+            Err(LogError::Collected(from))
+        }
+    }
+
+    fn entries(term: u64, indexes: std::ops::RangeInclusive<u64>) -> Vec<RaftEntry> {
+        let entry = |index| RaftEntry {
+            term,
+            index,
+            data: Bytes::from_static(b"12345678"),
+            ..RaftEntry::default()
+        };
+        indexes.map(entry).collect()
+    }
+
+    fn log() -> Log<Nothing> {
+        let mut log = Log::new(
+            Nothing,
+            vec![Position::ZERO],
+            Position::ZERO,
+            HardState::default(),
+            ConfState::default(),
+        );
+        log.push(&entries(1, 1..=3));
+        log.push(&entries(2, 4..=6));
+        log.push(&entries(5, 7..=9));
+        log
+    }
+
+    fn terms(log: &Log<Nothing>) -> Vec<Option<u64>> {
+        (0..=10).map(|index| log.term_of(index)).collect()
+    }
+
+    #[test]
+    fn each_entry_has_its_term() {
+        let expected = [0, 1, 1, 1, 2, 2, 2, 5, 5, 5].map(Some);
+        assert_eq!(terms(&log()), [&expected[..], &[None]].concat());
+    }
+
+    #[test]
+    fn entries_take_the_place_of_others() {
+        let mut log = log();
+        log.push(&entries(6, 5..=5));
+        assert_eq!(log.last(), Position::new(6, 5));
+        assert_eq!(&terms(&log)[3..7], &[Some(1), Some(2), Some(6), None]);
+        log.push(&entries(7, 1..=2));
+        assert_eq!(&terms(&log)[..4], &[Some(0), Some(7), Some(7), None]);
+    }
+
+    #[test]
+    fn what_is_collected_is_gone_but_for_its_last_term() {
+        let mut log = log();
+        log.collected(5);
+        assert_eq!(&terms(&log)[4..8], &[None, Some(2), Some(2), Some(5)]);
+        log.collected(2);
+        assert_eq!(log.first_index().unwrap(), 6, "it does not come back");
+        assert!(log.entries(5, 7, None, GetEntriesContext::empty(false)).is_err());
+        assert_eq!(log.entries(6, 8, None, GetEntriesContext::empty(false)).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn only_what_is_done_with_leaves_the_memory() {
+        let mut log = log();
+        log.trim(4, 0);
+        let read = |from, to| log.entries(from, to, None, GetEntriesContext::empty(false));
+        assert_eq!(read(5, 10).unwrap().len(), 5);
+        assert!(read(4, 10).is_err(), "it is asked of the disk");
+    }
+
+    #[test]
+    fn a_message_has_one_entry_at_least() {
+        let log = log();
+        let read = |max: u64| log.entries(1, 10, Some(max), GetEntriesContext::empty(false)).unwrap().len();
+        assert_eq!((read(0), read(17), read(18), read(1 << 20)), (1, 1, 2, 9));
     }
 }

@@ -158,13 +158,17 @@ impl State {
         let persisted = shared.store.persisted()?;
         let now_ms = shared.clock.now_ms();
         let hooks = shared.hooks.lock().clone();
+        let of_others = hooks.and_then(|hooks| hooks.log_needed_from(shared.readers.first_index()));
         let wanted = Wanted {
-            from: hooks.and_then(|hooks| hooks.log_needed_from(shared.readers.first_index())),
+            from: of_others.into_iter().chain(shared.group_needs_from()).min(),
             free_bytes_min: shared.disk_free_bytes_min.load(Ordering::Relaxed)
                 + KEEP_FREE_SEGMENTS * shared.log_segment_bytes,
         };
         let mut writer = shared.visit();
-        writer.oplog.collect_but(persisted.index, now_ms, wanted)?;
+        let collected = writer.oplog.collect_but(persisted.index, now_ms, wanted)?;
+        if collected.segments > 0 {
+            shared.group_log_collected(&writer);
+        }
         let logged_bytes = writer.logged_bytes;
         drop(writer);
         if persisted != self.persisted {

@@ -102,7 +102,7 @@ impl Partition {
 }
 
 /// A larger buffer for the effects of a batch is not kept for the next.
-const REPLICATED_BYTES_KEPT: usize = 4 << 20;
+pub(crate) const REPLICATED_BYTES_KEPT: usize = 4 << 20;
 
 impl Shared {
     /// Gives the index up to which the log is to be synced, if it is.

@@ -210,6 +210,7 @@ fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Range<usize> {
 }
 
 /// Reads the effects of a payload one after another. After an error it ends.
+#[derive(Clone)]
 pub struct Effects<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use haypile_rows::{Draft, Eras, FETCHED_AHEAD, Guard, Key, Limbo, Published, Row};
 use haypile_types::Position;
+use smallvec::SmallVec;
 
 use crate::counts::SlotChange;
 use crate::effects::{Effect, Effects};
@@ -229,6 +230,20 @@ impl Publisher {
             Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {}
         }
         Ok(())
+    }
+
+    /// Has the processor fetch what the next effects change.
+    fn prefetch(&mut self, store: &Store, effects: Effects<'_>) {
+        let hashes = effects.take(FETCHED_AHEAD).flatten().filter_map(|effect| match effect {
+            Effect::Put { space, cf, key, .. } | Effect::Delete { space, cf, key, .. } => {
+                Some(Key::new(space, cf as u8, key).hash)
+            }
+            _ => None,
+        });
+        let hashes: SmallVec<[u64; FETCHED_AHEAD]> = hashes.collect();
+        let guard = Eras::enter();
+        store.rows.prefetch_to_publish(&guard, hashes.iter().copied());
+        self.limbo.prefetch(hashes.len());
     }
 
     fn supersede(&mut self, space: SpaceId, cf: Cf, key: &[u8]) {
@@ -482,8 +497,17 @@ impl Store {
         let mut publisher = self.publisher.lock();
         // What an earlier batch that failed has left.
         publisher.held.drain();
-        for effect in Effects::new(payloads) {
-            publisher.effect(self, effect?, position.index)?;
+        let mut effects = Effects::new(payloads);
+        loop {
+            publisher.prefetch(self, effects.clone());
+            let mut any = false;
+            for effect in effects.by_ref().take(FETCHED_AHEAD) {
+                any = true;
+                publisher.effect(self, effect?, position.index)?;
+            }
+            if !any {
+                break;
+            }
         }
         for draft in publisher.held.drain() {
             publisher.draft(self, draft, position.index);

@@ -14,7 +14,7 @@ use crate::commit::PendingTurn;
 use crate::group::Replica;
 use crate::panics::guarded;
 use crate::partition::{Shared, Writer};
-use crate::replicated::ReplicatedEntry;
+use crate::replicated::{REPLICATED_BYTES_KEPT, ReplicatedEntry};
 use crate::task::Task;
 use crate::writing::Finished;
 use crate::{CommitError, Event};
@@ -273,7 +273,9 @@ impl Shared {
         let Some(last) = entries.last() else { return };
         let (end, clock) = (last.position, entries.iter().map(|entry| entry.timestamp).max());
         let clock = clock.unwrap_or(0).max(writer.last_clock);
-        let payloads: Vec<u8> = entries.iter().flat_map(|entry| entry.payload.iter().copied()).collect();
+        let mut payloads = std::mem::take(&mut writer.replicated);
+        payloads.clear();
+        entries.iter().for_each(|entry| payloads.extend_from_slice(&entry.payload));
         writer.last_clock = clock;
         writer.logged_bytes += payloads.len() as u64;
         let applied = guarded(|| self.publish_replayed(writer, &payloads, end, clock));
@@ -287,6 +289,9 @@ impl Shared {
                 payload: &entry.payload,
             });
             self.publish(self.told(entries, Vec::new()));
+        }
+        if payloads.capacity() <= REPLICATED_BYTES_KEPT {
+            writer.replicated = payloads;
         }
         entries.clear();
     }
@@ -347,6 +352,21 @@ impl Shared {
             }
             self.committed
                 .wait_for(writer, Duration::from_micros(until_us - now_us));
+        }
+    }
+
+    /// Index of the first entry that some member of the group may still need; `None` without a group. A follower keeps what its own
+    /// store has not saved, and what is kept for whoever comes: it may have to lead.
+    pub(crate) fn group_needs_from(&self) -> Option<u64> {
+        let replica = self.replica.as_ref()?;
+        replica.core.lock().needed_from()
+    }
+
+    /// The log on disk begins later by now.
+    pub(crate) fn group_log_collected(&self, writer: &Writer) {
+        if let Some(replica) = &self.replica {
+            let first = writer.oplog.first_index();
+            replica.with(|group, _| group.collected(first - 1));
         }
     }
 
