@@ -254,7 +254,10 @@ mod tests {
         log.collected(2);
         assert_eq!(log.first_index().unwrap(), 6, "it does not come back");
         assert!(log.entries(5, 7, None, GetEntriesContext::empty(false)).is_err());
-        assert_eq!(log.entries(6, 8, None, GetEntriesContext::empty(false)).unwrap().len(), 2);
+        assert_eq!(
+            log.entries(6, 8, None, GetEntriesContext::empty(false)).unwrap().len(),
+            2
+        );
     }
 
     #[test]
@@ -269,7 +272,11 @@ mod tests {
     #[test]
     fn a_message_has_one_entry_at_least() {
         let log = log();
-        let read = |max: u64| log.entries(1, 10, Some(max), GetEntriesContext::empty(false)).unwrap().len();
+        let read = |max: u64| {
+            log.entries(1, 10, Some(max), GetEntriesContext::empty(false))
+                .unwrap()
+                .len()
+        };
         assert_eq!((read(0), read(17), read(18), read(1 << 20)), (1, 1, 2, 9));
     }
 }

@@ -275,7 +275,9 @@ impl Shared {
         let clock = clock.unwrap_or(0).max(writer.last_clock);
         let mut payloads = std::mem::take(&mut writer.replicated);
         payloads.clear();
-        entries.iter().for_each(|entry| payloads.extend_from_slice(&entry.payload));
+        entries
+            .iter()
+            .for_each(|entry| payloads.extend_from_slice(&entry.payload));
         writer.last_clock = clock;
         writer.logged_bytes += payloads.len() as u64;
         let applied = guarded(|| self.publish_replayed(writer, &payloads, end, clock));

@@ -80,6 +80,12 @@ impl sync_server::Sync for Fake {
         other()
     }
 
+    type PeerStream = ReceiverStream<Result<v1::PeerFrame, Status>>;
+
+    async fn peer(&self, _: Request<v1::PeerHello>) -> Result<Response<Self::PeerStream>, Status> {
+        other()
+    }
+
     type FollowStream = ReceiverStream<Result<v1::SourceFrame, Status>>;
 
     async fn follow(&self, _: Request<Streaming<v1::FollowerFrame>>) -> Result<Response<Self::FollowStream>, Status> {

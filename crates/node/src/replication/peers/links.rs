@@ -124,10 +124,11 @@ impl Replication {
             return Err(Status::failed_precondition(cause));
         }
         let opened = peers.outboxes.open(asked.from, asked.node);
-        let (frames, sent) = opened.map_err(|other| {
+        let (frames, sent) = opened.map_err(|(number, node)| {
             let cause = format!(
-                "member {} is connected already, as node {other}: no two may have one number",
-                asked.from
+                "member {number} is connected as node {node}, and member {} comes as node {}: no two may have one number or the \
+                 same node id",
+                asked.from, asked.node
             );
             tracing::warn!(cause, node = %asked.node, "a member of a replica group is refused");
             Status::failed_precondition(cause)

@@ -24,16 +24,16 @@ pub(super) type Sent = mpsc::Receiver<Result<v1::PeerFrame, Status>>;
 pub(super) struct Outboxes(Mutex<BTreeMap<ReplicaNumber, (NodeId, Frames)>>);
 
 impl Outboxes {
-    /// A member has asked: what is said to it goes there from now on. `Err` with the node that has its number already, if that is
-    /// another one and still there.
-    pub(super) fn open(&self, number: ReplicaNumber, node: NodeId) -> Result<(Frames, Sent), NodeId> {
+    /// A member has asked: what is said to it goes there from now on. `Err` with the member and the node that is connected already and
+    /// has the same number or the same id.
+    pub(super) fn open(&self, number: ReplicaNumber, node: NodeId) -> Result<(Frames, Sent), (ReplicaNumber, NodeId)> {
         let (frames, sent) = mpsc::channel(FRAMES_MAX);
         let mut outboxes = self.0.lock();
-        if let Some((other, before)) = outboxes.get(&number)
-            && *other != node
-            && !before.is_closed()
-        {
-            return Err(*other);
+        let twin = outboxes
+            .iter()
+            .find(|(other, (its, before))| (**other == number) != (*its == node) && !before.is_closed());
+        if let Some((other, (its, _))) = twin {
+            return Err((*other, *its));
         }
         outboxes.insert(number, (node, frames.clone()));
         Ok((frames, sent))

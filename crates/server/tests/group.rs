@@ -1,0 +1,9 @@
+//! Replica groups of three real servers: what is acknowledged stays, whoever is killed, stopped or cut off.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+
+mod group {
+    mod doors;
+    mod failover;
+    mod redis;
+    mod support;
+}
