@@ -253,7 +253,7 @@ impl Partition {
     /// Begins another epoch as the writer of the log. Not within a turn.
     ///
     /// # Errors
-    /// As [`Partition::promote`]; or the partition is a follower.
+    /// As [`RoleChange::promote`]; or the partition is a follower.
     pub fn begin_epoch(&self) -> Result<Epoch, PartitionError> {
         let mut writer = self.shared.visit();
         match self.role() {

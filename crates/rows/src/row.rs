@@ -56,7 +56,7 @@ pub(crate) struct Head {
     hash: u64,
     /// The position that made it visible.
     position: u64,
-    /// The version that it has superseded in the table, which it does not own: see [`Row::older`].
+    /// The version that it has superseded in the table, which it does not own: see [`Row::older_ptr`].
     older: Older,
     space: u32,
     key_len: u32,

@@ -46,7 +46,7 @@ impl Client {
         self.recv()
     }
 
-    /// Sends a command written as in a shell (see [`words`]) and gives its reply as text (see [`text`]).
+    /// Sends a command written as in a shell (see [`words`]) and gives its reply as text (see [`text()`]).
     #[track_caller]
     pub fn say(&mut self, line: &str) -> String {
         text(&self.cmd(&words(line)))

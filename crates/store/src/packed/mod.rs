@@ -45,7 +45,7 @@
 //! of labels that follow each other, in ascending order and not touching. A string's gives bytes to offsets, in the same
 //! way in runs: it makes a string longer where it ends after it, with zeros in gaps, and never shorter. APPEND is so
 //! logged as bytes at the offset where the string ended. A patch has one form for one meaning,
-//! and putting two together ([`combine`]) or one to a body ([`apply`]) is one pass over both.
+//! and putting two together ([`combine()`]) or one to a body ([`apply()`]) is one pass over both.
 //!
 //! What changes nothing but the expiry is about a row of any kind and consists of its first bytes alone.
 //!

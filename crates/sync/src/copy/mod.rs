@@ -7,7 +7,7 @@
 //! change, so a new checkpoint shares most of its files with the one before. There is no list of what was done that
 //! could be wrong.
 //!
-//! [`Copy`] schedules; [`Throttle`] slows down; [`install`] puts the result in place of the old data.
+//! [`Copy`](struct@Copy) schedules; [`Throttle`] slows down; [`install`] puts the result in place of the old data.
 
 mod digest;
 mod fetching;

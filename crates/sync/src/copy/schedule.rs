@@ -9,7 +9,7 @@ use super::fetching::{Fetching, ends_the_copy, used_up};
 use super::{ChunkRef, CopyProgress, CopySettings, CopyStage, Manifest, Throttle};
 use crate::{AttemptId, ErrorKind, Failure, NotReady, SnapshotId, Time};
 
-/// What happens to a [`Copy`].
+/// What happens to a [`Copy`](struct@Copy).
 #[derive(Clone, Debug)]
 pub enum CopyEvent {
     /// The source answered `AskManifest`, or asking failed. A refusal is a [`Failure`] too (`CopyRefusal::into`), and so
@@ -50,7 +50,7 @@ pub enum CopyEvent {
     Tick,
 }
 
-/// What the driver of a [`Copy`] has to do.
+/// What the driver of a [`Copy`](struct@Copy) has to do.
 #[derive(Clone, Debug)]
 pub enum CopyAction {
     /// Ask the source for a checkpoint's manifest.

@@ -1,4 +1,4 @@
-//! The copy of a checkpoint: carries out what [`Copy`] wants.
+//! The copy of a checkpoint: carries out what [`Copy`](struct@Copy) wants.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
