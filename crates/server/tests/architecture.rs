@@ -266,7 +266,7 @@ const ROOMS: &[(&str, &[Room])] = &[
             ("stopping", &["front"]),
             ("pause", &["front", "partitions"]),
             // Connections know neither partitions nor roles.
-            ("replication::transport", &["error", "seldom", "tls"]),
+            ("replication::transport", &["error", "random", "seldom", "tls"]),
             // The sides name `Replication`, which holds them together, and not each other.
             (
                 "replication::source",
