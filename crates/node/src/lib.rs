@@ -27,5 +27,5 @@ pub mod tls;
 
 pub use error::{DirError, ListenError};
 pub use front::Front;
-pub use node::{Node, OpenError, Parts};
+pub use node::{Node, OpenError, Parts, read};
 pub use routing::{partition_of, slot_of_request};

@@ -14,11 +14,10 @@ use crate::front::Front;
 use crate::memory::{Memory, OnTop};
 use crate::open::Opener;
 use crate::options::shared_resources;
-use crate::partitions::{LOADING, Partitions, standalone_id};
+use crate::partitions::{OpenPartition, Partitions, standalone_id};
 use crate::pause::Pausing;
 use crate::random::SplitMix64;
 use crate::replication::{self, PrepareError, Prepared, Replication};
-use crate::routing::partition_of;
 use crate::stopping::Stopping;
 use crate::tls::Tls;
 
@@ -170,17 +169,14 @@ impl Node {
         self.memory.stop();
         Ok(())
     }
+}
 
-    /// Evaluates a reading command on this thread.
-    pub fn read(&self, call: Call<'_>) -> Outcome {
-        thread_local! {
-            static RANDOM: RefCell<SplitMix64> = RefCell::new(SplitMix64::from_system());
-        }
-        match &*partition_of(&self.partitions, call.command, call.request) {
-            Some(open) => RANDOM.with_borrow_mut(|random| open.read(call, random)),
-            None => Err(LOADING),
-        }
+/// Evaluates a reading command on this thread.
+pub fn read(open: &OpenPartition, call: Call<'_>) -> Outcome {
+    thread_local! {
+        static RANDOM: RefCell<SplitMix64> = RefCell::new(SplitMix64::from_system());
     }
+    RANDOM.with_borrow_mut(|random| open.read(call, random))
 }
 
 fn no_threads(config: &Config, source: io::Error) -> DirError {

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use haypile_commands::table::Known;
 use haypile_commands::{CommandError, Flags, Handler};
-use haypile_node::partition_of;
-use haypile_node::partitions::{LOADING, OpenPartition};
+use haypile_node::partitions::{LOADING, OpenPartition, Using};
 use haypile_partition::Role;
 use haypile_resp::{Request, Version};
 use haypile_types::slot_of;
@@ -26,12 +25,13 @@ const MASTER_DOWN: CommandError = CommandError::Reply(Cow::Borrowed(
 const NO_REPLICAS: CommandError = CommandError::Reply(Cow::Borrowed("NOREPLICAS Not enough good replicas to write."));
 
 impl Job {
-    /// What forbids a request before it is looked at any closer.
+    /// What forbids a request before it is looked at any closer; `open` is the partition that it is for.
     pub(crate) fn admit(
         &self,
         known: &'static Known,
         request: &Request,
         within_turn: bool,
+        open: &Using,
     ) -> Result<(), CommandError> {
         let spec = known.spec;
         if !self.session.authenticated
@@ -54,7 +54,7 @@ impl Job {
                 known.full_name
             )));
         }
-        self.admit_by_role(known, request)
+        self.admit_by_role(known, request, open)
     }
 
     /// What the user may not do.
@@ -86,22 +86,21 @@ impl Job {
     }
 
     /// What the server's part in replication forbids.
-    fn admit_by_role(&self, known: &Known, request: &Request) -> Result<(), CommandError> {
+    fn admit_by_role(&self, known: &Known, request: &Request, open: &Using) -> Result<(), CommandError> {
         let (node, flags) = (&self.node, known.spec.flags);
-        let data = partition_of(&node.partitions, known, request);
-        let Some(data) = &*data else {
+        let Some(data) = &**open else {
             return match flags.has(Flags::LOADING) {
                 true => Ok(()),
                 false => Err(LOADING),
             };
         };
-        let values = node.config.load();
         match data.role() {
             Role::Follower if data.is_in_group() => match known.spec.handler {
                 Handler::Data(_) => Err(self.who_leads(data, known, request)),
                 _ => Ok(()),
             },
             Role::Follower => {
+                let values = node.config.load();
                 if !values.replica_serve_stale_data && !flags.has(Flags::STALE) && !node.replication.is_link_up() {
                     return Err(MASTER_DOWN);
                 }
@@ -110,7 +109,11 @@ impl Job {
                     false => Ok(()),
                 }
             }
-            Role::Leader if values.min_replicas_to_write > 0 && self.writes_data(known) => {
+            Role::Leader if self.writes_data(known) => {
+                let values = node.config.load();
+                if values.min_replicas_to_write == 0 {
+                    return Ok(());
+                }
                 let replication = &node.replication;
                 let max_lag = Duration::from_secs(u64::from(values.min_replicas_max_lag));
                 let good = replication.source.good_replicas(replication.now(), max_lag);

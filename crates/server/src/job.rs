@@ -11,10 +11,8 @@ use std::time::Instant;
 
 use haypile_commands::table::{self, Known};
 use haypile_commands::{Block, CommandError, Flags, Handler, Outcome};
-use haypile_node::Node;
-use haypile_node::partition_of;
-use haypile_node::partitions::LOADING;
-use haypile_node::partitions::Using;
+use haypile_node::partitions::{LOADING, OpenPartition, Using};
+use haypile_node::{Node, partition_of, read};
 use haypile_partition::{Call, Turn};
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::{StoreError, Tier};
@@ -221,7 +219,9 @@ impl Job {
             }
             Err(error) => return self.refuse(&error, table::lookup(request).ok(), turn),
         };
-        if let Err(error) = self.admit(known, request, turn.is_some()) {
+        // Looked for once for each request.
+        let open = partition_of(&self.node.partitions, known, request);
+        if let Err(error) = self.admit(known, request, turn.is_some(), &open) {
             return self.refuse(&error, Some(known), turn);
         }
         if self.node.pausing.holds(self.writes(known)) {
@@ -244,7 +244,7 @@ impl Job {
             // On the pool one waits for a fence, the other for the disk.
             return Err(Stop::Disk);
         }
-        let outcome = self.evaluate_one(known, request, turn, None);
+        let outcome = self.evaluate_one(known, request, open, turn, None);
         let now = Instant::now();
         let micros = now.duration_since(*clock).as_micros() as u64;
         *clock = now;
@@ -300,13 +300,13 @@ impl Job {
         &mut self,
         known: &'static Known,
         request: &Request,
+        open: Using,
         turn: Option<&mut Turn<'_>>,
         ready_key: Option<&[u8]>,
     ) -> Result<Outcome, Stop> {
-        let needs_writer = self.needs_writer(known, request);
         let outcome = match known.spec.handler {
             Handler::Data(_) => {
-                if turn.is_none() && needs_writer && self.partition_of(known, request).is_some() {
+                if turn.is_none() && open.as_ref().is_some_and(|open| needs_writer(known, open)) {
                     return Err(Stop::Turn);
                 }
                 let mut random = self.fetched.random();
@@ -320,18 +320,21 @@ impl Job {
                     may_block: true,
                     ready_key,
                 };
-                match turn {
-                    Some(turn) => turn.execute(call),
-                    None => self.node.read(call),
+                match (turn, &*open) {
+                    (Some(turn), _) => turn.execute(call),
+                    (None, Some(open)) => read(open, call),
+                    (None, None) => Err(LOADING),
                 }
             }
             Handler::Server => {
                 if turn.is_none() && commands::needs_turn(known, &self.session) {
-                    if self.partition_of(known, request).is_none() {
+                    if open.is_none() {
                         return Ok(Err(LOADING));
                     }
                     return Err(Stop::Turn);
                 }
+                // It may be about the partition itself, and take long.
+                drop(open);
                 if turn.is_some() && commands::runs_outside_of_turn(known) {
                     return Err(Stop::Commit);
                 }
@@ -353,24 +356,6 @@ impl Job {
             ))),
         };
         Ok(outcome)
-    }
-
-    /// True for a data command that may have effects: those that write, and those that keep what they computed, unless
-    /// nothing can be kept at the moment.
-    fn needs_writer(&self, known: &Known, request: &Request) -> bool {
-        let flags = known.spec.flags;
-        flags.has(Flags::WRITE)
-            || (flags.has(Flags::MAY_REPLICATE)
-                && self
-                    .partition_of(known, request)
-                    .as_ref()
-                    .is_some_and(|data| data.takes_writes()))
-    }
-
-    /// The partition that a request is for.
-    #[inline]
-    fn partition_of(&self, known: &Known, request: &Request) -> Using {
-        partition_of(&self.node.partitions, known, request)
     }
 
     /// Closes the connection of a web browser, which somebody may be using to send commands from a web page: nothing
@@ -456,6 +441,13 @@ impl Job {
         let home = self.client.home.clone();
         home.push(Message::Job(self));
     }
+}
+
+/// True for a data command that may have effects: those that write, and those that keep what they computed, unless nothing can
+/// be kept at the moment.
+fn needs_writer(known: &Known, open: &OpenPartition) -> bool {
+    let flags = known.spec.flags;
+    flags.has(Flags::WRITE) || (flags.has(Flags::MAY_REPLICATE) && open.takes_writes())
 }
 
 /// True for what stands where a command should, when a browser has been led to this port.

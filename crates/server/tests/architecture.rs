@@ -64,7 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// The crates that must do the same again from the same seed, with the bans of `clippy-pure.toml`.
-const PURE: &[&str] = &["types", "acl", "sync"];
+const PURE: &[&str] = &["types", "acl", "sync", "consensus", "sim"];
 
 /// The only crate that may name RocksDB.
 const ROCKSDB_OWNER: &str = "store";

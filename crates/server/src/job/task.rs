@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use haypile_commands::CommandError;
 use haypile_commands::table::{self, Known};
+use haypile_node::partition_of;
 use haypile_partition::{Awaited, CommitError, Step, Task, Turn};
 use haypile_resp::Request;
 use haypile_store::Tier;
@@ -107,7 +108,8 @@ impl Task for Job {
         // the line.
         self.tier = Tier::Disk;
         self.evaluating = Some(start);
-        let evaluated = self.evaluate_one(known, &request, Some(turn), Some(key));
+        let open = partition_of(&self.node.partitions, known, &request);
+        let evaluated = self.evaluate_one(known, &request, open, Some(turn), Some(key));
         self.evaluating = None;
         self.tier = Tier::Memory;
         let outcome = match evaluated {
