@@ -194,17 +194,15 @@ fn without_a_majority_nothing_is_acknowledged() {
     let reply = client.say("SET key after");
     assert!(reply.starts_with("(error) INDOUBT"), "{reply}");
     // It may not know of anything newer.
-    wait_until("a refusal", || {
-        client.say("GET key").starts_with("(error) ")
-    });
+    wait_until("a refusal", || client.say("GET key").starts_with("(error) "));
     wait_until("the end of its office", || {
         client.say("SET key later").starts_with("(error) CLUSTERDOWN")
     });
     for other in (0..3).filter(|other| *other != leader) {
         group.servers[other].start_again();
     }
-    // It alone has it, and whoever leads has it, or it is gone.
+    // What is in doubt may have been done.
     let value = group.client().say("GET key");
-    assert!(["\"before\"", "\"after\""].contains(&value.as_str()), "{value}");
+    assert!(["\"before\"", "\"after\"", "\"later\""].contains(&value.as_str()), "{value}");
     group.wait_for_all();
 }

@@ -71,13 +71,18 @@ fn all_kinds_of_commands_work_through_a_quorum() {
 #[test]
 fn who_waits_is_told_when_the_leader_changes() {
     let group = Group::start(&[]);
-    let leader = group.leader();
-    let mut waiting = group.servers[leader].client();
-    waiting.send_lines(&["BLPOP queue 0"]);
-    waiting.assert_silent();
-    group.while_stopped(leader, || {
-        wait_until("another leader", || group.leader() != leader);
-    });
-    let told = waiting.hear();
-    assert!(told.starts_with("(error) TRYAGAIN"), "{told}");
+    loop {
+        let leader = group.leader();
+        let mut waiting = group.servers[leader].client();
+        waiting.send_lines(&["BLPOP queue 0"]);
+        group.while_stopped(leader, || {
+            wait_until("another leader", || group.leader() != leader);
+        });
+        let told = waiting.hear();
+        // On a busy machine it may have been stopped before it has begun to wait.
+        if told.starts_with("(error) TRYAGAIN") {
+            break;
+        }
+        assert!(told.starts_with("(error) MOVED") || told.starts_with("(error) CLUSTERDOWN"), "{told}");
+    }
 }
