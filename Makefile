@@ -100,5 +100,5 @@ sentinel: build ## Let Redis Sentinel replace a primary that is killed; ARGS="--
 	@scripts/sentinel.sh $(ARGS)
 
 .PHONY: fuzz
-fuzz: setup ## Fuzz the protocol parser with a nightly toolchain; ARGS=300 for five minutes
+fuzz: setup ## Fuzz what reads bytes from elsewhere, with a nightly toolchain; ARGS=300 for five minutes each
 	@scripts/fuzz.sh $(ARGS)

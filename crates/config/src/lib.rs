@@ -272,4 +272,6 @@ impl std::fmt::Debug for Config {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -108,6 +108,8 @@ pub(crate) fn open(disk: &Arc<Disk>, options: &Options) -> Result<Parts, OplogEr
     } else {
         find_tail(disk, &mut segments, &past)?
     };
+    // Before anything else is written: a damaged log stays as it is.
+    let first = first_position(&segments, last)?;
     sync_unsynced(disk, &segments, &past)?;
     let known = mark;
     let mark = Watermark {
@@ -124,7 +126,6 @@ pub(crate) fn open(disk: &Arc<Disk>, options: &Options) -> Result<Parts, OplogEr
 
     let spares = Spares::new(disk.clone(), log_id, options, spare_files)?;
     extend(disk, &active, &spares);
-    let first = first_position(&segments, last)?;
     Ok(Parts {
         opened: Opened { first, last, torn_tail },
         segments,

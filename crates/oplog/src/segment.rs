@@ -8,6 +8,8 @@ use crate::disk::Disk;
 use crate::error::OplogError;
 use crate::format::{SEGMENT_HEADER_BYTES, SegmentHeader};
 
+/// Indexes and generations end far below this: one more can always be counted.
+const POSITION_MAX: u64 = 1 << 62;
 const SUFFIX: &str = ".log";
 
 /// One file of the log, shared by the writer, the syncer and the readers.
@@ -116,6 +118,9 @@ pub(crate) fn load(disk: &Disk, path: &Path, named_index: u64) -> Result<Segment
             "the header says that it starts at entry {}",
             header.first_index
         )));
+    }
+    if header.first_index > POSITION_MAX || header.generation > POSITION_MAX {
+        return Err(corrupt("the header has numbers that no log can have".to_owned()));
     }
     let segment = Segment::new(path.to_path_buf(), file, header, meta.len(), meta.len());
     let modified = meta

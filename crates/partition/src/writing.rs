@@ -153,7 +153,7 @@ impl Shared {
         }
         let (overlay, oplog) = (&writer.overlay, &mut writer.oplog);
         let first = oplog.last().index + 1;
-        let clock = self.clock.now_us().max(writer.last_clock + 1);
+        let clock = self.clock.now_us().max(writer.last_clock.saturating_add(1));
         let mut last = None;
         for (index, payload) in overlay.newest_entries() {
             let position = Position::new(writer.term, index);

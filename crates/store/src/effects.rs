@@ -248,7 +248,10 @@ impl<'a> Effects<'a> {
     }
 
     fn space(&mut self) -> Option<SpaceId> {
-        SpaceId::try_from(self.varint()?).ok()
+        // One more can be counted, for the keyspace that comes next.
+        SpaceId::try_from(self.varint()?)
+            .ok()
+            .filter(|space| *space < SpaceId::MAX)
     }
 
     /// A column family, and what is counted with a row of it.
@@ -432,6 +435,16 @@ mod tests {
                 Effects::new(&[2, 0, family, 0]).any(|effect| effect.is_err()),
                 "{family}"
             );
+        }
+    }
+
+    #[test]
+    fn the_last_keyspace_is_none() {
+        for (payload, is_one) in [
+            ([4, 1, 0xfe, 0xff, 0xff, 0xff, 0x0f], true),
+            ([4, 1, 0xff, 0xff, 0xff, 0xff, 0x0f], false),
+        ] {
+            assert_eq!(Effects::new(&payload).all(|effect| effect.is_ok()), is_one);
         }
     }
 

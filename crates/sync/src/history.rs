@@ -27,6 +27,10 @@ use crate::EpochId;
 /// Epochs that a history keeps; the oldest go first. Whoever parted from the log before that needs a checkpoint.
 pub const HISTORY_EPOCHS_MAX: usize = 1000;
 
+/// Largest term, and largest index of an entry. Nobody comes near it: what says more is not to be trusted, and one more can always be
+/// counted.
+pub const POSITION_MAX: u64 = 1 << 62;
+
 /// A stretch of log with one writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Epoch {
@@ -50,6 +54,9 @@ pub enum HistoryError {
     /// An epoch with term or first index 0.
     #[error("epoch {0} starts before the first entry")]
     Zero(Epoch),
+    /// An epoch with a term or first index above [`POSITION_MAX`].
+    #[error("epoch {0} is out of bounds")]
+    Bounds(Epoch),
     /// An epoch that cannot follow the one before it: terms must grow, and first indexes must not go back.
     #[error("epoch {1} cannot follow {0}")]
     Order(Epoch, Epoch),
@@ -86,9 +93,7 @@ impl EpochHistory {
         if epochs.len() > HISTORY_EPOCHS_MAX {
             return Err(HistoryError::TooMany(epochs.len()));
         }
-        if let Some(zero) = epochs.iter().find(|epoch| epoch.term == 0 || epoch.first_index == 0) {
-            return Err(HistoryError::Zero(*zero));
-        }
+        epochs.iter().try_for_each(check)?;
         for pair in epochs.windows(2) {
             if pair[1].term <= pair[0].term || pair[1].first_index < pair[0].first_index {
                 return Err(HistoryError::Order(pair[0], pair[1]));
@@ -155,9 +160,7 @@ impl EpochHistory {
         if self.0.iter().any(|known| known.id == epoch.id) {
             return Err(HistoryError::Twice(epoch));
         }
-        if epoch.term == 0 || epoch.first_index == 0 {
-            return Err(HistoryError::Zero(epoch));
-        }
+        check(&epoch)?;
         if epoch.first_index != last_index + 1 {
             return Err(HistoryError::NotAtEnd { epoch, last_index });
         }
@@ -217,6 +220,14 @@ impl EpochHistory {
         self.0
             .get(at + 1)
             .map_or(last_index, |next| last_index.min(next.first_index - 1))
+    }
+}
+
+fn check(epoch: &Epoch) -> Result<(), HistoryError> {
+    match (epoch.term, epoch.first_index) {
+        (0, _) | (_, 0) => Err(HistoryError::Zero(*epoch)),
+        (1..=POSITION_MAX, 1..=POSITION_MAX) => Ok(()),
+        _ => Err(HistoryError::Bounds(*epoch)),
     }
 }
 
@@ -316,6 +327,8 @@ mod tests {
         let bad = |epochs: &[Epoch]| EpochHistory::from_epochs(epochs.to_vec()).unwrap_err();
         assert!(matches!(bad(&[epoch(0, 1, 1)]), HistoryError::Zero(_)));
         assert!(matches!(bad(&[epoch(1, 1, 0)]), HistoryError::Zero(_)));
+        assert!(matches!(bad(&[epoch(POSITION_MAX + 1, 1, 1)]), HistoryError::Bounds(_)));
+        assert!(matches!(bad(&[epoch(1, 1, u64::MAX)]), HistoryError::Bounds(_)));
         assert!(matches!(
             bad(&[epoch(2, 1, 1), epoch(2, 2, 5)]),
             HistoryError::Order(..)

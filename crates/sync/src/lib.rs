@@ -37,7 +37,7 @@ pub mod stream;
 pub mod wire;
 
 pub use error::{Class, ErrorKind, Failure, NotReady, SyncError};
-pub use history::{Epoch, EpochHistory, HISTORY_EPOCHS_MAX, HistoryError, common_point};
+pub use history::{Epoch, EpochHistory, HISTORY_EPOCHS_MAX, HistoryError, POSITION_MAX, common_point};
 pub use ids::{AttemptId, EpochId, Incarnation, NodeId, PartitionId, SessionId, SnapshotId, Tenure};
 pub use message::{LocalPosition, Purpose};
 pub use settings::{Retry, Settings};

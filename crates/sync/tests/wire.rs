@@ -15,7 +15,8 @@ use haypile_sync::message::{
 use haypile_sync::source::Acks;
 use haypile_sync::wire::{WireError, v1};
 use haypile_sync::{
-    AttemptId, Epoch, EpochHistory, EpochId, Incarnation, NodeId, NotReady, PartitionId, Purpose, SessionId, SnapshotId,
+    AttemptId, Epoch, EpochHistory, EpochId, Incarnation, NodeId, NotReady, POSITION_MAX, PartitionId, Purpose,
+    SessionId, SnapshotId,
 };
 use haypile_types::Position;
 use proptest::prelude::*;
@@ -48,12 +49,16 @@ fn layout() -> impl Strategy<Value = Layout> {
     })
 }
 
+fn index() -> impl Strategy<Value = u64> {
+    0..=POSITION_MAX
+}
+
 fn position() -> impl Strategy<Value = Position> {
-    (any::<u64>(), any::<u64>()).prop_map(|(term, index)| Position::new(term, index))
+    (index(), index()).prop_map(|(term, index)| Position::new(term, index))
 }
 
 fn epoch() -> impl Strategy<Value = Epoch> {
-    (any::<u64>(), any::<u128>(), any::<u64>()).prop_map(|(term, id, first_index)| Epoch {
+    (index(), any::<u128>(), index()).prop_map(|(term, id, first_index)| Epoch {
         term,
         id: EpochId(id),
         first_index,
@@ -71,6 +76,11 @@ fn history() -> impl Strategy<Value = EpochHistory> {
     })
 }
 
+/// What people can read.
+fn text() -> impl Strategy<Value = String> {
+    "\\PC{0,100}"
+}
+
 fn refusal() -> impl Strategy<Value = Refusal> {
     let not_ready = prop_oneof![
         Just(NotReady::Busy),
@@ -80,15 +90,15 @@ fn refusal() -> impl Strategy<Value = Refusal> {
     ];
     prop_oneof![
         (any::<u32>(), any::<u32>()).prop_map(|(min, max)| Refusal::ProtocolVersion { min, max }),
-        ".*".prop_map(Refusal::Unauthorized),
-        ".*".prop_map(Refusal::LayoutMismatch),
+        text().prop_map(Refusal::Unauthorized),
+        text().prop_map(Refusal::LayoutMismatch),
         Just(Refusal::FollowsItself),
         Just(Refusal::Stale),
         Just(Refusal::UnknownSession),
-        ".*".prop_map(Refusal::IdInUse),
+        text().prop_map(Refusal::IdInUse),
         not_ready.prop_map(Refusal::NotReady),
-        ".*".prop_map(Refusal::Invalid),
-        ".*".prop_map(Refusal::Internal),
+        text().prop_map(Refusal::Invalid),
+        text().prop_map(Refusal::Internal),
     ]
 }
 
@@ -97,9 +107,9 @@ fn copy_refusal() -> impl Strategy<Value = CopyRefusal> {
         Just(CopyRefusal::Busy),
         Just(CopyRefusal::Gone),
         Just(CopyRefusal::UnknownSession),
-        ".*".prop_map(CopyRefusal::Corrupt),
-        ".*".prop_map(CopyRefusal::NoSpace),
-        ".*".prop_map(CopyRefusal::Refused),
+        text().prop_map(CopyRefusal::Corrupt),
+        text().prop_map(CopyRefusal::NoSpace),
+        text().prop_map(CopyRefusal::Refused),
     ]
 }
 
@@ -151,7 +161,7 @@ fn result<T: Debug + Clone, E: Debug + Clone>(
 }
 
 fn try_sync() -> impl Strategy<Value = TrySync> {
-    let local = (position(), any::<u64>(), any::<u64>(), history(), any::<bool>());
+    let local = (position(), index(), index(), history(), any::<bool>());
     let local = local.prop_map(|(end, durable, applied, history, poisoned)| LocalPosition {
         end,
         durable,
@@ -182,7 +192,7 @@ fn try_sync_reply() -> impl Strategy<Value = TrySyncReply> {
         }),
     ];
     prop_oneof![
-        (any::<u64>(), history()).prop_map(|(from, history)| TrySyncReply::Continue { from, history }),
+        (index(), history()).prop_map(|(from, history)| TrySyncReply::Continue { from, history }),
         reason.prop_map(TrySyncReply::Checkpoint),
         refusal().prop_map(TrySyncReply::Refused),
     ]
@@ -232,7 +242,7 @@ fn source_frame() -> impl Strategy<Value = SourceFrame> {
     let closed = prop_oneof![
         any::<(u64, u64)>().prop_map(|(wanted, first)| Closed::LogCollected { wanted, first }),
         refusal().prop_map(Closed::Refused),
-        ".*".prop_map(Closed::OutOfOrder),
+        text().prop_map(Closed::OutOfOrder),
     ];
     let body = prop_oneof![
         (epoch(), any::<u128>()).prop_map(|(epoch, after)| FrameBody::Epoch {
@@ -259,8 +269,9 @@ fn source_frame() -> impl Strategy<Value = SourceFrame> {
 }
 
 fn follower_frame() -> impl Strategy<Value = FollowerFrame> {
-    let open = (any::<(u64, u64, u64, u128)>(), partition(), compression());
-    let open = open.prop_map(|((session, attempt, from, epoch), partition, compression)| Open {
+    let ids = any::<(u64, u64, u128)>();
+    let open = (ids, index(), partition(), compression());
+    let open = open.prop_map(|((session, attempt, epoch), from, partition, compression)| Open {
         session: SessionId(session),
         attempt: AttemptId(attempt),
         partition,
@@ -268,8 +279,41 @@ fn follower_frame() -> impl Strategy<Value = FollowerFrame> {
         epoch: EpochId(epoch),
         compression,
     });
-    let acks = any::<(u64, u64)>().prop_map(|(durable, applied)| Acks { durable, applied });
+    let acks = (index(), index()).prop_map(|(durable, applied)| Acks { durable, applied });
     prop_oneof![open.prop_map(FollowerFrame::Open), acks.prop_map(FollowerFrame::Acks)]
+}
+
+#[test]
+fn texts_from_elsewhere_have_one_line_and_an_end() {
+    let told = |cause: String| {
+        let wire = v1::Refusal {
+            reason: Some(v1::refusal::Reason::Internal(cause)),
+        };
+        Refusal::try_from(wire).unwrap()
+    };
+    assert_eq!(
+        told("a\r\nmaster_link_status:up\u{1b}[1m".into()),
+        Refusal::Internal("a  master_link_status:up [1m".into())
+    );
+    assert_eq!(told("ü".repeat(5000)), Refusal::Internal("ü".repeat(1000)));
+}
+
+#[test]
+fn numbers_to_which_one_cannot_be_added_are_refused() {
+    let wire = v1::Position {
+        term: 1,
+        index: u64::MAX,
+    };
+    assert_eq!(
+        Position::try_from(wire),
+        Err(WireError::Bounds("position.index", u64::MAX))
+    );
+    let acks = v1::follower_frame::Frame::Acks(v1::Acks {
+        durable: 1,
+        applied: u64::MAX,
+    });
+    let frame = v1::FollowerFrame { frame: Some(acks) };
+    assert!(matches!(FollowerFrame::try_from(frame), Err(WireError::Bounds(..))));
 }
 
 proptest! {

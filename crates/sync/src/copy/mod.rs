@@ -19,7 +19,7 @@ mod schedule;
 mod settings;
 mod throttle;
 
-pub use digest::Digest;
+pub use digest::{Digest, Digester};
 pub use manifest::{
     CHUNK_BYTES_DEFAULT, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, ChunkRef, FILES_MAX, FileEntry, Manifest, ManifestError,
     NAME_BYTES_MAX,

@@ -5,7 +5,7 @@ use haypile_types::Position;
 
 use super::{WireError, v1};
 use crate::message::Refusal;
-use crate::{Epoch, EpochHistory, EpochId, NotReady, PartitionId};
+use crate::{Epoch, EpochHistory, EpochId, NotReady, POSITION_MAX, PartitionId};
 
 /// The value of a field that must be there.
 pub(super) fn required<T>(field: &'static str, value: Option<T>) -> Result<T, WireError> {
@@ -15,6 +15,23 @@ pub(super) fn required<T>(field: &'static str, value: Option<T>) -> Result<T, Wi
 /// A number in a narrower type.
 pub(super) fn narrow<T: TryFrom<u64>>(field: &'static str, value: u64) -> Result<T, WireError> {
     T::try_from(value).map_err(|_| WireError::Bounds(field, value))
+}
+
+/// Characters of a text for people that are kept.
+const TEXT_MAX: usize = 1000;
+
+/// A text for people that another server has sent: it is shown in lines of logs and of INFO, and must not look like one of its own.
+pub(super) fn text(text: String) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(TEXT_MAX).map(plain).collect()
+}
+
+/// An index or a term that one more can be added to.
+pub(super) fn bounded(field: &'static str, value: u64) -> Result<u64, WireError> {
+    match value {
+        0..=POSITION_MAX => Ok(value),
+        _ => Err(WireError::Bounds(field, value)),
+    }
 }
 
 pub(super) fn id_bytes(id: u128) -> Bytes {
@@ -53,9 +70,14 @@ impl From<Position> for v1::Position {
     }
 }
 
-impl From<v1::Position> for Position {
-    fn from(position: v1::Position) -> Self {
-        Position::new(position.term, position.index)
+impl TryFrom<v1::Position> for Position {
+    type Error = WireError;
+
+    fn try_from(position: v1::Position) -> Result<Self, WireError> {
+        Ok(Position::new(
+            bounded("position.term", position.term)?,
+            bounded("position.index", position.index)?,
+        ))
     }
 }
 
@@ -75,9 +97,9 @@ impl TryFrom<v1::Epoch> for Epoch {
     fn try_from(epoch: v1::Epoch) -> Result<Self, WireError> {
         let id = EpochId(id("epoch.id", &epoch.id)?);
         Ok(Epoch {
-            term: epoch.term,
+            term: bounded("epoch.term", epoch.term)?,
             id,
-            first_index: epoch.first_index,
+            first_index: bounded("epoch.first_index", epoch.first_index)?,
         })
     }
 }
@@ -133,11 +155,11 @@ impl TryFrom<v1::Refusal> for Refusal {
                 min: range.min,
                 max: range.max,
             },
-            Reason::Unauthorized(cause) => Refusal::Unauthorized(cause),
-            Reason::LayoutMismatch(cause) => Refusal::LayoutMismatch(cause),
+            Reason::Unauthorized(cause) => Refusal::Unauthorized(text(cause)),
+            Reason::LayoutMismatch(cause) => Refusal::LayoutMismatch(text(cause)),
             Reason::FollowsItself(_) => Refusal::FollowsItself,
             Reason::Stale(_) => Refusal::Stale,
-            Reason::IdInUse(from) => Refusal::IdInUse(from),
+            Reason::IdInUse(from) => Refusal::IdInUse(text(from)),
             Reason::UnknownSession(_) => Refusal::UnknownSession,
             Reason::NotReady(why) => Refusal::NotReady(match v1::NotReady::try_from(why) {
                 Ok(v1::NotReady::Busy) => NotReady::Busy,
@@ -146,8 +168,8 @@ impl TryFrom<v1::Refusal> for Refusal {
                 Ok(v1::NotReady::Circle) => NotReady::Circle,
                 Ok(v1::NotReady::Unspecified) | Err(_) => return Err(WireError::Unknown("not_ready", why)),
             }),
-            Reason::Invalid(cause) => Refusal::Invalid(cause),
-            Reason::Internal(cause) => Refusal::Internal(cause),
+            Reason::Invalid(cause) => Refusal::Invalid(text(cause)),
+            Reason::Internal(cause) => Refusal::Internal(text(cause)),
         })
     }
 }

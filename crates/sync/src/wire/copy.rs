@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::basics::{id, id_bytes, required};
+use super::basics::{id, id_bytes, required, text};
 use super::{WireError, v1};
 use crate::copy::{ChunkRef, CopyRefusal, Digest, FileEntry, Manifest};
 use crate::message::{CopyChunkRequest, CopyMetaRequest, HoldCheckpoint};
@@ -63,7 +63,7 @@ impl TryFrom<v1::Manifest> for Manifest {
         let files: Result<Vec<_>, _> = manifest.files.into_iter().map(FileEntry::try_from).collect();
         Ok(Manifest::new(
             SnapshotId(id("manifest.snapshot", &manifest.snapshot)?),
-            required("manifest.position", manifest.position)?.into(),
+            required("manifest.position", manifest.position)?.try_into()?,
             required("manifest.history", manifest.history)?.try_into()?,
             manifest.chunk_bytes,
             files?,
@@ -95,9 +95,9 @@ impl TryFrom<v1::CopyRefusal> for CopyRefusal {
             Reason::Busy(_) => CopyRefusal::Busy,
             Reason::Gone(_) => CopyRefusal::Gone,
             Reason::UnknownSession(_) => CopyRefusal::UnknownSession,
-            Reason::Corrupt(file) => CopyRefusal::Corrupt(file),
-            Reason::NoSpace(cause) => CopyRefusal::NoSpace(cause),
-            Reason::Refused(cause) => CopyRefusal::Refused(cause),
+            Reason::Corrupt(file) => CopyRefusal::Corrupt(text(file)),
+            Reason::NoSpace(cause) => CopyRefusal::NoSpace(text(cause)),
+            Reason::Refused(cause) => CopyRefusal::Refused(text(cause)),
         })
     }
 }

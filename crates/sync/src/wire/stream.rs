@@ -1,6 +1,6 @@
 //! The stream's frames.
 
-use super::basics::{id, id_bytes, required};
+use super::basics::{bounded, id, id_bytes, required, text};
 use super::{WireError, v1};
 use crate::message::{Batch, Closed, Compression, FollowerFrame, FrameBody, Message, Open, SourceEnd, SourceFrame};
 use crate::source::Acks;
@@ -51,11 +51,14 @@ impl TryFrom<v1::FollowerFrame> for FollowerFrame {
                 session: SessionId(open.session),
                 attempt: AttemptId(open.attempt),
                 partition: required("open.partition", open.partition)?.into(),
-                from: open.from,
+                from: bounded("open.from", open.from)?,
                 epoch: EpochId(id("open.epoch", &open.epoch)?),
                 compression: compression(open.compression)?,
             }),
-            Frame::Acks(v1::Acks { durable, applied }) => FollowerFrame::Acks(Acks { durable, applied }),
+            Frame::Acks(v1::Acks { durable, applied }) => FollowerFrame::Acks(Acks {
+                durable: bounded("acks.durable", durable)?,
+                applied: bounded("acks.applied", applied)?,
+            }),
         })
     }
 }
@@ -80,7 +83,7 @@ impl TryFrom<v1::Closed> for Closed {
         Ok(match required("closed.reason", closed.reason)? {
             Reason::LogCollected(v1::LogCollected { wanted, first }) => Closed::LogCollected { wanted, first },
             Reason::Refused(refusal) => Closed::Refused(refusal.try_into()?),
-            Reason::OutOfOrder(cause) => Closed::OutOfOrder(cause),
+            Reason::OutOfOrder(cause) => Closed::OutOfOrder(text(cause)),
         })
     }
 }
@@ -178,8 +181,8 @@ impl TryFrom<v1::SourceFrame> for SourceFrame {
                 after: EpochId(id("epoch_begins.after", &begins.after)?),
             },
             Frame::Batch(batch) => FrameBody::Batch(Batch {
-                first: required("batch.first", batch.first)?.into(),
-                last: required("batch.last", batch.last)?.into(),
+                first: required("batch.first", batch.first)?.try_into()?,
+                last: required("batch.last", batch.last)?.try_into()?,
                 compression: compression(batch.compression)?,
                 entries_bytes: batch.entries_bytes,
                 entries: batch.entries,

@@ -1,6 +1,6 @@
 //! TrySync.
 
-use super::basics::required;
+use super::basics::{bounded, required};
 use super::{WireError, v1};
 use crate::message::{CheckpointReason, LocalPosition, TrySync, TrySyncReply};
 use crate::{AttemptId, SessionId};
@@ -22,9 +22,9 @@ impl TryFrom<v1::LocalPosition> for LocalPosition {
 
     fn try_from(position: v1::LocalPosition) -> Result<Self, WireError> {
         Ok(LocalPosition {
-            end: required("position.end", position.end)?.into(),
-            durable: position.durable,
-            applied: position.applied,
+            end: required("position.end", position.end)?.try_into()?,
+            durable: bounded("position.durable", position.durable)?,
+            applied: bounded("position.applied", position.applied)?,
             history: required("position.history", position.history)?.try_into()?,
             poisoned: position.poisoned,
         })
@@ -91,9 +91,9 @@ impl TryFrom<v1::CheckpointNeeded> for CheckpointReason {
                 CheckpointReason::LogCollected { wanted, first }
             }
             Reason::Diverged(diverged) => CheckpointReason::Diverged {
-                common: required("diverged.common", diverged.common)?.into(),
-                lost_first: required("diverged.lost_first", diverged.lost_first)?.into(),
-                lost_last: required("diverged.lost_last", diverged.lost_last)?.into(),
+                common: required("diverged.common", diverged.common)?.try_into()?,
+                lost_first: required("diverged.lost_first", diverged.lost_first)?.try_into()?,
+                lost_last: required("diverged.lost_last", diverged.lost_last)?.try_into()?,
             },
             Reason::Poisoned(_) => CheckpointReason::Poisoned,
         })
@@ -123,6 +123,7 @@ impl TryFrom<v1::TrySyncReply> for TrySyncReply {
         Ok(match required("try_sync_reply", reply.result)? {
             Wire::Continue(v1::Continue { from, history }) => {
                 let history = required("continue.history", history)?.try_into()?;
+                let from = bounded("continue.from", from)?;
                 TrySyncReply::Continue { from, history }
             }
             Wire::CheckpointNeeded(needed) => TrySyncReply::Checkpoint(needed.try_into()?),

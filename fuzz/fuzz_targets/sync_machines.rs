@@ -1,0 +1,14 @@
+//! See `crates/sync/tests/fuzz/machines.rs`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../common/input.rs"]
+mod input;
+#[path = "../../crates/sync/tests/fuzz/machines.rs"]
+mod machines;
+#[allow(dead_code)] // it has what its neighbours need
+#[path = "../../crates/sync/tests/fuzz/messages.rs"]
+mod messages;
+
+fuzz_target!(|bytes: &[u8]| machines::run(bytes));

@@ -1,0 +1,12 @@
+//! See `crates/sync/tests/fuzz/messages.rs`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../common/input.rs"]
+mod input;
+#[allow(dead_code)] // it has what its neighbours need
+#[path = "../../crates/sync/tests/fuzz/messages.rs"]
+mod messages;
+
+fuzz_target!(|bytes: &[u8]| messages::run(bytes));
