@@ -41,5 +41,12 @@ pub fn report(recovery: &Recovery) {
             );
         }
     }
+    if let Some(cause) = &recovery.unreplayable {
+        tracing::error!(
+            cause,
+            position = %recovery.position,
+            "the end of the log cannot be applied: this replica shows what comes before it, and asks its source for a full sync"
+        );
+    }
     tracing::info!(replayed = recovery.replayed, position = %recovery.position, "the data is open");
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use haypile_oplog::{OplogError, OplogErrorKind};
-use haypile_store::StoreError;
+use haypile_store::{ErrorKind, StoreError};
 use haypile_types::Position;
 
 /// Why a partition cannot be opened or maintained.
@@ -58,6 +58,18 @@ pub enum PartitionError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl PartitionError {
+    /// True if what is there is not what this program has written, or not all of it: it would be so the next time as well.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            PartitionError::Oplog(error) => error.kind() == OplogErrorKind::Corrupt,
+            PartitionError::Store(error) => error.kind() == ErrorKind::Corrupt,
+            PartitionError::Gap { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// Why what a task did does not count.

@@ -15,6 +15,7 @@ use haypile_types::{Clock, Position, Random};
 
 use crate::group::{BallotFile, GroupOptions};
 use crate::identity::Identity;
+use crate::panics::guarded;
 use crate::role::{Epochs, Role, history_at_start};
 use crate::{PartitionError, ReplicaId, identity, install};
 
@@ -57,6 +58,9 @@ pub struct Recovery {
     pub log_behind_by: u64,
     /// The disk is full: writes are refused until there is room.
     pub store_is_full: bool,
+    /// Why the end of a follower's log cannot be applied, if it cannot: what comes before can be read, and no more entries are
+    /// taken.
+    pub unreplayable: Option<String>,
     /// Position after recovery.
     pub position: Position,
 }
@@ -118,19 +122,43 @@ pub(crate) fn open(options: &mut Options) -> Result<Opened, PartitionError> {
         recovery.log_behind_by = state.applied.index - oplog.last().index;
         oplog.reset_after(state.applied)?;
     } else if end > state.applied.index {
-        if oplog.first_index() > state.applied.index + 1 {
-            return Err(PartitionError::Gap {
-                first: oplog.first_index(),
-                applied: state.applied,
-            });
-        }
         let settle_bytes = options.shared.budget().unsettled_bytes.min(REPLAY_SETTLE_BYTES_MAX);
-        recovery.replayed = replay(&store, &oplog, state.applied.index + 1..=end, settle_bytes)?;
+        // A group sees to its replicas itself.
+        match options.role == Role::Follower && ballot.is_none() {
+            false => recovery.replayed = replay(&store, &oplog, state.applied, end, settle_bytes)?,
+            true => replay_others(&store, &oplog, state.applied, settle_bytes, &mut recovery)?,
+        }
     }
-    recovery.store_is_full = is_full(store.drop_unmapped(oplog.syncer().durable_index()))? || is_full(store.settle())?;
     recovery.position = store.state().applied;
+    if recovery.unreplayable.is_none() {
+        let freed = store.drop_unmapped(oplog.syncer().durable_index());
+        recovery.store_is_full = is_full(freed)? || is_full(store.settle())?;
+    }
     let epochs = start_history(options, &saved, &oplog, &mut recovery)?;
     Ok((store, oplog, epochs, ballot, recovery))
+}
+
+/// Replays a log that somebody else has written. What cannot be applied of it is no reason to be away: somebody has all of it, so
+/// what comes before can be read until it comes anew.
+fn replay_others(
+    store: &Store,
+    oplog: &Oplog,
+    applied: Position,
+    settle_bytes: usize,
+    recovery: &mut Recovery,
+) -> Result<(), PartitionError> {
+    let cause = match guarded(|| replay(store, oplog, applied, oplog.last().index, settle_bytes)) {
+        Ok(Ok(replayed)) => {
+            recovery.replayed = replayed;
+            return Ok(());
+        }
+        Ok(Err(error)) if error.is_damage() => error.to_string(),
+        Ok(Err(error)) => return Err(error),
+        Err(panic) => panic,
+    };
+    recovery.replayed = store.applied().index - applied.index;
+    recovery.unreplayable = Some(cause);
+    Ok(())
 }
 
 /// Makes the history durable that this start begins with. Without room for it nothing is written until there is.
@@ -140,7 +168,12 @@ fn start_history(
     oplog: &Oplog,
     recovery: &mut Recovery,
 ) -> Result<Epochs, PartitionError> {
-    let history = history_at_start(&saved.history, recovery.position, options.role, &mut *options.random);
+    let end = match recovery.unreplayable {
+        None => recovery.position,
+        // What cannot be applied is in the log all the same, and is told of.
+        Some(_) => oplog.last(),
+    };
+    let history = history_at_start(&saved.history, end, options.role, &mut *options.random);
     let replica = saved.replica.unwrap_or_else(|| ReplicaId::fresh(&mut *options.random));
     if saved.replica == Some(replica) && history == saved.history {
         return Ok(Epochs {
@@ -195,12 +228,21 @@ fn dead_spaces(store: &Store, oplog: &Oplog, range: &RangeInclusive<u64>) -> Res
     Ok(known)
 }
 
+/// Applies what comes after `applied`, up to the entry at `end`.
 fn replay(
     store: &Store,
     oplog: &Oplog,
-    range: RangeInclusive<u64>,
+    applied: Position,
+    end: u64,
     settle_bytes: usize,
 ) -> Result<u64, PartitionError> {
+    let range = applied.index + 1..=end;
+    if oplog.first_index() > *range.start() {
+        return Err(PartitionError::Gap {
+            first: oplog.first_index(),
+            applied,
+        });
+    }
     // A keyspace that replay unmaps is freed on disk: what says so must be on disk too.
     oplog.syncer().sync()?;
     store.pass_over(dead_spaces(store, oplog, &range)?);

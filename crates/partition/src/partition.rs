@@ -180,7 +180,7 @@ impl Partition {
         let blocked_clients = blocked.count();
         let writer = Writer {
             overlay,
-            next_index: state.applied.index + 1,
+            next_index: oplog.last().index + 1,
             term,
             last_clock: state.clock,
             now_ms: options.clock.now_ms(),
@@ -236,6 +236,11 @@ impl Partition {
         if recovery.store_is_full {
             tracing::error!("the disk is full: writes are refused until there is room");
             shared.refuse(&CommitError::NoSpace("the store cannot be written to".into()));
+        }
+        if let Some(cause) = &recovery.unreplayable {
+            shared.refuse(&CommitError::Poisoned(format!(
+                "the log's end cannot be applied: {cause}"
+            )));
         }
         shared.commits.worker.start("commit", &shared, commit::commit)?;
         shared.settling.start("settle", &shared, commit::settle_and_free)?;

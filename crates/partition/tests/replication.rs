@@ -59,6 +59,55 @@ fn a_follower_has_what_its_source_has_and_takes_no_writes() {
     assert_eq!(follower.counts()[0].keys, 1);
 }
 
+/// An entry whose effects can be read and do not go together with what there is: a patch of a list about a string.
+fn unfit() -> Vec<u8> {
+    let key = haypile_store::keys::meta_key(b"a");
+    let patch = b"\x32\x01\x04\x03\x02\x01a\x00";
+    let mut payload = vec![11, 0, 0, key.len() as u8];
+    payload.extend_from_slice(&key);
+    payload.push(patch.len() as u8);
+    payload.extend_from_slice(patch);
+    payload
+}
+
+#[test]
+fn a_follower_whose_log_cannot_be_applied_shows_what_comes_before_and_asks_for_a_checkpoint() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let source = open_as(dirs[0].path(), Role::Leader, 1);
+    let follower = open_as(dirs[1].path(), Role::Follower, 2);
+    say(&source, "SET a 1");
+    catch_up(&source, &follower);
+    let end = follower.local_position().end;
+    let history = follower.history();
+    follower.store().flush().unwrap();
+    drop(follower);
+    let next = Position::new(end.term, end.index + 1);
+    {
+        let log = dirs[1].path().join("oplog");
+        let (mut log, _) = haypile_oplog::Oplog::open(&log, log_options(SyncPolicy::Os)).unwrap();
+        log.push(next, 0, &unfit());
+        log.write().unwrap();
+        log.close().unwrap();
+    }
+    for seed in 3..5 {
+        let follower = open_as(dirs[1].path(), Role::Follower, seed);
+        assert_eq!(say(&follower, "GET a"), "$1\r\n1");
+        let position = follower.local_position();
+        assert!(position.poisoned);
+        assert_eq!((position.end, position.applied), (next, end.index));
+        assert_eq!(position.history, history, "its source must find it in its own history");
+        let entry = ReplicatedEntry {
+            position: Position::new(next.term, next.index + 1),
+            timestamp: 0,
+            payload: &[],
+        };
+        let refused = follower.append_replicated(FIRST, [entry].into_iter(), vec![]);
+        assert!(matches!(refused, Err(ReplicatedError::Commit(_))), "{refused:?}");
+    }
+    // A primary has nobody to ask.
+    assert!(std::panic::catch_unwind(|| open_as(dirs[1].path(), Role::Leader, 5)).is_err());
+}
+
 #[test]
 fn a_follower_keeps_nothing_that_it_computed() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];

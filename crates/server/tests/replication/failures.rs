@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use haypile_oplog::{Oplog, Options};
+use haypile_types::Position;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{assert_in_sync, await_error, field, fill, full_syncs, primary, replica_of, wait_for_link};
@@ -80,6 +82,48 @@ fn a_replica_that_can_take_no_more_entries_takes_a_full_sync() {
         assert_eq!(client.say("EXISTS a:0 b:9 c:9"), "3");
         assert_eq!(field(&mut client, "sync_poisoned_copies"), "2");
     }
+}
+
+/// It was stopped, or stopped by somebody, before it could ask for a full sync: the log on its disk has an entry that it cannot apply.
+#[test]
+fn a_replica_that_cannot_apply_its_log_starts_all_the_same_and_takes_a_full_sync() {
+    let primary = primary(&[]);
+    let mut writer = primary.client();
+    assert_eq!(writer.say("SET a 1"), "OK");
+    let mut replica = replica_of(primary.port(), &[]);
+    assert_in_sync(&primary, &replica);
+    let before = full_syncs(&replica);
+    replica.stop();
+    // In its place the primary has another.
+    assert_eq!(writer.say("SET b 2"), "OK");
+    {
+        let dir = replica.dir().join("partitions/0/oplog");
+        let (mut log, opened) = Oplog::open(&dir, Options::default()).unwrap();
+        let next = Position::new(opened.last.term, opened.last.index + 1);
+        // A patch of a list, about a string.
+        let key = haypile_store::keys::meta_key(b"a");
+        let payload = [
+            &[11, 0, 0, key.len() as u8][..],
+            &key,
+            b"\x08\x32\x01\x04\x03\x02\x01a\x00",
+        ]
+        .concat();
+        log.push(next, 0, &payload);
+        log.write().unwrap();
+        log.close().unwrap();
+    }
+    replica.start_again();
+    assert_in_sync(&primary, &replica);
+    let mut client = replica.client();
+    assert_eq!(
+        (client.say("GET a"), client.say("GET b")),
+        ("\"1\"".into(), "\"2\"".into())
+    );
+    assert_eq!(field(&mut client, "sync_poisoned_copies"), "1");
+    let log = replica.log();
+    assert!(log.contains("the end of the log cannot be applied"), "{log}");
+    assert!(log.contains("the replica takes no more entries"), "{log}");
+    assert_eq!(full_syncs(&replica), before + 1, "{log}");
 }
 
 #[test]
