@@ -180,7 +180,10 @@ impl Partition {
         let blocked_clients = blocked.count();
         let writer = Writer {
             overlay,
-            next_index: oplog.last().index + 1,
+            next_index: match recovery.unreplayable {
+                None => state.applied.index + 1,
+                Some(_) => oplog.last().index + 1,
+            },
             term,
             last_clock: state.clock,
             now_ms: options.clock.now_ms(),

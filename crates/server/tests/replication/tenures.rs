@@ -103,6 +103,17 @@ fn a_role_that_cannot_be_read_stops_the_start_and_says_what_to_do() {
     std::fs::write(server.dir().join("role.toml"), "role = 7\n").unwrap();
     let refusal = server.try_start_again().unwrap_err().errors;
     assert!(refusal.contains("role") && refusal.contains("--replicaof"), "{refusal}");
+    // What is said at the start wins, and is what is remembered from then on.
+    let source = primary(&[]);
+    let address = format!("127.0.0.1 {}", source.port());
+    server.set_args(&["--replicaof", &address]);
+    server.start_again();
+    assert_eq!(role(&server), "slave");
+    let log = server.log();
+    assert!(log.contains("cannot be read; replicaof says which it is"), "{log}");
+    server.set_args(&[]);
+    server.restart();
+    assert_eq!(role(&server), "slave");
 }
 
 #[test]

@@ -73,11 +73,18 @@ impl Roles {
     /// What the directory remembers cannot be read.
     pub(super) fn at_start(config: &Config) -> Result<Roles, DirError> {
         let dir = config.load().dir.clone();
-        let saved = role_file::load(&dir).map_err(|source| DirError {
-            verb: "read the role in",
-            path: dir.clone(),
-            source,
-        })?;
+        let saved = match role_file::load(&dir) {
+            // Then it does not matter what the directory remembers.
+            Err(error) if config.is_given("replicaof") => {
+                tracing::warn!(%error, dir = %dir.display(), "the role that the server took last cannot be read; replicaof says which it is");
+                None
+            }
+            saved => saved.map_err(|source| DirError {
+                verb: "read the role in",
+                path: dir.clone(),
+                source,
+            })?,
+        };
         let remembered = saved.clone().unwrap_or_default();
         let role = match config.is_given("replicaof") {
             false => remembered,
