@@ -1,6 +1,8 @@
 //! `memory-budget`: what the process has resident stays within it, whatever its clients do.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::ops::Range;
+
 use haypile_testkit::{Client, Server, encode, wait_until};
 
 const MB: u64 = 1 << 20;
@@ -14,6 +16,9 @@ const PASSING_BYTES: u64 = BUDGET_BYTES / 4;
 /// Bytes of what one command needs while it is evaluated, for each byte of its arguments: itself in the connection's buffer, its effects,
 /// the log's copy, its rows, and room to grow for each.
 const COMMAND_TIMES: u64 = 8;
+
+/// A server with more threads, which waits for the disk: entries wait for their sync there, those of several connections at once.
+const THREADED: [&str; 4] = ["--io-threads", "4", "--sync", "always"];
 
 /// A server whose memory is watched.
 struct Watched {
@@ -118,23 +123,54 @@ fn set(key: String, value: &[u8]) -> Vec<Vec<u8>> {
     vec![b"SET".to_vec(), key.into_bytes(), value.to_vec()]
 }
 
+/// Keys that [`grow`] writes.
+const GROWING: u64 = 26_000;
+
 /// Writes keys several times, with values that become larger and larger: four times the budget in the end.
 fn grow(client: &mut Client) {
-    const KEYS: u64 = 26_000;
+    grow_some(client, 0..GROWING);
+}
+
+fn grow_some(client: &mut Client, keys: Range<u64>) {
     for bytes in [10, 60, 300, 1_200, 5_000, 15_000] {
         let value = noise(bytes, bytes as usize);
-        pipeline(client, (0..KEYS).map(|n| set(format!("key:{n}"), &value)));
+        pipeline(client, keys.clone().map(|n| set(format!("key:{n}"), &value)));
     }
+}
+
+/// Reads some of them.
+fn read_grown(client: &mut Client) {
+    let get = |n: u64| vec![b"GET".to_vec(), format!("key:{}", n * 7 % GROWING).into_bytes()];
+    pipeline(client, (0..GROWING).map(get));
 }
 
 #[test]
 fn values_that_grow() {
     let mut watched = Watched::start(&[]);
     watched.stays_within("growing values", 0, grow);
-    watched.stays_within("reading them", 0, |client| {
-        let get = |n: u64| vec![b"GET".to_vec(), format!("key:{}", n * 7 % 26_000).into_bytes()];
-        pipeline(client, (0..26_000).map(get));
+    watched.stays_within("reading them", 0, read_grown);
+    watched.server.kill_and_restart();
+    watched.assert_peak("replay", BUDGET_BYTES + PASSING_BYTES);
+    watched.comes_back("replay");
+}
+
+#[test]
+fn several_connections_on_several_threads() {
+    const CONNECTIONS: u64 = 4;
+    const SHARE: u64 = GROWING / CONNECTIONS;
+    let mut watched = Watched::start(&THREADED);
+    let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| watched.server.client()).collect();
+    let mut together = |act: fn(&mut Client, u64)| {
+        std::thread::scope(|scope| {
+            for (client, n) in clients.iter_mut().zip(0..) {
+                scope.spawn(move || act(client, n));
+            }
+        });
+    };
+    watched.stays_within("growing values", 0, |_| {
+        together(|client, n| grow_some(client, n * SHARE..(n + 1) * SHARE));
     });
+    watched.stays_within("reading them", 0, |_| together(|client, _| read_grown(client)));
     watched.server.kill_and_restart();
     watched.assert_peak("replay", BUDGET_BYTES + PASSING_BYTES);
     watched.comes_back("replay");
@@ -142,8 +178,16 @@ fn values_that_grow() {
 
 #[test]
 fn commands_and_transactions_that_write_much() {
+    write_much(Watched::start(&[]));
+}
+
+#[test]
+fn commands_and_transactions_that_write_much_and_wait_for_the_disk() {
+    write_much(Watched::start(&THREADED));
+}
+
+fn write_much(mut watched: Watched) {
     const KEYS: u64 = 60_000;
-    let mut watched = Watched::start(&[]);
     let value = noise(1, 100);
     let bytes = KEYS * 120;
     watched.stays_within("wide MSET", bytes, |client| {
@@ -208,7 +252,7 @@ fn a_full_sync() {
     let replica = Watched::start(&["--replicaof", &address]);
     let mut client = replica.server.client();
     wait_until("the full sync", || {
-        client.say("INFO replication").contains("master_link_status:up") && client.say("DBSIZE") == "26000"
+        client.say("INFO replication").contains("master_link_status:up") && client.say("DBSIZE") == GROWING.to_string()
     });
     primary.assert_peak("a full sync at the primary", BUDGET_BYTES + PASSING_BYTES);
     replica.assert_peak("a full sync at the replica", BUDGET_BYTES + PASSING_BYTES);

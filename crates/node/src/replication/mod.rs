@@ -217,8 +217,10 @@ impl Replication {
                 .max_encoding_message_size(MESSAGE_BYTES_MAX);
             // What followers send is little: the windows stay as HTTP/2 begins with them, so that nobody can send much ahead.
             let server = tonic::transport::Server::builder()
-                .http2_keepalive_interval(Some(silence / 2))
-                .http2_keepalive_timeout(Some(silence / 2))
+                .http2_keepalive_interval(Some(silence))
+                // A ping may stand behind megabytes of a checkpoint on a slow link. Who is silent is found out by its session; this
+                // is for what is left of its connection.
+                .http2_keepalive_timeout(Some(silence * 2))
                 .max_concurrent_streams(transport::STREAMS_MAX)
                 .http2_max_header_list_size(transport::HEADER_BYTES_MAX)
                 .add_service(service);

@@ -1,7 +1,7 @@
 //! A checkpoint that followers copy: its files, and the manifest that says what they are.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use haypile_oplog::Reader;
 use haypile_partition::PartitionError;
 use haypile_store::StoreError;
-use haypile_sync::copy::{CHUNK_BYTES_DEFAULT, ChunkRef, CopyRefusal, Digest, FileEntry, Manifest};
+use haypile_sync::copy::{CHUNK_BYTES_DEFAULT, ChunkRef, CopyRefusal, Digest, Digester, FileEntry, Manifest};
 use haypile_sync::{PartitionId, SnapshotId};
 
 use crate::replication::Replication;
@@ -144,35 +144,113 @@ fn refusal(error: &io::Error) -> CopyRefusal {
     }
 }
 
+/// Bytes that are read at once: they are hashed while they are in the processor's cache.
+const PIECE_BYTES: usize = 128 << 10;
+/// Threads that read, at most. Followers wait for it, and the disk and its cache serve several.
+const READERS_MAX: usize = 4;
+
 /// All files of a directory with their digests.
 fn describe(dir: &Path) -> io::Result<Vec<FileEntry>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let (size, digests) = digests(&entry.path())?;
+        let size = entry.metadata()?.len();
+        let chunks = size.div_ceil(u64::from(CHUNK_BYTES_DEFAULT)) as usize;
+        let digests = vec![Digest(0); chunks];
         files.push(FileEntry { name, size, digests });
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
+    digest_all(dir, &mut files)?;
     Ok(files)
 }
 
-fn digests(path: &Path) -> io::Result<(u64, Vec<Digest>)> {
-    let mut file = File::open(path)?;
-    let mut chunk = vec![0; CHUNK_BYTES_DEFAULT as usize];
-    let (mut size, mut digests) = (0, Vec::new());
-    loop {
-        let mut filled = 0;
-        while filled < chunk.len() {
-            match file.read(&mut chunk[filled..])? {
-                0 => break,
-                n => filled += n,
-            }
+/// Fills in the digests, on several threads.
+fn digest_all(dir: &Path, files: &mut [FileEntry]) -> io::Result<()> {
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(READERS_MAX);
+    let mut chunks = Vec::new();
+    for file in files {
+        let (path, size) = (Arc::new(dir.join(&file.name)), file.size);
+        let starts = (0u64..).step_by(CHUNK_BYTES_DEFAULT as usize);
+        let of_file = file.digests.iter_mut().zip(starts);
+        chunks.extend(of_file.map(|(digest, start)| {
+            let length = (size - start).min(u64::from(CHUNK_BYTES_DEFAULT));
+            (path.clone(), start, length, digest)
+        }));
+    }
+    // Neighbours go to one thread each, so that each reads on.
+    let share = chunks.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let spawn = |share: std::vec::Drain<'_, _>| {
+            let share: Vec<_> = share.collect();
+            let named = std::thread::Builder::new().name("sync-digest".into());
+            named.spawn_scoped(scope, move || digest_share(share))
+        };
+        let mut running = Vec::new();
+        while !chunks.is_empty() {
+            running.push(spawn(chunks.drain(..share.min(chunks.len())))?);
         }
-        if filled == 0 {
-            return Ok((size, digests));
+        for thread in running {
+            thread
+                .join()
+                .map_err(|_| io::Error::other("a thread that reads a checkpoint has panicked"))??;
         }
-        size += filled as u64;
-        digests.push(Digest::of(&chunk[..filled]));
+        Ok(())
+    })
+}
+
+/// A chunk of a file: where it begins, its length, and where its digest goes.
+type Share<'a> = Vec<(Arc<PathBuf>, u64, u64, &'a mut Digest)>;
+
+fn digest_share(share: Share<'_>) -> io::Result<()> {
+    let (mut piece, mut digester) = (vec![0; PIECE_BYTES], Digester::default());
+    let mut open: Option<(Arc<PathBuf>, File)> = None;
+    for (path, start, length, digest) in share {
+        let file = match open.take_if(|(of, _)| *of == path) {
+            Some((_, file)) => file,
+            None => File::open(&*path)?,
+        };
+        let mut at = 0;
+        while at < length {
+            let piece = &mut piece[..(length - at).min(PIECE_BYTES as u64) as usize];
+            file.read_exact_at(piece, start + at)?;
+            digester.update(piece);
+            at += piece.len() as u64;
+        }
+        *digest = digester.finish();
+        open = Some((path, file));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_files_are_described_chunk_by_chunk() {
+        const CHUNK: usize = CHUNK_BYTES_DEFAULT as usize;
+        let dir = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = (0..3 * CHUNK).map(|n| (n / 7 + n / 1_000_003) as u8).collect();
+        let sizes = [
+            ("a", 0),
+            ("b", 1),
+            ("c", CHUNK),
+            ("d", CHUNK + 1),
+            ("e", 3 * CHUNK),
+            ("f", 100),
+        ];
+        for (name, size) in sizes {
+            fs::write(dir.path().join(name), &bytes[..size]).unwrap();
+        }
+        let expected = sizes.map(|(name, size)| FileEntry {
+            name: name.into(),
+            size: size as u64,
+            digests: bytes[..size].chunks(CHUNK).map(Digest::of).collect(),
+        });
+        assert_eq!(describe(dir.path()).unwrap(), expected);
+        assert_eq!(describe(tempfile::tempdir().unwrap().path()).unwrap(), []);
     }
 }
