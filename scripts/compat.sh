@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Compares Haypile's behaviour with Redis': scripts/compat.sh [all|tcl|cts|redis-py|differential|differential-acl]
-# [arguments of that suite].
+# Compares Haypile's behaviour with Redis': scripts/compat.sh [all|tcl|cts|redis-py|differential|differential-acl|
+# differential-lists] [arguments of that suite].
 #
 #   tcl       Redis 7.0.15's own Tcl suite, from Debian's source package       (compat/tcl.py --help)
 #   cts       a table of commands and replies, compat/cts.json                 (compat/cts.py --help)
 #   redis-py  the tests of the Python client, from its source package          (compat/redis_py.py --help)
 #   differential  random requests to redis-server and to Haypile, replies compared  (compat/differential.py --help)
 #   differential-acl  random access rules given to both, and what users may do compared (compat/differential_acl.py --help)
+#   differential-lists  random list commands to both, replies and encodings compared  (compat/differential_lists.py --help)
 #   all       the first three, one after the other; what follows is given to each    (the default)
 #
 # Each starts the server under test itself: bin/haypile, or what HAYPILE_SERVER_CMD says, a command line with {port}
@@ -147,6 +148,11 @@ run_differential_acl() {
     python3 compat/differential_acl.py "$@"
 }
 
+run_differential_lists() {
+    have redis-server || fail "redis-server is needed: scripts/setup.sh compat"
+    python3 compat/differential_lists.py "$@"
+}
+
 # The three; their last lines once more at the end.
 run_all() {
     local failed=0 output suite
@@ -165,7 +171,7 @@ run_all() {
 
 suite=all
 case ${1:-} in
-    all | tcl | cts | redis-py | differential | differential-acl)
+    all | tcl | cts | redis-py | differential | differential-acl | differential-lists)
         suite=$1
         shift
         ;;
