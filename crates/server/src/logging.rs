@@ -68,6 +68,42 @@ impl Write for LogFile {
     }
 }
 
+/// Writes events so that what is told in them cannot pass for an event of its own, nor speak to a terminal: lines after the first
+/// are indented, and control characters are escaped. Names that clients choose get into the log.
+struct Plain<W>(W);
+
+impl<W: Write> Write for Plain<W> {
+    /// An event comes as a whole.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let (text, end) = match event {
+            [text @ .., b'\n'] => (text, true),
+            text => (text, false),
+        };
+        if !text.iter().any(u8::is_ascii_control) {
+            self.0.write_all(event)?;
+            return Ok(event.len());
+        }
+        let mut plain = Vec::with_capacity(text.len() + 64);
+        for &byte in text {
+            match byte {
+                b'\n' => plain.extend_from_slice(b"\n    "),
+                b'\t' => plain.push(byte),
+                byte if byte.is_ascii_control() => write!(plain, "\\x{byte:02x}")?,
+                byte => plain.push(byte),
+            }
+        }
+        if end {
+            plain.push(b'\n');
+        }
+        self.0.write_all(&plain)?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 fn append_to(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
@@ -92,8 +128,8 @@ pub fn start(values: &Values) -> io::Result<LogControl> {
         path => Some(LogFile::open(Path::new(path))?),
     };
     let writer = match file.clone() {
-        None => BoxMakeWriter::new(io::stderr),
-        Some(file) => BoxMakeWriter::new(move || file.clone()),
+        None => BoxMakeWriter::new(|| Plain(io::stderr())),
+        Some(file) => BoxMakeWriter::new(move || Plain(file.clone())),
     };
     let layer = fmt::layer().with_writer(writer).with_ansi(false).with_target(false);
     let registry = tracing_subscriber::registry().with(level);
@@ -123,6 +159,17 @@ fn log_panics() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_told_cannot_pass_for_an_event() {
+        let mut out = Vec::new();
+        let mut log = Plain(&mut out);
+        log.write_all(b"INFO one user=\x1b[1mann\r\nWARN two\ttabbed\n")
+            .unwrap();
+        log.write_all("INFO bücher\n".as_bytes()).unwrap();
+        let expected = "INFO one user=\\x1b[1mann\\x0d\n    WARN two\ttabbed\nINFO bücher\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
 
     #[test]
     fn a_log_that_was_moved_away_goes_on_in_a_new_file() {

@@ -110,8 +110,11 @@ pub(crate) fn secrets(request: &Request) -> Vec<usize> {
         return (1..request.len()).collect();
     }
     if is(0, "hello") {
-        let auth = (1..request.len()).find(|&at| is(at, "auth"));
-        return auth.map_or(Vec::new(), |at| vec![at + 1, at + 2]);
+        return secrets_of_hello(request);
+    }
+    if is(0, "acl") && is(1, "dryrun") {
+        let inner = Request::from_args(request.iter().skip(3));
+        return secrets(&inner).into_iter().map(|at| at + 3).collect();
     }
     if is(0, "acl") && ["setuser", "deluser", "getuser"].iter().any(|word| is(1, word)) {
         return (2..request.len()).collect();
@@ -125,6 +128,26 @@ pub(crate) fn secrets(request: &Request) -> Vec<usize> {
         return names.filter(|&at| secret(at).is_some()).map(|at| at + 1).collect();
     }
     Vec::new()
+}
+
+/// Of the options of HELLO: a name may be "auth" too, and there may be several.
+fn secrets_of_hello(request: &Request) -> Vec<usize> {
+    let (mut secret, mut at) = (Vec::new(), 2);
+    while let Some(option) = request.get(at) {
+        at += match option.to_ascii_lowercase().as_slice() {
+            b"auth" => {
+                secret.extend([at + 1, at + 2]);
+                3
+            }
+            b"setname" => 2,
+            _ => {
+                // It is no option, and what follows may be anything.
+                secret.extend(at..request.len());
+                break;
+            }
+        };
+    }
+    secret
 }
 
 #[cfg(test)]
@@ -148,6 +171,15 @@ mod tests {
         assert_eq!(
             logged(&["hello", "3", "auth", "me", "pw", "setname", "x"]),
             ["hello", "3", "auth", "(redacted)", "(redacted)", "setname", "x"]
+        );
+        assert_eq!(
+            logged(&["hello", "3", "setname", "auth", "AUTH", "me", "pw", "auth", "me", "pw"])[4..],
+            ["AUTH", "(redacted)", "(redacted)", "auth", "(redacted)", "(redacted)"]
+        );
+        assert_eq!(logged(&["hello", "3", "auht", "me"])[2..], ["(redacted)", "(redacted)"]);
+        assert_eq!(
+            logged(&["acl", "dryrun", "ann", "auth", "ann", "pw"])[3..],
+            ["auth", "(redacted)", "(redacted)"]
         );
         assert_eq!(
             logged(&["acl", "SETUSER", "ann", ">pw"]),

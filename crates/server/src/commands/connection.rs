@@ -173,7 +173,10 @@ fn introduce(cx: &mut ServerCx<'_, '_>) {
     reply.bulk_str("mode");
     reply.bulk_str("standalone");
     reply.bulk_str("role");
-    reply.bulk_str("master");
+    reply.bulk_str(match cx.node.replication.roles.load().source() {
+        None => "master",
+        Some(_) => "replica",
+    });
     reply.bulk_str("modules");
     reply.array(0);
 }

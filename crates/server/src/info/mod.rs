@@ -79,9 +79,17 @@ const fn section(name: &'static str, title: &'static str, write: fn(&Facts<'_>, 
 pub struct Lines(String);
 
 impl Lines {
+    /// A value that has line breaks of its own, a path say, keeps to its line.
     fn put(&mut self, field: &str, value: impl Display) {
+        let start = self.0.len();
         // Writing to a string cannot fail.
-        let _ = write!(self.0, "{field}:{value}\r\n");
+        let _ = write!(self.0, "{field}:{value}");
+        if self.0[start..].contains(['\r', '\n']) {
+            let line = self.0.split_off(start);
+            self.0
+                .extend(line.chars().map(|c| if matches!(c, '\r' | '\n') { ' ' } else { c }));
+        }
+        self.0.push_str("\r\n");
     }
 
     /// A number of bytes, and the same for people.
@@ -144,6 +152,14 @@ mod tests {
         ] {
             assert_eq!(human(bytes), text);
         }
+    }
+
+    #[test]
+    fn a_value_is_one_line() {
+        let mut lines = Lines::default();
+        lines.put("a", "b\r\nc:d");
+        lines.put("e", 1);
+        assert_eq!(lines.0, "a:b  c:d\r\ne:1\r\n");
     }
 
     #[test]

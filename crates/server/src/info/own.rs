@@ -12,7 +12,7 @@ pub(super) fn haypile(facts: &Facts<'_>, lines: &mut Lines) {
     lines.put("sync", facts.values.sync);
     let refusal = facts.server.node.partitions.refusal();
     lines.put("writes_refused", u8::from(refusal.is_some()));
-    lines.put("write_refusal", refusal.unwrap_or_default().replace(['\r', '\n'], " "));
+    lines.put("write_refusal", refusal.unwrap_or_default());
     lines.put("oplog_bytes", oplog.bytes);
     lines.put("oplog_appended_bytes", oplog.appended_bytes_total);
     lines.put("oplog_segments", oplog.segments);

@@ -153,7 +153,7 @@ fn own(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus) {
     };
     let since = |at| now.since(at).as_millis();
     let retry = |at: Option<haypile_sync::Time>| at.map_or(-1, |at| at.since(now).as_millis() as i64);
-    let error = |error: &Option<SyncError>| error.as_ref().map_or(String::new(), |error| line(&error.to_string()));
+    let error = |error: &Option<SyncError>| error.as_ref().map_or(String::new(), SyncError::to_string);
     if !follows && instance.address.is_none() && instance.state == InstanceState::NoConnect {
         return;
     }
@@ -218,9 +218,4 @@ fn pins(facts: &Facts<'_>, lines: &mut Lines) {
             format_args!("kind={kind},id={id},needs={needs},bytes={bytes}"),
         );
     }
-}
-
-/// A text without line breaks.
-fn line(text: &str) -> String {
-    text.replace(['\r', '\n'], " ")
 }

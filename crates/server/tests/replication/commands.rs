@@ -48,6 +48,9 @@ fn roles_are_told() {
         field(&mut right, "master_replid"),
         "one history"
     );
+    // Client libraries choose their server by it.
+    assert!(left.say("HELLO").contains("\"role\", \"master\""));
+    assert!(right.say("HELLO").contains("\"role\", \"replica\""));
 }
 
 #[test]

@@ -29,6 +29,9 @@ use crate::tls::{self, Contexts, Tls, Trouble};
 /// The first byte of an answer by somebody who speaks TLS to one who does not: an alert (RFC 8446, 5.1).
 const TLS_ALERT: u8 = 21;
 
+/// Bytes of an answer by the Redis protocol: what is asked is answered with a word or a number.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
 /// A connection to a source.
 pub(in crate::replication) type Client = SyncClient<InterceptedService<Channel, Credentials>>;
 
@@ -252,6 +255,10 @@ impl Dialer {
                     .map_err(|error| Failure::new(ErrorKind::Protocol, error.to_string()))?
                 {
                     break value;
+                }
+                if input.len() > ANSWER_BYTES_MAX {
+                    let cause = format!("it answers {} with more than {ANSWER_BYTES_MAX} bytes", command[0]);
+                    return Err(Failure::new(ErrorKind::Protocol, cause));
                 }
                 if stream.read_buf(&mut input).await.map_err(failed)? == 0 {
                     return Err(Failure::new(ErrorKind::PeerClosed, "before it had answered"));
