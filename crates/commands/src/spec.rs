@@ -5,6 +5,7 @@ use haypile_resp::Request;
 use crate::args::is;
 use crate::categories::Categories;
 use crate::key_access::KeyAccess;
+use crate::named::Named;
 use crate::{Cx, Outcome};
 
 /// What a command is and does. Fields mean what COMMAND and COMMAND DOCS mean by them.
@@ -27,6 +28,8 @@ pub struct Spec {
     pub keys: Keys,
     /// What it does with them.
     pub access: KeyAccess,
+    /// Which arguments name elements of the collection at its first key, as far as that is known without looking at others.
+    pub named: Named,
     /// Which arguments are channels that it sends to or listens to.
     pub channels: Channels,
     /// The categories that stand for it in access rules, if they are others than that of its group; those that follow from
@@ -346,6 +349,7 @@ pub const SPEC: Spec = Spec {
     flags: Flags::NONE,
     keys: Keys::None,
     access: KeyAccess::ByFlags,
+    named: Named::NONE,
     channels: Channels::None,
     categories: None,
     syntax: "",

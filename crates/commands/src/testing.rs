@@ -1,7 +1,7 @@
 //! A store in a temporary directory to run commands against: evaluate, apply, read the reply.
 
 use haypile_resp::{Reply, Request, Version};
-use haypile_store::{Overlay, SharedResources, Store, StoreOptions, Tier, View};
+use haypile_store::{Overlay, Reading, SharedResources, Store, StoreOptions, Tier, View};
 use haypile_types::{Position, Random, XorShift};
 
 use crate::{CommandError, Cx, Flags, Handler, KeyEvent, Observer, PackedLimits, table};
@@ -91,6 +91,11 @@ impl Bench {
     /// Runs a command line (split at spaces) and gives the reply in RESP2, with `\r\n` shown as `|`.
     pub(crate) fn run(&mut self, line: &str) -> String {
         self.run_args(&line.split(' ').collect::<Vec<_>>())
+    }
+
+    /// Lets `body` look at the newest state.
+    pub(crate) fn read(&self, body: impl FnOnce(&Reading<'_>)) {
+        body(&self.store.read());
     }
 
     /// Adds the numbers below `n` to a set.

@@ -27,7 +27,12 @@ pub(super) fn rewrite(path: &Path, values: &Values, users: &dyn UsersToWrite) ->
 }
 
 /// The text with which a start gives `values` and `users`.
-pub(super) fn rewritten(text: &str, path: &Path, values: &Values, users: &dyn UsersToWrite) -> Result<String, RewriteError> {
+pub(super) fn rewritten(
+    text: &str,
+    path: &Path,
+    values: &Values,
+    users: &dyn UsersToWrite,
+) -> Result<String, RewriteError> {
     let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, format!("{error}"));
     let mut in_file = Values::default();
     load_text(text, path, &mut in_file).map_err(invalid)?;

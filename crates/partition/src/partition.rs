@@ -20,6 +20,7 @@ use crate::group::{Desk, Replica};
 use crate::identity;
 use crate::observer::{Counters, Heard, ReadObserver};
 use crate::open::{Options, Recovery, STORE_DIR, open};
+use crate::prefetch::Rehearsals;
 use crate::refusal::Refusal;
 use crate::role::{Epochs, Role};
 use crate::task::Task;
@@ -55,6 +56,7 @@ pub struct Partition {
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) knowledge: WriterKnowledge,
+    pub(crate) rehearsals: Rehearsals,
     pub(crate) counters: Counters,
     pub(crate) string_bytes_max: AtomicUsize,
     pub(crate) hll_sparse_bytes_max: AtomicUsize,
@@ -203,6 +205,7 @@ impl Partition {
         let shared = Arc::new(Shared {
             store,
             knowledge,
+            rehearsals: Rehearsals::default(),
             blocked_clients,
             counters: Counters::default(),
             string_bytes_max: AtomicUsize::new(512 << 20),

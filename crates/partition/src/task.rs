@@ -3,15 +3,15 @@
 use haypile_commands::CommandError;
 
 use crate::blocked::Awaited;
-use crate::{CommitError, Turn};
+use crate::{Ahead, CommitError, Turn};
 
 /// Work for the writer: the requests of one connection, or something of the server's own.
 pub trait Task: Send {
     /// A number of its owner's: a client blocks at most once, and is unblocked by this number.
     fn client(&self) -> u64;
 
-    /// The database and the key of its command, if it has one only: the processor fetches those of several tasks together.
-    fn only_key(&self) -> Option<(u16, &[u8])> {
+    /// Its command and the database, if it has one only: the processor fetches what those of several tasks look up together.
+    fn only_command(&self) -> Option<(u16, Ahead<'_>)> {
         None
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use haypile_commands::fetch_elements_ahead;
 use haypile_types::Position;
 use parking_lot::MutexGuard;
 
@@ -13,7 +14,7 @@ use crate::partition::{Hooks, Shared, Writer};
 use crate::role::Role;
 use crate::task::{Step, Task};
 use crate::turn::Turn;
-use crate::{CommitError, Event};
+use crate::{Ahead, CommitError, Event};
 
 /// Tasks of one turn after which it is closed even if more wait.
 const TURN_TASKS_MAX: usize = 4096;
@@ -116,15 +117,21 @@ impl Shared {
         (done, None)
     }
 
-    /// Has the processor fetch the rows of the first tasks' keys; gives of how many tasks.
+    /// Has the processor fetch the rows of the first tasks' keys, or if they have one only, of elements; gives of how many tasks.
     fn fetch_ahead(&self, tasks: &[Box<dyn Task>]) -> usize {
         let tasks = &tasks[..tasks.len().min(FETCHED_AHEAD)];
-        let keys = tasks.iter().filter_map(|task| task.only_key());
+        let commands = tasks.iter().filter_map(|task| task.only_command());
         if tasks.len() > 1
-            && let Some((db, _)) = keys.clone().next()
+            && let Some((db, first)) = commands.clone().next()
         {
-            let of_db = keys.filter(|(other, _)| *other == db);
-            self.store.prefetch(db, of_db.map(|(_, key)| key));
+            let of_db = commands.filter(|(other, _)| *other == db).map(|(_, command)| command);
+            let keys = of_db.clone().filter_map(Ahead::key);
+            if keys.clone().all(|key| Some(key) == first.key()) {
+                let of_db = of_db.map(|ahead| (ahead.command.spec, ahead.request));
+                fetch_elements_ahead(&self.store.read(), db, of_db);
+            } else {
+                self.store.prefetch(db, keys);
+            }
         }
         tasks.len()
     }

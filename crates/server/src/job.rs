@@ -13,7 +13,7 @@ use haypile_commands::table::{self, Known};
 use haypile_commands::{Block, CommandError, Flags, Handler, Outcome};
 use haypile_node::partitions::{LOADING, OpenPartition, Using};
 use haypile_node::{Node, partition_of, read};
-use haypile_partition::{Call, Turn};
+use haypile_partition::{Ahead, Call, Turn};
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::{StoreError, Tier};
 use haypile_types::{Random, slot_of};
@@ -75,6 +75,9 @@ pub enum Next {
 /// A request that comes alone and has no more arguments, its name included, has one key, or so few that fetching ahead does
 /// not pay.
 const ARGUMENTS_OF_ONE_KEY: usize = 3;
+
+/// The same of one element, or so few.
+const ARGUMENTS_OF_ONE_ELEMENT: usize = 6;
 
 /// Keys whose rows are fetched into the processor's cache together.
 const FETCHED_AHEAD: usize = 64;
@@ -179,8 +182,9 @@ impl Job {
             return 1;
         }
         let (mut requests, mut keys) = (0, SmallVec::<[&[u8]; FETCHED_AHEAD]>::new());
+        let mut commands = SmallVec::<[Ahead<'_>; FETCHED_AHEAD]>::new();
         for request in std::iter::once(first).chain(&self.requests) {
-            if keys.len() >= FETCHED_AHEAD {
+            if keys.len() >= FETCHED_AHEAD || commands.len() >= FETCHED_AHEAD {
                 break;
             }
             requests += 1;
@@ -189,6 +193,8 @@ impl Job {
                     // It goes to the writer, who fetches.
                     return 1;
                 }
+                let command = known;
+                commands.push(Ahead { command, request });
                 known.spec.keys.for_each_plain(request, |key| {
                     // Many pipelines are about one key.
                     if keys.last() != Some(&key) {
@@ -197,10 +203,15 @@ impl Job {
                 });
             }
         }
-        if keys.len() > 1
-            && let Some(data) = &*self.node.partitions.of_slot(|| slot_of(keys[0]))
+        if let Some(first_key) = keys.first().copied()
+            && let Some(data) = &*self.node.partitions.of_slot(|| slot_of(first_key))
         {
-            data.store().prefetch(self.session.db, keys.into_iter());
+            let db = self.session.db;
+            if keys.len() > 1 {
+                data.store().prefetch(db, keys.into_iter());
+            } else if requests > 1 || first.len() > ARGUMENTS_OF_ONE_ELEMENT {
+                data.fetch_elements_ahead(db, commands.into_iter());
+            }
         }
         requests
     }
@@ -251,17 +262,26 @@ impl Job {
         // An error is large: what nearly always happens does not move one about.
         match matches!(outcome, Ok(Ok(()))) {
             true => self.conclude(known, Ok(()), start),
-            false => self.conclude_unless_stopped(known, outcome?, start)?,
+            false => self.conclude_unless_stopped(known, request, outcome?, start)?,
         }
         self.server.called(known, request, micros, &self.client);
         Ok(())
     }
 
     /// The same as [`Self::conclude`], unless the request is to be evaluated again.
-    fn conclude_unless_stopped(&mut self, known: &'static Known, outcome: Outcome, start: usize) -> Result<(), Stop> {
+    fn conclude_unless_stopped(
+        &mut self,
+        known: &'static Known,
+        request: &Request,
+        outcome: Outcome,
+        start: usize,
+    ) -> Result<(), Stop> {
         match outcome {
             Err(CommandError::Store(StoreError::Cold)) => {
                 self.reply.truncate(start);
+                if let Some(data) = &*partition_of(&self.node.partitions, known, request) {
+                    self.fetched.is_cold(data.rehearsals());
+                }
                 Err(Stop::Disk)
             }
             // Within a turn there is only one state.

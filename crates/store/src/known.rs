@@ -12,6 +12,7 @@
 //! range may be smaller than the truth, never wrong.
 
 mod candidates;
+mod pass;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -21,6 +22,7 @@ use haypile_rows::hash_of;
 
 pub use self::candidates::ALL_CANDIDATES_MAX;
 use self::candidates::Candidates;
+pub use self::pass::Pass;
 use crate::keys::collection_of;
 use crate::{Cf, SpaceId};
 
@@ -32,7 +34,7 @@ const RANGE_MAX: usize = 2 * AHEAD_MAX;
 const VALUE_BYTES_MAX: usize = 256;
 /// Elements that are read along first where a collection is scanned again and again, and at most.
 const AHEAD_MIN: usize = 64;
-const AHEAD_MAX: usize = 1024;
+const AHEAD_MAX: usize = 4096;
 /// Collections of which it is remembered that they were scanned lately.
 const RECENT: usize = 64;
 
@@ -58,13 +60,37 @@ struct Collection {
     candidates: Candidates,
     /// Candidates that it has been given so far.
     given: u64,
+    /// The pass in which they are drawn.
+    pass: Pass,
     /// Within the range that was read last.
     hot: Vec<u8>,
     /// Elements that were read along then.
     ahead: usize,
 }
 
+/// Who pops does so from an end, which is found without a search.
 impl Range {
+    fn at_or_above(&self, key: &[u8]) -> Option<(&[u8], &[u8])> {
+        let first = self.live.first_key_value().filter(|(first, _)| first[..] >= *key);
+        let from = (Bound::Included(key), Bound::Unbounded);
+        let (key, value) = first.or_else(|| self.live.range::<[u8], _>(from).next())?;
+        Some((key, value))
+    }
+
+    fn below(&self, key: &[u8]) -> Option<(&[u8], &[u8])> {
+        let last = self.live.last_key_value().filter(|(last, _)| last[..] < *key);
+        let below = (Bound::Unbounded, Bound::Excluded(key));
+        let (key, value) = last.or_else(|| self.live.range::<[u8], _>(below).next_back())?;
+        Some((key, value))
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+        if let Some(first) = self.live.first_entry().filter(|first| first.key()[..] == *key) {
+            return Some(first.remove());
+        }
+        self.live.remove(key)
+    }
+
     fn bytes(&self) -> usize {
         ENTRY_BYTES + self.live.iter().map(|(key, value)| bytes_of(key, value)).sum::<usize>()
     }
@@ -142,8 +168,7 @@ impl Known {
         let Some((_, range)) = self.of(space, prefix).and_then(|c| c.containing(key)) else {
             return Look::Unknown;
         };
-        let from = (Bound::Included(key), Bound::Unbounded);
-        match range.live.range::<[u8], _>(from).next() {
+        match range.at_or_above(key) {
             Some((key, value)) => Look::Element(key, value),
             None => Look::NoneBefore(&range.until),
         }
@@ -159,7 +184,7 @@ impl Known {
         let Some((from, range)) = found else {
             return Look::Unknown;
         };
-        match range.live.range::<[u8], _>(below).next_back() {
+        match range.below(key) {
             Some((key, value)) => Look::Element(key, value),
             None => Look::NoneBefore(from),
         }
@@ -177,14 +202,29 @@ impl Known {
         self.of(space, prefix).map_or(0, |collection| collection.given)
     }
 
-    /// Remembers elements of a collection that live and were drawn at random, or all of them.
-    pub(crate) fn set_candidates(&mut self, space: SpaceId, prefix: &[u8], keys: Vec<Vec<u8>>, are_all: bool) {
+    /// The pass in which candidates of a collection are drawn.
+    pub(crate) fn pass(&self, space: SpaceId, prefix: &[u8]) -> Pass {
+        let collection = self.of(space, prefix);
+        collection.map_or(Pass::default(), |collection| collection.pass.clone())
+    }
+
+    /// Remembers elements of a collection that live and were drawn at random, or all of them, and the pass in which that was.
+    pub(crate) fn set_candidates(
+        &mut self,
+        space: SpaceId,
+        prefix: &[u8],
+        keys: impl Iterator<Item = impl AsRef<[u8]>>,
+        are_all: bool,
+        pass: Pass,
+    ) {
         let collection = self.of_mut(space, prefix);
-        collection.given += keys.len() as u64;
-        let candidates = Candidates::of(keys, are_all);
-        let (before, now) = (collection.candidates.bytes(), candidates.bytes());
-        collection.candidates = candidates;
-        collection.bytes = collection.bytes + now - before;
+        let before = collection.bytes;
+        collection.bytes -= collection.pass.bytes();
+        collection.bytes += pass.bytes();
+        collection.pass = pass;
+        collection.change_candidates(|candidates| candidates.set(keys, are_all));
+        collection.given += collection.candidates.len() as u64;
+        let now = collection.bytes;
         self.bytes = self.bytes + now - before;
     }
 
@@ -246,21 +286,22 @@ impl Known {
         self.change(space, key, |collection| {
             collection.change_candidates(|candidates| candidates.deleted(key));
             if let Some(range) = collection.containing_mut(key) {
-                if let Some(value) = range.live.remove(key) {
+                if let Some(value) = range.remove(key) {
                     collection.bytes -= bytes_of(key, &value);
                 }
                 return;
             }
-            if collection.ranges.is_empty() {
-                return;
-            }
-            let behind = after(key);
             let below = (Bound::Unbounded, Bound::Excluded(key));
             let below = collection.ranges.range_mut::<[u8], _>(below).next_back();
             if let Some((_, range)) = below.filter(|(_, range)| range.until[..] == *key) {
-                range.until.clone_from(&behind);
-                collection.join_at(&behind);
-            } else if let Some(range) = collection.take(&behind) {
+                // What was behind its end is behind the key now.
+                range.until.push(0);
+                if collection.starts_behind(key) {
+                    collection.join_at(&after(key));
+                }
+            } else if collection.starts_behind(key)
+                && let Some(range) = collection.take(&after(key))
+            {
                 collection.add(key.to_vec(), range);
             }
         });
@@ -294,6 +335,7 @@ impl Known {
             ranges: BTreeMap::new(),
             candidates: Candidates::default(),
             given: 0,
+            pass: Pass::default(),
             hot: Vec::new(),
             ahead: 0,
         });
@@ -333,6 +375,13 @@ impl Collection {
         let up_to = (Bound::Unbounded, Bound::Included(key));
         let (_, range) = self.ranges.range_mut::<[u8], _>(up_to).next_back()?;
         (range.until[..] > *key).then_some(range)
+    }
+
+    /// True if a range starts right behind a key.
+    fn starts_behind(&self, key: &[u8]) -> bool {
+        let above = (Bound::Excluded(key), Bound::Unbounded);
+        let above = self.ranges.range::<[u8], _>(above).next();
+        above.is_some_and(|(from, _)| from.split_last() == Some((&0, key)))
     }
 
     fn change_candidates(&mut self, change: impl FnOnce(&mut Candidates)) {
@@ -412,6 +461,8 @@ mod tests {
             2 * AHEAD_MIN,
             4 * AHEAD_MIN,
             8 * AHEAD_MIN,
+            16 * AHEAD_MIN,
+            32 * AHEAD_MIN,
             AHEAD_MAX,
             AHEAD_MAX,
         ] {
@@ -438,8 +489,8 @@ mod tests {
                 match op {
                     6 => {
                         let are_all = a % 2 == 0;
-                        let drawn = live.keys().filter(|key| are_all || key.last() > Some(&b)).cloned().collect();
-                        known.set_candidates(0, &prefix, drawn, are_all);
+                        let drawn = live.keys().filter(|key| are_all || key.last() > Some(&b));
+                        known.set_candidates(0, &prefix, drawn, are_all, Pass::over(a.into(), 1));
                     }
                     0 => {
                         let value = vec![b; if b == 0 { VALUE_BYTES_MAX + 1 } else { 1 }];
@@ -480,7 +531,7 @@ mod tests {
                         Look::Unknown => {}
                     }
                 }
-                let bytes_of = |c: &Collection| c.candidates.bytes() + c.ranges.values().map(Range::bytes).sum::<usize>();
+                let bytes_of = |c: &Collection| c.pass.bytes() + c.candidates.bytes() + c.ranges.values().map(Range::bytes).sum::<usize>();
                 prop_assert_eq!(known.bytes, known.collections.iter().map(bytes_of).sum::<usize>());
                 if let Some(any) = known.candidate(0, &prefix, live.len() as u64, u64::from(a) << 56) {
                     prop_assert!(live.contains_key(any));

@@ -55,7 +55,7 @@ pub use budget::Budget;
 pub use counts::{Counted, Counts};
 pub use error::{ErrorKind, StoreError};
 pub use haypile_rows::FETCHED_AHEAD;
-pub use known::ALL_CANDIDATES_MAX;
+pub use known::{ALL_CANDIDATES_MAX, Pass};
 pub use listener::Health;
 pub use options::{Compression, StoreOptions};
 pub use overlay::{EntryRange, Overlay, Savepoint, WriterKnowledge};

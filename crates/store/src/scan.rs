@@ -2,7 +2,9 @@
 
 use std::vec;
 
-use crate::keys::collection_of;
+use smallvec::SmallVec;
+
+use crate::keys::{DATA_PREFIX, collection_of};
 use crate::known::{Element, Look, after};
 use crate::merge::Merged;
 use crate::overlay::PendingRange;
@@ -54,20 +56,21 @@ impl<'a> Scan<'a> {
 
     /// The writer's scan of a part of a collection, which starts in what it knows.
     pub(crate) fn of_known(ground: Ground<'a>, overlay: &'a Overlay, bounds: Bounds<'_>) -> Result<Self, StoreError> {
-        let (Some(prefix), Some(upper)) = (collection_of(bounds.lower), bounds.upper) else {
+        let prefix = collection_of(bounds.lower).and_then(|prefix| prefix.try_into().ok());
+        let (Some(prefix), Some(upper)) = (prefix, bounds.upper) else {
             return Self::open(&ground, bounds);
         };
         Ok(Scan(Source::Known(Box::new(KnownScan {
             ground,
             overlay,
-            prefix: prefix.into(),
+            prefix,
             direction: bounds.direction,
-            lower: bounds.lower.to_vec(),
-            upper: upper.to_vec(),
+            lower: bounds.lower.into(),
+            upper: upper.into(),
             ahead: Vec::new().into_iter(),
             learned: None,
             behind: Behind::NotOpen,
-            item: Element::default(),
+            item: Lent::default(),
         }))))
     }
 
@@ -172,18 +175,39 @@ impl<'a> Ground<'a> {
 struct KnownScan<'a> {
     ground: Ground<'a>,
     overlay: &'a Overlay,
-    prefix: Box<[u8]>,
+    prefix: [u8; DATA_PREFIX],
     direction: Direction,
     /// What is still to come.
-    lower: Vec<u8>,
-    upper: Vec<u8>,
+    lower: Bytes,
+    upper: Bytes,
     /// Read already, if that was not learned.
     ahead: vec::IntoIter<Element>,
     /// Where what was read and learned ends: it is taken from what is known.
-    learned: Option<Vec<u8>>,
+    learned: Option<Bytes>,
     behind: Behind<'a>,
-    /// What was lent.
-    item: Element,
+    item: Lent,
+}
+
+/// A key or a value. Usual ones take no memory of their own: who pops makes a scan for each element.
+type Bytes = SmallVec<[u8; 64]>;
+
+/// What was lent: a key and its value.
+#[derive(Default)]
+struct Lent {
+    key: Bytes,
+    value: Bytes,
+}
+
+impl Lent {
+    fn set(&mut self, key: &[u8], value: &[u8]) {
+        set(&mut self.key, key);
+        set(&mut self.value, value);
+    }
+}
+
+fn set(bytes: &mut Bytes, to: &[u8]) {
+    bytes.clear();
+    bytes.extend_from_slice(to);
 }
 
 /// What comes when nothing more is known.
@@ -200,14 +224,15 @@ impl KnownScan<'_> {
                 return Ok(None);
             }
             match self.look() {
-                Some(true) => return Ok(Some((&self.item.0, &self.item.1))),
+                Some(true) => return Ok(Some((&self.item.key, &self.item.value))),
                 Some(false) => {}
                 None => self.open()?,
             }
         }
-        if let Some(element) = self.ahead.next() {
-            self.item = element;
-            return Ok(Some((&self.item.0, &self.item.1)));
+        if let Some((key, value)) = self.ahead.next() {
+            self.item.key = Bytes::from_vec(key);
+            self.item.value = Bytes::from_vec(value);
+            return Ok(Some((&self.item.key, &self.item.value)));
         }
         match &mut self.behind {
             Behind::NotOpen => Ok(None),
@@ -240,11 +265,11 @@ impl KnownScan<'_> {
         match look {
             Look::Unknown => None,
             Look::NoneBefore(key) => {
-                key.clone_into(if forward { &mut self.lower } else { &mut self.upper });
+                set(if forward { &mut self.lower } else { &mut self.upper }, key);
                 Some(false)
             }
             Look::Element(key, _) if key < &self.lower[..] || key >= &self.upper[..] => {
-                self.lower.clone_from(&self.upper);
+                set(&mut self.lower, &self.upper);
                 Some(false)
             }
             Look::Element(key, _) if self.learned.as_ref().is_some_and(|end| forward == (*key >= end[..])) => {
@@ -253,11 +278,13 @@ impl KnownScan<'_> {
                 Some(false)
             }
             Look::Element(key, value) => {
-                key.clone_into(&mut self.item.0);
-                value.clone_into(&mut self.item.1);
+                self.item.set(key, value);
                 match forward {
-                    true => self.lower = after(key),
-                    false => key.clone_into(&mut self.upper),
+                    true => {
+                        set(&mut self.lower, key);
+                        self.lower.push(0);
+                    }
+                    false => set(&mut self.upper, key),
                 }
                 Some(true)
             }
@@ -277,7 +304,7 @@ impl KnownScan<'_> {
             }
             false => (true, usize::MAX, FETCHED_BYTES),
         };
-        let (mut lower, mut upper) = (self.lower.clone(), self.upper.clone());
+        let (mut lower, mut upper) = (self.lower.to_vec(), self.upper.to_vec());
         let bounds = Bounds {
             lower: &lower,
             upper: Some(&upper),
@@ -319,14 +346,14 @@ impl KnownScan<'_> {
             let mut known = self.overlay.known().lock();
             known.learn(space, &self.prefix, (&lower, &upper), read);
             self.learned = Some(match self.direction {
-                Direction::Forward => upper,
-                Direction::Reverse => lower,
+                Direction::Forward => upper.into(),
+                Direction::Reverse => lower.into(),
             });
             return Ok(());
         }
         match self.direction {
-            Direction::Forward => self.lower = upper,
-            Direction::Reverse => self.upper = lower,
+            Direction::Forward => self.lower = upper.into(),
+            Direction::Reverse => self.upper = lower.into(),
         }
         self.ahead = read.into_iter();
         Ok(())

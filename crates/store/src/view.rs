@@ -7,8 +7,8 @@ use crate::keys::{Home, MetaKey};
 use crate::reading::{Found, State};
 use crate::scan::{Bounds, Ground};
 use crate::{
-    Cf, Counted, Counts, Direction, Jumps, Overlay, Pinned, Reading, RowValue, Scan, SharedValue, SpaceId, StoreError,
-    Value,
+    Cf, Counted, Counts, Direction, Jumps, Overlay, Pass, Pinned, Reading, RowValue, Scan, SharedValue, SpaceId,
+    StoreError, Value,
 };
 
 /// How far a read may go.
@@ -114,6 +114,15 @@ impl<'a> View<'a> {
     /// The row of a meta key.
     pub fn row(&self, key: &MetaKey) -> Result<Option<Value<'a>>, StoreError> {
         self.get_hashed(Cf::Meta, key.key())
+    }
+
+    /// The newest row of a meta key that is visible, if it is in memory as such.
+    pub fn row_in_memory(&self, key: &MetaKey) -> Option<Value<'a>> {
+        match self.state.find(key.key(), Cf::Meta) {
+            Found::Version(row) => Some(Value::Row(RowValue(row))),
+            Found::Kept(row) => Some(Value::Shared(SharedValue(row))),
+            Found::Below(_) => None,
+        }
     }
 
     /// The values of several keys, in their order, for as long as `each` says to go on; it also learns whether a value was in memory as
@@ -237,12 +246,18 @@ impl<'a> View<'a> {
         })
     }
 
-    /// The data key of one of the candidates that the writer keeps of a collection of `size` elements, chosen by a random number.
-    /// `None` if there is none, or they were all elements and are not any more, or in a view for reading.
-    pub fn candidate(&self, space: SpaceId, home: Home, size: u64, random: u64) -> Option<Vec<u8>> {
+    /// What `take` makes of the data key of one of the candidates that the writer keeps of a collection of `size` elements, chosen by a
+    /// random number. `None` if there is none, or they were all elements and are not any more, or in a view for reading.
+    pub fn candidate<R>(
+        &self,
+        space: SpaceId,
+        home: Home,
+        (size, random): (u64, u64),
+        take: impl FnOnce(&[u8]) -> R,
+    ) -> Option<R> {
         let overlay = self.overlay.as_ref()?;
         let known = overlay.known().lock();
-        known.candidate(space, &home.prefix(), size, random).map(<[u8]>::to_vec)
+        known.candidate(space, &home.prefix(), size, random).map(take)
     }
 
     /// How many candidates the writer has been given of a collection, lately.
@@ -253,11 +268,26 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Has the writer keep elements of a collection, by their data keys, that were drawn at random or are all that there are.
-    pub fn set_candidates(&mut self, space: SpaceId, home: Home, keys: Vec<Vec<u8>>, are_all: bool) {
+    /// The pass over a collection in which the writer has drawn its candidates.
+    pub fn pass(&self, space: SpaceId, home: Home) -> Pass {
+        let overlay = self.overlay.as_ref();
+        overlay.map_or(Pass::default(), |overlay| {
+            overlay.known().lock().pass(space, &home.prefix())
+        })
+    }
+
+    /// Has the writer keep elements of a collection, by their data keys, that were drawn at random in a pass or are all that there are.
+    pub fn set_candidates(
+        &mut self,
+        space: SpaceId,
+        home: Home,
+        keys: impl Iterator<Item = impl AsRef<[u8]>>,
+        are_all: bool,
+        pass: Pass,
+    ) {
         if let Some(overlay) = self.overlay.as_ref().filter(|overlay| overlay.learns()) {
             let mut known = overlay.known().lock();
-            known.set_candidates(space, &home.prefix(), keys, are_all);
+            known.set_candidates(space, &home.prefix(), keys, are_all, pass);
         }
     }
 

@@ -2,9 +2,9 @@
 
 use haypile_store::{Item, Jumps, Scan, StoreError};
 
-use super::OwnRows;
 use super::ordered::Ordered;
 use super::packing::Rows;
+use super::{DataKey, OwnRows};
 
 /// Elements of a collection in the order of their names.
 pub struct Elements<'a>(Source<'a>);
@@ -51,7 +51,7 @@ struct Parts<'a> {
     jumps: Jumps<'a>,
     rows: &'a OwnRows,
     /// Where all ends, as a data key.
-    end: Vec<u8>,
+    end: DataKey,
 }
 
 impl<'a> Jumping<'a> {
@@ -60,7 +60,7 @@ impl<'a> Jumping<'a> {
     }
 
     /// `jumps` are within a range that ends at `end`.
-    pub(crate) fn new(jumps: Jumps<'a>, rows: &'a OwnRows, end: Vec<u8>) -> Self {
+    pub(crate) fn new(jumps: Jumps<'a>, rows: &'a OwnRows, end: DataKey) -> Self {
         Jumping(Some(Parts { jumps, rows, end }))
     }
 

@@ -10,7 +10,7 @@ mod tests;
 use std::ops::Range;
 
 use haypile_store::StoreError;
-use haypile_store::keys::{DATA_PREFIX, Home, prefix_end};
+use haypile_store::keys::{DATA_PREFIX, Home};
 use haypile_store::packed::{self, PackedList};
 use haypile_store::row::{Header, Kind, SPREAD_BYTES_MAX, Spread};
 use haypile_types::slot_of;
@@ -304,10 +304,14 @@ impl OwnRows {
 
     /// The end of the range of data keys of which an element is the upper bound, in the same way; `None` is past all
     /// elements.
-    pub(crate) fn upper_bound(&self, upper: Option<&[u8]>) -> Option<Vec<u8>> {
+    pub(crate) fn upper_bound(&self, upper: Option<&[u8]>) -> Option<DataKey> {
         match upper {
-            Some(upper) => Some([&self.prefix, upper].concat()),
-            None => prefix_end(&self.prefix),
+            Some(upper) => {
+                let mut key = DataKey::from_slice(&self.prefix);
+                key.extend_from_slice(upper);
+                Some(key)
+            }
+            None => Some(DataKey::from_slice(&self.home.end())),
         }
     }
 }
@@ -317,6 +321,9 @@ pub(crate) type IndexedKey = [u8; DATA_PREFIX + 8];
 
 /// A data key. Usual ones take no memory of their own.
 pub(crate) type DataKey = SmallVec<[u8; DATA_KEY_INLINE]>;
+
+/// The name of an element. Usual ones take no memory of their own.
+pub(crate) type ElementName = SmallVec<[u8; 64]>;
 
 /// Bytes of a data key up to which it takes no memory of its own.
 const DATA_KEY_INLINE: usize = 96;

@@ -5,10 +5,10 @@ use std::ops::Range;
 use haypile_resp::Reply;
 use haypile_store::keys::Home;
 use haypile_store::row::{HEADER_BYTES_MAX, Header};
-use haypile_store::{Cf, Direction, StoreError, Value, packed};
+use haypile_store::{Cf, Direction, Pass, StoreError, Value, packed};
 
 use super::Cx;
-use crate::collection::{Elements, Form, Jumping, OwnRows};
+use crate::collection::{ElementName, Elements, Form, Jumping, OwnRows};
 use crate::sample::missing;
 use crate::{Collection, CommandError};
 
@@ -218,13 +218,13 @@ impl<'a> Cx<'a> {
 
     /// The name of one of the elements that [`Cx::set_candidates`] was given and that still live, chosen at random. `None` if there is
     /// none, or if they were all and are not any more, and of a packed collection.
-    pub(crate) fn candidate(&mut self, collection: &Collection) -> Option<Vec<u8>> {
+    pub(crate) fn candidate(&mut self, collection: &Collection) -> Option<ElementName> {
         let Form::Spread(rows) = collection.form() else {
             return None;
         };
-        let random = self.random.next_u64();
-        let key = self.view.candidate(self.space, rows.home(), collection.size, random)?;
-        key.get(rows.bytes_before_name()..).map(<[u8]>::to_vec)
+        let chosen = (collection.size, self.random.next_u64());
+        let name = |key: &[u8]| key.get(rows.bytes_before_name()..).map(ElementName::from_slice);
+        self.view.candidate(self.space, rows.home(), chosen, name)?
     }
 
     /// How many elements [`Cx::set_candidates`] was given of a collection, lately.
@@ -235,14 +235,25 @@ impl<'a> Cx<'a> {
         }
     }
 
-    /// Keeps elements of a spread collection for who takes random ones one by one: drawn at random, or all of them.
-    pub(crate) fn set_candidates(&mut self, collection: &Collection, elements: &[Vec<u8>], are_all: bool) {
+    /// The pass in which those were drawn.
+    pub(crate) fn pass(&self, collection: &Collection) -> Pass {
+        match collection.form() {
+            Form::Spread(rows) => self.view.pass(self.space, rows.home()),
+            Form::Packed(_) => Pass::default(),
+        }
+    }
+
+    /// Keeps elements of a spread collection for who takes random ones one by one: drawn at random in a pass, or all of them.
+    pub(crate) fn set_candidates(
+        &mut self,
+        collection: &Collection,
+        elements: &[ElementName],
+        are_all: bool,
+        pass: Pass,
+    ) {
         if let Form::Spread(rows) = collection.form() {
-            let keys = elements
-                .iter()
-                .map(|element| rows.data_key(element).into_vec())
-                .collect();
-            self.view.set_candidates(self.space, rows.home(), keys, are_all);
+            let keys = elements.iter().map(|element| rows.data_key(element));
+            self.view.set_candidates(self.space, rows.home(), keys, are_all, pass);
         }
     }
 

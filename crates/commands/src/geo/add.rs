@@ -6,7 +6,7 @@ use super::args::position;
 use crate::error::SYNTAX;
 use crate::spec::WRITE;
 use crate::zset::{AddOptions, add};
-use crate::{Cx, Group, Handler, Keys, Outcome, SPEC, Spec, args};
+use crate::{Cx, Group, Handler, Keys, Named, Outcome, SPEC, Spec, args};
 
 pub(super) const GEOADD: Spec = Spec {
     name: "geoadd",
@@ -18,6 +18,7 @@ pub(super) const GEOADD: Spec = Spec {
     flags: WRITE,
     keys: Keys::ONE,
     syntax: "key [NX|XX] [CH] longitude latitude member [longitude latitude member ...]",
+    named: Named::each(4, 3),
     handler: Handler::Data(geoadd),
     ..SPEC
 };

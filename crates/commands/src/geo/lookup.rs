@@ -7,7 +7,7 @@ use super::{args, format};
 use crate::error::SYNTAX;
 use crate::spec::READ;
 use crate::zset::{find, score_of};
-use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec};
+use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Named, Outcome, SPEC, Spec};
 
 pub(super) const GEOPOS: Spec = Spec {
     name: "geopos",
@@ -19,6 +19,7 @@ pub(super) const GEOPOS: Spec = Spec {
     flags: READ,
     keys: Keys::ONE,
     syntax: "key [member [member ...]]",
+    named: Named::each(2, 1),
     handler: Handler::Data(geopos),
     ..SPEC
 };
@@ -27,6 +28,7 @@ pub(super) const GEOHASH: Spec = Spec {
     name: "geohash",
     summary: "Returns the positions of members of a geospatial index as geohash strings.",
     complexity: "O(N) where N is the number of members requested.",
+    named: Named::each(2, 1),
     handler: Handler::Data(geohash),
     ..GEOPOS
 };
@@ -37,6 +39,7 @@ pub(super) const GEODIST: Spec = Spec {
     complexity: "O(1)",
     arity: -4,
     syntax: "key member1 member2 [M|KM|FT|MI]",
+    named: Named::each(2, 1),
     handler: Handler::Data(geodist),
     ..GEOPOS
 };

@@ -6,7 +6,7 @@ use haypile_store::row::Kind;
 use crate::args::integer;
 use crate::error::NOT_FLOAT;
 use crate::spec::WRITE_FAST;
-use crate::{Collection, CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{Collection, CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Named, Outcome, SPEC, Spec};
 
 pub(super) const HINCRBY: Spec = Spec {
     name: "hincrby",
@@ -19,6 +19,7 @@ pub(super) const HINCRBY: Spec = Spec {
     keys: Keys::ONE,
     access: KeyAccess::READ_UPDATE,
     syntax: "key field increment:integer",
+    named: Named::one(2),
     handler: Handler::Data(hincrby),
     ..SPEC
 };
@@ -29,6 +30,7 @@ pub(super) const HINCRBYFLOAT: Spec = Spec {
     since: "2.6.0",
     access: KeyAccess::READ_UPDATE,
     syntax: "key field increment:double",
+    named: Named::one(2),
     handler: Handler::Data(hincrbyfloat),
     ..HINCRBY
 };

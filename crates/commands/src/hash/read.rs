@@ -6,7 +6,7 @@ use haypile_store::row::Kind;
 
 use crate::cx::Found;
 use crate::spec::READ_FAST;
-use crate::{CommandError, Cx, Group, Handler, KeyAccess, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyAccess, Keys, Named, Outcome, SPEC, Spec};
 
 pub(super) const HGET: Spec = Spec {
     name: "hget",
@@ -18,6 +18,7 @@ pub(super) const HGET: Spec = Spec {
     flags: READ_FAST,
     keys: Keys::ONE,
     syntax: "key field",
+    named: Named::one(2),
     handler: Handler::Data(hget),
     ..SPEC
 };
@@ -30,6 +31,7 @@ pub(super) const HMGET: Spec = Spec {
     arity: -3,
     flags: READ_FAST,
     syntax: "key field [field ...]",
+    named: Named::each(2, 1),
     handler: Handler::Data(hmget),
     ..HGET
 };
@@ -38,6 +40,7 @@ pub(super) const HEXISTS: Spec = Spec {
     name: "hexists",
     summary: "Says whether a field exists in a hash.",
     access: KeyAccess::LOOK,
+    named: Named::one(2),
     handler: Handler::Data(hexists),
     ..HGET
 };
@@ -48,6 +51,7 @@ pub(super) const HLEN: Spec = Spec {
     arity: 2,
     access: KeyAccess::LOOK,
     syntax: "key",
+    named: Named::NONE,
     handler: Handler::Data(hlen),
     ..HGET
 };
@@ -57,6 +61,7 @@ pub(super) const HSTRLEN: Spec = Spec {
     summary: "Returns the length of the value of a field in a hash.",
     since: "3.2.0",
     access: KeyAccess::LOOK,
+    named: Named::one(2),
     handler: Handler::Data(hstrlen),
     ..HGET
 };

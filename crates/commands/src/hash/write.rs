@@ -4,7 +4,7 @@ use haypile_resp::Request;
 use haypile_store::row::Kind;
 
 use crate::spec::{REMOVE_FAST, WRITE_FAST};
-use crate::{CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Named, Outcome, SPEC, Spec};
 
 pub(super) const HSET: Spec = Spec {
     name: "hset",
@@ -16,6 +16,7 @@ pub(super) const HSET: Spec = Spec {
     flags: WRITE_FAST,
     keys: Keys::ONE,
     syntax: "key field value [field value ...]",
+    named: Named::each(2, 2),
     handler: Handler::Data(hset),
     ..SPEC
 };
@@ -24,6 +25,7 @@ pub(super) const HMSET: Spec = Spec {
     name: "hmset",
     summary: "Sets the values of fields in a hash; HSET does the same.",
     complexity: "O(N) where N is the number of fields being set.",
+    named: Named::each(2, 2),
     handler: Handler::Data(hmset),
     ..HSET
 };
@@ -35,6 +37,7 @@ pub(super) const HSETNX: Spec = Spec {
     arity: 4,
     access: KeyAccess::INSERT,
     syntax: "key field value",
+    named: Named::one(2),
     handler: Handler::Data(hsetnx),
     ..HSET
 };
@@ -50,6 +53,7 @@ pub(super) const HDEL: Spec = Spec {
     keys: Keys::ONE,
     access: KeyAccess::DELETE,
     syntax: "key field [field ...]",
+    named: Named::each(2, 1),
     handler: Handler::Data(hdel),
     ..SPEC
 };

@@ -20,7 +20,7 @@ use haypile_store::{Direction, StoreError};
 use haypile_types::Random;
 
 use crate::args::{integer, is};
-use crate::collection::{Elements, field_or_member};
+use crate::collection::{ElementName, Elements, field_or_member};
 use crate::cx::Found;
 use crate::error::SYNTAX;
 use crate::zset::{INDEX, MEMBER};
@@ -125,7 +125,7 @@ pub(crate) fn few(
     from: &Collection,
     count: usize,
     together: usize,
-) -> Result<Vec<Vec<u8>>, CommandError> {
+) -> Result<Vec<ElementName>, CommandError> {
     spread::few(cx, from, count, together)
 }
 

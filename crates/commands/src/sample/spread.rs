@@ -17,7 +17,7 @@ use haypile_store::{Direction, keys};
 use haypile_types::Random;
 
 use super::{Element, Seeded, copied, missing, name, part};
-use crate::collection::Jumping;
+use crate::collection::{ElementName, Jumping};
 use crate::set::SPREAD;
 use crate::{Collection, CommandError, Cx};
 
@@ -75,7 +75,7 @@ pub(super) fn few(
     from: &Collection,
     count: usize,
     together: usize,
-) -> Result<Vec<Vec<u8>>, CommandError> {
+) -> Result<Vec<ElementName>, CommandError> {
     let buckets = Buckets::over(0..NUMBERS, from.size);
     let mut random = Seeded(cx.random.next_u64());
     let (first, last) = part(from.kind);
@@ -103,7 +103,7 @@ pub(super) fn few(
         for n in 0..taken {
             let at = (place + n * ends.len() / taken) % ends.len();
             let start = at.checked_sub(1).map_or(0, |before| ends[before]);
-            drawn.push(names[start..ends[at]].to_vec());
+            drawn.push(names[start..ends[at]].into());
         }
         left = DRAWS;
     }

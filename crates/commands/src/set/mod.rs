@@ -62,10 +62,10 @@ pub(crate) fn member_of(element: &[u8]) -> Option<&[u8]> {
 
 /// The names of members, one at a time in the same memory.
 #[derive(Default)]
-struct Name(SmallVec<[u8; 48]>);
+pub(crate) struct Name(SmallVec<[u8; 48]>);
 
 impl Name {
-    fn of(&mut self, member: &[u8]) -> &[u8] {
+    pub(crate) fn of(&mut self, member: &[u8]) -> &[u8] {
         self.0.clear();
         self.0.extend_from_slice(&spread(member).to_be_bytes());
         self.0.extend_from_slice(member);

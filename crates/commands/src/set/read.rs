@@ -9,7 +9,7 @@ use super::{Name, member};
 use crate::cx::Found;
 use crate::sample::missing;
 use crate::spec::{READ, READ_FAST};
-use crate::{Collection, CommandError, Cx, Group, Handler, KeyAccess, Keys, Outcome, SPEC, Spec};
+use crate::{Collection, CommandError, Cx, Group, Handler, KeyAccess, Keys, Named, Outcome, SPEC, Spec};
 
 pub(super) const SISMEMBER: Spec = Spec {
     name: "sismember",
@@ -22,6 +22,7 @@ pub(super) const SISMEMBER: Spec = Spec {
     keys: Keys::ONE,
     access: KeyAccess::LOOK,
     syntax: "key member",
+    named: Named::one(2),
     handler: Handler::Data(sismember),
     ..SPEC
 };
@@ -36,6 +37,7 @@ pub(super) const SMISMEMBER: Spec = Spec {
     flags: READ_FAST,
     access: KeyAccess::ByFlags,
     syntax: "key member [member ...]",
+    named: Named::each(2, 1),
     handler: Handler::Data(smismember),
     ..SISMEMBER
 };
@@ -46,6 +48,7 @@ pub(super) const SCARD: Spec = Spec {
     arity: 2,
     access: KeyAccess::LOOK,
     syntax: "key",
+    named: Named::NONE,
     handler: Handler::Data(scard),
     ..SISMEMBER
 };
@@ -58,6 +61,7 @@ pub(super) const SMEMBERS: Spec = Spec {
     flags: READ,
     access: KeyAccess::ByFlags,
     syntax: "key",
+    named: Named::NONE,
     handler: Handler::Data(smembers),
     ..SISMEMBER
 };

@@ -5,7 +5,7 @@ use haypile_store::row::Kind;
 
 use super::Name;
 use crate::spec::{REMOVE_FAST, WRITE_FAST};
-use crate::{CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Named, Outcome, SPEC, Spec};
 
 pub(super) const SADD: Spec = Spec {
     name: "sadd",
@@ -18,6 +18,7 @@ pub(super) const SADD: Spec = Spec {
     keys: Keys::ONE,
     access: KeyAccess::INSERT,
     syntax: "key member [member ...]",
+    named: Named::each(2, 1),
     handler: Handler::Data(sadd),
     ..SPEC
 };
@@ -28,6 +29,7 @@ pub(super) const SREM: Spec = Spec {
     complexity: "O(N) where N is the number of members to be removed.",
     flags: REMOVE_FAST,
     access: KeyAccess::DELETE,
+    named: Named::each(2, 1),
     handler: Handler::Data(srem),
     ..SADD
 };
@@ -41,6 +43,7 @@ pub(super) const SMOVE: Spec = Spec {
     keys: Keys::TWO,
     access: KeyAccess::MOVE,
     syntax: "source destination member",
+    named: Named::NONE,
     handler: Handler::Data(smove),
     ..SADD
 };

@@ -6,7 +6,9 @@ use haypile_store::row::Kind;
 use super::layout::{change, find, member_key, parse_score, write};
 use crate::error::SYNTAX;
 use crate::spec::WRITE_FAST;
-use crate::{Collection, CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec, args};
+use crate::{
+    Collection, CommandError, Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Named, Outcome, SPEC, Spec, args,
+};
 
 pub(super) const ZADD: Spec = Spec {
     name: "zadd",
@@ -18,6 +20,7 @@ pub(super) const ZADD: Spec = Spec {
     flags: WRITE_FAST,
     keys: Keys::ONE,
     syntax: "key [NX|XX] [GT|LT] [CH] [INCR] score member [score member ...]",
+    named: Named::each(3, 2),
     handler: Handler::Data(zadd),
     ..SPEC
 };
@@ -33,6 +36,7 @@ pub(super) const ZINCRBY: Spec = Spec {
     keys: Keys::ONE,
     access: KeyAccess::READ_UPDATE,
     syntax: "key increment:double member",
+    named: Named::one(3),
     handler: Handler::Data(zincrby),
     ..SPEC
 };

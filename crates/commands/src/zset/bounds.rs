@@ -5,6 +5,7 @@ use haypile_store::Direction;
 
 use super::layout::{INDEX, ordered};
 use super::pop::edge;
+use crate::collection::ElementName;
 use crate::{Collection, CommandError, Cx};
 
 /// Which members a command means.
@@ -130,14 +131,18 @@ impl LexBound {
     }
 
     /// The data key at this bound, within the members of one score.
-    fn data_key(&self, score: u64) -> Vec<u8> {
-        let score_bytes = score.to_be_bytes();
+    fn data_key(&self, score: u64) -> ElementName {
+        let mut key = score_start(score);
         match self {
-            LexBound::Before => [&[INDEX], &score_bytes[..]].concat(),
-            LexBound::At(member) => [&[INDEX], &score_bytes[..], member].concat(),
-            LexBound::After(member) => [&[INDEX], &score_bytes[..], member, &[0]].concat(),
-            LexBound::Behind => score_start(score + 1),
+            LexBound::Before => {}
+            LexBound::At(member) => key.extend_from_slice(member),
+            LexBound::After(member) => {
+                key.extend_from_slice(member);
+                key.push(0);
+            }
+            LexBound::Behind => return score_start(score + 1),
         }
+        key
     }
 }
 
@@ -153,14 +158,16 @@ fn lex_bound(arg: &[u8]) -> Result<(LexBound, bool), CommandError> {
 }
 
 /// Where the members of a score start in the score index.
-fn score_start(score: u64) -> Vec<u8> {
-    [&[INDEX], &score.to_be_bytes()[..]].concat()
+fn score_start(score: u64) -> ElementName {
+    let mut start = ElementName::from_slice(&[INDEX]);
+    start.extend_from_slice(&score.to_be_bytes());
+    start
 }
 
 /// A part of the score index: data keys from `lower` up to but not including `upper`, and what has to be left out.
 pub(crate) struct Span {
-    pub(super) lower: Vec<u8>,
-    pub(super) upper: Vec<u8>,
+    pub(super) lower: ElementName,
+    pub(super) upper: ElementName,
     /// Members that are not in this range are skipped.
     pub(super) filter: Option<LexRange>,
 }
@@ -169,8 +176,8 @@ impl Span {
     /// The whole score index.
     pub(super) fn all() -> Span {
         Span {
-            lower: vec![INDEX],
-            upper: vec![INDEX + 1],
+            lower: ElementName::from_slice(&[INDEX]),
+            upper: ElementName::from_slice(&[INDEX + 1]),
             filter: None,
         }
     }

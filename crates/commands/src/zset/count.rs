@@ -11,7 +11,7 @@ use super::walk::walk;
 use crate::cx::Found;
 use crate::error::SYNTAX;
 use crate::spec::READ;
-use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Outcome, SPEC, Spec, args};
+use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Named, Outcome, SPEC, Spec, args};
 
 // Redis calls all of these fast, and knows ranks from its skip list. Here they scan, and want a snapshot for that.
 
@@ -47,6 +47,7 @@ pub(super) const ZRANK: Spec = Spec {
     since: "2.0.0",
     arity: -3,
     syntax: "key member [WITHSCORE]",
+    named: Named::one(2),
     handler: Handler::Data(|cx, request| rank(cx, request, false)),
     ..ZCOUNT
 };
@@ -54,6 +55,7 @@ pub(super) const ZRANK: Spec = Spec {
 pub(super) const ZREVRANK: Spec = Spec {
     name: "zrevrank",
     summary: "Returns the index of a member of a sorted set, counted from the highest score.",
+    named: Named::one(2),
     handler: Handler::Data(|cx, request| rank(cx, request, true)),
     ..ZRANK
 };
@@ -74,8 +76,8 @@ fn count(cx: &mut Cx<'_>, zset: &Collection, span: Span) -> Result<u64, CommandE
         return Ok(0);
     }
     let part = |lower: &[u8], upper: &[u8]| Span {
-        lower: lower.to_vec(),
-        upper: upper.to_vec(),
+        lower: lower.into(),
+        upper: upper.into(),
         filter: None,
     };
     let mut inside = Counter::new(vec![part(&span.lower, &span.upper)]);
@@ -115,7 +117,7 @@ impl Counter {
             let mut next = None;
             while let Some((data_key, _)) = scan.next()? {
                 if step == 0 {
-                    next = Some(data_key.to_vec());
+                    next = Some(data_key.into());
                     break;
                 }
                 self.counted += 1;

@@ -4,6 +4,7 @@ use haypile_store::StoreError;
 use haypile_store::keys::spread;
 use haypile_store::row::Kind;
 
+use crate::collection::ElementName;
 use crate::{Collection, CommandError, Cx};
 
 /// First byte of a member entry.
@@ -30,13 +31,21 @@ pub(crate) fn score_from(ordered: u64) -> f64 {
 }
 
 /// The data key of a member's entry.
-pub(super) fn member_key(member: &[u8]) -> Vec<u8> {
-    [&[MEMBER], &spread(member).to_be_bytes()[..], member].concat()
+pub(crate) fn member_key(member: &[u8]) -> ElementName {
+    name(MEMBER, &spread(member).to_be_bytes(), member)
 }
 
 /// The data key of a member's place in the score index.
-pub(super) fn index_key(score: f64, member: &[u8]) -> Vec<u8> {
-    [&[INDEX], &ordered(score).to_be_bytes()[..], member].concat()
+pub(super) fn index_key(score: f64, member: &[u8]) -> ElementName {
+    name(INDEX, &ordered(score).to_be_bytes(), member)
+}
+
+fn name(first: u8, number: &[u8], member: &[u8]) -> ElementName {
+    let mut name = ElementName::with_capacity(1 + number.len() + member.len());
+    name.push(first);
+    name.extend_from_slice(number);
+    name.extend_from_slice(member);
+    name
 }
 
 /// Score and member in a data key of the score index.
@@ -164,10 +173,10 @@ mod tests {
     #[test]
     fn elements_are_written_as_documented() {
         let entry = member_key(b"member");
-        assert_eq!(entry, b"\x00\x08\x75member");
+        assert_eq!(entry[..], b"\x00\x08\x75member"[..]);
         assert_eq!(parse_member(&entry).unwrap(), (0x0875, &b"member"[..]));
         let index = index_key(-1.5, b"member");
-        assert_eq!(index, b"\x01\x40\x07\xff\xff\xff\xff\xff\xffmember");
+        assert_eq!(index[..], b"\x01\x40\x07\xff\xff\xff\xff\xff\xffmember"[..]);
         assert_eq!(parse_index(&index).unwrap(), (-1.5, &b"member"[..]));
         assert!(parse_index(&index[..index.len() - 7]).is_err());
         assert!(parse_score(b"short").is_err());

@@ -7,7 +7,7 @@ use haypile_store::row::Kind;
 use super::layout::{score_from, score_of};
 use crate::cx::Found;
 use crate::spec::READ_FAST;
-use crate::{CommandError, Cx, Group, Handler, KeyAccess, Keys, Outcome, SPEC, Spec};
+use crate::{CommandError, Cx, Group, Handler, KeyAccess, Keys, Named, Outcome, SPEC, Spec};
 
 pub(super) const ZCARD: Spec = Spec {
     name: "zcard",
@@ -34,6 +34,7 @@ pub(super) const ZSCORE: Spec = Spec {
     flags: READ_FAST,
     keys: Keys::ONE,
     syntax: "key member",
+    named: Named::one(2),
     handler: Handler::Data(zscore),
     ..SPEC
 };
@@ -49,6 +50,7 @@ pub(super) const ZMSCORE: Spec = Spec {
     flags: READ_FAST,
     keys: Keys::ONE,
     syntax: "key member [member ...]",
+    named: Named::each(2, 1),
     handler: Handler::Data(zmscore),
     ..SPEC
 };

@@ -36,7 +36,7 @@ mod walk;
 
 pub(crate) use add::{AddOptions, add};
 pub(crate) use bounds::{ScoreRange, Span};
-pub(crate) use layout::{Entry, INDEX, MEMBER, entry_of, find, score_from, score_of};
+pub(crate) use layout::{Entry, INDEX, MEMBER, entry_of, find, member_key, score_from, score_of};
 pub(crate) use store::replace;
 pub(crate) use walk::walk;
 

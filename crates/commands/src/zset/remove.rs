@@ -7,7 +7,7 @@ use super::layout::{Scored, find, remove, score_of};
 use super::pop::remove_all;
 use super::walk::{Window, for_each};
 use crate::spec::{REMOVE, REMOVE_FAST};
-use crate::{Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Outcome, SPEC, Spec, args};
+use crate::{Cx, Group, Handler, KeyAccess, KeyEvent, Keys, Named, Outcome, SPEC, Spec, args};
 
 const COMPLEXITY: &str = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of \
      elements removed by the operation.";
@@ -23,6 +23,7 @@ pub(super) const ZREM: Spec = Spec {
     keys: Keys::ONE,
     access: KeyAccess::DELETE,
     syntax: "key member [member ...]",
+    named: Named::each(2, 1),
     handler: Handler::Data(zrem),
     ..SPEC
 };

@@ -25,7 +25,7 @@ const FETCHES_MAX: u32 = 3;
 const REQUESTS_AT_ONCE_MAX: usize = 64;
 
 /// What the pool has fetched for the requests of a job.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Fetched {
     /// How often for the first request.
     times: u32,
@@ -33,6 +33,8 @@ pub(super) struct Fetched {
     requests: usize,
     /// The seed of the choices that were made at random for them.
     seed: u64,
+    /// When the first request found something missing: see [`Partition::rehearsals`](haypile_partition::Partition::rehearsals).
+    cold_at: u64,
 }
 
 impl Fetched {
@@ -40,6 +42,11 @@ impl Fetched {
     pub(super) fn used(&mut self) {
         self.times = 0;
         self.requests = self.requests.saturating_sub(1);
+    }
+
+    /// The first request has found something missing.
+    pub(super) fn is_cold(&mut self, rehearsals: u64) {
+        self.cold_at = rehearsals;
     }
 
     /// What the first request has to choose with, so that it reads what was fetched for it.
@@ -117,6 +124,7 @@ impl Job {
             times,
             requests: ahead.len(),
             seed: SplitMix64::from_system().next_u64(),
+            ..self.fetched
         };
         let db = self.session.db;
         match ahead.as_slice() {
@@ -128,7 +136,7 @@ impl Job {
                 let again = all.iter().copied().enumerate().take(count);
                 data.rehearse(db, again, |number| fetched.random_of(number));
             }
-            all => data.prefetch(db, all, |number| fetched.random_of(number)),
+            all => data.prefetch(db, all, fetched.cold_at, |number| fetched.random_of(number)),
         }
         drop(ahead);
         // A transaction's commands have the partition's own randomness.

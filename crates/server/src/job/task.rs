@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use haypile_commands::CommandError;
 use haypile_commands::table::{self, Known};
 use haypile_node::partition_of;
-use haypile_partition::{Awaited, CommitError, Step, Task, Turn};
+use haypile_partition::{Ahead, Awaited, CommitError, Step, Task, Turn};
 use haypile_resp::Request;
 use haypile_store::Tier;
 
@@ -37,10 +37,10 @@ impl Task for Job {
         self.client.id
     }
 
-    fn only_key(&self) -> Option<(u16, &[u8])> {
+    fn only_command(&self) -> Option<(u16, Ahead<'_>)> {
         let request = self.requests.front().filter(|_| self.requests.len() == 1)?;
-        let known = table::resolve_next(request, &mut self.last.clone()).ok()?;
-        Some((self.session.db, known.spec.keys.first_of(request)?))
+        let command = table::resolve_next(request, &mut self.last.clone()).ok()?;
+        Some((self.session.db, Ahead { command, request }))
     }
 
     fn evaluate(&mut self, turn: &mut Turn<'_>) -> Step {

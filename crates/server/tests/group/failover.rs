@@ -203,6 +203,9 @@ fn without_a_majority_nothing_is_acknowledged() {
     }
     // What is in doubt may have been done.
     let value = group.client().say("GET key");
-    assert!(["\"before\"", "\"after\"", "\"later\""].contains(&value.as_str()), "{value}");
+    assert!(
+        ["\"before\"", "\"after\"", "\"later\""].contains(&value.as_str()),
+        "{value}"
+    );
     group.wait_for_all();
 }

@@ -83,6 +83,9 @@ fn who_waits_is_told_when_the_leader_changes() {
         if told.starts_with("(error) TRYAGAIN") {
             break;
         }
-        assert!(told.starts_with("(error) MOVED") || told.starts_with("(error) CLUSTERDOWN"), "{told}");
+        assert!(
+            told.starts_with("(error) MOVED") || told.starts_with("(error) CLUSTERDOWN"),
+            "{told}"
+        );
     }
 }

@@ -8,24 +8,38 @@ use crate::Cf;
 /// Candidates that the writer keeps of a collection at most where these are all its elements.
 pub const ALL_CANDIDATES_MAX: usize = 1024;
 /// Memory that a candidate takes beyond its bytes.
-const CANDIDATE_BYTES: usize = 40;
+const CANDIDATE_BYTES: usize = 32;
+/// Bytes of candidates that are gone from which on the others are moved together, if they are not more.
+const GONE_BYTES_MIN: usize = 4096;
 
 /// Elements that live, each at most once. While the collection changes they are what is left of those that were drawn; if all
 /// were drawn, they stay all, up to [`ALL_CANDIDATES_MAX`].
 #[derive(Default)]
 pub(super) struct Candidates {
     keys: Vec<Candidate>,
+    /// Their keys, and of some that are gone.
+    names: Vec<u8>,
     /// Where each stands among `keys`.
     places: HashTable<u32>,
     /// Bytes in use.
     bytes: usize,
+    /// Bytes of `names` that are in use.
+    live_bytes: usize,
     /// No element of the collection is missing.
     are_all: bool,
 }
 
+/// A candidate: the hash of its key, and where that stands.
 struct Candidate {
     hash: u64,
-    key: Box<[u8]>,
+    start: u32,
+    len: u32,
+}
+
+impl Candidate {
+    fn key<'n>(&self, names: &'n [u8]) -> &'n [u8] {
+        &names[self.start as usize..][..self.len as usize]
+    }
 }
 
 fn hash_of_key(key: &[u8]) -> u64 {
@@ -33,17 +47,21 @@ fn hash_of_key(key: &[u8]) -> u64 {
 }
 
 impl Candidates {
-    pub(super) fn of(keys: Vec<Vec<u8>>, are_all: bool) -> Self {
-        let mut candidates = Candidates {
-            keys: Vec::with_capacity(keys.len()),
-            places: HashTable::with_capacity(keys.len()),
-            ..Candidates::default()
-        };
+    /// Makes them these, of which each may come several times.
+    pub(super) fn set(&mut self, keys: impl Iterator<Item = impl AsRef<[u8]>>, are_all: bool) {
+        self.clear();
         for key in keys {
-            candidates.add(key);
+            self.add(key.as_ref());
         }
-        candidates.are_all = are_all;
-        candidates
+        self.are_all = are_all;
+    }
+
+    /// Forgets them. What they took is kept for others.
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.names.clear();
+        self.places.clear();
+        (self.bytes, self.live_bytes, self.are_all) = (0, 0, false);
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -61,13 +79,13 @@ impl Candidates {
     /// One of them, chosen by a random number.
     pub(super) fn any(&self, random: u64) -> Option<&[u8]> {
         let at = (u128::from(random) * self.keys.len() as u128) >> 64;
-        self.keys.get(at as usize).map(|candidate| &candidate.key[..])
+        self.keys.get(at as usize).map(|candidate| candidate.key(&self.names))
     }
 
     /// An element has been written.
     pub(super) fn put(&mut self, key: &[u8]) {
         if self.are_all {
-            self.add(key.to_vec());
+            self.add(key);
             if self.keys.len() > ALL_CANDIDATES_MAX {
                 *self = Candidates::default();
             }
@@ -79,8 +97,8 @@ impl Candidates {
         if self.keys.is_empty() {
             return;
         }
-        let (hash, keys) = (hash_of_key(key), &mut self.keys);
-        let is_it = |place: &u32| keys[*place as usize].hash == hash && *keys[*place as usize].key == *key;
+        let (hash, keys, names) = (hash_of_key(key), &mut self.keys, &self.names);
+        let is_it = |place: &u32| keys[*place as usize].hash == hash && keys[*place as usize].key(names) == key;
         let Ok(found) = self.places.find_entry(hash, is_it) else {
             return;
         };
@@ -93,6 +111,21 @@ impl Candidates {
             }
         }
         self.bytes -= key.len() + CANDIDATE_BYTES;
+        self.live_bytes -= key.len();
+        if self.names.len() - self.live_bytes > self.live_bytes.max(GONE_BYTES_MIN) {
+            self.move_together();
+        }
+    }
+
+    /// Gives back what the keys take that are gone.
+    fn move_together(&mut self) {
+        let mut names = Vec::with_capacity(self.live_bytes);
+        for candidate in &mut self.keys {
+            let start = names.len() as u32;
+            names.extend_from_slice(candidate.key(&self.names));
+            candidate.start = start;
+        }
+        self.names = names;
     }
 
     /// Whether an element lives is not known any more.
@@ -103,16 +136,18 @@ impl Candidates {
         }
     }
 
-    fn add(&mut self, key: Vec<u8>) {
-        let (hash, keys) = (hash_of_key(&key), &self.keys);
-        let is_it = |place: &u32| keys[*place as usize].hash == hash && *keys[*place as usize].key == *key;
-        if self.places.find(hash, is_it).is_some() {
+    fn add(&mut self, key: &[u8]) {
+        let (hash, keys, names) = (hash_of_key(key), &self.keys, &self.names);
+        let is_it = |place: &u32| keys[*place as usize].hash == hash && keys[*place as usize].key(names) == key;
+        if names.len() + key.len() > u32::MAX as usize || self.places.find(hash, is_it).is_some() {
             return;
         }
         self.places
             .insert_unique(hash, keys.len() as u32, |place| keys[*place as usize].hash);
         self.bytes += key.len() + CANDIDATE_BYTES;
-        let key = key.into_boxed_slice();
-        self.keys.push(Candidate { hash, key });
+        self.live_bytes += key.len();
+        let (start, len) = (self.names.len() as u32, key.len() as u32);
+        self.names.extend_from_slice(key);
+        self.keys.push(Candidate { hash, start, len });
     }
 }
