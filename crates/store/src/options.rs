@@ -58,8 +58,8 @@ const LEVEL0_STOP_FILES: i32 = 64;
 const DELETION_WINDOW: usize = 256;
 const DELETION_TRIGGER: usize = 64;
 
-/// `PrepopulateBlockCache::kFlushOnly` of RocksDB's `table.h`.
-const PREPOPULATE_ON_FLUSH: i32 = 1;
+/// `PrepopulateBlockCache::kFlushAndCompaction` of RocksDB's `table.h`.
+const PREPOPULATE: i32 = 2;
 
 /// Dead entries that one seek may cross in a memtable before the memtable is flushed.
 const SCAN_FLUSH_TRIGGER: u32 = 4096;
@@ -161,8 +161,9 @@ pub(crate) fn cf_options(
         });
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(&shared.cache);
-    // What is flushed was written a moment ago, and is often read soon: its blocks go to the cache at once.
-    table.set_prepopulate_block_cache(PREPOPULATE_ON_FLUSH);
+    // What is flushed was written a moment ago, and is often read soon: its blocks go to the cache at once. So do those of what is
+    // compacted, as long as nothing has to give way to them: what was in memory would have to be read from the disk again otherwise.
+    table.set_prepopulate_block_cache(PREPOPULATE);
     table.set_block_size(options.block_bytes);
     table.set_format_version(6);
     table.set_cache_index_and_filter_blocks(true);
