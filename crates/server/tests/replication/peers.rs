@@ -91,12 +91,6 @@ impl sync_server::Sync for Fake {
     async fn follow(&self, _: Request<Streaming<v1::FollowerFrame>>) -> Result<Response<Self::FollowStream>, Status> {
         other()
     }
-
-    type PeerStream = ReceiverStream<Result<v1::PeerFrame, Status>>;
-
-    async fn peer(&self, _: Request<v1::PeerHello>) -> Result<Response<Self::PeerStream>, Status> {
-        other()
-    }
 }
 
 /// Serves it at this address; gives the runtime that it lives in.
