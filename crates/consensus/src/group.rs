@@ -377,6 +377,16 @@ impl<L: LogReader> Group<L> {
         self.leads().then(|| matched.unwrap_or(0) + 1)
     }
 
+    /// Who could lead soonest if this leader went: the member that has the most of the log and has been heard of lately.
+    pub fn successor(&self) -> Option<ReplicaNumber> {
+        let raft = &self.raft.raft;
+        let others = self.settings.voters.iter().filter(|other| **other != self.settings.replica);
+        let progress = others.filter_map(|other| Some((raft.prs().get(*other)?, *other)));
+        let alive = progress.filter(|(progress, _)| progress.recent_active);
+        let best = alive.max_by_key(|(progress, other)| (progress.matched, *other));
+        best.filter(|_| self.leads()).map(|(_, other)| other)
+    }
+
     /// Hands the office over to another replica, which has to catch up first. Nothing can be proposed meanwhile.
     pub fn transfer(&mut self, now_us: u64, to: ReplicaNumber) {
         if self.leads() && to != self.settings.replica {

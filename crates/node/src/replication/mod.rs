@@ -288,7 +288,7 @@ impl Replication {
     /// Ends everything. What has begun has a second; an installation that is cut off is finished by the next start.
     pub fn stop(&self) {
         if let Some(peers) = &self.peers {
-            peers.stop();
+            peers.stop(&self.parts.partitions);
         }
         if let Some(runtime) = self.runtime.lock().take() {
             self.follower.stop(&runtime);

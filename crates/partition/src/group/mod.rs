@@ -246,9 +246,17 @@ impl Partition {
         self.shared.group_event(|group, now_us| group.lost(now_us, peer));
     }
 
-    /// Hands the office of the leader to another replica, if this one has it.
-    pub fn group_transfer(&self, to: ReplicaNumber) {
-        self.shared.group_event(|group, now_us| group.transfer(now_us, to));
+    /// Hands the office of the leader to the replica that can take it soonest, if this one has it and there is another. It takes some
+    /// round trips, in which nothing is written; [`Partition::serving_term`] says when it is over.
+    pub fn group_hand_over(&self) -> bool {
+        let handed = self.shared.group_event(|group, now_us| {
+            let successor = group.successor();
+            if let Some(successor) = successor {
+                group.transfer(now_us, successor);
+            }
+            successor.is_some()
+        });
+        handed.unwrap_or(false)
     }
 
     /// What the group is like.

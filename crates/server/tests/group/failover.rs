@@ -108,6 +108,11 @@ fn kill_leader(group: &mut Group, round: usize, counters: &Counters) {
 }
 
 impl Group {
+    fn terms(&self) -> Vec<u64> {
+        let term = |port: &u16| super::support::ask(*port, "group_term")?.parse().ok();
+        self.ports.iter().filter_map(term).collect()
+    }
+
     /// Waits until a member hears of a leader.
     fn wait_for_link(&self, at: usize) {
         wait_until("the member to hear of a leader", || {
@@ -207,5 +212,23 @@ fn without_a_majority_nothing_is_acknowledged() {
         ["\"before\"", "\"after\"", "\"later\""].contains(&value.as_str()),
         "{value}"
     );
+    group.wait_for_all();
+}
+
+/// A leader that is asked to stop hands over first: the others do not wait until its promise is over.
+#[test]
+fn a_leader_that_stops_hands_over() {
+    let mut group = Group::start(&[]);
+    for _ in 0..3 {
+        let leader = group.leader();
+        let terms: Vec<u64> = group.terms();
+        assert!(group.servers[leader].stop().success());
+        group.servers[leader].start_again();
+        let other = group.leader();
+        assert_ne!(other, leader);
+        let log = group.servers[leader].log();
+        assert!(log.contains("does not lead its group any more"), "it has seen its successor: {log}");
+        assert!(group.terms().iter().max() > terms.iter().max());
+    }
     group.wait_for_all();
 }

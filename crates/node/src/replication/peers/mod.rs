@@ -8,7 +8,7 @@ mod post;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use haypile_config::{Member, Values};
 use haypile_consensus::{Message, ReplicaNumber, Settings};
@@ -28,6 +28,8 @@ use crate::replication::Replication;
 const EVENTS_MAX: usize = 4096;
 /// Bytes of entries in one message, unless one alone has more. Below what a frame may have.
 const MESSAGE_BYTES_MAX: u64 = 512 << 10;
+/// How long a leader that stops waits for another one.
+const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
 /// The longest pause between two looks at the time.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -134,8 +136,16 @@ impl Peers {
         Ok(())
     }
 
-    /// Ends the thread.
-    pub(super) fn stop(&self) {
+    /// Hands the office of the leader over, if this member has it, and ends the thread.
+    pub(super) fn stop(&self, partitions: &Partitions) {
+        for open in partitions.all_open() {
+            let until = Instant::now() + HAND_OVER_WITHIN;
+            if open.group_hand_over() {
+                while open.serving_term().is_some() && Instant::now() < until {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
         let _ = self.events.send(Event::Stop);
         if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
