@@ -122,3 +122,29 @@ fn a_web_browser_is_turned_away() {
     let warnings = server.log().matches("cross-protocol scripting").count();
     assert_eq!(warnings, 1, "one a minute is enough");
 }
+
+/// While a client does not read, nothing is done for it; when it has read, there is nobody but the server to remember what it has
+/// sent before.
+#[test]
+fn who_reads_late_is_served_to_the_end() {
+    // With the request for the large reply as many as are taken off the input at once, so that the last one stays there.
+    const PINGS: usize = 1023;
+    let pipeline = format!("{}GET large\r\nECHO end\r\n", "PING\r\n".repeat(PINGS));
+    let server = Server::start(&[]);
+    let mut observer = server.client();
+    // What is left over when the system has taken as much as it takes is then written at once, or not.
+    for large_bytes in (1 << 20..9 << 20).step_by(1 << 18) {
+        let mut client = server.client();
+        let id = client.id();
+        let large = vec![b'x'; large_bytes];
+        assert_eq!(text(&client.cmd(&[&b"SET"[..], b"large", &large])), "OK");
+        client.send_raw(pipeline.as_bytes());
+        wait_until("the large reply", || {
+            let list = observer.say(&format!("CLIENT LIST ID {id}"));
+            list.contains(" cmd=get ") || list.contains(" cmd=echo ")
+        });
+        assert!(client.hear_all(PINGS).iter().all(|reply| reply == "PONG"));
+        assert_eq!(client.recv().as_bytes().map(<[u8]>::len), Some(large_bytes));
+        assert_eq!(client.hear(), "\"end\"", "after {large_bytes} bytes");
+    }
+}
