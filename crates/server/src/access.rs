@@ -9,8 +9,8 @@ use haypile_resp::Request;
 
 use crate::users::Users;
 
-/// What a replica must be allowed to do on this server.
-const REPLICATES: [&str; 2] = ["psync", "replconf"];
+/// What a replica must be allowed to do on this server. It asks for no more with REPLCONF than this.
+const REPLICATES: [&[&str]; 2] = [&["psync", "?", "-1"], &["replconf", "sync-port"]];
 
 /// True if what was given is the secret. All bytes are compared whatever the others are: the time says nothing of how much
 /// of a guess was right.
@@ -40,9 +40,10 @@ pub fn refusal(denial: Denial, user: &[u8], known: &Known) -> String {
     }
 }
 
-/// True if the user may run this command, which needs no arguments to say so.
-pub fn may_run(user: &User, name: &str) -> bool {
-    table::find(name.as_bytes()).is_some_and(|known| user.check(known, &Request::from_args([name])).is_ok())
+/// True if the user may run this command, with these arguments.
+pub fn may_run(user: &User, request: &[&str]) -> bool {
+    let request = Request::from_args(request);
+    table::lookup(&request).is_ok_and(|known| user.check(known, &request).is_ok())
 }
 
 /// Whether a replica may come in, by the user and the password that it gives, if it gives any.
@@ -74,7 +75,7 @@ pub fn admit_replica(
             .ok_or("user or password is wrong, or the user is disabled: masteruser, masterauth")?
     };
     let user = account.user();
-    match REPLICATES.iter().all(|name| may_run(&user, name)) {
+    match REPLICATES.iter().all(|request| may_run(&user, request)) {
         true => Ok(()),
         false => Err("the user may not replicate: it needs +psync and +replconf"),
     }
@@ -144,6 +145,11 @@ mod tests {
         users.apply(b"rep", &["on"], none).unwrap();
         assert!(admit(near, Some("rep"), Some("pw")).unwrap_err().contains("+replconf"));
         users.apply(b"rep", &["+replconf"], none).unwrap();
+        assert_eq!(admit(near, Some("rep"), Some("pw")), Ok(()));
+        // Without the right to tell a replica to take over.
+        users
+            .apply(b"rep", &["-replconf", "+replconf|sync-port"], none)
+            .unwrap();
         assert_eq!(admit(near, Some("rep"), Some("pw")), Ok(()));
         users.delete([&b"rep"[..]].into_iter());
         assert!(admit(near, Some("rep"), Some("pw")).is_err());

@@ -205,7 +205,7 @@ fn admit(server: &ServerState, Origin(address): Origin, headers: &HeaderMap) -> 
         Some((user, password)) => server.users.log_in(&user, &password),
         None => Some(everybody.clone()).filter(|everybody| everybody.user().is_open()),
     };
-    let may = account.is_some_and(|account| may_run(&account.user(), "info"));
+    let may = account.is_some_and(|account| may_run(&account.user(), &["info"]));
     may.then_some(()).ok_or(Refusal::Unauthorized)
 }
 
