@@ -93,6 +93,10 @@ impl Bench {
         self.run_args(&line.split(' ').collect::<Vec<_>>())
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Lets `body` look at the newest state.
     pub(crate) fn read(&self, body: impl FnOnce(&Reading<'_>)) {
         body(&self.store.read());

@@ -26,6 +26,9 @@ const ROW_SHARE: usize = 3;
 const KNOWLEDGE_SHARE: usize = 32;
 const KNOWLEDGE_BYTES_MAX: usize = 64 << 20;
 
+/// Where elements stand in large collections may take one part in so many of that besides.
+const ORDER_SHARE: usize = 4;
+
 /// Slow readers may keep one part in so many from being freed, of superseded versions and of settled layers each, but so many bytes
 /// in any case.
 const KEPT_SHARE: usize = 16;
@@ -122,6 +125,11 @@ impl Budget {
         }
     }
 
+    /// What is known of where elements stand in large collections may take as much.
+    pub fn order_bytes(&self) -> usize {
+        self.knowledge_bytes / ORDER_SHARE
+    }
+
     /// Both caches at most.
     pub fn cache_bytes_max(&self) -> usize {
         self.block_bytes_max + self.row_bytes_max
@@ -158,7 +166,7 @@ mod tests {
     fn the_parts_are_within_the_whole() {
         for total in [8, 32, 64, 96, 256, 1024, 16 << 10].map(|mb| mb * MB) {
             let budget = Budget::new(total, Budget::write_buffer_share(total).min(total / 4));
-            let lasting = budget.cache_bytes_max() + budget.knowledge_bytes;
+            let lasting = budget.cache_bytes_max() + budget.knowledge_bytes + budget.order_bytes();
             assert!(lasting <= total, "{budget:?}");
             assert!(budget.block_bytes_min <= budget.block_bytes_max, "{budget:?}");
             assert!(budget.row_bytes_min <= budget.row_bytes_max, "{budget:?}");
@@ -166,6 +174,7 @@ mod tests {
                 let busy = PROCESS_BYTES
                     + budget.cache_bytes_min()
                     + budget.knowledge_bytes
+                    + budget.order_bytes()
                     + 2 * budget.unsettled_bytes
                     + budget.kept_bytes;
                 assert!(busy <= total, "a busy server has no room: {budget:?}");

@@ -58,8 +58,11 @@ const LEVEL0_STOP_FILES: i32 = 64;
 const DELETION_WINDOW: usize = 256;
 const DELETION_TRIGGER: usize = 64;
 
-/// `PrepopulateBlockCache::kFlushAndCompaction` of RocksDB's `table.h`.
+/// `PrepopulateBlockCache::kFlushOnly` and `kFlushAndCompaction` of RocksDB's `table.h`.
+const PREPOPULATE_ON_FLUSH: i32 = 1;
 const PREPOPULATE: i32 = 2;
+/// Bytes of the block cache from which on it takes what was compacted: in a small one that would only take the place of others.
+const PREPOPULATE_BYTES_MIN: usize = 256 << 20;
 
 /// Dead entries that one seek may cross in a memtable before the memtable is flushed.
 const SCAN_FLUSH_TRIGGER: u32 = 4096;
@@ -163,7 +166,10 @@ pub(crate) fn cf_options(
     table.set_block_cache(&shared.cache);
     // What is flushed was written a moment ago, and is often read soon: its blocks go to the cache at once. So do those of what is
     // compacted, as long as nothing has to give way to them: what was in memory would have to be read from the disk again otherwise.
-    table.set_prepopulate_block_cache(PREPOPULATE);
+    table.set_prepopulate_block_cache(match shared.budget.block_bytes_max {
+        PREPOPULATE_BYTES_MIN.. => PREPOPULATE,
+        _ => PREPOPULATE_ON_FLUSH,
+    });
     table.set_block_size(options.block_bytes);
     table.set_format_version(6);
     table.set_cache_index_and_filter_blocks(true);

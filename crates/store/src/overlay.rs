@@ -181,6 +181,8 @@ struct TurnWrite {
     value: Pending,
     space: SpaceId,
     cf: Cf,
+    /// The first write of the turn to the key was no deletion.
+    began_with_put: bool,
 }
 
 /// What a write has changed.
@@ -545,6 +547,7 @@ impl Overlay {
             value,
             space: key.space,
             cf,
+            began_with_put: !matches!(value, Pending::Deleted),
         };
         if cf == Cf::Meta
             && let Some(telling) = &mut self.telling
@@ -588,6 +591,7 @@ impl Overlay {
         match (&before, turn.writes.get_mut(place.write as usize)) {
             (Before::Overwritten, Some(known)) => {
                 let overwritten = std::mem::replace(known, write);
+                known.began_with_put = overwritten.began_with_put;
                 match (overwritten.value, value) {
                     (Pending::Beside(at), _) if at.start as usize >= self.entry.rows_start => {
                         self.entry.passed.push(at.range());

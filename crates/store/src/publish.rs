@@ -15,6 +15,7 @@ use crate::counts::SlotChange;
 use crate::effects::{Effect, Effects};
 use crate::keys::parse_expiry_key;
 use crate::layers::Layer;
+use crate::orders::{Came, Selected};
 use crate::overlay::{Drafts, NewValue};
 use crate::replay::{Held, Replayed};
 use crate::store::Store;
@@ -79,6 +80,8 @@ pub(crate) struct Publisher {
     first_expiry: Option<u64>,
     /// Deletions of what was never settled.
     gone: Vec<Row>,
+    /// What orders of collections have to be told.
+    came: Vec<Selected>,
 }
 
 struct DatabasesVersion {
@@ -205,6 +208,7 @@ impl Publisher {
             } => {
                 self.counted.extend(SlotChange::of(space, key, counted));
                 self.supersede(space, cf, key);
+                self.element(store, space, cf, (key, 1));
                 self.row(store, Key::new(space, cf as u8, key), Some(value), position);
             }
             Effect::Delete {
@@ -215,6 +219,7 @@ impl Publisher {
             } => {
                 self.counted.extend(SlotChange::of(space, key, counted));
                 self.supersede(space, cf, key);
+                self.element(store, space, cf, (key, -1));
                 self.row(store, Key::new(space, cf as u8, key), None, position);
             }
             Effect::Map { db, space } => self.maps.push((db, space)),
@@ -244,6 +249,13 @@ impl Publisher {
         let guard = Eras::enter();
         store.rows.prefetch_to_publish(&guard, hashes.iter().copied());
         self.limbo.prefetch(hashes.len());
+    }
+
+    /// An effect brings an element or takes it.
+    fn element(&mut self, store: &Store, space: SpaceId, cf: Cf, came: Came<'_>) {
+        if cf == Cf::Data {
+            store.orders.select(std::iter::once((space, came)), &mut self.came);
+        }
     }
 
     fn supersede(&mut self, space: SpaceId, cf: Cf, key: &[u8]) {
@@ -347,6 +359,10 @@ impl Publisher {
             let gone = before.into_iter().filter(|space| !dbs.contains(space));
             front.unmapped.extend(gone.map(|space| (space, position.index)));
             front.counts.retain(|space, _| dbs.contains(space));
+            store.orders.retain(|space| dbs.contains(&space));
+        }
+        if !self.came.is_empty() {
+            store.orders.publish(position.index, self.came.drain(..));
         }
         store.visible.advance(position.index);
         for row in self.gone.drain(..) {
@@ -473,6 +489,9 @@ impl Store {
             drop(guard);
             publisher.counted.extend_from_slice(turn.counted());
             publisher.maps.extend(turn.maps());
+            if !self.orders.are_none() {
+                self.orders.select(turn.came(), &mut publisher.came);
+            }
         }
         overlay.retire_oldest();
         let applied = publisher.install(self, position, clock);

@@ -112,6 +112,14 @@ impl<'a> State<'a> {
         }
     }
 
+    /// The position that is read.
+    pub(crate) fn position(&self) -> u64 {
+        match self {
+            State::Newest(reading) => reading.position,
+            State::Pinned(pinned) => pinned.position,
+        }
+    }
+
     pub(crate) fn base(&self) -> &'a Base {
         match self {
             State::Newest(reading) => reading.base(),

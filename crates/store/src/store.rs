@@ -17,6 +17,7 @@ use crate::counts::{RECORDS, SlotCounts};
 use crate::keys;
 use crate::listener::{Health, Listener};
 use crate::options::{MEMTABLE_BLOOM_RATIO, cf_options, db_options, default_options};
+use crate::orders::Orders;
 use crate::publish::{NO_EXPIRY, Publisher};
 use crate::reading::Pins;
 use crate::settle::Settler;
@@ -36,6 +37,8 @@ pub struct Store {
     // Handles of column families and snapshots must go before the database: fields drop in this order.
     pub(crate) visible: Visible,
     pub(crate) publisher: Mutex<Publisher>,
+    /// Locked for moments only, and nothing else under it.
+    pub(crate) orders: Orders,
     pub(crate) settler: Mutex<Settler>,
     /// Held while keyspaces are freed, and while a checkpoint is made: that has one state of the rows and, a moment later, the
     /// column families there are, which must be those of that state. Taken before the settler's lock.
@@ -130,6 +133,7 @@ impl Store {
         let store = Store {
             visible: Visible::new(state, slot_counts.totals(), Base::new(&db, applied, open)),
             publisher: Mutex::new(publisher),
+            orders: Orders::new(shared.budget.order_bytes()),
             settler: Mutex::new(settler),
             families: Mutex::new(()),
             slot_counts: Mutex::new(slot_counts),

@@ -25,9 +25,9 @@ pub enum Tier {
 /// A view for reading sees what is visible at its position; one for writing sees the pending entries over it, and is the only
 /// way to add to them.
 pub struct View<'a> {
-    state: State<'a>,
-    tier: Tier,
-    overlay: Option<&'a mut Overlay>,
+    pub(crate) state: State<'a>,
+    pub(crate) tier: Tier,
+    pub(crate) overlay: Option<&'a mut Overlay>,
 }
 
 impl<'a> View<'a> {

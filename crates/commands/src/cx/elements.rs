@@ -5,7 +5,7 @@ use std::ops::Range;
 use haypile_resp::Reply;
 use haypile_store::keys::Home;
 use haypile_store::row::{HEADER_BYTES_MAX, Header};
-use haypile_store::{Cf, Direction, Pass, StoreError, Value, packed};
+use haypile_store::{Among, Cf, Direction, Pass, StoreError, Value, packed};
 
 use super::Cx;
 use crate::collection::{ElementName, Elements, Form, Jumping, OwnRows};
@@ -196,6 +196,44 @@ impl<'a> Cx<'a> {
         direction: Direction,
     ) -> Result<Elements<'s>, CommandError> {
         Ok(self.scan_and_reply(collection, lower, upper, direction)?.0)
+    }
+
+    /// A place that is not far before the element with this index among the elements of a spread collection between two bounds of
+    /// [`Cx::scan`], as [`View::near_nth`](haypile_store::View::near_nth) knows it: a lower bound, and the number of elements below it.
+    pub(crate) fn near_nth(
+        &mut self,
+        collection: &Collection,
+        (lower, upper, size): (&[u8], &[u8], u64),
+        n: u64,
+        may_begin: bool,
+    ) -> Result<Option<(ElementName, u64)>, CommandError> {
+        let Form::Spread(rows) = collection.form() else {
+            return Ok(None);
+        };
+        let (lower, upper) = (rows.lower_bound(lower), rows.lower_bound(upper));
+        let (lower, upper) = (&lower[..], &upper[..]);
+        let among = Among { lower, upper, size };
+        let near = self.view.near_nth(self.space, among, n, may_begin)?;
+        Ok(near.map(|near| (near.from[rows.bytes_before_name()..].into(), near.before)))
+    }
+
+    /// The same for an element, which need not be there.
+    pub(crate) fn near_element(
+        &mut self,
+        collection: &Collection,
+        (lower, upper, size): (&[u8], &[u8], u64),
+        element: &[u8],
+        may_begin: bool,
+    ) -> Result<Option<(ElementName, u64)>, CommandError> {
+        let Form::Spread(rows) = collection.form() else {
+            return Ok(None);
+        };
+        let key = rows.lower_bound(element);
+        let (lower, upper) = (rows.lower_bound(lower), rows.lower_bound(upper));
+        let (lower, upper) = (&lower[..], &upper[..]);
+        let among = Among { lower, upper, size };
+        let near = self.view.near_key(self.space, among, &key, may_begin)?;
+        Ok(near.map(|near| (near.from[rows.bytes_before_name()..].into(), near.before)))
     }
 
     /// The elements of a spread collection between two bounds of [`Cx::scan`], for who goes from place to place; nothing of a packed

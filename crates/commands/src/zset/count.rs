@@ -7,16 +7,18 @@ use haypile_store::row::Kind;
 
 use super::bounds::{LexRange, ScoreRange, Span};
 use super::layout::{find, index_key, score_from, score_of};
+use super::order::{WORTH_BEGINNING, rank_of};
 use super::walk::walk;
 use crate::cx::Found;
 use crate::error::SYNTAX;
 use crate::spec::READ;
 use crate::{Collection, CommandError, Cx, Group, Handler, Keys, Named, Outcome, SPEC, Spec, args};
 
-// Redis calls all of these fast, and knows ranks from its skip list. Here they scan, and want a snapshot for that.
+// Redis calls all of these fast, and knows ranks from its skip list. Here they scan where ranks are not known yet, and want a snapshot
+// for that.
 
-const COMPLEXITY: &str = "O(M) with M being the smaller of the number of elements that are counted and the number of \
-     those that are not.";
+const COMPLEXITY: &str =
+    "O(log(N)) as a rule, with N being the number of elements in the sorted set; O(N) the first time.";
 
 pub(super) const ZCOUNT: Spec = Spec {
     name: "zcount",
@@ -80,6 +82,12 @@ fn count(cx: &mut Cx<'_>, zset: &Collection, span: Span) -> Result<u64, CommandE
         upper: upper.into(),
         filter: None,
     };
+    if zset.is_packed() {
+        return walk(cx, zset, &span, Direction::Forward, (0, u64::MAX), |_, _, _| true);
+    }
+    if let Some(count) = count_by_ranks(cx, zset, &span, false)? {
+        return Ok(count);
+    }
     let mut inside = Counter::new(vec![part(&span.lower, &span.upper)]);
     let mut outside = Counter::new(vec![part(&span.upper, &all.upper), part(&all.lower, &span.lower)]);
     let mut step = FIRST_STEP;
@@ -91,7 +99,26 @@ fn count(cx: &mut Cx<'_>, zset: &Collection, span: Span) -> Result<u64, CommandE
             return Ok(zset.size.saturating_sub(outside.counted));
         }
         step = step.saturating_mul(2);
+        if step > WORTH_BEGINNING
+            && let Some(count) = count_by_ranks(cx, zset, &span, true)?
+        {
+            return Ok(count);
+        }
     }
+}
+
+/// The same by the ranks of both ends, if these are known.
+fn count_by_ranks(
+    cx: &mut Cx<'_>,
+    zset: &Collection,
+    span: &Span,
+    may_begin: bool,
+) -> Result<Option<u64>, CommandError> {
+    let Some(first) = rank_of(cx, zset, &span.lower, may_begin)? else {
+        return Ok(None);
+    };
+    let end = rank_of(cx, zset, &span.upper, may_begin)?;
+    Ok(end.map(|end| end.saturating_sub(first)))
 }
 
 /// Counts what lies in several spans, a step at a time.

@@ -25,6 +25,7 @@ mod layout;
 mod lookup;
 #[cfg(test)]
 mod model;
+mod order;
 mod pop;
 mod random;
 mod range;

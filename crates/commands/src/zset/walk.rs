@@ -5,6 +5,7 @@ use haypile_store::Direction;
 
 use super::bounds::{Select, Span};
 use super::layout::{Scored, parse_index};
+use super::order::{NEAR, WORTH_BEGINNING, near_rank, rank_of};
 use crate::{Collection, CommandError, Cx, args};
 
 /// How a selection is gone through.
@@ -87,10 +88,22 @@ pub(super) fn for_each(
         Select::Score(range) => Span::of_scores(*range),
         Select::Lex(range) => Span::of_lex(cx, zset, range)?,
     };
-    let Ok(skip) = u64::try_from(window.offset) else {
+    let Ok(mut skip) = u64::try_from(window.offset) else {
         return Ok(0);
     };
     let take = u64::try_from(window.limit).unwrap_or(u64::MAX);
+    let (mut span, may_jump) = (span, direction == Direction::Forward && skip > NEAR && take > 0);
+    if may_jump
+        && span.filter.is_none()
+        && !span.is_empty()
+        && !zset.is_packed()
+        && let Some(before) = rank_of(cx, zset, &span.lower, skip > WORTH_BEGINNING)?
+        && let Some(rank) = before.checked_add(skip).filter(|rank| *rank < zset.size)
+        && let Some((lower, left)) = near_rank(cx, zset, rank, skip)?
+        && lower >= span.lower
+    {
+        (span.lower, skip) = (lower, left);
+    }
     walk(cx, zset, &span, direction, (skip, take), |reply, score, member| {
         each(reply, score, member);
         true
@@ -106,6 +119,23 @@ fn for_each_rank(
     mut each: impl FnMut(&mut Reply, f64, &[u8]),
 ) -> Result<u64, CommandError> {
     let len = range.end - range.start;
+    let steps = range.start.min(zset.size.saturating_sub(range.end));
+    let first = match direction {
+        Direction::Forward => range.start,
+        Direction::Reverse => zset.size.saturating_sub(range.end),
+    };
+    if len > 0
+        && let Some((lower, skip)) = near_rank(cx, zset, first, steps)?
+    {
+        let span = Span { lower, ..Span::all() };
+        if direction == Direction::Forward {
+            return walk(cx, zset, &span, direction, (skip, len), |reply, score, member| {
+                each(reply, score, member);
+                true
+            });
+        }
+        return backwards(cx, zset, &span, Direction::Forward, (skip, len), each);
+    }
     let span = Span::all();
     // Of a packed one either way is short.
     if zset.is_packed() || range.end <= zset.size - range.start {
@@ -125,18 +155,23 @@ fn for_each_rank(
         Direction::Forward => Direction::Reverse,
         Direction::Reverse => Direction::Forward,
     };
+    backwards(cx, zset, &span, back, (zset.size - range.end, len), each)
+}
+
+/// Goes through members in a direction and gives them in the other.
+fn backwards(
+    cx: &mut Cx<'_>,
+    zset: &Collection,
+    span: &Span,
+    direction: Direction,
+    part: (u64, u64),
+    mut each: impl FnMut(&mut Reply, f64, &[u8]),
+) -> Result<u64, CommandError> {
     let mut found: Vec<Scored> = Vec::new();
-    walk(
-        cx,
-        zset,
-        &span,
-        back,
-        (zset.size - range.end, len),
-        |_, score, member| {
-            found.push((member.to_vec(), score));
-            true
-        },
-    )?;
+    walk(cx, zset, span, direction, part, |_, score, member| {
+        found.push((member.to_vec(), score));
+        true
+    })?;
     for (member, score) in found.iter().rev() {
         each(cx.reply, *score, member);
     }

@@ -7,6 +7,7 @@ use haypile_rows::Key;
 
 use super::{Overlay, Pending, Place, Turn};
 use crate::counts::SlotChange;
+use crate::orders::Came;
 use crate::{Cf, SpaceId, effects};
 
 /// The turn that is to be published next.
@@ -45,6 +46,20 @@ impl<'a> PendingTurn<'a> {
             };
             (key, value)
         })
+    }
+
+    /// Elements that come (1) or go (-1), where each effect of the turn is one or the other: an element is written only if there is none
+    /// of its name, and deleted only if there is.
+    pub(crate) fn came(&self) -> impl Iterator<Item = (SpaceId, Came<'a>)> + use<'a> {
+        let turn = self.0;
+        turn.writes
+            .iter()
+            .filter(|write| write.cf == Cf::Data)
+            .filter_map(|write| {
+                let is_there = !matches!(write.value, Pending::Deleted);
+                let by = i64::from(is_there) - i64::from(!write.began_with_put);
+                (by != 0).then_some((write.space, (turn.key(write), by)))
+            })
     }
 
     /// What the counters change by.

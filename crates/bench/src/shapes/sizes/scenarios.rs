@@ -104,6 +104,8 @@ pub const SCENARIOS: &[Scenario] = &[
 
     of(Zset, "ZSCORE", Constant, &["ZSCORE zset e:{rand}"]),
     of(Zset, "ZRANK", Log, &["ZRANK zset e:{rand}"]),
+    of(Zset, "ZREVRANK", Log, &["ZREVRANK zset e:{rand}"]),
+    of(Zset, "ZRANGEBYSCORE with an offset", Log, &["ZRANGEBYSCORE zset -inf +inf LIMIT {mid} 10"]),
     of(Zset, "ZRANGE by rank middle", Log, &["ZRANGE zset {mid} {mid+9}"]),
     of(Zset, "ZRANGEBYSCORE middle", Log, &["ZRANGEBYSCORE zset {mid} {mid+9}"]),
     of(Zset, "ZCOUNT of a quarter", Log, &["ZCOUNT zset {quarter} {mid}"]),
@@ -118,6 +120,7 @@ pub const SCENARIOS: &[Scenario] = &[
     of(Zset, "RENAME zset", Constant, &["RENAME zset other", "RENAME other zset"]),
     of(Zset, "EXPIRE zset", Constant, &["EXPIRE zset 100000"]),
     of(Zset, "ZREM", Log, &["ZREM zset e:{walk}"]),
+    of(Zset, "ZREMRANGEBYRANK middle", Log, &["ZREMRANGEBYRANK zset {quarter} {quarter}"]),
     of(Zset, "ZPOPMIN", Log, &["ZPOPMIN zset"]),
 
     of(Set, "SISMEMBER", Constant, &["SISMEMBER set e:{rand}"]),
