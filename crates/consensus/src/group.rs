@@ -380,7 +380,11 @@ impl<L: LogReader> Group<L> {
     /// Who could lead soonest if this leader went: the member that has the most of the log and has been heard of lately.
     pub fn successor(&self) -> Option<ReplicaNumber> {
         let raft = &self.raft.raft;
-        let others = self.settings.voters.iter().filter(|other| **other != self.settings.replica);
+        let others = self
+            .settings
+            .voters
+            .iter()
+            .filter(|other| **other != self.settings.replica);
         let progress = others.filter_map(|other| Some((raft.prs().get(*other)?, *other)));
         let alive = progress.filter(|(progress, _)| progress.recent_active);
         let best = alive.max_by_key(|(progress, other)| (progress.matched, *other));

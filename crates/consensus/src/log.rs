@@ -117,7 +117,7 @@ fn bytes_of(entry: &RaftEntry) -> usize {
 }
 
 impl<L: LogReader> Log<L> {
-    fn from_disk(&self, low: u64, high: u64, bytes_max: u64) -> Result<Vec<RaftEntry>, LogError> {
+    fn on_disk(&self, low: u64, high: u64, bytes_max: u64) -> Result<Vec<RaftEntry>, LogError> {
         let mut timestamp = Bytes::new();
         let entries = self.reader.read(low, high, bytes_max)?;
         Ok(entries
@@ -150,8 +150,8 @@ impl<L: LogReader> Storage for Log<L> {
         let bytes_max = max_size.into().unwrap_or(u64::MAX);
         let in_tail = self.tail.front().is_some_and(|front| front.index <= low);
         if !in_tail {
-            let on_disk = self.tail.front().map_or(high, |front| front.index.min(high));
-            return self.from_disk(low, on_disk, bytes_max).map_err(|error| match error {
+            let end = self.tail.front().map_or(high, |front| front.index.min(high));
+            return self.on_disk(low, end, bytes_max).map_err(|error| match error {
                 LogError::Collected(_) => StorageError::Compacted.into(),
                 LogError::Unreadable(cause) => {
                     tracing::warn!(%cause, "entries cannot be read from the log for now");

@@ -215,6 +215,12 @@ fn find_tail(
             .saturating_sub(1),
         false => newest,
     };
+    // Before anything is cut: a damaged log stays as it is. Those that are looked at below are read from their beginning.
+    if from > 0
+        && let Some(front) = segments.front()
+    {
+        first_entry(front)?;
+    }
     for at in from..segments.len() {
         let segment = segments[at].clone();
         let end = find_end(&segment, segment.last_index())?;
@@ -310,6 +316,11 @@ fn first_position(segments: &VecDeque<Arc<Segment>>, last: Position) -> Result<P
     if front.first_index() > last.index {
         return Ok(Position::new(last.term, last.index + 1));
     }
+    first_entry(front)
+}
+
+/// The position of the first entry in a segment that has one.
+fn first_entry(front: &Segment) -> Result<Position, OplogError> {
     let mut cursor = Cursor::at_start(front);
     match cursor
         .step(front, front.end())

@@ -223,11 +223,14 @@ fn a_leader_that_stops_hands_over() {
         let leader = group.leader();
         let terms: Vec<u64> = group.terms();
         assert!(group.servers[leader].stop().success());
+        let log = group.servers[leader].log();
         group.servers[leader].start_again();
         let other = group.leader();
         assert_ne!(other, leader);
-        let log = group.servers[leader].log();
-        assert!(log.contains("does not lead its group any more"), "it has seen its successor: {log}");
+        assert!(
+            log.contains("does not lead its group any more"),
+            "it has seen its successor: {log}"
+        );
         assert!(group.terms().iter().max() > terms.iter().max());
     }
     group.wait_for_all();
