@@ -13,7 +13,7 @@ pub(crate) const RECORDS_START: u64 = SEGMENT_HEADER_BYTES as u64;
 pub(crate) const RECORD_HEADER_BYTES: usize = 32;
 /// Largest payload of one entry, in bytes.
 pub const PAYLOAD_BYTES_MAX: usize = (1 << 31) - 4096;
-const RECORD_BYTES_MAX: u32 = (PAYLOAD_BYTES_MAX + RECORD_HEADER_BYTES) as u32;
+pub(crate) const RECORD_BYTES_MAX: u32 = (PAYLOAD_BYTES_MAX + RECORD_HEADER_BYTES) as u32;
 const FLAG_RECYCLED: u32 = 1;
 
 /// What precedes an entry's payload.

@@ -10,7 +10,7 @@ use haypile_types::Position;
 use crate::cursor::{Cursor, Step};
 use crate::disk::{Disk, random_u64};
 use crate::error::OplogError;
-use crate::format::{BadRecord, RECORDS_START, SegmentHeader};
+use crate::format::{BadRecord, RECORD_BYTES_MAX, RECORD_HEADER_BYTES, RECORDS_START, SegmentHeader};
 use crate::options::Options;
 use crate::scan::{End, find_end, find_later_record, torn_bytes};
 use crate::segment::{Segment, index_of_name, load, segment_path};
@@ -242,6 +242,7 @@ fn find_tail(
         let torn = torn_bytes(&segment, &end)?;
         let disordered = later.is_some() || at < newest;
         let cut = match (disordered, torn) {
+            (false, 0) if cut_short(&segment, &end) => cut_tail(disk, segments, at, &end).map(|_| 0)?,
             (false, 0) => 0,
             (false, torn) => cut_tail(disk, segments, at, &end).map(|_| torn)?,
             (true, _) => cut_tail(disk, segments, at, &end)?,
@@ -259,6 +260,15 @@ fn find_tail(
     }
     // The loop ends at the newest segment, which is never passed over.
     unreachable!("the newest segment has an end")
+}
+
+/// No record, but the file ends within what could be one, and the zeros that lengthen it would make it whole.
+fn cut_short(segment: &Segment, end: &End) -> bool {
+    let room = segment.end().saturating_sub(end.offset);
+    match end.bad {
+        BadRecord::Length(length) => length <= RECORD_BYTES_MAX && u64::from(length) > room,
+        _ => (1..RECORD_HEADER_BYTES as u64).contains(&room),
+    }
 }
 
 /// Removes what follows `end` in the segment at `at`, and all later segments. Nothing of it may stay on the
