@@ -86,6 +86,15 @@ pub struct Outputs {
     pub committed: Vec<Entry>,
 }
 
+/// Work that is not done yet.
+struct UnderWay {
+    number: u64,
+    /// To be said then.
+    held: Vec<RaftMessage>,
+    /// Index of the last entry in it.
+    last: Option<u64>,
+}
+
 /// One replica of a group.
 pub struct Group<L: LogReader> {
     settings: Settings,
@@ -98,9 +107,12 @@ pub struct Group<L: LogReader> {
     first_of_term: Position,
     vote: (u64, ReplicaNumber),
     /// Work that is under way, and what may be said when it is done.
-    under_way: VecDeque<(u64, Vec<RaftMessage>)>,
+    under_way: VecDeque<UnderWay>,
     applied: u64,
+    /// Index of the last entry that is on disk.
     persisted: u64,
+    /// It has been told of entries that it has had and has no more.
+    forgetful: bool,
     outputs: Outputs,
 }
 
@@ -150,7 +162,8 @@ impl<L: LogReader> Group<L> {
             max_committed_size_per_ready: settings.message_bytes_max,
             check_quorum: true,
             pre_vote: true,
-            batch_append: true,
+            // raft would join messages without a limit to their size.
+            batch_append: false,
             skip_bcast_commit: true,
             ..Config::default()
         };
@@ -171,6 +184,7 @@ impl<L: LogReader> Group<L> {
             under_way: VecDeque::new(),
             applied: start.applied,
             persisted,
+            forgetful: false,
             outputs: Outputs::default(),
             settings,
         })
@@ -178,7 +192,11 @@ impl<L: LogReader> Group<L> {
 
     /// Takes a message.
     pub fn step(&mut self, now_us: u64, message: Message) {
-        if message.to() != self.settings.replica || message.from() == self.settings.replica {
+        if message.to() != self.settings.replica || message.from() == self.settings.replica || self.forgetful {
+            return;
+        }
+        if message.commits_beyond(self.last().index) && message.term() >= self.term() {
+            self.forgetful = true;
             return;
         }
         if message.asks_for_vote() && !message.is_transfer() && self.is_bound(now_us) {
@@ -203,9 +221,15 @@ impl<L: LogReader> Group<L> {
         self.collect(now_us);
     }
 
+    /// True if a leader knows of entries that this replica has acknowledged and does not have: its data was taken away, or put back to what
+    /// it was. It says nothing any more: its votes could elect somebody who does not have them either.
+    pub fn is_forgetful(&self) -> bool {
+        self.forgetful
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now_us: u64) {
-        if now_us < self.next_tick_us() {
+        if now_us < self.next_tick_us() || self.forgetful {
             return;
         }
         if self.leads() {
@@ -281,18 +305,15 @@ impl<L: LogReader> Group<L> {
     /// The work up to this number is done.
     pub fn persisted(&mut self, now_us: u64, number: u64) {
         let mut done = 0;
-        while let Some((first, _)) = self.under_way.front()
-            && *first <= number
-            && let Some((first, held)) = self.under_way.pop_front()
-        {
-            done = first;
-            self.say(now_us, held);
+        while let Some(work) = self.under_way.pop_front_if(|work| work.number <= number) {
+            done = work.number;
+            if let Some(last) = work.last {
+                self.persisted = last;
+            }
+            self.say(now_us, work.held);
         }
         if done > 0 {
             self.raft.on_persist_ready(done);
-            if self.under_way.is_empty() {
-                self.persisted = self.last().index;
-            }
             self.trim();
         }
         self.collect(now_us);
@@ -480,11 +501,14 @@ impl<L: LogReader> Group<L> {
                 self.say(now_us, held);
                 self.raft.on_persist_ready(number);
             } else {
-                self.under_way.push_back((number, held));
-                if !entries.is_empty() {
-                    let first = entries.first().map_or(0, |first| first.index);
-                    self.persisted = self.persisted.min(first - 1);
+                if let Some(first) = entries.first() {
+                    self.persisted = self.persisted.min(first.index - 1);
                 }
+                self.under_way.push_back(UnderWay {
+                    number,
+                    held,
+                    last: entries.last().map(|last| last.index),
+                });
             }
             if !entries.is_empty() || hard.is_some() || !self.under_way.is_empty() {
                 self.outputs.work.push_back(Work {

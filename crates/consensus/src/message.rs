@@ -53,6 +53,12 @@ impl Message {
         )
     }
 
+    /// True for a leader's word that entries are committed which this log, that ends with `last`, does not have. A leader says in a heartbeat
+    /// no more than what its follower has acknowledged.
+    pub(crate) fn commits_beyond(&self, last: u64) -> bool {
+        self.kind() == MessageType::MsgHeartbeat && self.raft.commit > last
+    }
+
     /// True for the answer to that.
     pub(crate) fn is_followers(&self) -> bool {
         matches!(

@@ -41,7 +41,7 @@ impl Settings {
             election_us: 600_000,
             retry_us: 100_000,
             message_bytes_max: 1 << 20,
-            inflight_messages_max: 256,
+            inflight_messages_max: 32,
             tail_bytes_max: 1 << 20,
         }
     }

@@ -101,6 +101,13 @@ pub(crate) fn open(options: &mut Options) -> Result<Opened, PartitionError> {
         ..Recovery::default()
     };
 
+    if options.group.is_none() && BallotFile::is_in(dir) {
+        return Err(PartitionError::Group(format!(
+            "{} belongs to a member of a replica group: start it with its group-members; what it wrote alone would not be what the \
+             group has decided",
+            dir.display()
+        )));
+    }
     let ballot = options.group.as_ref().map(|_| BallotFile::open(dir)).transpose()?;
     // A group's entries count when they are committed.
     let end = match &ballot {

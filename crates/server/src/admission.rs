@@ -97,6 +97,10 @@ impl Job {
         match data.role() {
             Role::Follower if data.is_in_group() => match known.spec.handler {
                 Handler::Data(_) => Err(self.who_leads(data, known, request)),
+                // One answer for all of it, and not one for each of its commands.
+                _ if known.spec.name == "exec" && self.session.multi.is_some() => {
+                    Err(self.who_leads(data, known, request))
+                }
                 _ => Ok(()),
             },
             Role::Follower => {

@@ -273,6 +273,7 @@ const ROOMS: &[(&str, &[Room])] = &[
                 &[
                     "replication",
                     "replication::layout",
+                    "replication::peers",
                     "replication::transport",
                     "partitions",
                     "random",

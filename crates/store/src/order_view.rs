@@ -6,6 +6,9 @@ use crate::orders::{Part, Wanted};
 use crate::reading::Found;
 use crate::{Cf, Direction, SpaceId, Store, StoreError, Tier, View};
 
+/// Elements, each with the change of the count at its place.
+type Changes = Vec<(Vec<u8>, i64)>;
+
 /// Elements from which on an order is kept.
 const SIZE_MIN: u64 = 2048;
 /// Pending writes of a collection with which an order is still of use: each is looked up.
@@ -112,7 +115,7 @@ impl View<'_> {
     }
 
     /// What is pending of these elements: keys that come (1) or go (-1), in order. `None` if that is too much to look up.
-    fn pending_changes(&self, space: SpaceId, elements: Among<'_>) -> Result<Option<Vec<(Vec<u8>, i64)>>, StoreError> {
+    fn pending_changes(&self, space: SpaceId, elements: Among<'_>) -> Result<Option<Changes>, StoreError> {
         let Some(overlay) = self.overlay.as_deref() else {
             return Ok(Some(Vec::new()));
         };

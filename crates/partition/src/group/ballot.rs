@@ -40,6 +40,11 @@ pub(crate) struct BallotFile {
 }
 
 impl BallotFile {
+    /// True if the partition in `dir` is, or was, a member of a group.
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        dir.join(NAME).exists()
+    }
+
     /// Opens the file of the partition in `dir`, or makes it, durably. Gives what it says.
     ///
     /// # Errors

@@ -212,6 +212,12 @@ impl Shared {
         );
         let cut = writer.oplog.truncate_after(index - 1);
         cut.map_err(|error| CommitError::from_log(&error))?;
+        if let Some(replica) = &self.replica {
+            // What waits for the disk waits for no more than there is.
+            for (_, last) in replica.unsynced.lock().iter_mut() {
+                *last = (*last).min(index - 1);
+            }
+        }
         while writer.pending.back().is_some_and(|turn| turn.position.index >= index)
             && let Some(turn) = writer.pending.pop_back()
         {

@@ -151,6 +151,13 @@ impl Replica {
         }
         self.tell_lease(&core);
         let sooner = core.next_tick_us() < tick_before;
+        if core.is_forgetful() && !self.silent.swap(true, Ordering::AcqRel) {
+            tracing::error!(
+                member = self.number,
+                "this member's data is older than what it has acknowledged, or gone: it takes no part in its group any more; a member \
+                 cannot be filled again yet: restore the directory that it had"
+            );
+        }
         drop(core);
         if !messages.is_empty() {
             self.post.send(messages);

@@ -49,6 +49,22 @@ fn role(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
         cx.reply.integer(offset);
         return Ok(());
     }
+    let view = cx.node.partitions.the_one().as_ref().and_then(|open| open.group_view());
+    if let Some(view) = view.filter(|view| !view.serves) {
+        let leader = view.leader.and_then(|leader| replication.member_address(leader));
+        let (host, port) = leader
+            .as_deref()
+            .and_then(|address| address.rsplit_once(':'))
+            .unwrap_or(("", "0"));
+        cx.reply.array(5);
+        cx.reply.bulk_str("slave");
+        cx.reply.bulk_str(host);
+        cx.reply.integer(port.parse().unwrap_or(0));
+        cx.reply
+            .bulk_str(if leader.is_some() { "connected" } else { "connect" });
+        cx.reply.integer(offset);
+        return Ok(());
+    }
     let replicas = replication.source.replicas(replication.now());
     let online: Vec<_> = replicas.iter().filter(|replica| replica.state == "online").collect();
     cx.reply.array(3);

@@ -429,8 +429,10 @@ impl EventLoop {
             }
             // While the client did not read, nothing was done for it: there may be requests, or input that is not looked through, and
             // no event will tell of that again.
-            let waits = |job: &Box<Job>| !job.requests.is_empty() || conn.has_input() || conn.readable;
-            let waits = conn.job.as_ref().is_some_and(waits);
+            let waits = conn
+                .job
+                .as_ref()
+                .is_some_and(|job| !job.requests.is_empty() || conn.has_input() || conn.readable);
             if !conn.is_congested() && (waits || conn.has_last_word()) {
                 enqueue(&mut self.ready, conn, token);
             }

@@ -1,5 +1,7 @@
 //! The streams between members.
 
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -9,9 +11,11 @@ use haypile_sync::wire::v1;
 use haypile_sync::{ErrorKind, Failure, NodeId};
 use haypile_types::Random;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Response, Status};
 
-use super::{Event, Peers};
+use super::post::{Opened, bytes_of};
+use super::{Event, INBOX_KIB, Peers};
 use crate::random::SplitMix64;
 use crate::replication::Replication;
 use crate::replication::transport::{Activity, failure};
@@ -20,6 +24,9 @@ use crate::seldom::Seldom;
 /// The pause before a member is asked again, at first and at most; and what is added at random.
 const AGAIN_MS: u64 = 20;
 const AGAIN_MS_MAX: u64 = 500;
+
+/// What goes to a member.
+pub(in crate::replication) type PeerStream = Pin<Box<dyn Stream<Item = Result<v1::PeerFrame, Status>> + Send>>;
 
 /// Who has asked, and whom it believes to ask.
 pub(in crate::replication) struct Asked {
@@ -96,12 +103,17 @@ async fn follow(peers: &Peers, replication: &Arc<Replication>, member: &Member) 
             Ok(None) => return Ok(Failure::new(ErrorKind::PeerClosed, "it has ended the stream")),
             Err(status) => return Ok(failure(&status)),
         };
+        // What a busy member has not looked at yet bounds what it takes.
+        let room = (bytes_of(&frame.messages) / 1024 + 1).min(INBOX_KIB);
+        if let Ok(taken) = peers.room.acquire_many(room as u32).await {
+            taken.forget();
+        }
         let messages: Result<Vec<Message>, _> = frame.messages.into_iter().map(Message::decode).collect();
         match messages {
             Ok(messages) => {
                 // A message says whom it is from; this stream knows better.
                 let theirs = messages.into_iter().filter(|message| message.from() == member.number);
-                peers.tell(Event::Messages(theirs.collect()));
+                peers.tell(Event::Messages(theirs.collect(), room));
             }
             Err(error) => return Ok(Failure::new(ErrorKind::Protocol, error.to_string())),
         }
@@ -110,10 +122,7 @@ async fn follow(peers: &Peers, replication: &Arc<Replication>, member: &Member) 
 
 impl Replication {
     /// A member of the group asks for what this one has to say.
-    pub(in crate::replication) fn peer_asks(
-        &self,
-        asked: &Asked,
-    ) -> Result<Response<ReceiverStream<Result<v1::PeerFrame, Status>>>, Status> {
+    pub(in crate::replication) fn peer_asks(&self, asked: &Asked) -> Result<Response<PeerStream>, Status> {
         let Some(peers) = self.peers.clone() else {
             return Err(Status::failed_precondition(
                 "this server is no member of a replica group: group-members",
@@ -124,7 +133,7 @@ impl Replication {
             return Err(Status::failed_precondition(cause));
         }
         let opened = peers.outboxes.open(asked.from, asked.node);
-        let (frames, sent) = opened.map_err(|(number, node)| {
+        let opened = opened.map_err(|(number, node)| {
             let cause = format!(
                 "member {number} is connected as node {node}, and member {} comes as node {}: no two may have one number or the \
                  same node id",
@@ -133,13 +142,29 @@ impl Replication {
             tracing::warn!(cause, node = %asked.node, "a member of a replica group is refused");
             Status::failed_precondition(cause)
         })?;
+        let Opened {
+            frames,
+            sent,
+            queued_bytes,
+            replaced,
+        } = opened;
         let from = asked.from;
         tokio::spawn(async move {
-            frames.closed().await;
+            tokio::select! {
+                () = frames.closed() => {}
+                // This end lets go of the stream, which ends with that.
+                _ = replaced => {}
+            }
             if peers.outboxes.closed(from, &frames) {
                 peers.tell(Event::Lost(from));
             }
         });
-        Ok(Response::new(ReceiverStream::new(sent)))
+        let sent = ReceiverStream::new(sent).map(move |frame| {
+            if let Ok(frame) = &frame {
+                queued_bytes.fetch_sub(bytes_of(&frame.messages), Ordering::Relaxed);
+            }
+            frame
+        });
+        Ok(Response::new(Box::pin(sent)))
     }
 }

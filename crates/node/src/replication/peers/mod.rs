@@ -7,7 +7,7 @@ mod links;
 mod post;
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use haypile_config::{Member, Values};
@@ -16,8 +16,9 @@ use haypile_partition::{GroupOptions, Post};
 use haypile_sync::NodeId;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 
-pub(in crate::replication) use links::Asked;
+pub(in crate::replication) use links::{Asked, PeerStream};
 use post::Outboxes;
 
 use crate::partitions::{OpenPartition, Partitions, standalone_id};
@@ -26,6 +27,8 @@ use crate::replication::Replication;
 
 /// Messages that wait for the thread. More are dropped: whoever has sent them sends others.
 const EVENTS_MAX: usize = 4096;
+/// How much of messages may wait for the thread, KiB: who brings more waits.
+const INBOX_KIB: usize = 64 << 10;
 /// Bytes of entries in one message, unless one alone has more. Below what a frame may have.
 const MESSAGE_BYTES_MAX: u64 = 512 << 10;
 /// How long a leader that stops waits for another one.
@@ -46,7 +49,8 @@ pub enum PeersError {
 
 /// Something for the thread.
 enum Event {
-    Messages(Vec<Message>),
+    /// Messages, and how much of the inbox they take, KiB.
+    Messages(Vec<Message>, usize),
     Lost(ReplicaNumber),
     Wake,
     Stop,
@@ -60,6 +64,8 @@ pub(crate) struct Peers {
     outboxes: Outboxes,
     events: SyncSender<Event>,
     inbox: Mutex<Option<Receiver<Event>>>,
+    /// What is free of the inbox, KiB.
+    room: Semaphore,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -88,6 +94,7 @@ impl Peers {
             outboxes: Outboxes::default(),
             events,
             inbox: Mutex::new(Some(inbox)),
+            room: Semaphore::new(INBOX_KIB),
             thread: Mutex::new(None),
         })))
     }
@@ -158,7 +165,7 @@ impl Peers {
         let id = standalone_id();
         let mut wait = Duration::ZERO;
         loop {
-            let mut messages = Vec::new();
+            let (mut messages, mut taken) = (Vec::new(), 0);
             let mut lost = Vec::new();
             let first = match inbox.recv_timeout(wait) {
                 Ok(event) => Some(event),
@@ -167,7 +174,10 @@ impl Peers {
             };
             for event in first.into_iter().chain(inbox.try_iter()) {
                 match event {
-                    Event::Messages(more) => messages.extend(more),
+                    Event::Messages(more, room) => {
+                        messages.extend(more);
+                        taken += room;
+                    }
                     Event::Lost(number) => lost.push(number),
                     Event::Wake => {}
                     Event::Stop => return,
@@ -177,6 +187,7 @@ impl Peers {
                 Some(open) => self.attend(open, messages, lost),
                 None => LOOK_EVERY,
             };
+            self.room.add_permits(taken);
         }
     }
 
@@ -193,7 +204,12 @@ impl Peers {
 
     fn tell(&self, event: Event) {
         // A full queue means that there is enough to do.
-        let _ = self.events.try_send(event);
+        if let Err(
+            TrySendError::Full(Event::Messages(_, room)) | TrySendError::Disconnected(Event::Messages(_, room)),
+        ) = self.events.try_send(event)
+        {
+            self.room.add_permits(room);
+        }
     }
 
     /// Why a member that asks is refused.

@@ -1,6 +1,8 @@
 //! What goes out: for each member that has asked, a queue of frames.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use haypile_consensus::{Message, ReplicaNumber};
@@ -8,43 +10,90 @@ use haypile_partition::Post;
 use haypile_sync::NodeId;
 use haypile_sync::wire::v1;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
 use super::{Event, Peers};
 
-/// Frames that wait for a member's connection. More are dropped.
+/// Frames that wait for a member's connection, and bytes of them. More are dropped: what is lost is sent again.
 const FRAMES_MAX: usize = 1024;
+const OUTBOX_BYTES_MAX: usize = 32 << 20;
+/// Bytes of messages that share a frame.
+const FRAME_BYTES: usize = 1 << 20;
 
-pub(super) type Frames = mpsc::Sender<Result<v1::PeerFrame, Status>>;
-pub(super) type Sent = mpsc::Receiver<Result<v1::PeerFrame, Status>>;
+type Frame = Result<v1::PeerFrame, Status>;
 
 /// The members that have asked for what this one has to say.
 #[derive(Default)]
-pub(super) struct Outboxes(Mutex<BTreeMap<ReplicaNumber, (NodeId, Frames)>>);
+pub(super) struct Outboxes(Mutex<BTreeMap<ReplicaNumber, Outbox>>);
+
+struct Outbox {
+    node: NodeId,
+    frames: mpsc::Sender<Frame>,
+    queued_bytes: Arc<AtomicUsize>,
+    /// Gone when another stream takes this one's place: then it ends, and who has asked for it asks again.
+    _replaced: oneshot::Sender<()>,
+}
+
+/// The other end of an outbox: what the stream to a member sends.
+pub(super) struct Opened {
+    pub(super) frames: mpsc::Sender<Frame>,
+    pub(super) sent: mpsc::Receiver<Frame>,
+    pub(super) queued_bytes: Arc<AtomicUsize>,
+    pub(super) replaced: oneshot::Receiver<()>,
+}
+
+impl Outbox {
+    fn send(&self, messages: Vec<Bytes>) {
+        let bytes = bytes_of(&messages);
+        let queued = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let full = queued > 0 && queued + bytes > OUTBOX_BYTES_MAX;
+        if full || self.frames.try_send(Ok(v1::PeerFrame { messages })).is_err() {
+            self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Bytes of a frame's messages.
+pub(super) fn bytes_of(messages: &[Bytes]) -> usize {
+    messages.iter().map(Bytes::len).sum()
+}
 
 impl Outboxes {
-    /// A member has asked: what is said to it goes there from now on. `Err` with the member and the node that is connected already and
-    /// has the same number or the same id.
-    pub(super) fn open(&self, number: ReplicaNumber, node: NodeId) -> Result<(Frames, Sent), (ReplicaNumber, NodeId)> {
+    /// A member has asked: what is said to it goes there from now on, and an earlier stream to it ends. `Err` with the member and the node that
+    /// is connected already and has the same number or the same id.
+    pub(super) fn open(&self, number: ReplicaNumber, node: NodeId) -> Result<Opened, (ReplicaNumber, NodeId)> {
         let (frames, sent) = mpsc::channel(FRAMES_MAX);
+        let (replaces, replaced) = oneshot::channel();
         let mut outboxes = self.0.lock();
         let twin = outboxes
             .iter()
-            .find(|(other, (its, before))| (**other == number) != (*its == node) && !before.is_closed());
-        if let Some((other, (its, _))) = twin {
-            return Err((*other, *its));
+            .find(|(other, outbox)| (**other == number) != (outbox.node == node) && !outbox.frames.is_closed());
+        if let Some((other, outbox)) = twin {
+            return Err((*other, outbox.node));
         }
-        outboxes.insert(number, (node, frames.clone()));
-        Ok((frames, sent))
+        let queued_bytes = Arc::new(AtomicUsize::new(0));
+        let outbox = Outbox {
+            node,
+            frames: frames.clone(),
+            queued_bytes: queued_bytes.clone(),
+            _replaced: replaces,
+        };
+        outboxes.insert(number, outbox);
+        Ok(Opened {
+            frames,
+            sent,
+            queued_bytes,
+            replaced,
+        })
     }
 
     /// A stream has ended; true if there is no newer one to this member.
-    pub(super) fn closed(&self, number: ReplicaNumber, frames: &Frames) -> bool {
+    pub(super) fn closed(&self, number: ReplicaNumber, frames: &mpsc::Sender<Frame>) -> bool {
         let mut outboxes = self.0.lock();
         let is_newest = outboxes
             .get(&number)
-            .is_some_and(|(_, newest)| newest.same_channel(frames));
+            .is_some_and(|newest| newest.frames.same_channel(frames));
         if is_newest {
             outboxes.remove(&number);
         }
@@ -62,9 +111,15 @@ impl Post for Peers {
         }
         let outboxes = self.outboxes.0.lock();
         for (number, messages) in frames {
-            if let Some((_, outbox)) = outboxes.get(&number) {
-                let _ = outbox.try_send(Ok(v1::PeerFrame { messages }));
+            let Some(outbox) = outboxes.get(&number) else { continue };
+            let mut frame: Vec<Bytes> = Vec::new();
+            for message in messages {
+                if !frame.is_empty() && bytes_of(&frame) + message.len() > FRAME_BYTES {
+                    outbox.send(std::mem::take(&mut frame));
+                }
+                frame.push(message);
             }
+            outbox.send(frame);
         }
     }
 

@@ -24,6 +24,7 @@ use super::sending::{FRAMES_MAX, Sending};
 use super::snapshot::{self, Snapshot};
 use crate::partitions::standalone_id;
 use crate::replication::layout::{databases_and_format, layout};
+use crate::replication::peers::PeerStream;
 use crate::replication::transport::{PASSWORD_HEADER, Packer, Peer, USER_HEADER, blocking};
 use crate::replication::{Replication, settings};
 use crate::seldom::Seldom;
@@ -103,7 +104,7 @@ impl sync_server::Sync for Service {
         Ok(Response::new(reply.into()))
     }
 
-    type PeerStream = ReceiverStream<Result<v1::PeerFrame, Status>>;
+    type PeerStream = PeerStream;
     type FollowStream = ReceiverStream<Result<v1::SourceFrame, Status>>;
 
     async fn peer(&self, request: Request<v1::PeerHello>) -> Answer<Self::PeerStream> {
