@@ -29,6 +29,9 @@ pub struct Among<'b> {
     pub size: u64,
 }
 
+/// Keys that come (1) or go (-1).
+type Changes = Vec<(Vec<u8>, i64)>;
+
 /// A place among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Near {

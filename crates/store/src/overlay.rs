@@ -2,6 +2,7 @@
 
 mod drafts;
 mod pending;
+mod touched;
 mod undo;
 
 use std::cell::OnceCell;
@@ -17,6 +18,7 @@ use self::drafts::Changed;
 pub(crate) use self::drafts::{Drafts, Patched};
 pub(crate) use self::pending::{NewValue, PendingRange, PendingTurn};
 use self::pending::{ordered_end, ordered_key};
+use self::touched::Touched;
 pub use self::undo::Savepoint;
 use crate::counts::SlotChange;
 use crate::effects;
@@ -36,6 +38,8 @@ pub struct Overlay {
     /// Sequence number of `turns[0]`.
     first_turn: u64,
     table: HashTable<Slot>,
+    /// Collections of which elements may be pending.
+    touched: Touched,
     /// The same in key order; made when a range is read for the first time, gone when nothing is pending.
     ordered: OnceCell<BTreeMap<Box<[u8]>, Place>>,
     undo: Vec<Undo>,
@@ -418,6 +422,7 @@ impl Overlay {
                 self.overwritten = Vec::new();
             }
             self.ordered = OnceCell::new();
+            self.touched.clear();
             self.mapping = None;
             self.counts.clear();
         } else {
@@ -461,6 +466,7 @@ impl Overlay {
     /// Writes a value (`None` deletes) in the open entry.
     pub(crate) fn put(&mut self, cf: Cf, key: Key<'_>, value: Option<&[u8]>) {
         if cf == Cf::Data {
+            self.touched.add(key.space, key.key);
             self.change_known(|known| match value {
                 Some(value) => known.put(key.space, key.key, value),
                 None => known.deleted(key.space, key.key),
@@ -677,6 +683,10 @@ impl Overlay {
         upper: Option<&[u8]>,
     ) -> PendingRange<'a> {
         if self.table.is_empty() {
+            return PendingRange::none();
+        }
+        // To bring all that is pending into order costs as much as writing it; who copies a collection reads another one.
+        if cf == Cf::Data && !self.touched.may_have(space, lower, upper) {
             return PendingRange::none();
         }
         let ordered = self.ordered.get_or_init(|| self.in_order());
