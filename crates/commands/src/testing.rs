@@ -2,7 +2,7 @@
 
 use haypile_resp::{Reply, Request, Version};
 use haypile_store::{Overlay, Reading, SharedResources, Store, StoreOptions, Tier, View};
-use haypile_types::{Position, Random, XorShift};
+use haypile_types::{Position, XorShift};
 
 use crate::{CommandError, Cx, Flags, Handler, KeyEvent, Observer, PackedLimits, table};
 
