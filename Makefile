@@ -60,7 +60,7 @@ lint: setup ## Check the format, and run clippy and rustdoc with warnings as err
 	@cargo fmt --all --check
 	@$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	@# What is private is documented as well: a newcomer reads that. Its links are checked too.
-	@RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --quiet --release --workspace --no-deps --document-private-items
+	@export RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links"; $(CARGO) doc --quiet --release --workspace --no-deps --document-private-items
 
 .PHONY: deny
 deny: setup ## Check licences, sources and advisories of the dependencies

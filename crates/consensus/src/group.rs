@@ -305,7 +305,9 @@ impl<L: LogReader> Group<L> {
     /// The work up to this number is done.
     pub fn persisted(&mut self, now_us: u64, number: u64) {
         let mut done = 0;
-        while let Some(work) = self.under_way.pop_front_if(|work| work.number <= number) {
+        while self.under_way.front().is_some_and(|work| work.number <= number)
+            && let Some(work) = self.under_way.pop_front()
+        {
             done = work.number;
             if let Some(last) = work.last {
                 self.persisted = last;

@@ -6,9 +6,6 @@ use crate::orders::{Part, Wanted};
 use crate::reading::Found;
 use crate::{Cf, Direction, SpaceId, Store, StoreError, Tier, View};
 
-/// Elements, each with the change of the count at its place.
-type Changes = Vec<(Vec<u8>, i64)>;
-
 /// Elements from which on an order is kept.
 const SIZE_MIN: u64 = 2048;
 /// Pending writes of a collection with which an order is still of use: each is looked up.
