@@ -1,4 +1,4 @@
-//! The follower's copy of a checkpoint: carries out what [`Copy`] wants.
+//! The follower's copy of a checkpoint: carries out what [`struct@Copy`] wants.
 
 use haypile_sync::copy::{ChunkRef, Copy, CopyAction, CopyEvent, CopyRefusal, Manifest};
 use haypile_sync::follower::PartitionEvent;
