@@ -487,7 +487,10 @@ impl Partition {
         self.shared.stopping.store(true, Ordering::SeqCst);
         self.shared.commits.worker.stop();
         self.shared.syncer.sync()?;
-        self.shared.publish_durable();
+        match &self.shared.replica {
+            None => self.shared.publish_durable(),
+            Some(replica) => self.shared.leave_group(replica)?,
+        }
         let store = &self.shared.store;
         let lacks_space = || store.health().failure().is_some_and(|(_, no_space)| no_space);
         if lacks_space() {

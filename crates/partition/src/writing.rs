@@ -284,8 +284,12 @@ impl Shared {
         Finished::with(tasks, Some(error)).finish();
     }
 
-    /// Publishes all that is durable.
+    /// Publishes all that is durable. In a group that says nothing of what is committed.
     pub(crate) fn publish_durable(&self) {
+        assert!(
+            self.replica.is_none(),
+            "a group's entries are published when a quorum has them"
+        );
         let mut writer = self.writer.lock();
         let durable = self.syncer.durable_index();
         let finished = self.apply_through(&mut writer, durable);

@@ -332,6 +332,36 @@ impl Drop for Stops<'_> {
     }
 }
 
+#[test]
+fn a_clean_stop_applies_nothing_that_is_not_committed() {
+    for sync in [SyncPolicy::EverySec, SyncPolicy::Always] {
+        let mut trio = Trio::new(sync);
+        let leader = trio.leader(None);
+        let partition = trio.partition(leader).unwrap();
+        run(&partition, "SET k 1").unwrap();
+        trio.cut_off(leader);
+        let (task, done) = Lines::boxed(&["SET k 2"], false);
+        partition.submit(&mut vec![task]);
+        let before = partition.log_ends().applied;
+        partition.close().unwrap();
+        assert_eq!(
+            done.recv_timeout(PATIENCE).expect("an answer"),
+            Err(CommitError::InDoubt)
+        );
+        assert_eq!(partition.log_ends().applied, before);
+        assert_eq!(partition.stats().position.index, before + 1, "it stays in the log");
+        drop(partition);
+        let other = trio.leader(Some(leader));
+        let partition = trio.partition(other).unwrap();
+        assert_eq!(run(&partition, "INCR k"), Ok(":2|".into()));
+        drop(partition);
+        trio.kill(leader);
+        trio.heal();
+        trio.start(leader);
+        trio.agree();
+    }
+}
+
 /// Counters that several threads increment while leaders are killed, cut off, and started again.
 fn counters_survive(sync: SyncPolicy, rounds: usize) {
     const CLIENTS: usize = 4;

@@ -17,7 +17,7 @@ use crate::partition::{Shared, Writer};
 use crate::replicated::{REPLICATED_BYTES_KEPT, ReplicatedEntry};
 use crate::task::Task;
 use crate::writing::Finished;
-use crate::{CommitError, Event};
+use crate::{CommitError, Event, PartitionError};
 
 /// How often it is written down, at most, up to where entries are known to be committed.
 const COMMIT_SAVED_EVERY_US: u64 = 100_000;
@@ -413,6 +413,21 @@ impl Shared {
         desk.ballot
             .save(known, true)
             .map_err(|error| CommitError::Poisoned(error.to_string()))
+    }
+
+    /// This replica stops: nobody here will know what becomes of what is not committed. It stays in the log, and is not applied.
+    pub(crate) fn leave_group(&self, replica: &Replica) -> Result<(), PartitionError> {
+        let tasks: Vec<_> = {
+            let mut writer = self.visit();
+            writer
+                .pending
+                .iter_mut()
+                .flat_map(|turn| std::mem::take(&mut turn.tasks))
+                .collect()
+        };
+        Finished::with(tasks, Some(CommitError::InDoubt)).finish();
+        self.save_commit(replica)
+            .map_err(|error| PartitionError::Group(error.to_string()))
     }
 
     /// Tells clients whose writes have waited too long for a quorum that nobody knows what becomes of them.
