@@ -255,6 +255,10 @@ impl Partition {
     /// # Errors
     /// As [`RoleChange::promote`]; or the partition is a follower.
     pub fn begin_epoch(&self) -> Result<Epoch, PartitionError> {
+        if self.is_in_group() {
+            // Its terms are elections'.
+            return Err(PartitionError::OtherRole);
+        }
         let mut writer = self.shared.visit();
         match self.role() {
             Role::Leader => self.shared.begin_epoch(&mut writer, None),
