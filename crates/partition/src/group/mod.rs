@@ -175,6 +175,10 @@ impl Replica {
         self.core.lock().take()
     }
 
+    fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Acquire)
+    }
+
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::SeqCst)
     }
@@ -210,10 +214,7 @@ impl Replica {
 impl Shared {
     /// Has something happen to the group, and carries out what comes of it as soon as the writer is free.
     fn group_event<R>(&self, event: impl FnOnce(&mut Group<DiskReader>, u64) -> R) -> Option<R> {
-        let replica = self
-            .replica
-            .as_ref()
-            .filter(|replica| !replica.silent.load(Ordering::Acquire))?;
+        let replica = self.replica.as_ref().filter(|replica| !replica.is_silent())?;
         let result = replica.with(event);
         self.run_queued(false);
         Some(result)
@@ -242,9 +243,9 @@ impl Partition {
         self.shared.tell_in_doubt();
     }
 
-    /// When [`Partition::group_tick`] has something to do, by the clock of [`Post::now_us`].
+    /// When [`Partition::group_tick`] has something to do, by the clock of [`Post::now_us`]: never, if the replica has fallen silent.
     pub fn group_next_tick_us(&self) -> u64 {
-        let replica = self.shared.replica.as_ref();
+        let replica = self.shared.replica.as_ref().filter(|replica| !replica.is_silent());
         replica.map_or(u64::MAX, |replica| replica.core.lock().next_tick_us())
     }
 

@@ -103,20 +103,19 @@ async fn follow(peers: &Peers, replication: &Arc<Replication>, member: &Member) 
             Ok(None) => return Ok(Failure::new(ErrorKind::PeerClosed, "it has ended the stream")),
             Err(status) => return Ok(failure(&status)),
         };
-        // What a busy member has not looked at yet bounds what it takes.
         let room = (bytes_of(&frame.messages) / 1024 + 1).min(INBOX_KIB);
+        let messages: Result<Vec<Message>, _> = frame.messages.into_iter().map(Message::decode).collect();
+        let messages = match messages {
+            Ok(messages) => messages,
+            Err(error) => return Ok(Failure::new(ErrorKind::Protocol, error.to_string())),
+        };
+        // What a busy member has not looked at yet bounds what it takes. The thread gives it back.
         if let Ok(taken) = peers.room.acquire_many(room as u32).await {
             taken.forget();
         }
-        let messages: Result<Vec<Message>, _> = frame.messages.into_iter().map(Message::decode).collect();
-        match messages {
-            Ok(messages) => {
-                // A message says whom it is from; this stream knows better.
-                let theirs = messages.into_iter().filter(|message| message.from() == member.number);
-                peers.tell(Event::Messages(theirs.collect(), room));
-            }
-            Err(error) => return Ok(Failure::new(ErrorKind::Protocol, error.to_string())),
-        }
+        // A message says whom it is from; this stream knows better.
+        let theirs = messages.into_iter().filter(|message| message.from() == member.number);
+        peers.tell(Event::Messages(theirs.collect(), room));
     }
 }
 
