@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 use haypile_commands::CommandError;
-use haypile_partition::PartitionStats;
+use haypile_partition::{GroupView, PartitionStats};
 use haypile_store::{Counts, StoreStats};
 use haypile_sync::PartitionId;
 use haypile_types::SLOTS;
@@ -165,6 +165,11 @@ impl Partitions {
     #[inline]
     pub fn the_one(&self) -> Using {
         self.of_slot(|| 0)
+    }
+
+    /// What the replica group is like in which this server is a member, if it is.
+    pub fn group_view(&self) -> Option<GroupView> {
+        self.the_one().as_ref()?.group_view()
     }
 
     /// The names of all.

@@ -21,6 +21,31 @@ const TURN_TASKS_MAX: usize = 4096;
 /// Tasks of which the keys are fetched into the processor's cache together.
 const FETCHED_AHEAD: usize = 32;
 
+impl Writer {
+    /// The newest turn, whose last entry is at `position`, waits to be committed; `since_us` is [`PendingTurn::since_us`].
+    pub(crate) fn wait_for_commit(
+        &mut self,
+        position: Position,
+        clock: u64,
+        tasks: Vec<Box<dyn Task>>,
+        events: Vec<Event>,
+        since_us: u64,
+    ) {
+        let bytes = self.overlay.turn_bytes();
+        self.last_clock = clock;
+        self.uncommitted_bytes += bytes;
+        self.logged_bytes += self.overlay.turn_logged_bytes() as u64;
+        self.pending.push_back(PendingTurn {
+            position,
+            clock,
+            bytes,
+            tasks,
+            events,
+            since_us,
+        });
+    }
+}
+
 impl Shared {
     /// Takes the turn for tasks that have queued up, if nobody else has it. Who pushes while the writer is taken relies
     /// on its holder to look again after letting go; both sides look, so one of them sees the task.
@@ -170,15 +195,7 @@ impl Shared {
         let end = oplog.last().index;
         let relayed = self.relay(&mut events, end);
         let Some(last) = last else {
-            writer.overlay.drop_empty_newest();
-            if let Some(pending) = writer.pending.back_mut() {
-                // It may have read what is not committed yet: it finishes with that.
-                pending.tasks.extend(done);
-                pending.events.extend(events);
-                return Finished::nothing();
-            }
-            self.publish(events);
-            return Finished::with(done, None);
+            return self.end_empty_turn(writer, done, events);
         };
         if let Err(error) = oplog.write() {
             let error = CommitError::from_log(&error);
@@ -191,23 +208,25 @@ impl Shared {
             self.refuse(&error);
             return Finished::with(done, Some(error));
         }
-        writer.last_clock = clock;
-        let bytes = writer.overlay.turn_bytes();
-        writer.uncommitted_bytes += bytes;
-        writer.logged_bytes += writer.overlay.turn_logged_bytes() as u64;
-        writer.pending.push_back(PendingTurn {
-            position: last,
-            clock,
-            bytes,
-            tasks: done,
-            events,
-            since_us: 0,
-        });
+        writer.wait_for_commit(last, clock, done, events, 0);
         if writer.oplog.sync_policy() == haypile_oplog::SyncPolicy::Always {
             self.commits.worker.wake();
             return Finished::nothing();
         }
         self.apply_through(writer, last.index)
+    }
+
+    /// Ends a turn that has written nothing.
+    pub(crate) fn end_empty_turn(&self, writer: &mut Writer, done: Vec<Box<dyn Task>>, events: Vec<Event>) -> Finished {
+        writer.overlay.drop_empty_newest();
+        if let Some(pending) = writer.pending.back_mut() {
+            // It may have read what is not committed yet: it finishes with that.
+            pending.tasks.extend(done);
+            pending.events.extend(events);
+            return Finished::nothing();
+        }
+        self.publish(events);
+        Finished::with(done, None)
     }
 
     /// Hands the messages of a turn, whose last entry is the one at `end`, to those who pass them on; gives these if there

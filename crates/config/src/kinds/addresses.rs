@@ -133,6 +133,14 @@ impl Member {
         format!("{}:{}", self.host, self.port)
     }
 
+    /// Members as `group-members` has them.
+    pub fn list(members: &[Member]) -> String {
+        let members = members
+            .iter()
+            .map(|member| format!("{}={}", member.number, member.address()));
+        members.collect::<Vec<_>>().join(" ")
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (number, address) = text.split_once('=')?;
         let (host, port) = address.rsplit_once(':')?;
@@ -163,10 +171,7 @@ impl Codec for Members {
     }
 
     fn print(&self, value: &Vec<Member>) -> String {
-        let members = value
-            .iter()
-            .map(|member| format!("{}={}", member.number, member.address()));
-        members.collect::<Vec<_>>().join(" ")
+        Member::list(value)
     }
 
     fn allowed(&self) -> String {

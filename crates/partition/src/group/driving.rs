@@ -22,10 +22,6 @@ use crate::{CommitError, Event, PartitionError};
 /// How often it is written down, at most, up to where entries are known to be committed.
 const COMMIT_SAVED_EVERY_US: u64 = 100_000;
 
-/// What clients are told that wait for a key when their leader is none any more: nothing has happened.
-const UNBLOCKED: &str =
-    "TRYAGAIN the leader of this key's partition has changed, and nothing has been done: send it again";
-
 impl Shared {
     /// Proposes the turn that has been evaluated, and logs it. It is done when a quorum has it.
     pub(crate) fn propose_turn(
@@ -67,18 +63,7 @@ impl Shared {
             position == expected,
             "entries that were to end with {expected} are proposed up to {position}"
         );
-        writer.last_clock = clock;
-        let bytes = writer.overlay.turn_bytes();
-        writer.uncommitted_bytes += bytes;
-        writer.logged_bytes += writer.overlay.turn_logged_bytes() as u64;
-        writer.pending.push_back(PendingTurn {
-            position,
-            clock,
-            bytes,
-            tasks: done,
-            events,
-            since_us: replica.post.now_us(),
-        });
+        writer.wait_for_commit(position, clock, done, events, replica.post.now_us());
         self.drive(writer)
     }
 
@@ -90,17 +75,14 @@ impl Shared {
         done: Vec<Box<dyn Task>>,
         events: Vec<Event>,
     ) -> Finished {
-        writer.overlay.drop_empty_newest();
-        if let Some(pending) = writer.pending.back_mut() {
-            pending.tasks.extend(done);
-            pending.events.extend(events);
-            return Finished::nothing();
-        }
-        self.publish(events);
+        let is_settled = writer.pending.is_empty();
+        let mut finished = self.end_empty_turn(writer, done, events);
         // Without the office nothing of the data was read: see `Turn::execute`.
         let serving = replica.serving();
-        let lapsed = serving > 0 && !replica.holds(serving);
-        Finished::with(done, lapsed.then_some(CommitError::NotLeader))
+        if is_settled && serving > 0 && !replica.holds(serving) {
+            finished.error = Some(CommitError::NotLeader);
+        }
+        finished
     }
 
     /// Carries out what has come of what the group was told. Gives the tasks whose outcome is known by that.
@@ -316,7 +298,8 @@ impl Shared {
             self.following.store(true, Ordering::Release);
             tracing::info!(term = before, "this replica does not lead its group any more");
             for mut task in writer.blocked.take_all() {
-                task.unblock(Some(CommandError::reply(UNBLOCKED)));
+                // They have waited, and nothing has happened.
+                task.unblock(Some(CommandError::reply(CommitError::NotLeader.to_string())));
                 task.finish(Ok(()));
             }
             // Somebody else may have changed what they watch before this is known here.

@@ -49,7 +49,7 @@ fn role(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
         cx.reply.integer(offset);
         return Ok(());
     }
-    let view = cx.node.partitions.the_one().as_ref().and_then(|open| open.group_view());
+    let view = cx.node.partitions.group_view();
     if let Some(view) = view.filter(|view| !view.serves) {
         let leader = view.leader.and_then(|leader| replication.member_address(leader));
         let (host, port) = leader

@@ -55,13 +55,7 @@ pub(super) fn replication(facts: &Facts<'_>, lines: &mut Lines) {
 
 /// True for a member of a replica group that does not lead it.
 fn follows_in_group(facts: &Facts<'_>) -> bool {
-    let view = facts
-        .server
-        .node
-        .partitions
-        .the_one()
-        .as_ref()
-        .and_then(|open| open.group_view());
+    let view = facts.server.node.partitions.group_view();
     view.is_some_and(|view| !view.serves)
 }
 
@@ -120,14 +114,7 @@ fn follower(
 
 fn own(facts: &Facts<'_>, lines: &mut Lines, status: &FollowerStatus) {
     let replication = &facts.server.node.replication;
-    if let Some(view) = facts
-        .server
-        .node
-        .partitions
-        .the_one()
-        .as_ref()
-        .and_then(|open| open.group_view())
-    {
+    if let Some(view) = facts.server.node.partitions.group_view() {
         let leader = view.leader.and_then(|leader| replication.member_address(leader));
         lines.put("group_member", view.replica);
         lines.put("group_leader", view.leader.unwrap_or(0));

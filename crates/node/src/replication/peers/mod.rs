@@ -214,10 +214,6 @@ impl Peers {
 
     /// Why a member that asks is refused.
     fn refuses(&self, asked: &Asked, own: NodeId) -> Option<String> {
-        let names = |numbers: &[ReplicaNumber]| {
-            let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
-            numbers.join(", ")
-        };
         let ours = self.name();
         if asked.group != ours {
             return Some(format!("group-members differ: {} here, {} there", ours, asked.group));
@@ -228,14 +224,8 @@ impl Peers {
                 self.number, asked.to
             ));
         }
-        let numbers: Vec<ReplicaNumber> = self.members.iter().map(|member| member.number).collect();
-        if asked.from == self.number || !numbers.contains(&asked.from) {
-            return Some(format!(
-                "member {} asks member {} of {}",
-                asked.from,
-                self.number,
-                names(&numbers)
-            ));
+        if asked.from == self.number || !self.has(asked.from) {
+            return Some(format!("member {} asks member {} of {ours}", asked.from, self.number));
         }
         if asked.node == own {
             return Some(
@@ -249,8 +239,10 @@ impl Peers {
 
     /// What both sides must have alike.
     fn name(&self) -> String {
-        let members = self.members.iter();
-        let members = members.map(|member| format!("{}={}", member.number, member.address()));
-        members.collect::<Vec<_>>().join(" ")
+        Member::list(&self.members)
+    }
+
+    fn has(&self, number: ReplicaNumber) -> bool {
+        self.members.iter().any(|member| member.number == number)
     }
 }
