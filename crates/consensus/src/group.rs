@@ -86,6 +86,25 @@ pub struct Outputs {
     pub committed: Vec<Entry>,
 }
 
+/// A leader's log begins after what this replica has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// Who leads: a checkpoint of its data is what this replica needs.
+    pub leader: ReplicaNumber,
+    /// In which term.
+    pub term: u64,
+}
+
+/// Why a replica takes no part any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// A leader knows of entries that this replica has acknowledged and does not have: its data was taken away, or put back to what it
+    /// was. Its votes could elect somebody who does not have them either.
+    Forgetful,
+    /// A checkpoint takes the place of its data, see [`Group::give_way`].
+    Replaced,
+}
+
 /// Work that is not done yet.
 struct UnderWay {
     number: u64,
@@ -111,8 +130,12 @@ pub struct Group<L: LogReader> {
     applied: u64,
     /// Index of the last entry that is on disk.
     persisted: u64,
-    /// It has been told of entries that it has had and has no more.
-    forgetful: bool,
+    /// It has been told of entries that it has had and has no more, or its data is about to be replaced.
+    silent: Option<Silence>,
+    /// Who has said in this term that its log begins after what this replica has.
+    behind: Option<Behind>,
+    /// Up to where it has said to have entries, and in which term.
+    acknowledged: (u64, u64),
     outputs: Outputs,
 }
 
@@ -184,7 +207,9 @@ impl<L: LogReader> Group<L> {
             under_way: VecDeque::new(),
             applied: start.applied,
             persisted,
-            forgetful: false,
+            silent: None,
+            behind: None,
+            acknowledged: (0, 0),
             outputs: Outputs::default(),
             settings,
         })
@@ -192,11 +217,11 @@ impl<L: LogReader> Group<L> {
 
     /// Takes a message.
     pub fn step(&mut self, now_us: u64, message: Message) {
-        if message.to() != self.settings.replica || message.from() == self.settings.replica || self.forgetful {
+        if message.to() != self.settings.replica || message.from() == self.settings.replica || self.silent.is_some() {
             return;
         }
         if message.commits_beyond(self.last().index) && message.term() >= self.term() {
-            self.forgetful = true;
+            self.silent = Some(Silence::Forgetful);
             return;
         }
         if message.asks_for_vote() && !message.is_transfer() && self.is_bound(now_us) {
@@ -204,6 +229,8 @@ impl<L: LogReader> Group<L> {
         }
         let (from, term, round_us) = (message.from(), message.term(), message.round_us);
         let (is_leaders, is_followers) = (message.is_leaders(), message.is_followers());
+        let (is_behind, takes_entries) = (message.behind, message.takes_entries());
+        let on_disk = message.committed_on_disk();
         let message = match message.asks_for_vote() {
             true => message.without_rafts_lease(),
             false => message.raft,
@@ -214,22 +241,69 @@ impl<L: LogReader> Group<L> {
             if is_leaders && self.raft.raft.leader_id == from {
                 self.promise.renew(now_us, &self.settings, term, round_us);
                 self.election.put_off(now_us, &self.settings);
-            } else if is_followers && self.leads() && round_us > 0 {
-                self.lease.heard(from, round_us);
+                if is_behind || takes_entries {
+                    self.behind = is_behind.then_some(Behind { leader: from, term });
+                }
+            } else if is_followers && self.leads() {
+                if round_us > 0 {
+                    self.lease.heard(from, round_us);
+                }
+                if let Some(index) = on_disk {
+                    self.has_on_disk(from, index);
+                }
             }
         }
         self.collect(now_us);
     }
 
-    /// True if a leader knows of entries that this replica has acknowledged and does not have: its data was taken away, or put back to what
-    /// it was. It says nothing any more: its votes could elect somebody who does not have them either.
-    pub fn is_forgetful(&self) -> bool {
-        self.forgetful
+    /// A follower has what is committed up to `index` on its disk. Whatever is committed is the same in the logs of all later leaders, so
+    /// this needs no comparing: who has begun anew with a copied checkpoint goes on from there.
+    fn has_on_disk(&mut self, from: ReplicaNumber, index: u64) {
+        let raft = &self.raft.raft;
+        let matched = raft.prs().get(from).map(|progress| progress.matched);
+        if matched.is_some_and(|matched| matched < index) && index <= self.last().index {
+            let message = RaftMessage {
+                msg_type: MessageType::MsgAppendResponse,
+                from,
+                to: self.settings.replica,
+                term: raft.term,
+                index,
+                commit: index,
+                ..RaftMessage::default()
+            };
+            let _ = self.raft.step(message);
+        }
+    }
+
+    /// Why it takes no part in its group any more; `None` if it does.
+    pub fn silence(&self) -> Option<Silence> {
+        self.silent
+    }
+
+    /// The leader whose checkpoint this replica needs, because its log begins later than what this one has.
+    pub fn behind(&self) -> Option<Behind> {
+        self.behind.filter(|behind| {
+            let raft = &self.raft.raft;
+            raft.term == behind.term && raft.leader_id == behind.leader && self.silent.is_none()
+        })
+    }
+
+    /// A checkpoint with the entries up to `index`, copied from the leader that `behind` names, is about to take the place of this replica's
+    /// data: from here on it says nothing, so that it acknowledges and promises nothing that the new data does not have. False, and nothing
+    /// has happened, if it is not behind that leader any more, or has acknowledged what the checkpoint does not have. (What it acknowledged in
+    /// earlier terms and was committed, the leader has, and its checkpoint with it.)
+    pub fn give_way(&mut self, behind: Behind, index: u64) -> bool {
+        let has_more = self.acknowledged.0 == behind.term && self.acknowledged.1 > index;
+        if self.behind() != Some(behind) || has_more || index <= self.commit() {
+            return false;
+        }
+        self.silent = Some(Silence::Replaced);
+        true
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now_us: u64) {
-        if now_us < self.next_tick_us() || self.forgetful {
+        if now_us < self.next_tick_us() || self.silent.is_some() {
             return;
         }
         if self.leads() {
@@ -440,12 +514,25 @@ impl<L: LogReader> Group<L> {
 
     /// Gives messages out, stamped with what they say about leases.
     fn say(&mut self, now_us: u64, messages: Vec<RaftMessage>) {
+        if self.silent.is_some() {
+            return;
+        }
         for raft in messages {
-            let mut message = Message { raft, round_us: 0 };
+            let mut message = Message {
+                raft,
+                round_us: 0,
+                behind: false,
+            };
             if message.is_leaders() {
                 message.round_us = now_us;
+                message.behind = self.raft.mut_store().take_behind(message.to());
             } else if message.is_followers() {
                 message.round_us = self.promise.round_us(message.term());
+                if let Some(commit) = message.committed_on_disk() {
+                    message.raft.commit = commit.min(self.persisted);
+                } else if let Some(index) = message.acknowledges() {
+                    self.acknowledged = self.acknowledged.max((message.term(), index));
+                }
             } else if message.grants_pre_vote() {
                 // It is about to campaign, so this one need not.
                 self.election.begun(now_us, &self.settings);
@@ -525,6 +612,7 @@ impl<L: LogReader> Group<L> {
 
     fn changed_role(&mut self, now_us: u64) {
         self.lease = Lease::default();
+        self.raft.mut_store().forget_behind();
         if self.leads() {
             // It has just been heard of: the entry with which it begins goes out at once.
             self.beat_at_us = now_us + self.settings.heartbeat_us;

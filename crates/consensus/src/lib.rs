@@ -29,7 +29,7 @@ mod wire;
 
 pub use entry::Entry;
 pub use error::{ConsensusError, LogError, NotLeader};
-pub use group::{Ballot, Group, Outputs, Role, Start, Work};
+pub use group::{Ballot, Behind, Group, Outputs, Role, Silence, Start, Work};
 pub use log::LogReader;
 pub use message::{Message, ReplicaNumber};
 pub use settings::{Settings, SettingsError};

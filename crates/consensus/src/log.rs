@@ -1,6 +1,7 @@
 //! The log as raft sees it: the terms of all entries, a tail in memory, and the disk behind it.
 
-use std::collections::VecDeque;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use haypile_types::Position;
@@ -9,6 +10,7 @@ use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
 use crate::entry::Entry;
 use crate::error::LogError;
+use crate::message::ReplicaNumber;
 
 /// Reads entries that are on disk.
 pub trait LogReader {
@@ -29,6 +31,8 @@ pub(crate) struct Log<L> {
     tail: VecDeque<RaftEntry>,
     tail_bytes: usize,
     last: Position,
+    /// Who has asked for entries that are not there any more, since they were told of it.
+    behind: RefCell<BTreeSet<ReplicaNumber>>,
 }
 
 impl<L> Log<L> {
@@ -41,7 +45,18 @@ impl<L> Log<L> {
             tail: VecDeque::new(),
             tail_bytes: 0,
             last,
+            behind: RefCell::default(),
         }
+    }
+
+    /// True if this follower needs entries that are not there any more, and has not been told so since it last asked.
+    pub(crate) fn take_behind(&mut self, replica: ReplicaNumber) -> bool {
+        self.behind.get_mut().remove(&replica)
+    }
+
+    /// Nobody is known to be behind: somebody else leads.
+    pub(crate) fn forget_behind(&mut self) {
+        self.behind.get_mut().clear();
     }
 
     /// The last entry.
@@ -185,7 +200,9 @@ impl<L: LogReader> Storage for Log<L> {
         Ok(self.last.index)
     }
 
-    fn snapshot(&self, _: u64, _: u64) -> raft::Result<Snapshot> {
+    /// Raft's own snapshots are not used. Whoever needs one is told, copies a checkpoint by itself, and begins anew with that.
+    fn snapshot(&self, _: u64, to: u64) -> raft::Result<Snapshot> {
+        self.behind.borrow_mut().insert(to);
         Err(StorageError::SnapshotTemporarilyUnavailable.into())
     }
 }

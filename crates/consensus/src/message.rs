@@ -18,6 +18,8 @@ pub struct Message {
     /// From a leader: when it was made, by the leader's clock. In an answer: the latest that the follower has heard, for which it
     /// has made its promise; 0 if there is none in this term.
     pub(crate) round_us: u64,
+    /// A leader's word that its log begins after what this follower has: only a copy of a checkpoint can help.
+    pub(crate) behind: bool,
 }
 
 impl Message {
@@ -41,6 +43,16 @@ impl Message {
         self.raft.entries.iter().map(|entry| entry.data.len()).sum()
     }
 
+    /// Up to where a follower that answers a heartbeat has what is committed, on its disk; `None` of other messages.
+    pub(crate) fn committed_on_disk(&self) -> Option<u64> {
+        (self.kind() == MessageType::MsgHeartbeatResponse).then_some(self.raft.commit)
+    }
+
+    /// Up to where a follower says to have entries; `None` of other messages.
+    pub(crate) fn acknowledges(&self) -> Option<u64> {
+        (self.kind() == MessageType::MsgAppendResponse && !self.raft.reject).then_some(self.raft.index)
+    }
+
     pub(crate) fn kind(&self) -> MessageType {
         self.raft.msg_type
     }
@@ -59,7 +71,12 @@ impl Message {
         self.kind() == MessageType::MsgHeartbeat && self.raft.commit > last
     }
 
-    /// True for the answer to that.
+    /// True for entries from a leader, or the question whether some would follow.
+    pub(crate) fn takes_entries(&self) -> bool {
+        self.kind() == MessageType::MsgAppend
+    }
+
+    /// True for the answer to what a leader says.
     pub(crate) fn is_followers(&self) -> bool {
         matches!(
             self.kind(),

@@ -41,6 +41,8 @@ struct WireMessage {
     context: Bytes,
     #[prost(uint64, tag = "14")]
     round_us: u64,
+    #[prost(bool, tag = "15")]
+    behind: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -53,7 +55,7 @@ struct WireEntry {
     payload: Bytes,
 }
 
-/// The kinds of messages that travel, with their numbers. Snapshots do not yet.
+/// The kinds of messages that travel, with their numbers. Snapshots do not: who is behind the log copies a checkpoint.
 const KINDS: [(u32, MessageType); 10] = [
     (1, MessageType::MsgAppend),
     (2, MessageType::MsgAppendResponse),
@@ -105,6 +107,7 @@ impl Message {
             request_snapshot: raft.request_snapshot,
             context: raft.context.clone(),
             round_us: self.round_us,
+            behind: self.behind,
         };
         Some(wire.encode_to_vec())
     }
@@ -148,6 +151,7 @@ impl Message {
         Ok(Message {
             raft,
             round_us: wire.round_us,
+            behind: wire.behind,
         })
     }
 }
@@ -162,8 +166,13 @@ mod tests {
     fn messages() -> impl Strategy<Value = Message> {
         let numbers = vec(any::<u64>().prop_map(|n| n >> (n % 64)), 9);
         let entries = vec((1..9u64, any::<u64>(), vec(any::<u8>(), 0..20)), 0..5);
-        let rest = (0..KINDS.len(), any::<bool>(), vec(any::<u8>(), 0..9), any::<u64>());
-        (numbers, entries, rest).prop_map(|(n, entries, (kind, reject, context, round_us))| {
+        let rest = (
+            0..KINDS.len(),
+            any::<bool>(),
+            vec(any::<u8>(), 0..9),
+            any::<(u64, bool)>(),
+        );
+        (numbers, entries, rest).prop_map(|(n, entries, (kind, reject, context, (round_us, behind)))| {
             let index = n[3] >> 1;
             let mut timestamp = Bytes::new();
             let entries = entries
@@ -191,7 +200,7 @@ mod tests {
                 context: context.into(),
                 ..eraftpb::Message::default()
             };
-            Message { raft, round_us }
+            Message { raft, round_us, behind }
         })
     }
 

@@ -19,7 +19,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use haypile_consensus::{Ballot, Group, Message, Outputs, ReplicaNumber, Role as GroupRole, Settings, Start, Work};
+use haypile_consensus::{
+    Ballot, Group, Message, Outputs, ReplicaNumber, Role as GroupRole, Settings, Silence, Start, Work,
+};
 use haypile_oplog::Oplog;
 use haypile_types::Random;
 use parking_lot::Mutex;
@@ -151,7 +153,7 @@ impl Replica {
         }
         self.tell_lease(&core);
         let sooner = core.next_tick_us() < tick_before;
-        if core.is_forgetful() && !self.silent.swap(true, Ordering::AcqRel) {
+        if core.silence() == Some(Silence::Forgetful) && !self.silent.swap(true, Ordering::AcqRel) {
             tracing::error!(
                 member = self.number,
                 "this member's data is older than what it has acknowledged, or gone: it takes no part in its group any more; a member \
