@@ -60,7 +60,7 @@ pub struct Outcome {
     pub faults: [u64; 5],
 }
 
-enum Event {
+pub(crate) enum Event {
     Arrives(Message),
     Tick(usize, u64),
     WorkDone(usize, u64),
@@ -77,7 +77,7 @@ enum Event {
 }
 
 /// A read under way.
-struct Read {
+pub(crate) struct Read {
     term: u64,
     start: u64,
     /// What had been acknowledged when it began, and what it has seen.
@@ -87,22 +87,22 @@ struct Read {
 
 /// A group and what surrounds it.
 pub struct GroupWorld {
-    now_us: u64,
+    pub(crate) now_us: u64,
     events: BTreeMap<(u64, u64), Event>,
     sequence: u64,
-    rng: Rng,
-    nodes: Vec<Node>,
+    pub(crate) rng: Rng,
+    pub(crate) nodes: Vec<Node>,
     settings: Settings,
     faults: Faults,
-    checks: Checks,
+    pub(crate) checks: Checks,
     /// Links that take nothing, from and to, and which cut it was.
-    cut: Vec<(u64, u64, u64)>,
-    cuts: u64,
-    calm: bool,
+    pub(crate) cut: Vec<(u64, u64, u64)>,
+    pub(crate) cuts: u64,
+    pub(crate) calm: bool,
     written: u64,
-    count: [u64; 5],
+    pub(crate) count: [u64; 5],
     recovered_us: Option<u64>,
-    writes_before_calm: u64,
+    pub(crate) writes_before_calm: u64,
     trace: bool,
 }
 
@@ -189,7 +189,7 @@ impl GroupWorld {
         }
     }
 
-    fn after(&mut self, span_us: u64, event: Event) {
+    pub(crate) fn after(&mut self, span_us: u64, event: Event) {
         self.sequence += 1;
         self.events.insert((self.now_us + span_us, self.sequence), event);
     }
@@ -198,7 +198,7 @@ impl GroupWorld {
         self.rng.between(span_us / 2, span_us * 3 / 2)
     }
 
-    fn start(&mut self, at: usize) {
+    pub(crate) fn start(&mut self, at: usize) {
         let mut settings = self.settings.clone();
         if self.faults.believes_too_much {
             settings.promise_us = match at {
@@ -212,7 +212,7 @@ impl GroupWorld {
     }
 
     /// Carries out what has come of an event at a node, and sees to its next tick.
-    fn drive(&mut self, at: usize) {
+    pub(crate) fn drive(&mut self, at: usize) {
         let had_work = self.nodes[at].process.as_ref().is_some_and(|p| !p.work.is_empty());
         let messages = self.nodes[at].drive(&mut self.checks);
         for message in messages {
@@ -266,7 +266,7 @@ impl GroupWorld {
         }
     }
 
-    fn is_stopped(&self, at: usize) -> bool {
+    pub(crate) fn is_stopped(&self, at: usize) -> bool {
         self.now_us < self.nodes[at].stopped_until_us
     }
 
@@ -431,129 +431,6 @@ impl GroupWorld {
                         acknowledged,
                     },
                 );
-            }
-        }
-    }
-
-    fn fault(&mut self) {
-        let at = match self.rng.chance(600) {
-            // What happens to leaders is worth more.
-            true => self.leader().unwrap_or(0),
-            false => self.rng.below(self.nodes.len() as u64) as usize,
-        };
-        match self.rng.below(6) {
-            0 => self.kill(at, false),
-            1 => self.kill(at, true),
-            2 => {
-                self.count[2] += 1;
-                let span = self.rng.between(50_000, 1_500_000);
-                self.nodes[at].stopped_until_us = self.now_us + span;
-                self.after(span, Event::Continues(at));
-            }
-            3 => self.cut_links(at),
-            4 => {
-                self.count[4] += 1;
-                let to = self.rng.between(1, self.nodes.len() as u64);
-                let now_us = self.nodes[at].clock.at(self.now_us);
-                if !self.is_stopped(at)
-                    && let Some(process) = &mut self.nodes[at].process
-                {
-                    process.group.transfer(now_us, to);
-                    self.drive(at);
-                }
-            }
-            // The store writes down what it has applied.
-            _ => {
-                for node in &self.nodes {
-                    if let Some(process) = &node.process {
-                        node.disk.borrow_mut().applied = process.applied;
-                    }
-                }
-            }
-        }
-    }
-
-    fn leader(&self) -> Option<usize> {
-        let leads = |node: &Node| {
-            let process = node.process.as_ref()?;
-            matches!(process.group.role(), Role::Leader { .. }).then_some(process.group.term())
-        };
-        (0..self.nodes.len()).max_by_key(|at| leads(&self.nodes[*at]))
-    }
-
-    fn kill(&mut self, at: usize, power: bool) {
-        let Some(process) = self.nodes[at].process.take() else {
-            return;
-        };
-        self.count[usize::from(power)] += 1;
-        self.nodes[at].stopped_until_us = 0;
-        {
-            let mut disk = self.nodes[at].disk.borrow_mut();
-            if let Some(work) = process.work.front() {
-                disk.killed_within(work, &mut self.rng);
-            }
-            if power {
-                disk.lose_power();
-            }
-        }
-        let peer = self.nodes[at].replica;
-        for other in 0..self.nodes.len() {
-            // A machine that loses power resets no connection.
-            if other != at && !power {
-                let span = self.rng.between(50, 2_000);
-                self.after(span, Event::ConnectionLost { at: other, peer });
-            }
-        }
-        // Some are back while what they have promised is still in force.
-        let span = match self.rng.chance(500) {
-            true => self.rng.between(1_000, 300_000),
-            false => self.rng.between(300_000, 2_000_000),
-        };
-        self.after(span, Event::Starts(at));
-    }
-
-    fn cut_links(&mut self, at: usize) {
-        self.count[3] += 1;
-        self.cuts += 1;
-        let (replica, cut) = (self.nodes[at].replica, self.cuts);
-        let way = self.rng.below(4);
-        for other in 1..=self.nodes.len() as u64 {
-            // Now and then one link only, or one direction.
-            if other == replica || (way == 3 && self.rng.chance(500)) {
-                continue;
-            }
-            if way != 1 {
-                self.cut.push((replica, other, cut));
-            }
-            if way != 2 {
-                self.cut.push((other, replica, cut));
-            }
-        }
-        if self.rng.chance(500) {
-            // The systems notice, and say so.
-            for other in (0..self.nodes.len()).filter(|other| *other != at) {
-                let span = self.rng.between(50, 20_000);
-                self.after(
-                    span,
-                    Event::ConnectionLost {
-                        at: other,
-                        peer: replica,
-                    },
-                );
-            }
-        }
-        let span = self.rng.between(20_000, 2_000_000);
-        self.after(span, Event::Heals { cut });
-    }
-
-    fn calm_down(&mut self) {
-        self.calm = true;
-        self.cut.clear();
-        self.writes_before_calm = self.checks.writes;
-        for at in 0..self.nodes.len() {
-            self.nodes[at].stopped_until_us = 0;
-            if self.nodes[at].process.is_none() {
-                self.start(at);
             }
         }
     }
