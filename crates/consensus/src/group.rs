@@ -134,8 +134,6 @@ pub struct Group<L: LogReader> {
     silent: Option<Silence>,
     /// Who has said in this term that its log begins after what this replica has.
     behind: Option<Behind>,
-    /// Up to where it has said to have entries, and in which term.
-    acknowledged: (u64, u64),
     outputs: Outputs,
 }
 
@@ -209,7 +207,6 @@ impl<L: LogReader> Group<L> {
             persisted,
             silent: None,
             behind: None,
-            acknowledged: (0, 0),
             outputs: Outputs::default(),
             settings,
         })
@@ -288,13 +285,23 @@ impl<L: LogReader> Group<L> {
         })
     }
 
-    /// A checkpoint with the entries up to `index`, copied from the leader that `behind` names, is about to take the place of this replica's
-    /// data: from here on it says nothing, so that it acknowledges and promises nothing that the new data does not have. False, and nothing
-    /// has happened, if it is not behind that leader any more, or has acknowledged what the checkpoint does not have. (What it acknowledged in
-    /// earlier terms and was committed, the leader has, and its checkpoint with it.)
-    pub fn give_way(&mut self, behind: Behind, index: u64) -> bool {
-        let has_more = self.acknowledged.0 == behind.term && self.acknowledged.1 > index;
-        if self.behind() != Some(behind) || has_more || index <= self.commit() {
+    /// A checkpoint with the entries up to `position`, copied from the leader that `behind` names, is about to take the place of this replica's
+    /// data: from here on it says nothing, so that it acknowledges and promises nothing that the new data does not have. False if the
+    /// checkpoint is not needed: this replica is not behind that leader any more, or its log has the checkpoint's last entry.
+    ///
+    /// That entry is what this rests on. Whatever this replica has acknowledged to any leader, or counted as one, and that is or will be
+    /// committed, this leader's log has as well, so if it is beyond the checkpoint the two logs are the same up to there. Nothing else need be
+    /// remembered of acknowledgements, which a restart would forget. All entries in a checkpoint are committed: a log that has its last one
+    /// goes on from there.
+    pub fn give_way(&mut self, now_us: u64, behind: Behind, position: Position) -> bool {
+        if self.behind() != Some(behind) || position.index <= self.commit() {
+            return false;
+        }
+        let log = &mut self.raft.raft.raft_log;
+        if log.store.term_of(position.index) == Some(position.term) {
+            log.maybe_commit(position.index, position.term);
+            self.behind = None;
+            self.collect(now_us);
             return false;
         }
         self.silent = Some(Silence::Replaced);
@@ -530,8 +537,6 @@ impl<L: LogReader> Group<L> {
                 message.round_us = self.promise.round_us(message.term());
                 if let Some(commit) = message.committed_on_disk() {
                     message.raft.commit = commit.min(self.persisted);
-                } else if let Some(index) = message.acknowledges() {
-                    self.acknowledged = self.acknowledged.max((message.term(), index));
                 }
             } else if message.grants_pre_vote() {
                 // It is about to campaign, so this one need not.
@@ -591,7 +596,11 @@ impl<L: LogReader> Group<L> {
                 self.raft.on_persist_ready(number);
             } else {
                 if let Some(first) = entries.first() {
-                    self.persisted = self.persisted.min(first.index - 1);
+                    // What these replace counts as never written, also if that is still to be done.
+                    let kept = first.index - 1;
+                    self.persisted = self.persisted.min(kept);
+                    let before = self.under_way.iter_mut().filter_map(|work| work.last.as_mut());
+                    before.for_each(|last| *last = kept.min(*last));
                 }
                 self.under_way.push_back(UnderWay {
                     number,

@@ -48,11 +48,6 @@ impl Message {
         (self.kind() == MessageType::MsgHeartbeatResponse).then_some(self.raft.commit)
     }
 
-    /// Up to where a follower says to have entries; `None` of other messages.
-    pub(crate) fn acknowledges(&self) -> Option<u64> {
-        (self.kind() == MessageType::MsgAppendResponse && !self.raft.reject).then_some(self.raft.index)
-    }
-
     pub(crate) fn kind(&self) -> MessageType {
         self.raft.msg_type
     }
