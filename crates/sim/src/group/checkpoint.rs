@@ -82,13 +82,22 @@ impl GroupWorld {
         let Some(process) = &mut node.process else { return };
         let group = &mut process.group;
         let is_behind = group.behind() == Some(behind) && position.index > group.commit();
+        let why = match group.behind() {
+            Some(now) if now == behind && is_behind => "copies of what the log has",
+            Some(now) if now == behind => "copies of what is committed",
+            _ => "copies not needed any more",
+        };
         if !(group.give_way(now_us, behind, position) || gives_way_unasked && is_behind) {
             node.copied = Some(position);
-            self.counted("copies not needed");
+            self.counted(why);
             return;
         }
         node.installing = Some(position);
         self.counted("replaced");
+        if !self.calm && self.rng.chance(200) {
+            let power = self.rng.chance(500);
+            return self.kill(at, power);
+        }
         self.close(at, false);
         let span = self.rng.between(100, 50_000);
         let starts = self.nodes[at].starts;

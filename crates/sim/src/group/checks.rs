@@ -1,9 +1,11 @@
 //! What must never be contradicted in a run of a group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use haypile_consensus::Entry;
 use haypile_types::Position;
+
+use crate::group::disk::Disk;
 
 /// What has been seen of a run, and must never be contradicted.
 #[derive(Debug, Default)]
@@ -14,12 +16,21 @@ pub struct Checks {
     votes: BTreeMap<(u64, u64), u64>,
     /// What the group has decided, by index.
     decided: Vec<Entry>,
+    /// The clients' writes among it.
+    applied: BTreeSet<u64>,
+    /// Writes of which clients were told that they were not done.
+    refused: BTreeSet<u64>,
     /// Index of the newest write that a client knows of.
     acknowledged: u64,
-    /// How many reads and writes were answered.
+    /// How many reads were answered.
     pub reads: u64,
-    /// The same of writes.
+    /// How many writes were answered.
     pub writes: u64,
+}
+
+/// Which of the clients' writes an entry is; `None` for a leader's own.
+fn write_of(entry: &Entry) -> Option<u64> {
+    entry.payload.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }
 
 impl Checks {
@@ -56,20 +67,60 @@ impl Checks {
             ),
             None => {
                 assert!(self.decided.len() as u64 == applied, "nothing is left out");
+                if let Some(write) = write_of(entry) {
+                    assert!(self.applied.insert(write), "the write {write} is applied twice");
+                    assert!(
+                        !self.refused.contains(&write),
+                        "the write {write} is applied, and a client was told that it was not done"
+                    );
+                }
                 self.decided.push(entry.clone());
             }
         }
     }
 
+    /// The last entry that was decided.
+    pub(crate) fn decided(&self) -> Position {
+        self.decided.last().map_or(Position::ZERO, |entry| entry.position)
+    }
+
+    /// The entry that was decided there.
+    pub(crate) fn decided_at(&self, index: u64) -> Position {
+        let entry = index.checked_sub(1).and_then(|at| self.decided.get(at as usize));
+        entry.map_or(Position::ZERO, |entry| entry.position)
+    }
+
+    /// What was decided is on the disks of a majority, and outlives the loss of power everywhere.
+    pub(crate) fn is_kept<'a>(&self, disks: impl Iterator<Item = std::cell::Ref<'a, Disk>>) {
+        let decided = self.decided();
+        let (mut all, mut keep) = (0, 0);
+        for disk in disks {
+            all += 1;
+            keep += usize::from(disk.keeps(decided));
+        }
+        assert!(
+            keep * 2 > all,
+            "{decided} was decided, and {keep} of {all} disks have it"
+        );
+    }
+
     /// A client is told that its write is done.
     pub(crate) fn acknowledges(&mut self, position: Position) {
-        let decided = self.decided.get(position.index as usize - 1);
         assert!(
-            decided.is_some_and(|entry| entry.position == position),
+            self.decided_at(position.index) == position,
             "the write {position} is acknowledged and was not decided"
         );
         self.acknowledged = self.acknowledged.max(position.index);
         self.writes += 1;
+    }
+
+    /// A client is told that its write was not done: it will do it again.
+    pub(crate) fn refuses(&mut self, write: u64) {
+        assert!(
+            !self.applied.contains(&write),
+            "a client is told that the write {write} was not done, and it was applied"
+        );
+        self.refused.insert(write);
     }
 
     /// What a read that begins now must see.

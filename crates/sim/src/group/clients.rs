@@ -33,7 +33,7 @@ impl GroupWorld {
         }
         let count = match self.rng.chance(800) {
             true => 1,
-            false => self.rng.between(2, 4),
+            false => self.rng.between(2, 8),
         };
         let writes = (self.written + 1..=self.written + count).collect();
         self.written += count;

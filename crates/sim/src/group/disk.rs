@@ -6,80 +6,186 @@ use std::rc::Rc;
 use haypile_consensus::{Ballot, Entry, LogError, LogReader, Start, Work};
 use haypile_types::{Position, Random};
 
+use crate::group::options::Mutant;
 use crate::rng::Rng;
 
 /// What one replica has on disk. It outlives the process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
-    /// All entries since the first; the log is not collected.
-    pub(crate) log: Vec<Entry>,
-    /// How many of them outlive the machine.
-    synced: usize,
+    /// The entry before the first of the log.
+    base: Position,
+    /// The entries since then.
+    log: Vec<Entry>,
+    /// Index up to which they outlive the machine.
+    synced: u64,
     ballot: Ballot,
     synced_ballot: Ballot,
-    /// The store: which entries it has applied, and outlives the machine with.
-    pub(crate) applied: u64,
+    /// Index of the last entry that the store has applied, and outlives the machine with.
+    applied: u64,
+    mutant: Option<Mutant>,
 }
 
 impl Disk {
-    /// Writes what is to be written, and syncs it.
-    pub(crate) fn carry_out(&mut self, work: &Work) {
-        self.write(work, work.entries.len());
-        self.synced = self.log.len();
-        self.synced_ballot = self.ballot;
-    }
-
-    fn write(&mut self, work: &Work, entries: usize) {
-        if let Some(ballot) = work.ballot {
-            self.ballot = ballot;
-            if work.must_sync_ballot {
-                self.synced_ballot = ballot;
-            }
+    /// Nothing has been written yet.
+    pub(crate) fn new(mutant: Option<Mutant>) -> Self {
+        Disk {
+            mutant,
+            ..Disk::default()
         }
-        let Some(first) = work.entries.first() else { return };
-        let kept = first.position.index as usize - 1;
-        assert!(
-            kept as u64 >= self.applied,
-            "entries are taken away that were applied: from {}, {} were",
-            kept + 1,
-            self.applied
-        );
-        // What is cut off is gone for good before anything is put in its place.
-        self.log.truncate(kept);
-        self.synced = self.synced.min(kept);
-        self.log.extend_from_slice(&work.entries[..entries]);
-    }
-
-    /// The process is killed while this is being written: some of it may have come to be.
-    pub(crate) fn killed_within(&mut self, work: &Work, rng: &mut Rng) {
-        if rng.chance(500) {
-            let entries = rng.below(work.entries.len() as u64 + 1) as usize;
-            self.write(work, entries);
-        }
-    }
-
-    /// The machine loses what was not synced.
-    pub(crate) fn lose_power(&mut self) {
-        self.log.truncate(self.synced);
-        self.ballot = self.synced_ballot;
     }
 
     pub(crate) fn ballot(&self) -> Ballot {
         self.ballot
     }
 
+    /// The last entry.
+    pub(crate) fn last(&self) -> Position {
+        self.log.last().map_or(self.base, |entry| entry.position)
+    }
+
+    /// The entry before the first.
+    pub(crate) fn base(&self) -> Position {
+        self.base
+    }
+
+    /// The entry with this index, if it is in the log.
+    pub(crate) fn entry(&self, index: u64) -> Option<&Entry> {
+        self.log.get(index.checked_sub(self.base.index + 1)? as usize)
+    }
+
+    /// True if it has this entry and would have it after a loss of power: in its log, or applied in what the log begins after.
+    pub(crate) fn keeps(&self, position: Position) -> bool {
+        position.index <= self.base.index
+            || position.index <= self.synced
+                && self
+                    .entry(position.index)
+                    .is_some_and(|entry| entry.position == position)
+    }
+
+    /// Writes what is to be written, and syncs it.
+    pub(crate) fn carry_out(&mut self, work: &Work, rng: &mut Rng) {
+        self.write(work, work.entries.len(), rng);
+        self.synced = self.last().index;
+    }
+
+    fn write(&mut self, work: &Work, entries: usize, rng: &mut Rng) {
+        // What is committed is written down now and then only.
+        if let Some(ballot) = work.ballot
+            && (work.must_sync_ballot || rng.chance(300))
+        {
+            self.ballot = ballot;
+            if work.must_sync_ballot {
+                let vote = match Mutant::is(self.mutant, Mutant::VoteNotSynced) {
+                    true => 0,
+                    false => ballot.vote,
+                };
+                self.synced_ballot = Ballot { vote, ..ballot };
+            }
+        }
+        let Some(first) = work.entries.first() else { return };
+        let kept = first.position.index - 1;
+        assert!(
+            kept >= self.applied,
+            "entries are taken away that were applied: from {}, {} were",
+            kept + 1,
+            self.applied
+        );
+        // What is cut off is gone for good before anything is put in its place.
+        self.log.truncate((kept - self.base.index) as usize);
+        assert!(
+            self.last().index == kept,
+            "the log has no gap before {}",
+            first.position
+        );
+        self.synced = self.synced.min(kept);
+        self.log.extend_from_slice(&work.entries[..entries]);
+    }
+
+    /// Only a part of this comes to be: the disk is full, or the process is killed meanwhile.
+    pub(crate) fn carry_out_in_part(&mut self, work: &Work, rng: &mut Rng) {
+        if rng.chance(500) {
+            let entries = rng.below(work.entries.len() as u64 + 1) as usize;
+            self.write(work, entries, rng);
+        }
+    }
+
+    /// The machine loses what was not synced.
+    pub(crate) fn lose_power(&mut self) {
+        self.log.truncate((self.synced - self.base.index) as usize);
+        self.ballot = self.synced_ballot;
+    }
+
+    /// The store writes down what it has applied.
+    pub(crate) fn settle(&mut self, applied: u64) {
+        assert!(applied <= self.synced, "what is applied is on the disk");
+        self.applied = self.applied.max(applied);
+    }
+
+    /// Index of the last entry that the store has applied for good.
+    pub(crate) fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// Removes the entries up to this one, which the store has applied.
+    pub(crate) fn collect(&mut self, before: u64) {
+        assert!(before <= self.applied, "only what is applied is collected");
+        let Some(base) = self.entry(before).map(|entry| entry.position) else {
+            return;
+        };
+        self.log.drain(..(before - self.base.index) as usize);
+        self.base = base;
+    }
+
+    /// A copied checkpoint, with the entries up to `position`, takes the place of everything but the ballot.
+    pub(crate) fn install(&mut self, position: Position) {
+        let kept = match Mutant::is(self.mutant, Mutant::BallotForgotten) {
+            true => Ballot::default(),
+            false => self.ballot,
+        };
+        let (term, vote) = match kept.term < position.term {
+            true => (position.term, 0),
+            false => (kept.term, kept.vote),
+        };
+        let ballot = Ballot {
+            term,
+            vote,
+            commit: position.index,
+        };
+        *self = Disk {
+            base: position,
+            log: Vec::new(),
+            synced: position.index,
+            ballot,
+            synced_ballot: ballot,
+            applied: position.index,
+            mutant: self.mutant,
+        };
+    }
+
+    /// A process opens it: what is found may have been written by an earlier one and not be synced.
+    pub(crate) fn open(&mut self) -> Start {
+        self.synced = self.last().index;
+        self.synced_ballot = self.ballot;
+        self.start()
+    }
+
     /// What a process finds that starts on it.
     pub(crate) fn start(&self) -> Start {
-        let mut terms = vec![Position::ZERO];
+        let mut terms = vec![self.base];
         for entry in &self.log {
             if terms.last().is_some_and(|last| last.term != entry.position.term) {
                 terms.push(entry.position);
             }
         }
+        let last = self.last();
+        let commit = match Mutant::is(self.mutant, Mutant::CommitsAtLogsEnd) {
+            true => last.index,
+            false => self.ballot.commit,
+        };
         Start {
-            ballot: self.ballot,
+            ballot: Ballot { commit, ..self.ballot },
             terms,
-            last: self.log.last().map_or(Position::ZERO, |entry| entry.position),
+            last,
             applied: self.applied,
         }
     }
@@ -91,7 +197,11 @@ pub(crate) struct Reader(pub(crate) Rc<RefCell<Disk>>);
 impl LogReader for Reader {
     fn read(&self, from: u64, to: u64, bytes_max: u64) -> Result<Vec<Entry>, LogError> {
         let disk = self.0.borrow();
-        let wanted = disk.log.iter().skip(from as usize - 1).take((to - from) as usize);
+        if from <= disk.base.index {
+            return Err(LogError::Collected(disk.base.index));
+        }
+        let skipped = (from - disk.base.index - 1) as usize;
+        let wanted = disk.log.iter().skip(skipped).take((to - from) as usize);
         let mut bytes = 0;
         let fitting = wanted.take_while(|entry| {
             let first = bytes == 0;
@@ -99,11 +209,9 @@ impl LogReader for Reader {
             first || bytes <= bytes_max
         });
         let entries: Vec<_> = fitting.cloned().collect();
-        assert!(
-            entries.first().is_some_and(|entry| entry.position.index == from),
-            "entry {from} is asked of a disk that has {}",
-            disk.log.len()
-        );
-        Ok(entries)
+        match entries.first() {
+            Some(first) if first.position.index == from => Ok(entries),
+            _ => Err(LogError::Unreadable(format!("entry {from} is not written yet"))),
+        }
     }
 }
