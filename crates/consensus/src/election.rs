@@ -16,10 +16,15 @@ pub(crate) struct Election {
 
 impl Election {
     /// For a replica that has just started: soon, because there may be no leader, but not before its promise ends.
-    pub(crate) fn at_start(promised_until_us: u64, settings: &Settings, mut random: Box<dyn Random>) -> Self {
-        let spread = match settings.voters.len() {
-            0 | 1 => 0,
-            _ => random.below(settings.retry_us),
+    pub(crate) fn at_start(
+        promised_until_us: u64,
+        settings: &Settings,
+        is_alone: bool,
+        mut random: Box<dyn Random>,
+    ) -> Self {
+        let spread = match is_alone {
+            true => 0,
+            false => random.below(settings.retry_us),
         };
         Election {
             at_us: promised_until_us + spread,

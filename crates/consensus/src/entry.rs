@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use haypile_types::Position;
-use raft::eraftpb;
+use raft::eraftpb::{self, EntryType};
+
+use crate::members::MEMBERS_TAG;
 
 /// An entry of the partition's log.
 ///
@@ -24,17 +26,28 @@ impl Entry {
         self.payload.is_empty()
     }
 
-    /// What `entry` carries of ours: raft looks at neither payload nor timestamp.
+    /// What `entry` carries of ours: raft looks at neither payload nor timestamp, but for those of a change of members, see [`is_change`].
     pub(crate) fn from_raft(entry: eraftpb::Entry) -> Self {
+        let payload = match is_change(&entry) {
+            true => entry.context.slice(TIMESTAMP_BYTES.min(entry.context.len())..),
+            false => entry.data,
+        };
         Entry {
             position: Position::new(entry.term, entry.index),
             timestamp: timestamp_of(&entry.context),
-            payload: entry.data,
+            payload,
         }
     }
 
     /// The same as raft has it. Entries of one turn have one timestamp, and share its bytes: `last` is that of the entry before.
     pub(crate) fn into_raft(self, last: &mut Bytes) -> eraftpb::Entry {
+        if self.payload.first() == Some(&MEMBERS_TAG) {
+            return eraftpb::Entry {
+                term: self.position.term,
+                index: self.position.index,
+                ..change_of_members(self.timestamp, &self.payload, Bytes::new())
+            };
+        }
         if timestamp_of(last) != self.timestamp {
             *last = timestamp_bytes(self.timestamp);
         }
@@ -45,6 +58,26 @@ impl Entry {
             data: self.payload,
             ..eraftpb::Entry::default()
         }
+    }
+}
+
+const TIMESTAMP_BYTES: usize = 8;
+
+/// True for an entry that says who belongs to the group. Its data is raft's own idea of the change, which is wanted only when it is proposed;
+/// what is logged stands behind the timestamp.
+pub(crate) fn is_change(entry: &eraftpb::Entry) -> bool {
+    entry.entry_type == EntryType::EntryConfChangeV2
+}
+
+/// Such an entry. No other has a payload with this first byte.
+pub(crate) fn change_of_members(timestamp: u64, payload: &[u8], data: Bytes) -> eraftpb::Entry {
+    let mut context = timestamp.to_le_bytes().to_vec();
+    context.extend_from_slice(payload);
+    eraftpb::Entry {
+        entry_type: EntryType::EntryConfChangeV2,
+        context: context.into(),
+        data,
+        ..eraftpb::Entry::default()
     }
 }
 

@@ -1,11 +1,27 @@
 //! Why something was not proposed, and why a group cannot be made or cannot go on.
 
+use crate::members::MembersError;
+use crate::message::ReplicaNumber;
 use crate::settings::SettingsError;
 
 /// This replica does not lead, or not any more: nothing was proposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this replica is not the leader of its group")]
 pub struct NotLeader;
+
+/// Why a change of members was not proposed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeMembersError {
+    /// This replica does not lead.
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+    /// It cannot be so.
+    #[error(transparent)]
+    Members(#[from] MembersError),
+    /// The leader would not belong to the group's voters any more.
+    #[error("member {0} leads the group: it must hand over before it leaves")]
+    Leads(ReplicaNumber),
+}
 
 /// Why a group cannot be made.
 #[derive(Debug, thiserror::Error)]

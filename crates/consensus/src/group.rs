@@ -1,17 +1,19 @@
 //! One replica of a group: entries, messages and time go in; appends, messages and commits come out.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use haypile_types::{Position, Random};
-use raft::eraftpb::{ConfState, Entry as RaftEntry, HardState, Message as RaftMessage, MessageType};
+use raft::eraftpb::{Entry as RaftEntry, HardState, Message as RaftMessage, MessageType};
 use raft::{Config, INVALID_ID, RawNode, StateRole};
 
 use crate::election::Election;
-use crate::entry::{Entry, timestamp_bytes};
-use crate::error::{ConsensusError, NotLeader};
+use crate::entry::{Entry, change_of_members, is_change, timestamp_bytes};
+use crate::error::{ConsensusError, NotLeader, ProposeMembersError};
 use crate::lease::{Lease, Promise};
 use crate::log::{Log, LogReader};
+use crate::members::{MEMBERS_TAG, Members, MembersError};
 use crate::message::{Message, ReplicaNumber};
 use crate::settings::Settings;
 
@@ -19,6 +21,9 @@ use crate::settings::Settings;
 fn quorum_ticks(settings: &Settings) -> usize {
     (settings.election_us / settings.heartbeat_us).max(2) as usize
 }
+
+/// A change of members as raft's crate wants to see it proposed, protocol buffers of its own: it looks only whether there is any.
+const CHANGES_SOMETHING: Bytes = Bytes::from_static(&[0x12, 0]);
 
 /// What a replica must not forget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +34,20 @@ pub struct Ballot {
     pub vote: ReplicaNumber,
     /// Up to where entries are known to be committed. May be older than the truth.
     pub commit: u64,
+}
+
+impl Ballot {
+    /// That of the same replica when its data is a checkpoint of what is committed up to `position`: it keeps its word, and knows of no
+    /// earlier term than the checkpoint's.
+    #[must_use]
+    pub fn after(self, position: Position) -> Ballot {
+        let is_new = position.term > self.term;
+        Ballot {
+            term: self.term.max(position.term),
+            vote: if is_new { INVALID_ID } else { self.vote },
+            commit: self.commit.max(position.index),
+        }
+    }
 }
 
 /// Whether a replica leads.
@@ -59,6 +78,8 @@ pub struct Start {
     pub last: Position,
     /// Index of the last entry that the store has applied; all entries up to there are committed.
     pub applied: u64,
+    /// Who belonged to the group after that entry.
+    pub members: Members,
 }
 
 /// Something to be made durable, in this order. [`Group::persisted`] is told of it.
@@ -103,6 +124,8 @@ pub enum Silence {
     Forgetful,
     /// A checkpoint takes the place of its data, see [`Group::give_way`].
     Replaced,
+    /// What its log says about the group's members cannot be read, or makes no sense: it would not know whose votes count.
+    Unreadable,
 }
 
 /// Work that is not done yet.
@@ -134,6 +157,9 @@ pub struct Group<L: LogReader> {
     silent: Option<Silence>,
     /// Who has said in this term that its log begins after what this replica has.
     behind: Option<Behind>,
+    /// Who belongs to the group, as far as it is applied; and what is committed of that and not applied.
+    members: Arc<Members>,
+    changes: VecDeque<(u64, Members)>,
     outputs: Outputs,
 }
 
@@ -171,7 +197,7 @@ impl<L: LogReader> Group<L> {
             commit,
             ..HardState::default()
         };
-        let conf = ConfState::from((settings.voters.clone(), Vec::new()));
+        let conf = start.members.conf_state();
         let config = Config {
             id: settings.replica,
             applied: start.applied,
@@ -192,8 +218,9 @@ impl<L: LogReader> Group<L> {
         let log = Log::new(reader, start.terms, start.last, hard, conf);
         let silent = slog::Logger::root(slog::Discard, slog::o!());
         let raft = RawNode::new(&config, log, &silent).map_err(|error| ConsensusError::Start(error.to_string()))?;
-        let promise = Promise::at_start(now_us, &settings);
-        let election = Election::at_start(promise.until_us(), &settings, random);
+        let promise = Promise::at_start(now_us, &settings, &start.members);
+        let is_alone = start.members.is_alone(settings.replica);
+        let election = Election::at_start(promise.until_us(), &settings, is_alone, random);
         Ok(Group {
             raft,
             election,
@@ -208,6 +235,8 @@ impl<L: LogReader> Group<L> {
             silent: None,
             behind: None,
             outputs: Outputs::default(),
+            members: Arc::new(start.members),
+            changes: VecDeque::new(),
             settings,
         })
     }
@@ -221,7 +250,7 @@ impl<L: LogReader> Group<L> {
             self.silent = Some(Silence::Forgetful);
             return;
         }
-        if message.asks_for_vote() && !message.is_transfer() && self.is_bound(now_us) {
+        if message.asks_for_vote() && (!message.is_transfer() && self.is_bound(now_us) || !self.may_elect(&message)) {
             return;
         }
         let (from, term, round_us) = (message.from(), message.term(), message.round_us);
@@ -318,15 +347,19 @@ impl<L: LogReader> Group<L> {
             self.raft.tick();
         } else {
             self.election.begun(now_us, &self.settings);
+            if !self.votes() {
+                return;
+            }
             // It is refused while changes of members are to be applied, and tried again.
             let _ = self.raft.campaign();
         }
         self.collect(now_us);
     }
 
-    /// When [`Group::tick`] has something to do.
+    /// When [`Group::tick`] has something to do; never, if this replica is silent.
     pub fn next_tick_us(&self) -> u64 {
         match self.leads() {
+            _ if self.silent.is_some() => u64::MAX,
             true => self.beat_at_us,
             false => self.election.at_us().max(self.promise.until_us()),
         }
@@ -349,7 +382,7 @@ impl<L: LogReader> Group<L> {
     /// This replica does not lead.
     ///
     /// # Panics
-    /// If there is a payload without a byte: such an entry is a leader's no-op.
+    /// If there is a payload without a byte, or one that begins as those do which say who belongs to the group.
     pub fn propose(
         &mut self,
         now_us: u64,
@@ -361,7 +394,10 @@ impl<L: LogReader> Group<L> {
         }
         let context = timestamp_bytes(timestamp);
         let entry = |data: Bytes| {
-            assert!(!data.is_empty(), "an entry without effects");
+            assert!(
+                data.first().is_some_and(|first| *first != MEMBERS_TAG),
+                "an entry of a command has effects, and says nothing about members"
+            );
             RaftEntry {
                 data,
                 context: context.clone(),
@@ -372,6 +408,11 @@ impl<L: LogReader> Group<L> {
         if entries.is_empty() {
             return Ok(self.last());
         }
+        self.propose_entries(now_us, entries)?;
+        Ok(self.last())
+    }
+
+    fn propose_entries(&mut self, now_us: u64, entries: Vec<RaftEntry>) -> Result<(), NotLeader> {
         let message = RaftMessage {
             msg_type: MessageType::MsgPropose,
             from: self.settings.replica,
@@ -380,7 +421,7 @@ impl<L: LogReader> Group<L> {
         };
         self.raft.step(message).map_err(|_| NotLeader)?;
         self.collect(now_us);
-        Ok(self.last())
+        Ok(())
     }
 
     /// The work up to this number is done.
@@ -403,12 +444,78 @@ impl<L: LogReader> Group<L> {
     }
 
     /// The entries up to this index are applied.
-    pub fn applied(&mut self, index: u64) {
+    pub fn applied(&mut self, now_us: u64, index: u64) {
         if index > self.applied {
+            while self.changes.front().is_some_and(|(at, _)| *at <= index)
+                && let Some((_, members)) = self.changes.pop_front()
+            {
+                self.change_members(members);
+            }
             self.applied = index;
             self.raft.advance_apply_to(index);
             self.trim();
+            self.collect(now_us);
         }
+    }
+
+    /// An entry that says who belongs to the group is applied.
+    fn change_members(&mut self, members: Members) {
+        for step in members.steps_from(&self.members) {
+            if let Err(error) = self.raft.apply_conf_change(&step) {
+                // Nobody proposes what cannot be applied.
+                tracing::error!(%error, ?members, "the members of the group cannot be changed as its log says: this replica falls silent");
+                self.silent = Some(Silence::Unreadable);
+                return;
+            }
+        }
+        self.members = Arc::new(members);
+    }
+
+    /// Who belongs to the group.
+    pub fn members(&self) -> &Arc<Members> {
+        &self.members
+    }
+
+    /// True if a change of members waits to be committed or applied: no other can be proposed then.
+    pub fn is_changing(&self) -> bool {
+        self.raft.raft.has_pending_conf()
+    }
+
+    /// How many entries a member is known to be behind this leader's log, if it has been heard of lately; `None` if this replica does not lead.
+    pub fn lag_of(&self, member: ReplicaNumber) -> Option<u64> {
+        let progress = self.raft.raft.prs().get(member)?;
+        let is_heard = self.leads() && progress.recent_active;
+        is_heard.then(|| self.last().index.saturating_sub(progress.matched))
+    }
+
+    /// Proposes who belongs to the group from then on. To be made from [`Group::members`], by one of its methods. Gives the entry's position.
+    ///
+    /// # Errors
+    /// This replica does not lead, or another change is under way.
+    pub fn propose_members(
+        &mut self,
+        now_us: u64,
+        timestamp: u64,
+        members: &Members,
+    ) -> Result<Position, ProposeMembersError> {
+        if !self.leads() {
+            return Err(NotLeader.into());
+        }
+        let is_noted = members.same_seats(&self.members);
+        if self.is_changing() || is_noted && self.members.is_joint() {
+            return Err(MembersError::UnderWay.into());
+        }
+        if members.voters().all(|voter| voter != self.settings.replica) {
+            return Err(ProposeMembersError::Leads(self.settings.replica));
+        }
+        // Nothing of a change tells raft that the old voters go.
+        let data = match self.members.is_joint() {
+            true => Bytes::new(),
+            false => CHANGES_SOMETHING,
+        };
+        let entry = change_of_members(timestamp, &members.payload(), data);
+        self.propose_entries(now_us, vec![entry])?;
+        Ok(self.last())
     }
 
     /// The log on disk begins after the entry with this index by now.
@@ -469,7 +576,7 @@ impl<L: LogReader> Group<L> {
     /// A read is the newest state if its replica has served in a term *before* it, and the lease of the same term is held *after* it.
     pub fn lease_until_us(&self, term: u64) -> u64 {
         match self.serves() == Some(term) {
-            true => self.lease.until_us(&self.settings, &self.settings.voters),
+            true => self.lease.until_us(&self.settings, &self.members),
             false => 0,
         }
     }
@@ -484,12 +591,8 @@ impl<L: LogReader> Group<L> {
     /// Who could lead soonest if this leader went: the member that has the most of the log and has been heard of lately.
     pub fn successor(&self) -> Option<ReplicaNumber> {
         let raft = &self.raft.raft;
-        let others = self
-            .settings
-            .voters
-            .iter()
-            .filter(|other| **other != self.settings.replica);
-        let progress = others.filter_map(|other| Some((raft.prs().get(*other)?, *other)));
+        let others = self.members.voters().filter(|other| *other != self.settings.replica);
+        let progress = others.filter_map(|other| Some((raft.prs().get(other)?, other)));
         let alive = progress.filter(|(progress, _)| progress.recent_active);
         let best = alive.max_by_key(|(progress, other)| (progress.matched, *other));
         best.filter(|_| self.leads()).map(|(_, other)| other)
@@ -507,6 +610,18 @@ impl<L: LogReader> Group<L> {
 
     fn leads(&self) -> bool {
         self.raft.raft.state == StateRole::Leader
+    }
+
+    fn votes(&self) -> bool {
+        let this = self.settings.replica;
+        let mut voters = self.members.voters().chain(self.members.voters_before());
+        voters.any(|voter| voter == this)
+    }
+
+    /// A replica without a log may be one whose data was taken away: it helps to elect only somebody who has none either, as all have none when
+    /// a group is founded.
+    fn may_elect(&self, candidate: &Message) -> bool {
+        self.last().index > 0 || candidate.log_end() == 0
     }
 
     /// True if this replica may vote for nobody: it leads, or has promised a leader not to.
@@ -587,6 +702,7 @@ impl<L: LogReader> Group<L> {
                 .partition(|message| message.msg_type == MessageType::MsgHeartbeatResponse && !must_sync_ballot);
             self.say(now_us, at_once);
             let committed = ready.take_committed_entries();
+            self.look_for_changes(&committed);
             self.raft.advance_append_async(ready);
             self.outputs
                 .committed
@@ -615,6 +731,19 @@ impl<L: LogReader> Group<L> {
                     must_sync_ballot,
                     entries: entries.into_iter().map(Entry::from_raft).collect(),
                 });
+            }
+        }
+    }
+
+    /// Remembers what is committed of who belongs to the group, for when it is applied.
+    fn look_for_changes(&mut self, committed: &[RaftEntry]) {
+        for entry in committed.iter().filter(|entry| is_change(entry)) {
+            match Members::of_payload(&Entry::from_raft(entry.clone()).payload) {
+                Ok(members) => self.changes.push_back((entry.index, members)),
+                Err(error) => {
+                    tracing::error!(%error, index = entry.index, "an entry about the group's members cannot be read: this replica falls silent");
+                    self.silent = Some(Silence::Unreadable);
+                }
             }
         }
     }

@@ -9,6 +9,7 @@
 //! have promised and forgotten it (tikv/tikv#15035). It does not bind when the leader itself hands over, which is why such a
 //! leader relies on its lease no more in this term ([`Lease::suspend`]).
 
+use crate::members::Members;
 use crate::message::ReplicaNumber;
 use crate::settings::Settings;
 
@@ -30,26 +31,39 @@ impl Lease {
     }
 
     /// Until when nobody else can lead; 0 if that is not known.
-    pub(crate) fn until_us(&self, settings: &Settings, voters: &[ReplicaNumber]) -> u64 {
-        if self.suspended {
-            return 0;
+    pub(crate) fn until_us(&self, settings: &Settings, members: &Members) -> u64 {
+        match self.suspended {
+            true => 0,
+            false => match self.confirmed_us(settings.replica, members) {
+                0 => 0,
+                round_us => round_us.saturating_add(settings.lease_us()),
+            },
         }
-        let said = |replica: &ReplicaNumber| match *replica == settings.replica {
+    }
+
+    /// When this leader said the latest that a quorum has answered, in each of two configurations if a change is under way: nobody else had
+    /// been elected when that was heard. 0 if that is not known.
+    pub(crate) fn confirmed_us(&self, replica: ReplicaNumber, members: &Members) -> u64 {
+        let said = |voter: ReplicaNumber| match voter == replica {
             // Itself, always.
             true => u64::MAX,
             false => self
                 .heard
                 .iter()
-                .find(|(other, _)| other == replica)
+                .find(|(other, _)| *other == voter)
                 .map_or(0, |(_, latest)| *latest),
         };
-        let mut times: Vec<u64> = voters.iter().map(said).collect();
-        times.sort_unstable_by(|a, b| b.cmp(a));
-        // The oldest of the quorum that has heard the latest.
-        match times.get(voters.len() / 2) {
-            None | Some(0) => 0,
-            Some(&oldest) => oldest.saturating_add(settings.lease_us()),
-        }
+        let of_quorum = |voters: &mut dyn Iterator<Item = ReplicaNumber>| {
+            let mut times: Vec<u64> = voters.map(said).collect();
+            times.sort_unstable_by(|a, b| b.cmp(a));
+            // The oldest of the quorum that has heard the latest.
+            times.get(times.len() / 2).copied()
+        };
+        let (new, old) = (
+            of_quorum(&mut members.voters()),
+            of_quorum(&mut members.voters_before()),
+        );
+        new.unwrap_or(0).min(old.unwrap_or(u64::MAX))
     }
 
     /// Is not to be relied upon any more in this term: somebody was asked to take over.
@@ -68,11 +82,11 @@ pub(crate) struct Promise {
 
 impl Promise {
     /// Whatever was promised before the start is kept.
-    pub(crate) fn at_start(now_us: u64, settings: &Settings) -> Self {
-        let until_us = match settings.voters.as_slice() {
+    pub(crate) fn at_start(now_us: u64, settings: &Settings, members: &Members) -> Self {
+        let until_us = match members.is_alone(settings.replica) {
             // Nobody else can have been promised anything.
-            [only] if *only == settings.replica => now_us,
-            _ => now_us + settings.promise_us,
+            true => now_us,
+            false => now_us + settings.promise_us,
         };
         Promise {
             until_us,
@@ -101,51 +115,55 @@ impl Promise {
 mod tests {
     use super::*;
 
-    fn settings(replica: u64, voters: u64) -> Settings {
+    fn settings(replica: u64) -> Settings {
         Settings {
             promise_us: 1_000,
             drift_ppm: 0,
-            ..Settings::new(replica, (1..=voters).collect())
+            ..Settings::new(replica)
         }
+    }
+
+    fn members(voters: u64) -> Members {
+        Members::founding((1..=voters).map(|number| (number, format!("{number}:1"))))
     }
 
     #[test]
     fn a_lease_is_as_old_as_its_quorum() {
-        let five = settings(1, 5);
+        let (five, voters) = (settings(1), members(5));
         let mut lease = Lease::default();
-        assert_eq!(lease.until_us(&five, &five.voters), 0);
+        assert_eq!(lease.until_us(&five, &voters), 0);
         lease.heard(2, 100);
-        assert_eq!(lease.until_us(&five, &five.voters), 0, "two of five");
+        assert_eq!(lease.until_us(&five, &voters), 0, "two of five");
         lease.heard(3, 50);
-        assert_eq!(lease.until_us(&five, &five.voters), 1_050);
+        assert_eq!(lease.until_us(&five, &voters), 1_050);
         lease.heard(4, 80);
-        assert_eq!(lease.until_us(&five, &five.voters), 1_080);
+        assert_eq!(lease.until_us(&five, &voters), 1_080);
         lease.heard(4, 70);
         assert_eq!(
-            lease.until_us(&five, &five.voters),
+            lease.until_us(&five, &voters),
             1_080,
             "an answer that comes late takes nothing back"
         );
         lease.heard(9, 5_000);
         assert_eq!(
-            lease.until_us(&five, &five.voters),
+            lease.until_us(&five, &voters),
             1_080,
             "who does not vote does not count"
         );
         lease.suspend();
-        assert_eq!(lease.until_us(&five, &five.voters), 0);
+        assert_eq!(lease.until_us(&five, &voters), 0);
     }
 
     #[test]
     fn who_is_alone_needs_nobody() {
-        let alone = settings(1, 1);
-        assert_eq!(Lease::default().until_us(&alone, &alone.voters), u64::MAX);
-        assert_eq!(Promise::at_start(7, &alone).until_us(), 7);
+        let (alone, one) = (settings(1), members(1));
+        assert_eq!(Lease::default().until_us(&alone, &one), u64::MAX);
+        assert_eq!(Promise::at_start(7, &alone, &one).until_us(), 7);
     }
 
     #[test]
     fn a_lease_ends_before_the_promise_whatever_the_clocks_do() {
-        let settings = Settings::new(1, vec![1, 2, 3]);
+        let settings = Settings::new(1);
         // The leader's clock is as slow, and the follower's as fast, as it may be.
         let leaders = settings.lease_us() as f64 / (1.0 - settings.drift_ppm as f64 / 1e6);
         let followers = settings.promise_us as f64 / (1.0 + settings.drift_ppm as f64 / 1e6);
@@ -154,8 +172,8 @@ mod tests {
 
     #[test]
     fn a_promise_is_never_shortened_and_answers_its_own_term() {
-        let settings = settings(2, 3);
-        let mut promise = Promise::at_start(100, &settings);
+        let (settings, members) = (settings(2), members(3));
+        let mut promise = Promise::at_start(100, &settings, &members);
         assert_eq!(promise.until_us(), 1_100);
         promise.renew(200, &settings, 4, 77);
         assert_eq!(promise.until_us(), 1_200);

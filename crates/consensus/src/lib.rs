@@ -10,6 +10,7 @@
 //! - **Promises and leases** (`lease.rs`). Who hears of a leader promises, for [`Settings::promise_us`], to vote for nobody else.
 //!   A leader whose quorum has promised knows that nobody else leads: it reads by itself. Time is each machine's own; only
 //!   durations are compared, with a margin for clocks that run at different speeds.
+//! - **Members** (`members.rs`). Who belongs to the group is an entry of its log, whole. Voters change through a joint configuration.
 //! - **The log** (`log.rs`). Entries stand in the partition's log; what raft asks of it is answered from a short tail in memory
 //!   and a list of terms, and from the disk only for who is far behind.
 //!
@@ -23,14 +24,16 @@ mod error;
 mod group;
 mod lease;
 mod log;
+mod members;
 mod message;
 mod settings;
 mod wire;
 
 pub use entry::Entry;
-pub use error::{ConsensusError, LogError, NotLeader};
+pub use error::{ConsensusError, LogError, NotLeader, ProposeMembersError};
 pub use group::{Ballot, Behind, Group, Outputs, Role, Silence, Start, Work};
 pub use log::LogReader;
+pub use members::{ADDRESS_BYTES_MAX, MEMBERS_MAX, MEMBERS_TAG, Member, Members, MembersError, Seat};
 pub use message::{Message, ReplicaNumber};
 pub use settings::{Settings, SettingsError};
 pub use wire::WireError;

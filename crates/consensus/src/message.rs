@@ -87,6 +87,11 @@ impl Message {
         )
     }
 
+    /// Index of the last entry that a candidate has.
+    pub(crate) fn log_end(&self) -> u64 {
+        self.raft.index
+    }
+
     /// True for the answer that somebody may campaign.
     pub(crate) fn grants_pre_vote(&self) -> bool {
         self.kind() == MessageType::MsgRequestPreVoteResponse && !self.raft.reject

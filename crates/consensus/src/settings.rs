@@ -8,8 +8,6 @@ use crate::message::ReplicaNumber;
 pub struct Settings {
     /// Which of the replicas this is. Never 0.
     pub replica: ReplicaNumber,
-    /// Those who vote, this one included.
-    pub voters: Vec<ReplicaNumber>,
     /// How often a leader lets hear of itself when it has nothing to say.
     pub heartbeat_us: u64,
     /// For how long a follower that has heard of a leader votes for nobody else.
@@ -31,10 +29,9 @@ pub struct Settings {
 
 impl Settings {
     /// The defaults for a replica of a group.
-    pub fn new(replica: ReplicaNumber, voters: Vec<ReplicaNumber>) -> Self {
+    pub fn new(replica: ReplicaNumber) -> Self {
         Settings {
             replica,
-            voters,
             heartbeat_us: 50_000,
             promise_us: 250_000,
             drift_ppm: 5_000,
@@ -56,7 +53,7 @@ impl Settings {
     /// # Errors
     /// What is wrong with them.
     pub fn check(&self) -> Result<(), SettingsError> {
-        if self.replica == 0 || self.voters.contains(&0) {
+        if self.replica == 0 {
             return Err(SettingsError("a replica has a number of at least 1"));
         }
         if self.heartbeat_us == 0 || self.heartbeat_us * 2 > self.promise_us {

@@ -30,7 +30,11 @@ pub struct Checks {
 
 /// Which of the clients' writes an entry is; `None` for a leader's own.
 fn write_of(entry: &Entry) -> Option<u64> {
-    entry.payload.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+    entry
+        .payload
+        .get(1..)?
+        .first_chunk()
+        .map(|bytes| u64::from_le_bytes(*bytes))
 }
 
 impl Checks {

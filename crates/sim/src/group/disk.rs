@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use haypile_consensus::{Ballot, Entry, LogError, LogReader, Start, Work};
+use haypile_consensus::{Ballot, Entry, LogError, LogReader, Members, Start, Work};
 use haypile_types::{Position, Random};
 
 use crate::group::options::Mutant;
@@ -22,13 +22,16 @@ pub(crate) struct Disk {
     synced_ballot: Ballot,
     /// Index of the last entry that the store has applied, and outlives the machine with.
     applied: u64,
+    /// Who belonged to the group after that entry.
+    members: Members,
     mutant: Option<Mutant>,
 }
 
 impl Disk {
-    /// Nothing has been written yet.
-    pub(crate) fn new(mutant: Option<Mutant>) -> Self {
+    /// Nothing has been written yet, by a replica of a group that these found.
+    pub(crate) fn new(members: Members, mutant: Option<Mutant>) -> Self {
         Disk {
+            members,
             mutant,
             ..Disk::default()
         }
@@ -158,6 +161,7 @@ impl Disk {
             ballot,
             synced_ballot: ballot,
             applied: position.index,
+            members: self.members.clone(),
             mutant: self.mutant,
         };
     }
@@ -187,6 +191,7 @@ impl Disk {
             terms,
             last,
             applied: self.applied,
+            members: self.members.clone(),
         }
     }
 }

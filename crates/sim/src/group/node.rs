@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use haypile_consensus::{Group, Role, Settings, Silence, Work};
+use haypile_consensus::{Group, Members, Role, Settings, Silence, Work};
 use haypile_types::{Position, Random};
 
 use crate::group::checkpoint::Copying;
@@ -71,10 +71,10 @@ struct Turn {
 }
 
 impl Node {
-    pub(crate) fn new(replica: u64, clock: NodeClock, mutant: Option<Mutant>) -> Self {
+    pub(crate) fn new(replica: u64, members: Members, clock: NodeClock, mutant: Option<Mutant>) -> Self {
         Node {
             replica,
-            disk: Rc::new(RefCell::new(Disk::new(mutant))),
+            disk: Rc::new(RefCell::new(Disk::new(members, mutant))),
             clock,
             process: None,
             stopped_until_us: 0,
@@ -119,6 +119,7 @@ impl Node {
     /// The writer looks at what has come of all that has happened.
     pub(crate) fn drive(&mut self, now_us: u64, checks: &mut Checks, counts: &mut Counts) {
         let disk = self.disk.borrow();
+        let shown_us = self.clock.at(now_us);
         let Some(process) = &mut self.process else { return };
         process.writer_is_due = false;
         loop {
@@ -140,7 +141,7 @@ impl Node {
                 process.applied = entry.position.index;
                 process.answer(now_us, entry.position, checks, counts);
             }
-            process.group.applied(process.applied);
+            process.group.applied(shown_us, process.applied);
         }
         process.take_or_leave_office(disk.last());
         assert!(
@@ -162,8 +163,10 @@ impl Node {
             return false;
         };
         let mut payload = |write: &u64| -> Bytes {
-            let mut bytes = write.to_le_bytes().to_vec();
-            bytes.resize(8 + rng.between(0, 40) as usize, 0);
+            // It begins as effects of commands do.
+            let mut bytes = vec![1];
+            bytes.extend(write.to_le_bytes());
+            bytes.resize(9 + rng.between(0, 40) as usize, 0);
             bytes.into()
         };
         let payloads: Vec<_> = writes.iter().map(&mut payload).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use haypile_consensus::{Message, Role, Settings};
+use haypile_consensus::{Members, Message, Role, Settings};
 use haypile_types::Random;
 
 use crate::group::checks::Checks;
@@ -73,7 +73,7 @@ impl GroupWorld {
             message_bytes_max: [64, 512, 1 << 20][rng.below(3) as usize],
             inflight_messages_max: [2, 8, 32][rng.below(3) as usize],
             tail_bytes_max: [0, 2_000, 1 << 20][rng.below(3) as usize],
-            ..Settings::new(1, (1..=faults.replicas).collect())
+            ..Settings::new(1)
         };
         let mut world = GroupWorld {
             now_us: BEGIN_US,
@@ -95,9 +95,12 @@ impl GroupWorld {
             rng: Rng::new(rng.next_u64()),
             faults,
         };
+        let members = Members::founding((1..=world.faults.replicas).map(|number| (number, format!("{number}:1"))));
         for replica in 1..=world.faults.replicas {
             let clock = world.boot();
-            world.nodes.push(Node::new(replica, clock, world.faults.mutant));
+            world
+                .nodes
+                .push(Node::new(replica, members.clone(), clock, world.faults.mutant));
         }
         for at in 0..world.nodes.len() {
             world.start(at);
