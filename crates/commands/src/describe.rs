@@ -186,8 +186,8 @@ impl Describer {
                     what: What::Mapped(space),
                 }];
             }
-            // They follow from the others.
-            Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => {
+            // They follow from the others, or are about no data.
+            Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } | Effect::Members { .. } => {
                 return Vec::new();
             }
         };

@@ -581,6 +581,24 @@ impl<L: LogReader> Group<L> {
         }
     }
 
+    /// When this leader said the latest that a quorum has answered, if it serves in this term; 0 if that is not known. Nobody else had been
+    /// elected when it said that, so a read that was made before is right, if it has served in this term before the read: Raft's ReadIndex
+    /// without its index, because what is read is what is applied.
+    pub fn confirmed_us(&self, term: u64) -> u64 {
+        match self.serves() == Some(term) {
+            true => self.lease.confirmed_us(self.settings.replica, &self.members),
+            false => 0,
+        }
+    }
+
+    /// Lets hear of itself at once, if it leads: a read waits to be confirmed.
+    pub fn hurry(&mut self, now_us: u64) {
+        if self.leads() {
+            self.beat_at_us = now_us;
+            self.tick(now_us);
+        }
+    }
+
     /// Index of the first entry that some follower may still need, as far as this leader knows; `None` if it does not lead.
     pub fn needed_from(&self) -> Option<u64> {
         let raft = &self.raft.raft;

@@ -53,7 +53,7 @@ pub(crate) fn of_entry(
                 }
             }
             Effect::Event { event, db, key } => tell(KeyEvent::from_code(event), db, key),
-            Effect::Put { .. } | Effect::Delete { .. } | Effect::Map { .. } => {}
+            Effect::Put { .. } | Effect::Delete { .. } | Effect::Map { .. } | Effect::Members { .. } => {}
         }
     }
 }

@@ -10,6 +10,7 @@ use haypile_sync::EpochHistory;
 use haypile_sync::copy::install::{Found, INCOMING, InstallStep, MARKER, OUTGOING, next_step};
 use haypile_types::Position;
 
+use crate::group::BallotFile;
 use crate::open::{OPLOG_DIR, STORE_DIR};
 use crate::{PartitionError, identity};
 
@@ -40,6 +41,7 @@ pub fn install(
     // It is the same replica, with other data.
     let replica = identity::load(dir)?.and_then(|identity| identity.replica);
     identity::save(&incoming, replica, history)?;
+    BallotFile::carry_over(dir, &incoming, position)?;
     sync(&incoming)?;
     run(dir, true)
 }

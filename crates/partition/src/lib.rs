@@ -45,7 +45,7 @@ mod writing;
 
 pub use blocked::Awaited;
 pub use error::{CommitError, PartitionError};
-pub use group::{GroupOptions, GroupView, Post};
+pub use group::{Change, ChangeError, GroupOptions, GroupView, Post};
 pub use identity::ReplicaId;
 pub use maintenance::Maintenance;
 pub use observer::Event;

@@ -165,7 +165,7 @@ impl Partition {
         let (store, oplog, epochs, ballot, recovery) = open(&mut options)?;
         let state = store.state();
         let group = match (options.group.take(), ballot) {
-            (Some(group), Some(ballot)) => Some(Replica::new(group, ballot, &oplog, state.applied.index)?),
+            (Some(group), Some(ballot)) => Some(Replica::new(group, ballot, &oplog, &state)?),
             _ => None,
         };
         let (replica, desk) = group.unzip();

@@ -56,18 +56,23 @@ pub(crate) fn history_at_start(
     let mut history = saved.up_to(end.index);
     if end.index > 0 && history.position_of(end.index) != Some(end) {
         // Data without a history, a restored backup say: what is there has one writer, whoever it was.
-        let epoch = Epoch {
-            term: end.term.max(1),
-            id: fresh_id(random),
-            first_index: 1,
-        };
-        // One epoch with term and index of at least 1 is always a history.
-        return EpochHistory::from_epochs(vec![epoch]).unwrap_or_default();
+        return history_of_term(end.term, fresh_id(random));
     }
     if role == Role::Leader {
         history.begin_at_start(fresh_id(random), end.index);
     }
     history
+}
+
+/// A history with one epoch from the first entry on.
+fn history_of_term(term: u64, id: EpochId) -> EpochHistory {
+    let epoch = Epoch {
+        term: term.max(1),
+        id,
+        first_index: 1,
+    };
+    // One epoch with term and index of at least 1 is always a history.
+    EpochHistory::from_epochs(vec![epoch]).unwrap_or_default()
 }
 
 impl Shared {
@@ -156,6 +161,15 @@ impl Partition {
     /// Who wrote which part of the log.
     pub fn history(&self) -> EpochHistory {
         self.shared.epochs.lock().history.clone()
+    }
+
+    /// The history that goes with a checkpoint that was made at `position`: to be asked after it was made. A group's terms are elections',
+    /// of which there may be thousands; whoever gets its checkpoint need only know in which one it ends.
+    pub fn history_up_to(&self, position: Position) -> EpochHistory {
+        match self.shared.replica {
+            None => self.history().up_to(position.index),
+            Some(_) => history_of_term(position.term, EpochId(u128::from(position.term))),
+        }
     }
 
     /// Where the log ends, what of it is durable and visible, and who wrote it.

@@ -33,7 +33,7 @@ pub(crate) fn touch(store: &Store, watch: &WatchTable, payloads: &[u8], now_ms: 
                 command = (db, key);
                 continue;
             }
-            Effect::EventOfRow { .. } | Effect::Event { .. } => continue,
+            Effect::EventOfRow { .. } | Effect::Event { .. } | Effect::Members { .. } => continue,
         };
         let user_key = match cf {
             Cf::Meta => Some(keys::user_key(key)),

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::{Counting, Lines, Replied, options, try_read};
-use haypile_consensus::{Message, Settings};
+use haypile_consensus::{Members, Message, Settings};
 use haypile_oplog::SyncPolicy;
 use haypile_partition::{CommitError, GroupOptions, Partition, Post, Role};
 
@@ -134,8 +134,9 @@ impl Trio {
                 heartbeat_us: 25_000,
                 election_us: 200_000,
                 retry_us: 50_000,
-                ..Settings::new(number, vec![1, 2, 3])
+                ..Settings::new(number)
             },
+            founders: Members::founding((1..=3).map(|number| (number, format!("host:{number}")))),
             random: Box::new(Counting(self.seed * 7919)),
             post: Arc::new(Mail {
                 number,

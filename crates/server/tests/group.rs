@@ -4,6 +4,7 @@
 mod group {
     mod doors;
     mod failover;
+    mod members;
     mod redis;
     mod support;
 }

@@ -14,6 +14,7 @@
 //! tag     0x08 | as 0x05               first the one, then the other
 //! event   0x09 | event u8              about the key of the last row put, deleted or patched, in the tag's database
 //! event   0x0a | event u8 | database varint | key length varint | user key
+//! members 0x0c | length varint | bytes                               who belongs to the replica group; alone in its entry
 //! patch   0x0b | keyspace varint | column family u8 | key length varint | key | patch length varint | patch     of a row of `meta`
 //! ```
 //!
@@ -46,6 +47,7 @@ const TAG_LAST: u8 = TAG + (TAG_NEW | TAG_OWN);
 const EVENT_OF_ROW: u8 = 9;
 const EVENT: u8 = 10;
 const PATCH: u8 = 11;
+const MEMBERS: u8 = 12;
 
 /// Added to a tag's first byte: the key was created.
 pub(crate) const TAG_NEW: u8 = 1;
@@ -93,6 +95,10 @@ pub enum Effect<'a> {
         db: u16,
         key: &'a [u8],
     },
+    /// What the store keeps for the replica group, and does not understand.
+    Members {
+        bytes: &'a [u8],
+    },
     Patch {
         space: SpaceId,
         /// A key of [`Cf::Meta`].
@@ -107,7 +113,11 @@ impl Effect<'_> {
     pub fn space(&self) -> Option<SpaceId> {
         match *self {
             Effect::Put { space, .. } | Effect::Delete { space, .. } | Effect::Patch { space, .. } => Some(space),
-            Effect::Map { .. } | Effect::Tag { .. } | Effect::EventOfRow { .. } | Effect::Event { .. } => None,
+            Effect::Map { .. }
+            | Effect::Tag { .. }
+            | Effect::EventOfRow { .. }
+            | Effect::Event { .. }
+            | Effect::Members { .. } => None,
         }
     }
 }
@@ -304,6 +314,7 @@ impl<'a> Effects<'a> {
                 db: self.db()?,
                 key: self.blob()?,
             },
+            MEMBERS => Effect::Members { bytes: self.blob()? },
             PATCH => {
                 let (space, (cf, counted)) = (self.space()?, self.family()?);
                 if cf != Cf::Meta {

@@ -63,6 +63,8 @@ pub(crate) struct Publisher {
     bytes: [usize; 3],
     counted: Vec<SlotChange>,
     maps: Vec<(u16, SpaceId)>,
+    /// Who belongs to the replica group from now on.
+    members: Option<Arc<[u8]>>,
     /// What the turn has superseded.
     superseded: Vec<Row>,
     /// What earlier turns have, and readers may still look at.
@@ -223,6 +225,7 @@ impl Publisher {
                 self.row(store, Key::new(space, cf as u8, key), None, position);
             }
             Effect::Map { db, space } => self.maps.push((db, space)),
+            Effect::Members { bytes } => self.members = Some(bytes.into()),
             Effect::Patch {
                 space,
                 key,
@@ -348,6 +351,9 @@ impl Publisher {
         );
         state.applied = position;
         state.clock = state.clock.max(clock);
+        if let Some(members) = self.members.take() {
+            state.members = Some(members);
+        }
         for (space, keys, expires) in counts {
             front.counts.entry(space).or_default().change(keys, expires);
         }

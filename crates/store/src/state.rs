@@ -7,12 +7,14 @@
 //! format u8 = 3 | term u64 LE | index u64 LE | clock u64 LE | next keyspace u32 LE
 //! | first slot u16 LE | last slot u16 LE | floor of ids u64 LE
 //! | databases u16 LE, then for each its keyspace u32 LE
+//! | length u32 LE, and what the effect "members" said last; neither if there was none
 //! ```
 //!
 //! The counters of keys are records of their own, see `counts.rs`. Format 1 had them here, and elements under their user
 //! keys; it is not read any more.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use haypile_types::{Position, SLOTS};
 
@@ -37,6 +39,8 @@ pub struct StoreState {
     /// Ids of collections that are made from now on are this and what the log's index makes of them: a partition that has
     /// elements from elsewhere sets it above the ids of those. It never falls.
     pub id_floor: u64,
+    /// Who belongs to the replica group, in bytes that the group understands; `None` if no entry has said so.
+    pub members: Option<Arc<[u8]>>,
 }
 
 /// A range of slots.
@@ -107,6 +111,10 @@ impl StoreState {
         for space in &self.dbs {
             out.extend_from_slice(&space.to_le_bytes());
         }
+        if let Some(members) = &self.members {
+            out.extend_from_slice(&(members.len() as u32).to_le_bytes());
+            out.extend_from_slice(members);
+        }
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
@@ -130,6 +138,15 @@ impl StoreState {
         let id_floor = reader.u64()?;
         let databases = reader.u16()?;
         let dbs = (0..databases).map(|_| reader.u32()).collect::<Result<_, _>>()?;
+        let members = match reader.0.is_empty() {
+            true => None,
+            false => {
+                let length = reader.u32()? as usize;
+                let (bytes, rest) = reader.0.split_at_checked(length).ok_or_else(cut_short)?;
+                reader.0 = rest;
+                Some(bytes.into())
+            }
+        };
         if !reader.0.is_empty() {
             return Err(StoreError::Corrupt("the state record goes on behind its end".into()));
         }
@@ -140,18 +157,20 @@ impl StoreState {
             dbs,
             slots: Slots { first, last },
             id_floor,
+            members,
         })
     }
+}
+
+fn cut_short() -> StoreError {
+    StoreError::Corrupt("state record cut short".into())
 }
 
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
     fn take<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
-        let (head, tail) = self
-            .0
-            .split_first_chunk::<N>()
-            .ok_or_else(|| StoreError::Corrupt("state record cut short".into()))?;
+        let (head, tail) = self.0.split_first_chunk::<N>().ok_or_else(cut_short)?;
         self.0 = tail;
         Ok(*head)
     }
@@ -185,6 +204,7 @@ mod tests {
             dbs: vec![4, 1],
             slots: Slots { first: 3, last: 700 },
             id_floor: 1 << 40,
+            members: None,
         }
     }
 
@@ -196,6 +216,23 @@ mod tests {
         for cut in 0..bytes.len() {
             assert!(StoreState::decode(&bytes[..cut]).is_err(), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn members_are_behind_all_else() {
+        let state = StoreState {
+            members: Some(Arc::from(*b"who")),
+            ..sample()
+        };
+        let (mut bytes, mut without) = (Vec::new(), Vec::new());
+        state.encode(&mut bytes);
+        sample().encode(&mut without);
+        assert_eq!(StoreState::decode(&bytes).unwrap(), state);
+        for cut in without.len() + 1..bytes.len() {
+            assert!(StoreState::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        bytes.push(0);
+        assert!(StoreState::decode(&bytes).is_err());
     }
 
     #[test]

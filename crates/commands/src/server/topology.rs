@@ -26,7 +26,58 @@ const fn about_cluster(name: &'static str, arity: i32, syntax: &'static str, sum
     }
 }
 
+/// What the subcommands of GROUP that change something have in common.
+const CHANGES_GROUP: Spec = Spec {
+    since: "7.2.0",
+    arity: 3,
+    flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::STALE),
+    ..SERVER
+};
+
 pub(super) const COMMANDS: &[Spec] = &[
+    Spec {
+        name: "group",
+        summary: "A container for commands about the replica group that this server is a member of.",
+        complexity: "Depends on the subcommand",
+        since: "7.2.0",
+        arity: -2,
+        flags: Flags::NONE,
+        handler: Handler::Container,
+        subcommands: &[
+            Spec {
+                name: "members",
+                summary: "Returns who belongs to the replica group, as far as this member knows.",
+                since: "7.2.0",
+                arity: 2,
+                flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(LOADING_STALE),
+                ..SERVER
+            },
+            Spec {
+                name: "add",
+                summary: "Begins to add a member, which votes as soon as it has everything.",
+                syntax: "number=host:port",
+                ..CHANGES_GROUP
+            },
+            Spec {
+                name: "remove",
+                summary: "Begins to remove a member.",
+                syntax: "number",
+                ..CHANGES_GROUP
+            },
+            Spec {
+                name: "handover",
+                summary: "Hands the leader's office over to the member that can take it soonest.",
+                arity: 2,
+                ..CHANGES_GROUP
+            },
+            Spec {
+                summary: "Returns helpful text about the subcommands of GROUP.",
+                since: "7.2.0",
+                ..HELP
+            },
+        ],
+        ..SERVER
+    },
     Spec {
         name: "role",
         summary: "Returns the replication role.",

@@ -141,7 +141,8 @@ impl Member {
         members.collect::<Vec<_>>().join(" ")
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// A member as `number=host:port`; `None` if it is none.
+    pub fn parse(text: &str) -> Option<Self> {
         let (number, address) = text.split_once('=')?;
         let (host, port) = address.rsplit_once(':')?;
         let number = number.parse().ok().filter(|number| *number > 0)?;

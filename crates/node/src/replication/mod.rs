@@ -250,7 +250,11 @@ impl Replication {
             .opener
             .open(id, (Role::Follower, self.roles.load().tenure()))?
             .0;
-        self.roles.data_opened(self, id, open);
+        match self.is_in_group() {
+            // Who writes is the group's business.
+            true => self.parts.partitions.put(id, open),
+            false => self.roles.data_opened(self, id, open),
+        }
         self.equip();
         Ok(())
     }

@@ -20,6 +20,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use haypile_consensus::Ballot;
+use haypile_types::Position;
 
 use crate::PartitionError;
 
@@ -93,6 +94,25 @@ impl BallotFile {
         ballot_file.file.sync_data().map_err(io("sync", &ballot_file.path))?;
         (ballot_file.writing, ballot_file.durable) = (writing, place);
         Ok((ballot_file, ballot))
+    }
+
+    /// Makes the file that goes with a checkpoint of what is committed up to `position`, in `incoming`, for the replica that has its data in
+    /// `dir`: it is the same replica and keeps its word. Nothing happens if the partition in `dir` is no replica of a group. Who calls this
+    /// syncs the directory.
+    ///
+    /// # Errors
+    /// A file, or no place of the one in `dir` is whole.
+    pub(crate) fn carry_over(dir: &Path, incoming: &Path, position: Position) -> Result<(), PartitionError> {
+        if !BallotFile::is_in(dir) {
+            return Ok(());
+        }
+        let (_, ballot) = BallotFile::open(dir)?;
+        let left_over = incoming.join(NAME);
+        match std::fs::remove_file(&left_over) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io("remove", &left_over)(error)),
+            _ => {}
+        }
+        BallotFile::open(incoming)?.0.save(ballot.after(position), true)
     }
 
     /// Writes the ballot, and waits until the disk has it if that is wanted.

@@ -248,7 +248,7 @@ impl Shared {
         }
         self.apply_others(replica, writer, &mut others);
         let applied = self.store.applied().index.min(last);
-        replica.with(|group, _| group.applied(applied));
+        replica.with(|group, now_us| group.applied(now_us, applied));
         self.committed.notify_all();
     }
 

@@ -12,6 +12,7 @@
 //! ```
 
 mod ballot;
+mod changing;
 mod driving;
 mod reader;
 
@@ -20,13 +21,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use haypile_consensus::{
-    Ballot, Group, Message, Outputs, ReplicaNumber, Role as GroupRole, Settings, Silence, Start, Work,
+    Ballot, Behind, Group, Members, Message, Outputs, ReplicaNumber, Role as GroupRole, Settings, Silence, Start, Work,
 };
 use haypile_oplog::Oplog;
-use haypile_types::Random;
+use haypile_store::StoreState;
+use haypile_types::{Position, Random};
 use parking_lot::Mutex;
 
 pub(crate) use self::ballot::BallotFile;
+pub use self::changing::{Change, ChangeError};
 use self::reader::DiskReader;
 use crate::PartitionError;
 use crate::partition::{Partition, Shared};
@@ -43,8 +46,10 @@ pub trait Post: Send + Sync {
 
 /// What a partition needs to be a replica of a group.
 pub struct GroupOptions {
-    /// Who it is, who else there is, and how long what takes.
+    /// Which member it is, and how long what takes.
     pub settings: Settings,
+    /// Who founds the group. It says itself who belongs to it as soon as it has said so.
+    pub founders: Members,
     /// Random numbers for the times of elections.
     pub random: Box<dyn Random>,
     /// The way to the others.
@@ -100,18 +105,24 @@ pub(crate) struct Desk {
 }
 
 impl Replica {
-    /// A replica with what is on disk of it; the store has applied the entries up to `applied`.
+    /// A replica with what is on disk of it.
     pub(crate) fn new(
         options: GroupOptions,
         ballot: (BallotFile, Ballot),
         oplog: &Oplog,
-        applied: u64,
+        store: &StoreState,
     ) -> Result<(Replica, Desk), PartitionError> {
+        let applied = store.applied.index;
+        let members = match &store.members {
+            None => options.founders,
+            Some(bytes) => Members::decode(bytes).map_err(|error| PartitionError::Group(error.to_string()))?,
+        };
         let start = Start {
             ballot: ballot.1,
             terms: oplog.terms()?,
             last: oplog.last(),
             applied,
+            members,
         };
         let number = options.settings.replica;
         let now_us = options.post.now_us();
@@ -153,11 +164,14 @@ impl Replica {
         }
         self.tell_lease(&core);
         let sooner = core.next_tick_us() < tick_before;
-        if core.silence() == Some(Silence::Forgetful) && !self.silent.swap(true, Ordering::AcqRel) {
+        if let Some(silence) = core.silence()
+            && !self.silent.swap(true, Ordering::AcqRel)
+            && silence == Silence::Forgetful
+        {
             tracing::error!(
                 member = self.number,
-                "this member's data is older than what it has acknowledged, or gone: it takes no part in its group any more; a member \
-                 cannot be filled again yet: restore the directory that it had"
+                "this member's data is older than what it has acknowledged, or gone: it takes no part in its group any more; add a member with \
+                 an empty directory under the next number, and remove this one: GROUP ADD, GROUP REMOVE"
             );
         }
         drop(core);
@@ -254,6 +268,21 @@ impl Partition {
     /// A connection to this replica is broken.
     pub fn group_lost(&self, peer: ReplicaNumber) {
         self.shared.group_event(|group, now_us| group.lost(now_us, peer));
+    }
+
+    /// The leader whose checkpoint this replica needs: its log begins after what this one has.
+    pub fn group_behind(&self) -> Option<Behind> {
+        let replica = self.shared.replica.as_ref().filter(|replica| !replica.is_silent())?;
+        replica.core.lock().behind()
+    }
+
+    /// A checkpoint with the entries up to `position`, copied from the leader that `behind` names, is about to take the place of this
+    /// partition. True if it may: from here on this replica says nothing, and is to be closed.
+    pub fn group_give_way(&self, behind: Behind, position: Position) -> bool {
+        let gives_way = self
+            .shared
+            .group_event(|group, now_us| group.give_way(now_us, behind, position));
+        gives_way.unwrap_or(false)
     }
 
     /// Hands the office of the leader to the replica that can take it soonest, if this one has it and there is another. It takes some

@@ -24,6 +24,7 @@ mod command_cmd;
 mod config_cmd;
 mod connection;
 mod debug;
+mod group;
 mod help;
 mod info_cmd;
 mod latency_cmd;
@@ -98,6 +99,7 @@ const FAMILIES: &[&[(&str, Execute)]] = &[
     config_cmd::FUNCTIONS,
     connection::FUNCTIONS,
     debug::FUNCTIONS,
+    group::FUNCTIONS,
     info_cmd::FUNCTIONS,
     latency_cmd::FUNCTIONS,
     memory::FUNCTIONS,

@@ -2,22 +2,44 @@
 
 use haypile_testkit::{Server, free_port, wait_until};
 
-use super::support::{Group, PASSWORD, ask, member};
+use super::support::{Group, PASSWORD, ask, make_member, member};
 
 #[test]
-fn a_member_with_other_members_is_refused() {
-    let mut group = Group::start(&[]);
-    let stranger = (group.leader() + 1) % 3;
-    group.servers[stranger].kill();
-    let mut ports = group.ports.clone();
-    ports.rotate_left(1);
-    ports[2] = free_port();
-    let mut other = member(stranger, &ports, &[]);
-    other.set_address(([127, 0, 0, 1], group.ports[stranger]).into());
-    other.start_again();
-    wait_until("the refusal", || other.log().contains("group-members differ"));
-    assert_eq!(ask(other.port(), "group_leader").unwrap(), "0");
-    assert_eq!(group.client().say("SET k v"), "OK", "two of three go on");
+fn founders_that_differ_are_refused() {
+    let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
+    let mut others = ports.clone();
+    others[2] = free_port();
+    let (mut one, mut two) = (member(0, &ports, &[]), member(1, &others, &[]));
+    one.start_again();
+    two.start_again();
+    wait_until("the refusals", || {
+        [&one, &two]
+            .iter()
+            .all(|server| server.log().contains("group-members differ"))
+    });
+    assert_eq!(ask(two.port(), "group_leader").unwrap(), "0");
+}
+
+#[test]
+fn a_member_of_another_group_is_refused() {
+    let (group, another) = (Group::start(&[]), Group::start(&[]));
+    for group in [&group, &another] {
+        wait_until("the group's name", || {
+            !group.client().say("GROUP MEMBERS").contains("\"\"")
+        });
+        group.wait_for_all();
+    }
+    let (mut group, mut another) = (group, another);
+    let leader = group.leader();
+    let gone = (leader + 1) % 3;
+    group.servers[gone].kill();
+    another.servers[gone].kill();
+    // It has the data of the other group, and comes to where a member of this one was.
+    let stray = &mut another.servers[gone];
+    make_member(stray, gone, &group.ports, &[]);
+    stray.start_again();
+    wait_until("the refusal", || stray.log().contains("this is a member of the group"));
+    assert_eq!(group.client().say("SET k v"), "OK");
 }
 
 #[test]

@@ -28,13 +28,19 @@ pub fn members(ports: &[u16]) -> String {
 
 /// A member that has not been started.
 pub fn member(at: usize, ports: &[u16], args: &[&str]) -> Server {
+    let mut server = Server::stopped(&[]);
+    make_member(&mut server, at, ports, args);
+    server
+}
+
+/// Makes a member of a server that does not run, whatever data it has.
+pub fn make_member(server: &mut Server, at: usize, ports: &[u16], args: &[&str]) {
     let (members, number) = (members(ports), (at + 1).to_string());
     let mut all = ARGS.to_vec();
     all.extend(["--group-members", &members, "--group-member", &number]);
     all.extend(args);
-    let mut server = Server::stopped(&all);
+    server.set_args(&all);
     server.set_address(SocketAddr::from(([127, 0, 0, 1], ports[at])));
-    server
 }
 
 impl Group {
@@ -124,8 +130,13 @@ pub struct Finder {
 
 impl Finder {
     pub fn new(group: &Group) -> Finder {
+        Finder::of(&group.ports)
+    }
+
+    /// A client of the members at these ports.
+    pub fn of(ports: &[u16]) -> Finder {
         Finder {
-            ports: group.ports.clone(),
+            ports: ports.to_vec(),
             at: 0,
             client: None,
             patience: Duration::from_secs(6),

@@ -78,6 +78,10 @@ pub fn write(out: &mut Vec<u8>, effect: &Effect<'_>) {
             write_varint(out, db.into());
             blob(out, key);
         }
+        Effect::Members { bytes } => {
+            out.push(12);
+            blob(out, bytes);
+        }
         Effect::Patch {
             space,
             key,

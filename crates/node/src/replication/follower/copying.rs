@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 
 use super::driver::{Driver, Event};
 use super::inspecting::{Incoming, local};
-use super::{diverged, installing};
+use super::{diverged, filling, installing};
 use crate::options::partition_dir;
 use crate::replication::transport::{self, Client, blocking};
 use crate::replication::{Replication, settings};
@@ -220,12 +220,16 @@ impl Driver {
             }
             CopyAction::Install(manifest) => {
                 let (replication, data_lock, tenure) = (replication.clone(), self.data_lock.clone(), copying.tenure);
-                let id = self.id.clone();
+                let (id, behind) = (self.id.clone(), self.is_behind());
                 tokio::spawn(async move {
                     let data_lock = data_lock.lock_owned().await;
                     tokio::task::spawn_blocking(move || {
                         let _data_lock = data_lock;
-                        tell(match installing::install(&replication, &id, tenure, &manifest) {
+                        let installed = match replication.is_in_group() {
+                            true => filling::install(&replication, &id, behind, &manifest),
+                            false => installing::install(&replication, &id, tenure, &manifest),
+                        };
+                        tell(match installed {
                             Ok(()) => CopyEvent::Installed,
                             Err(failure) => CopyEvent::LocalFailed(failure),
                         });
@@ -236,6 +240,7 @@ impl Driver {
                 tracing::info!("a full sync is installed");
                 self.copy = None;
                 self.partition_event(PartitionEvent::Installed { attempt });
+                self.end_filling();
             }
             CopyAction::Failed { failure, reject } => {
                 self.reject = reject;

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use haypile_consensus::Behind;
 use haypile_sync::copy::CopyEvent;
 use haypile_sync::follower::{
     Identity, Instance, InstanceEvent, InstanceState, Partition, PartitionEvent, PartitionState,
@@ -20,6 +21,7 @@ use tokio::task::AbortHandle;
 
 use super::Shared;
 use super::copying::{Beginning, Copying};
+use super::filling::Filling;
 use super::inspecting::Incoming;
 use super::installing;
 use super::streaming::Streaming;
@@ -35,6 +37,8 @@ pub(super) enum Event {
     Follow(String, Tenure),
     /// None is to be followed, from this tenure on.
     Unfollow(Tenure),
+    /// A member of a group is behind the log of its leader, which is at this address.
+    Fill(String, Behind),
     /// What has failed is tried at once.
     Retry,
     /// The server stops.
@@ -55,8 +59,8 @@ pub(super) struct Driver {
     pub(super) shared: Arc<Shared>,
     /// The partition that follows.
     pub(super) id: PartitionId,
-    instance: Instance,
-    partition: Partition,
+    pub(super) instance: Instance,
+    pub(super) partition: Partition,
     /// Of the role for which it works. The role may be another already, and the event that says so under way.
     pub(super) tenure: Tenure,
     pub(super) random: SplitMix64,
@@ -69,6 +73,8 @@ pub(super) struct Driver {
     pub(super) keeping: Arc<tokio::sync::Mutex<()>>,
     pub(super) incoming: Arc<Incoming>,
     pub(super) reject: Option<SnapshotId>,
+    /// Of a member of a group: the copy of its leader's data that takes the place of its own.
+    pub(super) filling: Option<Filling>,
     /// Held by whoever works on the partition's data for an attempt: a stream, an installation.
     pub(super) data_lock: Arc<tokio::sync::Mutex<()>>,
     /// What the machines are to be given, in order.
@@ -118,6 +124,7 @@ impl Driver {
             keeping: Arc::default(),
             incoming: Arc::default(),
             reject: None,
+            filling: None,
             data_lock: Arc::default(),
             queue: VecDeque::new(),
         }
@@ -183,6 +190,7 @@ impl Driver {
         self.partition.set_settings(settings);
         self.instance.set_identity(identity(replication, &self.id));
         self.look_for_activity();
+        self.look_at_filling(replication);
         self.reopen(replication);
         self.queue.push_back(Work::Instance(InstanceEvent::Tick));
         self.queue.push_back(Work::Partition(PartitionEvent::Tick));
@@ -233,6 +241,7 @@ impl Driver {
                 self.reject = None;
                 self.queue.push_back(Work::Instance(InstanceEvent::Follow(address)));
             }
+            Event::Fill(address, behind) => self.fill(replication, address, behind),
             Event::Unfollow(tenure) => {
                 self.tenure = tenure;
                 self.queue.push_back(Work::Instance(InstanceEvent::Unfollow));
@@ -271,7 +280,7 @@ impl Driver {
     }
 
     /// Removes what was copied, once nobody works on it, unless something is followed again by then.
-    fn discard_copy(&self, replication: &Arc<Replication>) {
+    pub(super) fn discard_copy(&self, replication: &Arc<Replication>) {
         let (replication, data_lock, id) = (replication.clone(), self.data_lock.clone(), self.id.clone());
         tokio::spawn(async move {
             let data_lock = data_lock.lock_owned().await;
@@ -282,6 +291,10 @@ impl Driver {
                 }
             });
         });
+    }
+
+    pub(super) fn instance_event(&mut self, event: InstanceEvent) {
+        self.queue.push_back(Work::Instance(event));
     }
 
     pub(super) fn partition_event(&mut self, event: PartitionEvent) {
@@ -326,7 +339,7 @@ async fn say_goodbye(mut client: Client, session: SessionId) {
 }
 
 /// Who follows, as the configuration says it now.
-fn identity(replication: &Replication, partition: &PartitionId) -> Identity {
+pub(super) fn identity(replication: &Replication, partition: &PartitionId) -> Identity {
     let (values, replication) = (replication.parts.config.load(), &replication);
     let wanted = replication
         .parts
@@ -337,7 +350,10 @@ fn identity(replication: &Replication, partition: &PartitionId) -> Identity {
     Identity {
         node: replication.node,
         incarnation: replication.incarnation,
-        purpose: Purpose::Replica,
+        purpose: match replication.is_in_group() {
+            true => Purpose::Learner,
+            false => Purpose::Replica,
+        },
         announce_host: Some(values.replica_announce_ip.clone()).filter(|host| !host.is_empty()),
         announce_port: match values.replica_announce_port {
             0 if values.tls_replication && values.tls_port > 0 => values.tls_port,

@@ -3,6 +3,7 @@
 mod copying;
 mod diverged;
 mod driver;
+mod filling;
 mod inspecting;
 mod installing;
 mod streaming;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use haypile_consensus::Behind;
 use haypile_sync::Tenure;
 use haypile_sync::follower::{InstanceState, InstanceStatus, PartitionState, PartitionStatus};
 use haypile_sync::stream::Lag;
@@ -114,6 +116,12 @@ impl Handle {
     pub(super) fn unfollow(&self, tenure: Tenure) {
         self.status.link_up.store(false, Ordering::Release);
         self.send(Event::Unfollow(tenure));
+    }
+
+    /// This server is behind the log of its group's leader, which is at this address: its data is to be replaced by a copy of the leader's.
+    /// May be said again and again.
+    pub(super) fn fill(&self, address: String, behind: Behind) {
+        self.send(Event::Fill(address, behind));
     }
 
     pub(super) fn retry(&self) {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use haypile_config::Member;
+use bytes::Bytes;
 use haypile_consensus::{Message, ReplicaNumber};
 use haypile_sync::wire::v1;
 use haypile_sync::{ErrorKind, Failure, NodeId};
@@ -34,6 +34,10 @@ pub(in crate::replication) struct Asked {
     pub(super) from: ReplicaNumber,
     pub(super) to: ReplicaNumber,
     pub(super) node: NodeId,
+    /// Which replica it has; 0 if it does not know yet.
+    pub(super) replica: u128,
+    /// The group's name; 0 if it does not know it.
+    pub(super) group_id: u128,
 }
 
 impl TryFrom<v1::PeerHello> for Asked {
@@ -41,7 +45,15 @@ impl TryFrom<v1::PeerHello> for Asked {
 
     fn try_from(hello: v1::PeerHello) -> Result<Self, Status> {
         let node = <[u8; 16]>::try_from(&hello.node[..]).map_err(|_| Status::invalid_argument("the node has no id"))?;
+        let id = |bytes: &[u8], what: &str| match bytes {
+            [] => Ok(0),
+            bytes => <[u8; 16]>::try_from(bytes)
+                .map(u128::from_be_bytes)
+                .map_err(|_| Status::invalid_argument(format!("the {what} has no id"))),
+        };
         Ok(Asked {
+            replica: id(&hello.replica, "replica")?,
+            group_id: id(&hello.group_id, "group")?,
             group: hello.group,
             from: hello.from,
             to: hello.to,
@@ -51,26 +63,25 @@ impl TryFrom<v1::PeerHello> for Asked {
 }
 
 /// Asks a member for what it has to say, again and again.
-pub(super) async fn ask(peers: Arc<Peers>, replication: Weak<Replication>, member: Member) {
+pub(super) async fn ask(peers: Arc<Peers>, replication: Weak<Replication>, number: ReplicaNumber, address: String) {
     let mut random = SplitMix64::from_system();
     let complaints = Seldom::default();
     let mut pause = AGAIN_MS;
     loop {
         let outcome = match replication.upgrade() {
-            Some(replication) => follow(&peers, &replication, &member).await,
+            Some(replication) => follow(&peers, &replication, number, &address).await,
             None => return,
         };
-        peers.tell(Event::Lost(member.number));
+        peers.tell(Event::Lost(number));
         match outcome {
             // It has been there.
             Ok(failure) => {
-                tracing::info!(member = member.number, %failure, "the stream from a member of the group has ended");
+                tracing::info!(member = number, %failure, "the stream from a member of the group has ended");
                 pause = AGAIN_MS;
             }
             Err(failure) => {
                 if let Some(unsaid) = complaints.tell() {
-                    let address = member.address();
-                    tracing::warn!(member = member.number, address, %failure, unsaid, "a member of the group cannot be asked");
+                    tracing::warn!(member = number, address, %failure, unsaid, "a member of the group cannot be asked");
                 }
                 pause = (pause * 2).min(AGAIN_MS_MAX);
             }
@@ -80,23 +91,35 @@ pub(super) async fn ask(peers: Arc<Peers>, replication: Weak<Replication>, membe
 }
 
 /// Takes what a member says until that ends; `Ok` with why, `Err` if it has not begun.
-async fn follow(peers: &Peers, replication: &Arc<Replication>, member: &Member) -> Result<Failure, Failure> {
+async fn follow(
+    peers: &Peers,
+    replication: &Arc<Replication>,
+    number: ReplicaNumber,
+    address: &str,
+) -> Result<Failure, Failure> {
     let dialer = replication.dialer();
     let patience = Duration::from_secs(1);
-    let mut client = match tokio::time::timeout(patience, dialer.dial(&member.address(), Activity::default())).await {
+    let mut client = match tokio::time::timeout(patience, dialer.dial(address, Activity::default())).await {
         Ok(client) => client?,
         Err(_) => return Err(Failure::new(ErrorKind::Timeout("connection"), "it does not answer")),
     };
+    let (replica, group_id) = peers.who.names();
+    let id = |id: u128| match id {
+        0 => Bytes::new(),
+        id => id.to_be_bytes().to_vec().into(),
+    };
     let hello = v1::PeerHello {
-        group: peers.name(),
-        from: peers.number,
-        to: member.number,
-        node: replication.node_id().0.to_be_bytes().to_vec().into(),
+        group: peers.who.founders_text(),
+        from: peers.who.number(),
+        to: number,
+        node: id(replication.node_id().0),
+        replica: id(replica),
+        group_id: id(group_id),
     };
     let asked = tokio::time::timeout(patience, client.peer(hello)).await;
     let asked = asked.map_err(|_| Failure::new(ErrorKind::Timeout("request"), "it does not answer"))?;
     let mut frames = asked.map_err(|status| failure(&status))?.into_inner();
-    tracing::info!(member = member.number, "a member of the group is heard");
+    tracing::info!(member = number, "a member of the group is heard");
     loop {
         let frame = match frames.message().await {
             Ok(Some(frame)) => frame,
@@ -114,7 +137,7 @@ async fn follow(peers: &Peers, replication: &Arc<Replication>, member: &Member) 
             taken.forget();
         }
         // A message says whom it is from; this stream knows better.
-        let theirs = messages.into_iter().filter(|message| message.from() == member.number);
+        let theirs = messages.into_iter().filter(|message| message.from() == number);
         peers.tell(Event::Messages(theirs.collect(), room));
     }
 }
@@ -127,7 +150,7 @@ impl Replication {
                 "this server is no member of a replica group: group-members",
             ));
         };
-        if let Some(cause) = peers.refuses(asked, self.node_id()) {
+        if let Some(cause) = peers.who.refuses(asked, self.node_id()) {
             tracing::warn!(cause, "a member of a replica group is refused");
             return Err(Status::failed_precondition(cause));
         }
@@ -141,6 +164,7 @@ impl Replication {
             tracing::warn!(cause, node = %asked.node, "a member of a replica group is refused");
             Status::failed_precondition(cause)
         })?;
+        peers.who.met(asked.from, asked.replica);
         let Opened {
             frames,
             sent,

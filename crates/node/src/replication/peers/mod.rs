@@ -5,21 +5,25 @@
 
 mod links;
 mod post;
+mod who;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use haypile_config::{Member, Values};
-use haypile_consensus::{Message, ReplicaNumber, Settings};
-use haypile_partition::{GroupOptions, Post};
-use haypile_sync::NodeId;
+use haypile_config::Values;
+use haypile_consensus::{MembersError, Message, ReplicaNumber, Settings};
+use haypile_partition::{Change, ChangeError, GroupOptions, Post};
+use haypile_types::Random;
 use parking_lot::Mutex;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
-pub(in crate::replication) use links::{Asked, PeerStream};
+pub(in crate::replication) use links::PeerStream;
 use post::Outboxes;
+use who::Who;
 
 use crate::partitions::{OpenPartition, Partitions, standalone_id};
 use crate::random::SplitMix64;
@@ -33,6 +37,8 @@ const INBOX_KIB: usize = 64 << 10;
 const MESSAGE_BYTES_MAX: u64 = 512 << 10;
 /// How long a leader that stops waits for another one.
 const HAND_OVER_WITHIN: Duration = Duration::from_secs(1);
+/// How often it is looked at who belongs to the group.
+const MEMBERS_EVERY: Duration = Duration::from_millis(20);
 /// The longest pause between two looks at the time.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -47,6 +53,12 @@ pub enum PeersError {
     NoPort,
 }
 
+/// What the members' tasks run in.
+struct Around {
+    runtime: Handle,
+    replication: Weak<Replication>,
+}
+
 /// Something for the thread.
 enum Event {
     /// Messages, and how much of the inbox they take, KiB.
@@ -58,8 +70,7 @@ enum Event {
 
 /// The other members, as this one knows them.
 pub(crate) struct Peers {
-    members: Vec<Member>,
-    number: ReplicaNumber,
+    who: Who,
     in_doubt_after_us: u64,
     outboxes: Outboxes,
     events: SyncSender<Event>,
@@ -67,6 +78,8 @@ pub(crate) struct Peers {
     /// What is free of the inbox, KiB.
     room: Semaphore,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    /// The members that are asked for what they have to say, and where.
+    asking: Mutex<BTreeMap<ReplicaNumber, (String, AbortHandle)>>,
 }
 
 impl Peers {
@@ -88,8 +101,8 @@ impl Peers {
         }
         let (events, inbox) = sync_channel(EVENTS_MAX);
         Ok(Some(Arc::new(Peers {
-            members,
-            number,
+            who: Who::new(number, members),
+            asking: Mutex::new(BTreeMap::new()),
             in_doubt_after_us: values.group_in_doubt_ms * 1000,
             outboxes: Outboxes::default(),
             events,
@@ -101,12 +114,12 @@ impl Peers {
 
     /// What a partition needs to be a replica of the group.
     pub(crate) fn group_options(self: &Arc<Self>) -> GroupOptions {
-        let voters = self.members.iter().map(|member| member.number).collect();
         GroupOptions {
             settings: Settings {
                 message_bytes_max: MESSAGE_BYTES_MAX,
-                ..Settings::new(self.number, voters)
+                ..Settings::new(self.who.number())
             },
+            founders: self.who.members().as_ref().clone(),
             random: Box::new(SplitMix64::from_system()),
             post: self.clone(),
             in_doubt_after_us: self.in_doubt_after_us,
@@ -115,8 +128,7 @@ impl Peers {
 
     /// Where clients reach a member.
     pub(crate) fn address_of(&self, number: ReplicaNumber) -> Option<String> {
-        let member = self.members.iter().find(|member| member.number == number);
-        member.map(Member::address)
+        self.who.address_of(number)
     }
 
     /// Begins to listen and to ask the others.
@@ -133,14 +145,37 @@ impl Peers {
             return Ok(());
         };
         let (peers, partitions) = (self.clone(), partitions.clone());
+        let around = Around {
+            runtime: runtime.handle().clone(),
+            replication: Arc::downgrade(replication),
+        };
+        self.ask_members(&around);
         let thread = std::thread::Builder::new()
             .name("group".into())
-            .spawn(move || peers.listen(&inbox, &partitions))?;
+            .spawn(move || peers.listen(&inbox, &partitions, &around))?;
         *self.thread.lock() = Some(thread);
-        for member in self.members.iter().filter(|member| member.number != self.number) {
-            runtime.spawn(links::ask(self.clone(), Arc::downgrade(replication), member.clone()));
-        }
         Ok(())
+    }
+
+    /// Asks all other members of the group, where they are, and nobody else.
+    fn ask_members(self: &Arc<Self>, around: &Around) {
+        let members = self.who.members();
+        let asking = &mut *self.asking.lock();
+        asking.retain(|number, (address, task)| {
+            let stays = members.get(*number).is_some_and(|member| member.address == *address);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for member in members.iter().filter(|member| member.number != self.who.number()) {
+            asking.entry(member.number).or_insert_with(|| {
+                let (replication, address) = (around.replication.clone(), member.address.clone());
+                let task = links::ask(self.clone(), replication, member.number, address.clone());
+                (address, around.runtime.spawn(task).abort_handle())
+            });
+        }
+        self.outboxes.keep(|number| members.get(number).is_some());
     }
 
     /// Hands the office of the leader over, if this member has it, and ends the thread.
@@ -161,9 +196,10 @@ impl Peers {
         }
     }
 
-    fn listen(&self, inbox: &Receiver<Event>, partitions: &Partitions) {
+    fn listen(self: &Arc<Self>, inbox: &Receiver<Event>, partitions: &Partitions, around: &Around) {
         let id = standalone_id();
         let mut wait = Duration::ZERO;
+        let mut looked = None;
         loop {
             let (mut messages, mut taken) = (Vec::new(), 0);
             let mut lost = Vec::new();
@@ -184,10 +220,51 @@ impl Peers {
                 }
             }
             wait = match &*partitions.of(&id) {
-                Some(open) => self.attend(open, messages, lost),
+                Some(open) => {
+                    let wait = self.attend(open, messages, lost);
+                    if looked.is_none_or(|looked: Instant| looked.elapsed() >= MEMBERS_EVERY) {
+                        looked = Some(Instant::now());
+                        self.see_to_members(open, around);
+                    }
+                    wait
+                }
                 None => LOOK_EVERY,
             };
             self.room.add_permits(taken);
+        }
+    }
+
+    /// Learns who belongs to the group, and has a change that is under way go on; has the data replaced if it is behind the leader's log.
+    fn see_to_members(self: &Arc<Self>, open: &OpenPartition, around: &Around) {
+        if let Some(members) = open.group_members()
+            && self.who.learn(&members, open.replica_id().0)
+        {
+            self.ask_members(around);
+        }
+        if open.serving_term().is_some() {
+            self.name_members(open);
+            open.group_go_on_changing();
+        }
+        if let Some(behind) = open.group_behind()
+            && let Some(address) = self.address_of(behind.leader)
+            && let Some(replication) = around.replication.upgrade()
+        {
+            replication.follower.fill(address, behind);
+        }
+    }
+
+    /// Has the group agree on its name, and on which replicas its members are, as far as they have been met.
+    fn name_members(&self, open: &OpenPartition) {
+        let replicas = self.who.unbound();
+        if replicas.is_empty() {
+            return;
+        }
+        let mut random = SplitMix64::from_system();
+        let group = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
+        match open.group_change(&Change::Met { group, replicas }) {
+            // It is tried again.
+            Ok(()) | Err(ChangeError::NotLeader(_) | ChangeError::Members(MembersError::UnderWay)) => {}
+            Err(error) => tracing::warn!(%error, "the group cannot agree on which replicas its members are"),
         }
     }
 
@@ -210,39 +287,5 @@ impl Peers {
         {
             self.room.add_permits(room);
         }
-    }
-
-    /// Why a member that asks is refused.
-    fn refuses(&self, asked: &Asked, own: NodeId) -> Option<String> {
-        let ours = self.name();
-        if asked.group != ours {
-            return Some(format!("group-members differ: {} here, {} there", ours, asked.group));
-        }
-        if asked.to != self.number {
-            return Some(format!(
-                "this is member {}, and member {} was asked",
-                self.number, asked.to
-            ));
-        }
-        if asked.from == self.number || !self.has(asked.from) {
-            return Some(format!("member {} asks member {} of {ours}", asked.from, self.number));
-        }
-        if asked.node == own {
-            return Some(
-                "both members have the same node id: one data directory is a copy of the other; remove its node-id and its \
-                 partitions, and let it be filled again"
-                    .into(),
-            );
-        }
-        None
-    }
-
-    /// What both sides must have alike.
-    fn name(&self) -> String {
-        Member::list(&self.members)
-    }
-
-    fn has(&self, number: ReplicaNumber) -> bool {
-        self.members.iter().any(|member| member.number == number)
     }
 }

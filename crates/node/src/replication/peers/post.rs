@@ -88,6 +88,11 @@ impl Outboxes {
         })
     }
 
+    /// Members with these numbers do not belong to the group any more: nothing is said to them.
+    pub(super) fn keep(&self, belongs: impl Fn(ReplicaNumber) -> bool) {
+        self.0.lock().retain(|number, _| belongs(*number));
+    }
+
     /// A stream has ended; true if there is no newer one to this member.
     pub(super) fn closed(&self, number: ReplicaNumber, frames: &mpsc::Sender<Frame>) -> bool {
         let mut outboxes = self.0.lock();

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use haypile_sync::copy::CopyRefusal;
 use haypile_sync::message::{
-    CopyChunkRequest, CopyMetaRequest, FollowerFrame, HoldCheckpoint, Layout, MetaSync, Open, Refusal, TrySync,
-    TrySyncReply,
+    CheckpointReason, CopyChunkRequest, CopyMetaRequest, FollowerFrame, HoldCheckpoint, Layout, MetaSync, Open,
+    Refusal, TrySync, TrySyncReply,
 };
 use haypile_sync::source::{Acquired, Made, answer};
 use haypile_sync::stream::Sender;
 use haypile_sync::wire::WireError;
 use haypile_sync::wire::v1::{self, sync_server};
-use haypile_sync::{NodeId, NotReady, PartitionId, SessionId, SnapshotId};
+use haypile_sync::{NodeId, NotReady, PartitionId, Purpose, SessionId, SnapshotId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -200,9 +200,16 @@ impl Service {
             Some(data) => layout(&id, data),
             None => return Err(Refusal::NotReady(NotReady::Loading)),
         };
-        if replication.is_in_group() {
-            let cause = "this server is a member of a replica group, and replicas cannot follow one yet";
-            return Err(Refusal::LayoutMismatch(cause.into()));
+        match (replication.is_in_group(), request.purpose) {
+            (false, Purpose::Learner) => {
+                let cause = "this server is no member of a replica group: group-members";
+                return Err(Refusal::LayoutMismatch(cause.into()));
+            }
+            (true, Purpose::Replica | Purpose::Duplication | Purpose::Restore) => {
+                let cause = "this server is a member of a replica group, and replicas cannot follow one yet";
+                return Err(Refusal::LayoutMismatch(cause.into()));
+            }
+            _ => {}
         }
         self.check_circle(request.node)?;
         check_databases(&layout, &request.wanted)?;
@@ -241,7 +248,14 @@ impl Service {
         self.check_circle(holder.node)?;
         let data = self.replication.parts.partitions.of(&request.partition);
         let data = data.as_ref().ok_or(Refusal::NotReady(NotReady::Loading))?;
-        let reply = answer(&data.log_view(), &request.position);
+        let reply = match replication.is_in_group() {
+            false => answer(&data.log_view(), &request.position),
+            // Its group has told it that the log does not reach, and gives it the rest of the log afterwards.
+            true => TrySyncReply::Checkpoint(CheckpointReason::LogCollected {
+                wanted: request.position.end.index + 1,
+                first: data.log_view().first,
+            }),
+        };
         let syncs = &replication.source.syncs;
         let count = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
         match &reply {
@@ -348,6 +362,10 @@ impl Service {
     ) -> Result<(), Refusal> {
         let replication = &self.replication;
         self.check_partition(&open.partition)?;
+        if replication.is_in_group() {
+            let cause = "the members of a replica group get its log from their leader, by the stream for members";
+            return Err(Refusal::LayoutMismatch(cause.into()));
+        }
         let now = replication.now();
         let (stream, reader) = {
             let data = replication.parts.partitions.of(&open.partition);

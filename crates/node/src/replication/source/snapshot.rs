@@ -83,7 +83,7 @@ impl Snapshot {
                 .map_err(|error| CopyRefusal::Refused(error.to_string()))?;
             let position = data.checkpoint(&dir).map_err(|error| not_made(&error))?;
             // After the checkpoint: who wrote what is in it is known by now.
-            (position, log, data.history().up_to(position.index))
+            (position, log, data.history_up_to(position))
         };
         let files = describe(&dir.join("store")).map_err(|error| refusal(&error))?;
         let manifest = Manifest::new(id, position, history, CHUNK_BYTES_DEFAULT, files)

@@ -1,0 +1,149 @@
+//! Who belongs to the group, as this member knows it: whom it asks for what they have to say, and whom it lets in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use haypile_config::Member as Founder;
+use haypile_consensus::{Members, ReplicaNumber};
+use haypile_sync::NodeId;
+use parking_lot::Mutex;
+
+use super::links::Asked;
+
+/// See the module.
+pub(super) struct Who {
+    number: ReplicaNumber,
+    founders: Vec<Founder>,
+    known: Mutex<Known>,
+}
+
+struct Known {
+    members: Arc<Members>,
+    /// Which replica of the group this server has; 0 until its data is open.
+    replica: u128,
+    /// Who has come under which number.
+    met: BTreeMap<ReplicaNumber, u128>,
+}
+
+impl Who {
+    /// As the configuration has it.
+    pub(super) fn new(number: ReplicaNumber, founders: Vec<Founder>) -> Self {
+        let members = Members::founding(founders.iter().map(|member| (member.number, member.address())));
+        let known = Known {
+            members: Arc::new(members),
+            replica: 0,
+            met: BTreeMap::new(),
+        };
+        Who {
+            number,
+            founders,
+            known: Mutex::new(known),
+        }
+    }
+
+    /// This member's number.
+    pub(super) fn number(&self) -> ReplicaNumber {
+        self.number
+    }
+
+    /// Who founds the group, as the configuration has it.
+    pub(super) fn founders_text(&self) -> String {
+        Founder::list(&self.founders)
+    }
+
+    /// Who belongs to the group, as far as is known here.
+    pub(super) fn members(&self) -> Arc<Members> {
+        self.known.lock().members.clone()
+    }
+
+    /// Which replica of the group this server has, and the group's name; 0 as long as that is not known.
+    pub(super) fn names(&self) -> (u128, u128) {
+        let known = self.known.lock();
+        (known.replica, known.members.group)
+    }
+
+    /// The data says who belongs to the group, and which replica it is. True if that is news.
+    pub(super) fn learn(&self, members: &Arc<Members>, replica: u128) -> bool {
+        let known = &mut *self.known.lock();
+        if known.replica == replica && Arc::ptr_eq(&known.members, members) {
+            return false;
+        }
+        (known.members, known.replica) = (members.clone(), replica);
+        known.met.insert(self.number, replica);
+        true
+    }
+
+    /// Where clients and other members reach a member.
+    pub(super) fn address_of(&self, number: ReplicaNumber) -> Option<String> {
+        let members = self.members();
+        members.get(number).map(|member| member.address.clone())
+    }
+
+    /// Replicas that have been met, and of which the group does not know yet which they are.
+    pub(super) fn unbound(&self) -> Vec<(ReplicaNumber, u128)> {
+        let known = self.known.lock();
+        let is_unbound = |number| known.members.get(number).is_some_and(|member| member.id == 0);
+        let met = known.met.iter().filter(|(number, _)| is_unbound(**number));
+        met.map(|(number, id)| (*number, *id)).collect()
+    }
+
+    /// A member that asks is let in.
+    pub(super) fn met(&self, number: ReplicaNumber, replica: u128) {
+        if replica != 0 {
+            self.known.lock().met.insert(number, replica);
+        }
+    }
+
+    /// Why a member that asks is refused.
+    pub(super) fn refuses(&self, asked: &Asked, own: NodeId) -> Option<String> {
+        let members = self.members();
+        if members.group != 0 && asked.group_id != 0 && members.group != asked.group_id {
+            return Some(format!(
+                "this is a member of the group {:032x}, and a member of {:032x} asks",
+                members.group, asked.group_id
+            ));
+        }
+        let nobody_knows = members.group == 0 && asked.group_id == 0;
+        let ours = self.founders_text();
+        if nobody_knows && asked.group != ours {
+            return Some(format!("group-members differ: {ours} here, {} there", asked.group));
+        }
+        if asked.to != self.number {
+            let number = self.number;
+            return Some(format!("this is member {number}, and member {} was asked", asked.to));
+        }
+        if asked.from == self.number {
+            return Some(format!(
+                "member {} asks itself: two servers have the same group-member",
+                self.number
+            ));
+        }
+        if asked.node == own {
+            return Some(
+                "both members have the same node id: one data directory is a copy of the other; remove its node-id and its \
+                 partitions, and let it be filled again"
+                    .into(),
+            );
+        }
+        let is_newcomer = members.group == 0 && asked.group_id != 0;
+        match members.get(asked.from) {
+            // Who knows the group knows better.
+            None if is_newcomer => None,
+            None => Some(format!(
+                "there is no member {} in this group, or not any more: GROUP ADD, under the number {} or a later one",
+                asked.from,
+                members.next_number()
+            )),
+            Some(member) if member.id != 0 && member.id != asked.replica => Some(format!(
+                "member {} of this group is the replica {:032x}, and {:032x} comes under its number: the data that it has acknowledged is \
+                 gone; let it come under the number {} (GROUP ADD), and remove member {} (GROUP REMOVE)",
+                asked.from,
+                member.id,
+                asked.replica,
+                members.next_number(),
+                asked.from
+            )),
+            Some(_) => None,
+        }
+    }
+}
