@@ -699,12 +699,16 @@ impl<L: LogReader> Group<L> {
                 self.first_of_term = Position::new(first.term, first.index);
             }
             self.raft.mut_store().push(&entries);
-            let hard = ready.hs().map(|hard| Ballot {
+            let changes = entries.iter().any(is_change);
+            // Whoever has logged the second step of a change must know, whatever happens, that the first one is committed: else it would
+            // campaign, after a restart, among voters of which many are gone. Its leader said so with the entry or before.
+            let now = changes.then(|| self.raft.raft.hard_state());
+            let hard = now.as_ref().or(ready.hs()).map(|hard| Ballot {
                 term: hard.term,
                 vote: hard.vote,
                 commit: hard.commit,
             });
-            let must_sync_ballot = hard.is_some_and(|ballot| (ballot.term, ballot.vote) != self.vote);
+            let must_sync_ballot = changes || hard.is_some_and(|ballot| (ballot.term, ballot.vote) != self.vote);
             if let Some(ballot) = hard {
                 if must_sync_ballot && ballot.vote != INVALID_ID && ballot.vote != self.settings.replica {
                     self.election.put_off(now_us, &self.settings);

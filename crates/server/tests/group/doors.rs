@@ -33,7 +33,8 @@ fn a_member_of_another_group_is_refused() {
     let leader = group.leader();
     let gone = (leader + 1) % 3;
     group.servers[gone].kill();
-    another.servers[gone].kill();
+    // Stopped, so that it knows what its group has decided when it starts again.
+    another.servers[gone].stop();
     // It has the data of the other group, and comes to where a member of this one was.
     let stray = &mut another.servers[gone];
     make_member(stray, gone, &group.ports, &[]);

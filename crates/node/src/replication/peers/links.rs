@@ -12,6 +12,7 @@ use haypile_sync::{ErrorKind, Failure, NodeId};
 use haypile_types::Random;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
+use tonic::metadata::MetadataValue;
 use tonic::{Response, Status};
 
 use super::post::{Opened, bytes_of};
@@ -24,6 +25,9 @@ use crate::seldom::Seldom;
 /// The pause before a member is asked again, at first and at most; and what is added at random.
 const AGAIN_MS: u64 = 20;
 const AGAIN_MS_MAX: u64 = 500;
+
+/// Which replica answers, and of which group, with the first bytes of its stream: who asks has to know as well whom it hears.
+const SAYS_HEADER: &str = "haypile-member-bin";
 
 /// What goes to a member.
 pub(in crate::replication) type PeerStream = Pin<Box<dyn Stream<Item = Result<v1::PeerFrame, Status>> + Send>>;
@@ -118,7 +122,15 @@ async fn follow(
     };
     let asked = tokio::time::timeout(patience, client.peer(hello)).await;
     let asked = asked.map_err(|_| Failure::new(ErrorKind::Timeout("request"), "it does not answer"))?;
-    let mut frames = asked.map_err(|status| failure(&status))?.into_inner();
+    let answered = asked.map_err(|status| failure(&status))?;
+    let says = answered
+        .metadata()
+        .get_bin(SAYS_HEADER)
+        .and_then(|says| says.to_bytes().ok());
+    if let Some(cause) = peers.who.doubts(number, says.as_deref().unwrap_or_default()) {
+        return Err(Failure::new(ErrorKind::Protocol, cause));
+    }
+    let mut frames = answered.into_inner();
     tracing::info!(member = number, "a member of the group is heard");
     loop {
         let frame = match frames.message().await {
@@ -171,7 +183,7 @@ impl Replication {
             queued_bytes,
             replaced,
         } = opened;
-        let from = asked.from;
+        let (from, says) = (asked.from, peers.who.says());
         tokio::spawn(async move {
             tokio::select! {
                 () = frames.closed() => {}
@@ -188,6 +200,9 @@ impl Replication {
             }
             frame
         });
-        Ok(Response::new(Box::pin(sent)))
+        let mut answer: Response<PeerStream> = Response::new(Box::pin(sent));
+        let says = MetadataValue::from_bytes(&says);
+        answer.metadata_mut().insert_bin(SAYS_HEADER, says);
+        Ok(answer)
     }
 }

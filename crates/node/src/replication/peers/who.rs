@@ -94,6 +94,40 @@ impl Who {
         }
     }
 
+    /// Which replica this server has and of which group, as it says with the first bytes of a stream.
+    pub(super) fn says(&self) -> Vec<u8> {
+        let (replica, group) = self.names();
+        [replica.to_be_bytes(), group.to_be_bytes()].concat()
+    }
+
+    /// Why whoever answers at a member's address, and says this of itself, is not that member.
+    pub(super) fn doubts(&self, number: ReplicaNumber, says: &[u8]) -> Option<String> {
+        let (replica, group) = match (says.first_chunk::<16>(), says.last_chunk::<16>()) {
+            (Some(replica), Some(group)) if says.len() == 32 => {
+                (u128::from_be_bytes(*replica), u128::from_be_bytes(*group))
+            }
+            _ => {
+                return Some(format!(
+                    "whoever answers at the address of member {number} does not say who it is"
+                ));
+            }
+        };
+        let members = self.members();
+        if members.group != 0 && group != 0 && members.group != group {
+            return Some(format!(
+                "at the address of member {number} answers a member of the group {group:032x}, and this one is of {:032x}",
+                members.group
+            ));
+        }
+        let member = members.get(number)?;
+        (member.id != 0 && member.id != replica).then(|| {
+            format!(
+                "member {number} of this group is the replica {:032x}, and {replica:032x} answers at its address",
+                member.id
+            )
+        })
+    }
+
     /// Why a member that asks is refused.
     pub(super) fn refuses(&self, asked: &Asked, own: NodeId) -> Option<String> {
         let members = self.members();
