@@ -319,7 +319,12 @@ impl Partition {
             observer.count();
         }
         if outcome.is_ok() && !self.still_serves(serving) {
-            outcome = Err(CommandError::reply(CommitError::NotLeader.to_string()));
+            outcome = match tier {
+                // Who may wait for the disk may wait for a quorum.
+                Tier::Memory => Err(CommandError::Store(StoreError::Cold)),
+                Tier::Disk if self.still_serves_or_waits(serving) => outcome,
+                Tier::Disk => Err(CommandError::reply(CommitError::NotLeader.to_string())),
+            };
         }
         if outcome.is_err() {
             call.reply.truncate(start);

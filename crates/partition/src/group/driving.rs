@@ -67,7 +67,7 @@ impl Shared {
         self.drive(writer)
     }
 
-    /// A turn that has written nothing: what it has read counts when that is committed, and if this replica still leads.
+    /// A turn that has written nothing: what it has read counts when that is committed, and when it is known that nobody else led meanwhile.
     fn end_reading_turn(
         &self,
         replica: &Replica,
@@ -80,7 +80,7 @@ impl Shared {
         // Without the office nothing of the data was read: see `Turn::execute`.
         let serving = replica.serving();
         if is_settled && serving > 0 && !replica.holds(serving) {
-            finished.error = Some(CommitError::NotLeader);
+            self.confirm_later(replica, writer, std::mem::take(&mut finished.tasks));
         }
         finished
     }
@@ -96,6 +96,7 @@ impl Shared {
             let carried_out = self.carry_out(replica, writer, &mut finished);
             self.apply_committed(replica, writer, outputs.committed, &mut finished);
             self.take_or_leave_office(replica, writer);
+            self.finish_confirmed(replica, writer, &mut finished);
             if !some || !carried_out {
                 break;
             }
@@ -400,15 +401,17 @@ impl Shared {
 
     /// This replica stops: nobody here will know what becomes of what is not committed. It stays in the log, and is not applied.
     pub(crate) fn leave_group(&self, replica: &Replica) -> Result<(), PartitionError> {
-        let tasks: Vec<_> = {
+        let mut left = Finished::nothing();
+        {
             let mut writer = self.visit();
-            writer
-                .pending
-                .iter_mut()
-                .flat_map(|turn| std::mem::take(&mut turn.tasks))
-                .collect()
-        };
-        Finished::with(tasks, Some(CommitError::InDoubt)).finish();
+            for turn in &mut writer.pending {
+                left.also(std::mem::take(&mut turn.tasks), CommitError::InDoubt);
+            }
+            for turn in std::mem::take(&mut writer.desk_mut().unconfirmed) {
+                left.also(turn.tasks, CommitError::NotLeader);
+            }
+        }
+        left.finish();
         self.save_commit(replica)
             .map_err(|error| PartitionError::Group(error.to_string()))
     }
@@ -421,14 +424,13 @@ impl Shared {
         };
         let now_us = replica.post.now_us();
         let late = |turn: &PendingTurn| turn.since_us + replica.in_doubt_after_us <= now_us;
-        let tasks: Vec<_> = writer
-            .pending
-            .iter_mut()
-            .take_while(|turn| late(turn))
-            .flat_map(|turn| std::mem::take(&mut turn.tasks))
-            .collect();
+        let mut told = Finished::nothing();
+        for turn in writer.pending.iter_mut().take_while(|turn| late(turn)) {
+            told.also(std::mem::take(&mut turn.tasks), CommitError::InDoubt);
+        }
+        self.finish_confirmed(replica, &mut writer, &mut told);
         drop(writer);
-        Finished::with(tasks, Some(CommitError::InDoubt)).finish();
+        told.finish();
         self.run_queued(false);
     }
 }

@@ -13,6 +13,7 @@
 
 mod ballot;
 mod changing;
+mod confirming;
 mod driving;
 mod reader;
 
@@ -30,6 +31,7 @@ use parking_lot::Mutex;
 
 pub(crate) use self::ballot::BallotFile;
 pub use self::changing::{Change, ChangeError};
+use self::confirming::{Unconfirmed, Waiting};
 use self::reader::DiskReader;
 use crate::PartitionError;
 use crate::partition::{Partition, Shared};
@@ -82,6 +84,10 @@ pub(crate) struct Replica {
     /// For which term the lease is, and until when: see [`Replica::holds`].
     lease_term: AtomicU64,
     lease_until_us: AtomicU64,
+    /// When it said the latest that a quorum has answered, in that term.
+    confirmed_us: AtomicU64,
+    /// Those who wait for that, see `confirming.rs`.
+    waiting: Waiting,
     /// Something waits for the writer.
     wanted: AtomicBool,
     /// Something could not be written down, and is to be tried again.
@@ -102,6 +108,8 @@ pub(crate) struct Desk {
     written_us: u64,
     /// What is still to be carried out: the disk was full, say.
     work: VecDeque<Work>,
+    /// Turns that have only read, and wait to be confirmed.
+    unconfirmed: Unconfirmed,
 }
 
 impl Replica {
@@ -135,6 +143,8 @@ impl Replica {
             serving: AtomicU64::new(0),
             lease_term: AtomicU64::new(0),
             lease_until_us: AtomicU64::new(0),
+            confirmed_us: AtomicU64::new(0),
+            waiting: Waiting::default(),
             wanted: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             silent: AtomicBool::new(false),
@@ -147,6 +157,7 @@ impl Replica {
             known: ballot.1,
             written_us: now_us,
             work: VecDeque::new(),
+            unconfirmed: Unconfirmed::default(),
         };
         Ok((replica, desk))
     }
@@ -162,7 +173,9 @@ impl Replica {
         if !outputs.work.is_empty() || !outputs.committed.is_empty() || core.serves().unwrap_or(0) != self.serving() {
             self.wanted.store(true, Ordering::SeqCst);
         }
-        self.tell_lease(&core);
+        if self.tell_lease(&core) {
+            self.wanted.store(true, Ordering::SeqCst);
+        }
         let sooner = core.next_tick_us() < tick_before;
         if let Some(silence) = core.silence()
             && !self.silent.swap(true, Ordering::AcqRel)
@@ -202,28 +215,6 @@ impl Replica {
     /// The term in which it writes and reads; 0 if it does not.
     pub(crate) fn serving(&self) -> u64 {
         self.serving.load(Ordering::Acquire)
-    }
-
-    /// Makes known for how long nobody else can lead. A reader looks at the term, the time, and the term again.
-    fn tell_lease(&self, core: &Group<DiskReader>) {
-        let term = core.serves().unwrap_or(0);
-        if self.lease_term.load(Ordering::Relaxed) != term {
-            self.lease_term.store(0, Ordering::Release);
-            self.lease_until_us.store(0, Ordering::Release);
-            self.lease_term.store(term, Ordering::Release);
-        }
-        if term > 0 {
-            self.lease_until_us.store(core.lease_until_us(term), Ordering::Release);
-        }
-    }
-
-    /// True if nobody else can have led since this replica began to serve in this term. To be asked after what was read.
-    pub(crate) fn holds(&self, term: u64) -> bool {
-        if term == 0 || self.lease_term.load(Ordering::Acquire) != term {
-            return false;
-        }
-        let until_us = self.lease_until_us.load(Ordering::Acquire);
-        self.lease_term.load(Ordering::Acquire) == term && self.post.now_us() < until_us
     }
 }
 
@@ -323,10 +314,5 @@ impl Partition {
             None => Some(0),
             Some(replica) => Some(replica.serving()).filter(|term| *term > 0),
         }
-    }
-
-    /// True if what was read since [`Partition::serving_term`] gave this term is the newest state. To be asked *after* the read.
-    pub fn still_serves(&self, term: u64) -> bool {
-        self.shared.replica.as_ref().is_none_or(|replica| replica.holds(term))
     }
 }

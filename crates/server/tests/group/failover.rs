@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use haypile_testkit::wait_until;
 
-use super::support::{Finder, Group, Outcome};
+use super::support::{Finder, Group, Outcome, ask};
 
 /// Counters that clients increment: what each has been told, and what it may not know.
 struct Counters {
@@ -234,4 +234,29 @@ fn a_leader_that_stops_hands_over() {
         assert!(group.terms().iter().max() > terms.iter().max());
     }
     group.wait_for_all();
+}
+
+/// Whoever is asked to take over needs nobody's promise to end, so the leader relies on its lease no more; what it reads is confirmed by others.
+#[test]
+fn a_leader_that_has_asked_in_vain_to_be_relieved_still_reads() {
+    let group = Group::start(&[]);
+    // The one with the highest number is asked first.
+    while group.leader() == 2 {
+        group.servers[2].client().say("GROUP HANDOVER");
+        wait_until("another leader", || {
+            ask(group.ports[2], "group_serves").is_some_and(|serves| serves == "0")
+        });
+    }
+    let mut client = group.client();
+    assert_eq!(client.say("SET k v"), "OK");
+    group.wait_for_all();
+    group.while_stopped(2, || {
+        assert!(client.say("GROUP HANDOVER").contains("started"));
+        for _ in 0..10 {
+            assert_eq!(client.say("GET k"), "\"v\"");
+            client.say("MULTI");
+            client.say("GET k");
+            assert_eq!(client.say("EXEC"), "[\"v\"]");
+        }
+    });
 }
