@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes each target of fuzz/ for a while: scripts/fuzz.sh [seconds per target, 60]. The corpus stays in fuzz/corpus;
-# an input that fails is kept in fuzz/artifacts and named in the output. What needs RocksDB, the effects of the log and the
-# configuration, is not compiled for the fuzzer: its tests run with more random inputs instead, 100 for each second.
+# an input that fails is kept in fuzz/artifacts and named in the output. What needs RocksDB, the effects of the log, the
+# configuration and users, is not compiled for the fuzzer: its tests run with more random inputs instead, 100 for each second.
 set -euo pipefail
 cd "$(dirname "$0")/../fuzz"
 
@@ -27,6 +27,13 @@ if ! command -v cargo-fuzz >/dev/null 2>&1; then
     cargo install --quiet --locked cargo-fuzz --root "$tools"
 fi
 
+# Where the ordinary tests are compiled.
+workspace_target=${HAYPILE_TARGET_DIR:-$HOME/.cache/haypile/target}
+
+# Valid messages to begin with.
+CARGO_TARGET_DIR=$workspace_target HAYPILE_FUZZ_SEEDS="$PWD/corpus" cargo test --quiet --release --manifest-path ../Cargo.toml \
+    -p haypile-sync -p haypile-consensus --test fuzz seeds_are_valid
+
 for target in $(cargo +nightly fuzz list --fuzz-dir .); do
     echo "fuzz: $target for $seconds s"
     cargo +nightly fuzz run --fuzz-dir . "$target" -- -max_total_time="$seconds" -rss_limit_mb=2048 -print_final_stats=1
@@ -34,8 +41,8 @@ done
 
 cd ..
 export HAYPILE_FUZZ_CASES=$((seconds * 100))
-# Where RocksDB is compiled already.
-export CARGO_TARGET_DIR=${HAYPILE_TARGET_DIR:-$HOME/.cache/haypile/target}
-echo "fuzz: effects and configuration, $HAYPILE_FUZZ_CASES inputs each"
+export CARGO_TARGET_DIR=$workspace_target
+echo "fuzz: effects, configuration and users, $HAYPILE_FUZZ_CASES inputs each"
 cargo test --release -p haypile-store --test fuzz
 cargo test --release -p haypile-config --lib fuzz
+cargo test --release -p haypile-acl --test fuzz

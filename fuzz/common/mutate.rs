@@ -94,3 +94,15 @@ pub fn damaged(valid: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = V
         bytes
     })
 }
+
+/// Puts the inputs with which a target begins where `HAYPILE_FUZZ_SEEDS` says, if it does: there the fuzzer begins with them.
+pub fn keep_seeds(target: &str, seeds: &[Vec<u8>]) {
+    let Some(dir) = std::env::var_os("HAYPILE_FUZZ_SEEDS") else {
+        return;
+    };
+    let dir = std::path::Path::new(&dir).join(target);
+    std::fs::create_dir_all(&dir).unwrap();
+    for (number, seed) in seeds.iter().enumerate() {
+        std::fs::write(dir.join(format!("seed-{number}")), seed).unwrap();
+    }
+}

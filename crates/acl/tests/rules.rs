@@ -449,12 +449,4 @@ proptest! {
         let users: Users = [(b"ann".to_vec(), user)].into();
         prop_assert_eq!(text::read(&text::write(&users), "f", defaults).unwrap(), users);
     }
-
-    #[test]
-    fn no_text_is_too_strange_to_be_read(text in prop::collection::vec(any::<u8>(), 0..200)) {
-        // Whatever comes, it is an error or what it seems.
-        if let Ok(users) = text::read(&text, "f", NONE) {
-            prop_assert_eq!(text::read(&text::write(&users), "f", NONE).unwrap(), users);
-        }
-    }
 }

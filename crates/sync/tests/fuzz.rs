@@ -48,4 +48,6 @@ proptest! {
 fn seeds_are_valid() {
     seeds::messages().iter().for_each(|seed| messages::run(seed));
     seeds::manifests().iter().for_each(|seed| manifest::run(seed));
+    mutate::keep_seeds("sync_messages", &seeds::messages());
+    mutate::keep_seeds("manifest", &seeds::manifests());
 }
