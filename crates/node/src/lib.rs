@@ -5,7 +5,7 @@
 //! - [`partitions`] has the partitions, `routing` says which of them a request is for, [`options`] what they are opened with.
 //! - [`replication`] follows other servers, and serves those that follow this one.
 //! - [`memory`] keeps the process within its budget; [`tls`] has the certificates; [`pause`] holds clients up.
-//! - [`process`] and [`random`] are what the system says and gives.
+//! - [`process`] and [`random`] are what the system says and gives; [`seldom`] keeps what strangers cause from filling the log.
 
 pub mod diverged_file;
 mod error;
@@ -21,7 +21,7 @@ pub mod random;
 mod recovery;
 pub mod replication;
 mod routing;
-mod seldom;
+pub mod seldom;
 mod stopping;
 pub mod tls;
 

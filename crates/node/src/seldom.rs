@@ -4,22 +4,38 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Time between two lines of one kind.
+/// Time between two lines of one kind, if nothing else is said.
 const SELDOM: Duration = Duration::from_secs(10);
 
 /// Lets a line into the log now and then, and counts those that it has kept out.
-#[derive(Default)]
-pub struct Seldom(Mutex<(Option<Instant>, u64)>);
+pub struct Seldom {
+    every: Duration,
+    said: Mutex<(Option<Instant>, u64)>,
+}
+
+impl Default for Seldom {
+    fn default() -> Self {
+        Seldom::every(SELDOM)
+    }
+}
 
 impl Seldom {
+    /// One line in so much time.
+    pub fn every(every: Duration) -> Self {
+        Seldom {
+            every,
+            said: Mutex::default(),
+        }
+    }
+
     /// `None`: not now. Otherwise how many lines have not been said since the last one.
     pub fn tell(&self) -> Option<u64> {
         self.tell_at(Instant::now())
     }
 
     fn tell_at(&self, now: Instant) -> Option<u64> {
-        let (last, unsaid) = &mut *self.0.lock();
-        if last.is_some_and(|last| now.saturating_duration_since(last) < SELDOM) {
+        let (last, unsaid) = &mut *self.said.lock();
+        if last.is_some_and(|last| now.saturating_duration_since(last) < self.every) {
             *unsaid += 1;
             return None;
         }

@@ -381,14 +381,11 @@ impl Job {
     /// Closes the connection of a web browser, which somebody may be using to send commands from a web page: nothing
     /// of what follows in the request is evaluated. As in Redis.
     fn drop_http(&mut self) {
-        const WARN_EVERY_MS: u64 = 60_000;
         self.session.close = true;
-        let now_ms = self.node.clock.now_ms();
-        let last = self.server.stats.http_warned_ms.load(Ordering::Relaxed);
-        if now_ms.saturating_sub(last) >= WARN_EVERY_MS {
-            self.server.stats.http_warned_ms.store(now_ms, Ordering::Relaxed);
+        if let Some(unsaid) = self.server.stats.complaints.http.tell() {
             tracing::warn!(
                 client = %self.client.addr,
+                unsaid,
                 "closing a connection that speaks HTTP: possibly an attack from a web page (cross-protocol scripting)"
             );
         }

@@ -2,8 +2,10 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use haypile_commands::table;
+use haypile_node::seldom::Seldom;
 use haypile_types::{Counter, thread_index};
 
 /// Threads with counters of their own; further ones share these.
@@ -92,8 +94,32 @@ pub struct Stats {
     pub tls_handshakes_failed: AtomicU64,
     /// Reads that had to wait for the disk.
     pub cold_reads: AtomicU64,
-    /// Milliseconds since the epoch at which the log was last told of HTTP on the port of Redis' protocol.
-    pub http_warned_ms: AtomicU64,
+    /// What clients cause, whoever they are, and the log is told of.
+    pub complaints: Complaints,
+}
+
+/// Lines of the log about clients, each kind now and then.
+pub struct Complaints {
+    /// HTTP on the port of Redis' protocol.
+    pub http: Seldom,
+    /// A client has sent too much ahead.
+    pub query_limit: Seldom,
+    /// A client does not read.
+    pub output_limit: Seldom,
+    /// A connection cannot be accepted.
+    pub accept: Seldom,
+}
+
+impl Default for Complaints {
+    fn default() -> Self {
+        Complaints {
+            // As Redis does.
+            http: Seldom::every(Duration::from_secs(60)),
+            query_limit: Seldom::default(),
+            output_limit: Seldom::default(),
+            accept: Seldom::default(),
+        }
+    }
 }
 
 impl Default for Stats {
@@ -110,7 +136,7 @@ impl Default for Stats {
             query_limit_closed: AtomicU64::new(0),
             tls_handshakes_failed: AtomicU64::new(0),
             cold_reads: AtomicU64::new(0),
-            http_warned_ms: AtomicU64::new(0),
+            complaints: Complaints::default(),
         }
     }
 }

@@ -176,7 +176,9 @@ fn exec(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {
     }
     if too_long {
         cx.server.stats.output_limit_closed.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(client = %cx.client.addr, "closing a client whose transaction replies more than client-output-buffer-limit");
+        if let Some(unsaid) = cx.server.stats.complaints.output_limit.tell() {
+            tracing::warn!(client = %cx.client.addr, unsaid, "closing a client whose transaction replies more than client-output-buffer-limit");
+        }
         cx.reply.truncate(reply_start);
         cx.session.close = true;
     }

@@ -29,7 +29,6 @@ impl EventLoop {
         for _ in 0..ACCEPTS_MAX {
             match self.listeners[listener].socket.accept() {
                 Ok((socket, _)) => {
-                    self.accept_failed = false;
                     let to = self.accepted % self.others.len();
                     self.accepted += 1;
                     let tls = self.listeners[listener].tls;
@@ -43,10 +42,10 @@ impl EventLoop {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     // Out of file descriptors, most likely: those who wait stay in the kernel's queue.
-                    if !self.accept_failed {
-                        tracing::warn!(%error, "a connection cannot be accepted");
+                    if let Some(unsaid) = server.stats.complaints.accept.tell() {
+                        tracing::warn!(%error, unsaid, "a connection cannot be accepted");
                     }
-                    (self.accept_failed, self.accept_again) = (true, true);
+                    self.accept_again = true;
                     return;
                 }
             }

@@ -40,8 +40,6 @@ pub struct EventLoop {
     pub(super) others: Vec<Arc<Mailbox>>,
     pub(super) listeners: Vec<Listener>,
     pub(super) accepted: usize,
-    /// The last connection could not be accepted.
-    pub(super) accept_failed: bool,
     /// It is tried again at the next tick.
     pub(super) accept_again: bool,
     pub(super) conns: Slab<Conn>,
@@ -85,7 +83,6 @@ pub fn prepare(count: usize, listeners: Vec<Listener>) -> io::Result<(Vec<EventL
             others: mailboxes.clone(),
             listeners: mine,
             accepted: 0,
-            accept_failed: false,
             accept_again: false,
             conns: Slab::new(),
             ready: Vec::new(),
@@ -214,7 +211,9 @@ impl EventLoop {
             ReadState::Closed => return self.close(server, token),
             ReadState::TooMuch => {
                 server.stats.query_limit_closed.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(client = %conn.client.addr, "closing a client that has sent more than client-query-buffer-limit ahead");
+                if let Some(unsaid) = server.stats.complaints.query_limit.tell() {
+                    tracing::warn!(client = %conn.client.addr, unsaid, "closing a client that has sent more than client-query-buffer-limit ahead");
+                }
                 return self.close(server, token);
             }
             ReadState::Broken(error) => return self.broken(server, token, &error),
@@ -423,7 +422,9 @@ impl EventLoop {
             }
             if conn.pending_output() > 0 && conn.is_over_limit(&server.node.config.load(), now) {
                 server.stats.output_limit_closed.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(client = %conn.client.addr, "closing a client that does not read: client-output-buffer-limit");
+                if let Some(unsaid) = server.stats.complaints.output_limit.tell() {
+                    tracing::warn!(client = %conn.client.addr, unsaid, "closing a client that does not read: client-output-buffer-limit");
+                }
                 self.close(server, token);
                 continue;
             }

@@ -156,25 +156,32 @@ async fn follow(
 
 impl Replication {
     /// A member of the group asks for what this one has to say.
-    pub(in crate::replication) fn peer_asks(&self, asked: &Asked) -> Result<Response<PeerStream>, Status> {
+    pub(in crate::replication) fn peer_asks(
+        &self,
+        asked: &Asked,
+        complaints: &Seldom,
+    ) -> Result<Response<PeerStream>, Status> {
+        let refused = |cause: String| {
+            if let Some(unsaid) = complaints.tell() {
+                tracing::warn!(cause, node = %asked.node, unsaid, "a member of a replica group is refused");
+            }
+            Status::failed_precondition(cause)
+        };
         let Some(peers) = self.peers.clone() else {
             return Err(Status::failed_precondition(
                 "this server is no member of a replica group: group-members",
             ));
         };
         if let Some(cause) = peers.who.refuses(asked, self.node_id()) {
-            tracing::warn!(cause, "a member of a replica group is refused");
-            return Err(Status::failed_precondition(cause));
+            return Err(refused(cause));
         }
         let opened = peers.outboxes.open(asked.from, asked.node);
         let opened = opened.map_err(|(number, node)| {
-            let cause = format!(
+            refused(format!(
                 "member {number} is connected as node {node}, and member {} comes as node {}: no two may have one number or the \
                  same node id",
                 asked.from, asked.node
-            );
-            tracing::warn!(cause, node = %asked.node, "a member of a replica group is refused");
-            Status::failed_precondition(cause)
+            ))
         })?;
         peers.who.met(asked.from, asked.replica);
         let Opened {

@@ -109,7 +109,7 @@ impl sync_server::Sync for Service {
 
     async fn peer(&self, request: Request<v1::PeerHello>) -> Answer<Self::PeerStream> {
         let asked = self.authorized(request)?.try_into()?;
-        self.replication.peer_asks(&asked)
+        self.replication.peer_asks(&asked, &self.complaints)
     }
 
     async fn follow(&self, request: Request<Streaming<v1::FollowerFrame>>) -> Answer<Self::FollowStream> {

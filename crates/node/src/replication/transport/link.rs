@@ -120,7 +120,9 @@ pub(in crate::replication) fn incoming(
             let (socket, address) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "a connection to the sync port cannot be accepted");
+                    if let Some(unsaid) = complaints.tell() {
+                        tracing::warn!(%error, unsaid, "a connection to the sync port cannot be accepted");
+                    }
                     tokio::time::sleep(ACCEPT_AGAIN).await;
                     continue;
                 }
