@@ -1,12 +1,14 @@
 //! The table of rows in memory: versions that are read without a lock, clean rows that are evicted, dirty ones that stay.
 
-use std::collections::VecDeque;
+mod eviction;
+mod limbo;
+
 use std::ffi::c_void;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use haypile_types::Padded;
 
+pub use self::limbo::Limbo;
 use crate::buckets::{Bucket, Buckets, prefetch};
 use crate::row::{Draft, Key, Row, RowRef};
 use crate::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, lock};
@@ -86,99 +88,6 @@ impl Inner {
         self.passed_in_vain > 2 * buckets.slots()
     }
 }
-
-/// What is out of reach and waits for readers that may still look at it, in the order of its tags. When it is dropped, all goes:
-/// it lives as long as what readers look at.
-#[derive(Default)]
-pub struct Limbo {
-    waiting: VecDeque<(u64, Waits)>,
-    bytes: usize,
-}
-
-enum Waits {
-    Row(Row),
-    Buckets(Box<[Bucket]>),
-    #[allow(dead_code)] // it is there to be dropped
-    Value(Arc<dyn Send + Sync>),
-}
-
-impl Waits {
-    fn bytes(&self) -> usize {
-        match self {
-            Waits::Row(row) => row.allocated(),
-            Waits::Buckets(buckets) => size_of_val(&**buckets),
-            Waits::Value(_) => 0,
-        }
-    }
-}
-
-impl Limbo {
-    /// Bytes of rows that wait.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// True if nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// Adds a row that was taken out or superseded, with a tag that is not smaller than the last one's.
-    pub fn add_row(&mut self, tag: u64, row: Row) {
-        self.add(tag, Waits::Row(row));
-    }
-
-    /// Adds a value that was replaced.
-    pub fn add_value(&mut self, tag: u64, value: Arc<dyn Send + Sync>) {
-        self.add(tag, Waits::Value(value));
-    }
-
-    fn add(&mut self, tag: u64, waits: Waits) {
-        self.bytes += waits.bytes();
-        self.waiting.push_back((tag, waits));
-    }
-
-    /// Has the processor fetch the next `count` things that are to be freed: freeing looks at them, and they are out of its
-    /// cache if they have waited for long.
-    pub fn prefetch(&self, count: usize) {
-        for (_, waits) in self.waiting.iter().take(count) {
-            if let Waits::Row(row) = waits {
-                row.prefetch();
-            }
-        }
-    }
-
-    /// Frees what nobody can look at any more.
-    pub fn free(&mut self, eras: &Eras) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let oldest = eras.oldest();
-        while self.free_one(oldest) {}
-        if self.waiting.is_empty() && self.waiting.capacity() > WAITING_KEPT {
-            self.waiting = VecDeque::new();
-        }
-    }
-}
-
-impl Limbo {
-    /// Frees the next thing if its tag is not above `freeable`; whether it was. For who has found out that such tags can be freed,
-    /// and allocates as much: memory that is freed bit by bit is used again while it is in the cache.
-    ///
-    /// `freeable` is what [`Eras::oldest`] said at some time, or the newest tag of that time if that is smaller.
-    pub fn free_one(&mut self, freeable: u64) -> bool {
-        if self.waiting.front().is_none_or(|(tag, _)| *tag > freeable) {
-            return false;
-        }
-        if let Some((_, freed)) = self.waiting.pop_front() {
-            self.bytes -= freed.bytes();
-        }
-        true
-    }
-}
-
-/// Room for so many things that wait is kept for later ones.
-const WAITING_KEPT: usize = 4096;
 
 /// What a look-up finds.
 pub enum At<'g> {
@@ -376,127 +285,6 @@ impl RowTable {
         Published { row, before }
     }
 
-    /// These versions can be read elsewhere by all who have entered and will enter: they are no longer dirty, and those that
-    /// are worth nothing as a cache are taken out.
-    pub fn mark_clean<'r>(&self, rows: impl Iterator<Item = &'r Row> + Clone) {
-        let mut ahead = rows.clone().skip(FETCHED_AHEAD);
-        for row in rows {
-            if let Some(row) = ahead.next() {
-                row.prefetch();
-            }
-            self.mark_one_clean(row);
-        }
-        self.look_again();
-        self.shrink();
-    }
-
-    /// The same for who then lets go of them, which looks at each again.
-    pub fn mark_clean_and_drop(&self, lists: Vec<Vec<Row>>) {
-        for rows in lists {
-            let mut rows = rows.into_iter();
-            while let Some(row) = rows.next() {
-                if let Some(row) = rows.as_slice().get(FETCHED_AHEAD) {
-                    row.prefetch();
-                }
-                // A deletion is taken out of its bucket.
-                if let Some(row) = rows
-                    .as_slice()
-                    .get(FETCHED_AHEAD / 2)
-                    .filter(|row| row.value().is_none())
-                {
-                    self.prefetch_bucket(row.hash());
-                }
-                self.mark_one_clean(&row);
-            }
-        }
-        self.look_again();
-        self.shrink();
-    }
-
-    /// Takes out a deletion that nobody has to be told of: what it deletes is nowhere else, and no reader minds whether it
-    /// finds that.
-    pub fn remove_deletion(&self, row: &Row) {
-        assert!(
-            row.value().is_none(),
-            "only deletions are taken out before they are clean"
-        );
-        self.remove(row);
-    }
-
-    fn mark_one_clean(&self, row: &Row) {
-        row.clean();
-        if row.value().is_some() && row.len() <= CACHED_BYTES_MAX && self.shard_bytes_max() > 0 {
-            return;
-        }
-        self.remove(row);
-    }
-
-    /// Takes a version out if it is the newest.
-    fn remove(&self, row: &Row) {
-        let index = self.shard_of(row.hash());
-        let mut inner = lock(&self.shards[index].0.inner);
-        let buckets = self.own_buckets(index, &inner);
-        let is_it = |found: &Row| found.is_same(row);
-        // SAFETY: the shard is locked: what is in it stays.
-        if let Some((place, _)) = unsafe { buckets.find(row.hash(), is_it) } {
-            self.take_out(buckets, &mut inner, place, row.hash());
-        }
-    }
-
-    /// There is something to be evicted again.
-    fn look_again(&self) {
-        for shard in &self.shards {
-            lock(&shard.0.inner).passed_in_vain = 0;
-        }
-    }
-
-    /// Evicts what is too much, shard by shard: what was dirty could not be evicted.
-    fn shrink(&self) {
-        let shard_bytes_max = self.shard_bytes_max();
-        if shard_bytes_max == 0 {
-            return;
-        }
-        for (index, shard) in self.shards.iter().enumerate() {
-            let mut inner = lock(&shard.0.inner);
-            let buckets = self.own_buckets(index, &inner);
-            let mut steps = 2 * buckets.slots();
-            while inner.bytes > shard_bytes_max && steps > 0 && !inner.is_all_dirty(buckets) {
-                self.evict(buckets, &mut inner);
-                steps = steps.saturating_sub(HAND_STEPS);
-            }
-            // What was there for a moment must not take memory for good.
-            if inner.len < buckets.room() / TOO_LARGE {
-                let log2 = (2 * inner.len).div_ceil(Buckets::room_of_one()).next_power_of_two();
-                self.resize(index, buckets, &mut inner, log2.trailing_zeros());
-            }
-        }
-    }
-
-    /// Evicts everything that may be evicted, and gives back what it took. A few rows that are left of many keep whole pages of the
-    /// allocator's from being used for anything else.
-    pub fn clear(&self) {
-        for (index, shard) in self.shards.iter().enumerate() {
-            let mut inner = lock(&shard.0.inner);
-            let buckets = self.own_buckets(index, &inner);
-            for number in 0..buckets.slots() {
-                let (place, row) = buckets.nth(number);
-                if row.is_null() {
-                    continue;
-                }
-                // SAFETY: the shard is locked: what is in it stays.
-                let row = unsafe { RowRef::from_ptr(row) };
-                if !row.is_dirty() {
-                    self.take_out(buckets, &mut inner, place, row.hash());
-                }
-            }
-        }
-        self.eras.advance();
-        for shard in &self.shards {
-            lock(&shard.0.inner).limbo.free(self.eras);
-        }
-        self.shrink();
-    }
-
     fn add(&self, index: usize, inner: &mut MutexGuard<'_, Inner>, row: Row) {
         inner.len += 1;
         inner.bytes += row.allocated() + SLOT_BYTES;
@@ -506,85 +294,6 @@ impl RowTable {
         }
         buckets.insert(row.hash(), row.into_ptr());
         self.evict(buckets, inner);
-    }
-
-    fn grow<'t>(&'t self, index: usize, before: Buckets<'_>, inner: &mut MutexGuard<'_, Inner>) -> Buckets<'t> {
-        self.resize(index, before, inner, before.0.len().trailing_zeros() + 1)
-    }
-
-    /// Puts the rows of a shard into 2 to the power `log2` buckets, in which there is room for them.
-    fn resize<'t>(
-        &'t self,
-        index: usize,
-        before: Buckets<'_>,
-        inner: &mut MutexGuard<'_, Inner>,
-        log2: u32,
-    ) -> Buckets<'t> {
-        let grown = allocate(log2);
-        // SAFETY: just made, by `allocate`.
-        let buckets = unsafe { buckets_at(grown) };
-        for number in 0..before.slots() {
-            if let Some(ahead) = (number + FETCHED_AHEAD < before.slots()).then(|| before.nth(number + FETCHED_AHEAD).1)
-            {
-                prefetch(ahead);
-            }
-            let (_, row) = before.nth(number);
-            if !row.is_null() {
-                // SAFETY: the shard is locked: what is in it stays.
-                buckets.insert(unsafe { RowRef::from_ptr(row) }.hash(), row);
-            }
-        }
-        inner.hand = 0;
-        let old = self.arrays[index].swap(grown, Ordering::AcqRel);
-        let tag = self.eras.tag();
-        // SAFETY: made by `allocate`, and out of reach now. Its rows belong to the new array.
-        inner.limbo.add(tag, Waits::Buckets(unsafe { deallocate(old) }));
-        self.tidy(inner);
-        buckets
-    }
-
-    fn evict(&self, buckets: Buckets<'_>, inner: &mut MutexGuard<'_, Inner>) {
-        let mut steps = 0;
-        let shard_bytes_max = self.shard_bytes_max();
-        while inner.bytes > shard_bytes_max && steps < HAND_STEPS && !inner.is_all_dirty(buckets) {
-            steps += 1;
-            inner.passed_in_vain += 1;
-            inner.hand = (inner.hand + 1) % buckets.slots();
-            let (place, row) = buckets.scattered(inner.hand);
-            if row.is_null() {
-                continue;
-            }
-            // SAFETY: the shard is locked: what is in it stays.
-            let row = unsafe { RowRef::from_ptr(row) };
-            if !row.is_dirty() && !row.untouch() {
-                inner.passed_in_vain = 0;
-                self.take_out(buckets, inner, place, row.hash());
-            }
-        }
-    }
-
-    fn take_out(
-        &self,
-        buckets: Buckets<'_>,
-        inner: &mut MutexGuard<'_, Inner>,
-        place: crate::buckets::Place,
-        hash: u64,
-    ) {
-        let row = buckets.remove(place, hash);
-        // SAFETY: it was in the table, whose count it is.
-        let row = unsafe { Row::from_ptr(row) };
-        inner.len -= 1;
-        inner.bytes -= row.allocated() + SLOT_BYTES;
-        let tag = self.eras.tag();
-        inner.limbo.add_row(tag, row);
-        self.tidy(inner);
-    }
-
-    fn tidy(&self, inner: &mut MutexGuard<'_, Inner>) {
-        if inner.limbo.waiting.len() >= LIMBO_ROWS || inner.limbo.bytes() >= LIMBO_BYTES {
-            self.eras.advance();
-            inner.limbo.free(self.eras);
-        }
     }
 
     #[inline]

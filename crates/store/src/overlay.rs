@@ -1,30 +1,30 @@
 //! What the writer has evaluated and what is not published yet, over the store.
 
 mod drafts;
+mod index;
+mod knowledge;
 mod pending;
 mod touched;
 mod undo;
+mod writing;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
-use std::sync::Arc;
 
 use hashbrown::HashTable;
 use haypile_rows::Key;
-use parking_lot::Mutex;
 
 use self::drafts::Changed;
 pub(crate) use self::drafts::{Drafts, Patched};
+pub use self::knowledge::WriterKnowledge;
 pub(crate) use self::pending::{NewValue, PendingRange, PendingTurn};
-use self::pending::{ordered_end, ordered_key};
 use self::touched::Touched;
 pub use self::undo::Savepoint;
 use crate::counts::SlotChange;
 use crate::effects;
-use crate::known::Known;
 use crate::telling::Telling;
-use crate::{Cf, Counted, Counts, SpaceId, StoreError, Value};
+use crate::{Cf, Counts, SpaceId, StoreError};
 
 /// What has been evaluated but not applied to the store yet.
 ///
@@ -62,16 +62,6 @@ pub struct Overlay {
     spare_rows: Vec<u8>,
     spare_writes: Vec<TurnWrite>,
     spare_counted: Vec<SlotChange>,
-}
-
-/// What the writer knows of collections: ranges of elements that it has in memory.
-#[derive(Clone)]
-pub struct WriterKnowledge(Arc<Mutex<Known>>);
-
-impl Default for WriterKnowledge {
-    fn default() -> Self {
-        WriterKnowledge(Arc::new(Mutex::new(Known::new(KNOWLEDGE_BYTES_MAX))))
-    }
 }
 
 #[derive(Default)]
@@ -210,9 +200,6 @@ enum Before {
 /// Bits of an id that tell apart the collections that one entry creates.
 pub(crate) const IDS_PER_ENTRY_BITS: u32 = 20;
 
-/// What the writer knows of collections takes as many bytes at most, unless another number is given.
-const KNOWLEDGE_BYTES_MAX: usize = 16 << 20;
-
 /// Larger buffers are not kept for the next turn.
 const SPARE_BYTES_MAX: usize = 4 << 20;
 /// Nor are those that have room for more writes: what one large command needed must not slow later ones.
@@ -222,14 +209,6 @@ impl Overlay {
     /// An overlay with nothing pending.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// The same, and what the writer knows of collections takes as many bytes at most.
-    pub fn with_knowledge(bytes_max: usize) -> Self {
-        Overlay {
-            known: WriterKnowledge(Arc::new(Mutex::new(Known::new(bytes_max)))),
-            ..Self::default()
-        }
     }
 
     /// True if no turn is pending.
@@ -343,116 +322,9 @@ impl Overlay {
         self.turns.front()?.entries.first().map(|e| e.index)
     }
 
-    /// Drops the newest turn if it has no entries.
-    pub fn drop_empty_newest(&mut self) {
-        if self.turns.back().is_some_and(|turn| turn.entries.is_empty())
-            && let Some(turn) = self.turns.pop_back()
-        {
-            self.keep_spare(turn);
-        }
-    }
-
-    /// Forgets the newest turn: it could not be logged.
-    pub fn abandon_newest(&mut self) {
-        let Some(turn) = self.turns.pop_back() else { return };
-        // What it deleted lives again.
-        self.change_known(Known::forget);
-        let seq = self.first_turn + self.turns.len() as u64;
-        self.forget(seq, &turn);
-        // What the abandoned turn hid of earlier turns is gone from the index too: make it anew.
-        self.reindex();
-        self.mapping = turn.mapping_before;
-    }
-
     pub(crate) fn oldest(&self) -> Option<PendingTurn<'_>> {
         let turn = self.turns.front()?;
         Some(PendingTurn::new(turn))
-    }
-
-    /// An overlay for evaluating commands only to see what they read. It starts from what the writer knows, so that
-    /// scans begin where the writer's do.
-    pub fn for_prefetch(known: &WriterKnowledge) -> Self {
-        Overlay {
-            known: known.clone(),
-            borrows_knowledge: true,
-            ..Overlay::default()
-        }
-    }
-
-    /// What the writer knows of collections, for [`Overlay::for_prefetch`].
-    pub fn knowledge(&self) -> &WriterKnowledge {
-        &self.known
-    }
-
-    /// Forgets what the writer knows of collections: something was published past it.
-    pub fn forget_knowledge(&mut self) {
-        self.change_known(Known::forget);
-    }
-
-    pub(crate) fn known(&self) -> &Mutex<Known> {
-        &self.known.0
-    }
-
-    /// True if scans are to remember what they find.
-    pub(crate) fn learns(&self) -> bool {
-        !self.borrows_knowledge
-    }
-
-    fn change_known(&self, change: impl FnOnce(&mut Known)) {
-        if !self.borrows_knowledge {
-            change(&mut self.known.0.lock());
-        }
-    }
-
-    /// Drops the oldest turn: it has been published.
-    pub(crate) fn retire_oldest(&mut self) {
-        let Some(turn) = self.turns.pop_front() else { return };
-        let seq = self.first_turn;
-        self.first_turn += 1;
-        if self.turns.is_empty() {
-            if self.table.capacity() > SPARE_WRITES_MAX {
-                self.table = HashTable::new();
-            } else {
-                self.table.clear();
-            }
-            if self.undo.capacity() > SPARE_WRITES_MAX {
-                self.undo = Vec::new();
-            }
-            if self.overwritten.capacity() > SPARE_WRITES_MAX {
-                self.overwritten = Vec::new();
-            }
-            self.ordered = OnceCell::new();
-            self.touched.clear();
-            self.mapping = None;
-            self.counts.clear();
-        } else {
-            self.forget(seq, &turn);
-        }
-        self.keep_spare(turn);
-    }
-
-    /// The pending write for a key: `None` = no pending write, `Some(None)` = deleted.
-    pub(crate) fn get<'v>(&self, key: Key<'_>) -> Option<Option<Value<'v>>> {
-        let place = self.find(key)?;
-        let (turn, write) = self.write(place);
-        Some(match write.value {
-            Pending::Draft(number) => turn.drafts.share(number as usize),
-            value => turn.value(value).map(|value| Value::Owned(value.into())),
-        })
-    }
-
-    /// Where the pending write of a key stands.
-    fn find(&self, key: Key<'_>) -> Option<Place> {
-        if self.table.is_empty() {
-            return None;
-        }
-        let slot = self.table.find(key.hash, |slot| {
-            slot.hash == key.hash && {
-                let (turn, write) = self.write(slot.place);
-                turn.is_of(write, key)
-            }
-        })?;
-        Some(slot.place)
     }
 
     /// The drafts of the oldest turn, which are its own no longer.
@@ -461,165 +333,6 @@ impl Overlay {
             .front_mut()
             .map(|turn| std::mem::take(&mut turn.drafts))
             .unwrap_or_default()
-    }
-
-    /// Writes a value (`None` deletes) in the open entry.
-    pub(crate) fn put(&mut self, cf: Cf, key: Key<'_>, value: Option<&[u8]>) {
-        if cf == Cf::Data {
-            self.touched.add(key.space, key.key);
-            self.change_known(|known| match value {
-                Some(value) => known.put(key.space, key.key, value),
-                None => known.deleted(key.space, key.key),
-            });
-        }
-        self.put_counted(cf, key, value.map(|value| [value, &[]]), Counted::NOTHING);
-    }
-
-    /// The same of a row that changes the counters of keys.
-    pub(crate) fn put_counted(&mut self, cf: Cf, key: Key<'_>, value: Option<effects::Parts<'_>>, counted: Counted) {
-        let Key { hash, space, key, .. } = key;
-        let Some(turn) = self.turns.back_mut() else { return };
-        let written = effects::write_put(&mut turn.ops, (space, cf), key, value, counted);
-        if let Some(change) = SlotChange::of(space, key, counted) {
-            turn.counted.push(change);
-            add_counts(&mut self.counts, change, 1);
-        }
-        let value = written
-            .value
-            .map_or(Pending::Deleted, |value| Pending::Logged(Span::of(&value)));
-        self.place(
-            cf,
-            Key {
-                hash,
-                space,
-                family: cf as u8,
-                key,
-            },
-            written.key,
-            value,
-        );
-    }
-
-    /// Writes a row of [`Cf::Meta`] in the open entry, of which a patch says what has changed: the patch is logged, the row is
-    /// what is read. What others make of the patch and the row before must be this row. `build` appends the row; if it gives false
-    /// or an error, nothing is written.
-    pub(crate) fn patch<E>(
-        &mut self,
-        key: Key<'_>,
-        patch: &[u8],
-        counted: Counted,
-        build: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
-    ) -> Result<bool, E> {
-        let Some(turn) = self.turns.back_mut() else {
-            return Ok(false);
-        };
-        let start = turn.rows.len();
-        let built = build(&mut turn.rows);
-        if !matches!(built, Ok(true)) {
-            turn.rows.truncate(start);
-            return built;
-        }
-        let mut at = start..turn.rows.len();
-        // A transaction may change one row any number of times.
-        if let Some(free) = self.entry.free.pop().filter(|free| free.len() >= at.len()) {
-            turn.rows.copy_within(at.clone(), free.start);
-            turn.rows.truncate(start);
-            at = free.start..free.start + at.len();
-        }
-        let written = self.log_patch(key, patch, counted);
-        self.place(Cf::Meta, key, written, Pending::Beside(Span::of(&at)));
-        Ok(true)
-    }
-
-    /// Logs a patch; the place of its key.
-    fn log_patch(&mut self, key: Key<'_>, patch: &[u8], counted: Counted) -> Range<usize> {
-        let Some(turn) = self.turns.back_mut() else { return 0..0 };
-        if let Some(change) = SlotChange::of(key.space, key.key, counted) {
-            turn.counted.push(change);
-            add_counts(&mut self.counts, change, 1);
-        }
-        effects::write_patch(&mut turn.ops, key.space, key.key, patch, counted)
-    }
-
-    /// Notes where the newest write to a key stands.
-    fn place(&mut self, cf: Cf, key: Key<'_>, at: Range<usize>, value: Pending) {
-        let seq = self.newest_seq();
-        let Some(number) = self.turns.back().map(|turn| turn.writes.len()) else {
-            return;
-        };
-        let write = TurnWrite {
-            hash: key.hash,
-            key: Span::of(&at),
-            value,
-            space: key.space,
-            cf,
-            began_with_put: !matches!(value, Pending::Deleted),
-        };
-        if cf == Cf::Meta
-            && let Some(telling) = &mut self.telling
-        {
-            telling.row(at);
-        }
-        assert!(
-            number < u32::MAX as usize,
-            "the writes of a turn are counted in 32 bits"
-        );
-        let mut place = Place {
-            turn: seq as u32,
-            write: number as u32,
-        };
-        let (turns, first) = (&self.turns, self.first_turn);
-        let entry = self.table.entry(
-            key.hash,
-            |slot| {
-                slot.hash == key.hash && {
-                    let (turn, write) = write_at(turns, first, slot.place);
-                    turn.is_of(write, key)
-                }
-            },
-            |slot| slot.hash,
-        );
-        let before = match entry {
-            hashbrown::hash_table::Entry::Occupied(slot) if slot.get().place.turn == place.turn => {
-                place = slot.get().place;
-                Before::Overwritten
-            }
-            hashbrown::hash_table::Entry::Occupied(mut slot) => {
-                let known = &mut slot.get_mut().place;
-                Before::Earlier(std::mem::replace(known, place))
-            }
-            hashbrown::hash_table::Entry::Vacant(slot) => {
-                slot.insert(Slot { hash: key.hash, place });
-                Before::Nothing
-            }
-        };
-        let Some(turn) = self.turns.back_mut() else { return };
-        match (&before, turn.writes.get_mut(place.write as usize)) {
-            (Before::Overwritten, Some(known)) => {
-                let overwritten = std::mem::replace(known, write);
-                known.began_with_put = overwritten.began_with_put;
-                match (overwritten.value, value) {
-                    (Pending::Beside(at), _) if at.start as usize >= self.entry.rows_start => {
-                        self.entry.passed.push(at.range());
-                    }
-                    (Pending::Draft(draft), Pending::Draft(same)) if same == draft => {}
-                    (Pending::Draft(draft), _) => self.entry.passed_drafts.push(draft as usize),
-                    _ => {}
-                }
-                self.overwritten.push(overwritten);
-            }
-            _ => {
-                turn.writes.push(write);
-                if let Some(ordered) = self.ordered.get_mut() {
-                    ordered.insert(ordered_key(key.space, cf, key.key), place);
-                }
-            }
-        }
-        self.undo.push(Undo {
-            write: place.write,
-            before,
-            changed: false,
-        });
     }
 
     /// A keyspace's counters, given those of the store.
@@ -674,123 +387,6 @@ impl Overlay {
         }
     }
 
-    /// Pending writes of a key range, in key order.
-    pub(crate) fn pending_range<'a>(
-        &'a self,
-        space: SpaceId,
-        cf: Cf,
-        lower: &[u8],
-        upper: Option<&[u8]>,
-    ) -> PendingRange<'a> {
-        if self.table.is_empty() {
-            return PendingRange::none();
-        }
-        // To bring all that is pending into order costs as much as writing it; who copies a collection reads another one.
-        if cf == Cf::Data && !self.touched.may_have(space, lower, upper) {
-            return PendingRange::none();
-        }
-        let ordered = self.ordered.get_or_init(|| self.in_order());
-        let low = ordered_key(space, cf, lower);
-        let high = match upper {
-            Some(upper) => ordered_key(space, cf, upper),
-            None => ordered_end(space, cf),
-        };
-        if low >= high {
-            return PendingRange::none();
-        }
-        PendingRange::of(self, ordered, &low, &high)
-    }
-
-    fn in_order(&self) -> BTreeMap<Box<[u8]>, Place> {
-        let of = |slot: &Slot| {
-            let (turn, write) = self.write(slot.place);
-            (ordered_key(write.space, write.cf, turn.key(write)), slot.place)
-        };
-        self.table.iter().map(of).collect()
-    }
-
-    /// Removes from the index what only this turn, which is no longer in `turns`, has.
-    fn forget(&mut self, seq: u64, turn: &Turn) {
-        let seq = seq as u32;
-        for (number, write) in turn.writes.iter().enumerate() {
-            let place = Place {
-                turn: seq,
-                write: number as u32,
-            };
-            if let Ok(slot) = self.table.find_entry(write.hash, |slot| slot.place == place) {
-                slot.remove();
-            }
-        }
-        if let Some(ordered) = self.ordered.get_mut() {
-            ordered.retain(|_, place| place.turn != seq);
-        }
-        for change in &turn.counted {
-            add_counts(&mut self.counts, *change, -1);
-        }
-    }
-
-    /// Makes the index anew.
-    fn reindex(&mut self) {
-        self.table.clear();
-        self.ordered = OnceCell::new();
-        self.forget_undo();
-        self.entry = EntryState::default();
-        let (turns, first) = (&self.turns, self.first_turn);
-        for (at, turn) in turns.iter().enumerate() {
-            for (number, write) in turn.writes.iter().enumerate() {
-                let place = Place {
-                    turn: (first + at as u64) as u32,
-                    write: number as u32,
-                };
-                let key = Key {
-                    hash: write.hash,
-                    space: write.space,
-                    family: write.cf as u8,
-                    key: turn.key(write),
-                };
-                let same = |slot: &Slot| {
-                    let (turn, write) = write_at(turns, first, slot.place);
-                    turn.is_of(write, key)
-                };
-                match self.table.entry(write.hash, same, |slot| slot.hash) {
-                    hashbrown::hash_table::Entry::Occupied(mut slot) => slot.get_mut().place = place,
-                    hashbrown::hash_table::Entry::Vacant(slot) => {
-                        slot.insert(Slot {
-                            hash: write.hash,
-                            place,
-                        });
-                    }
-                }
-            }
-        }
-    }
-
-    fn keep_spare(&mut self, turn: Turn) {
-        let Turn {
-            mut ops,
-            mut rows,
-            mut writes,
-            mut counted,
-            ..
-        } = turn;
-        if rows.capacity() <= SPARE_BYTES_MAX {
-            rows.clear();
-            self.spare_rows = rows;
-        }
-        if ops.capacity() <= SPARE_BYTES_MAX {
-            ops.clear();
-            self.spare = ops;
-        }
-        if writes.capacity() <= SPARE_WRITES_MAX {
-            writes.clear();
-            self.spare_writes = writes;
-        }
-        if counted.capacity() <= SPARE_WRITES_MAX {
-            counted.clear();
-            self.spare_counted = counted;
-        }
-    }
-
     fn last_turn(&self) -> Option<&Turn> {
         self.turns.back()
     }
@@ -798,17 +394,6 @@ impl Overlay {
     fn newest_seq(&self) -> u64 {
         self.first_turn + (self.turns.len() as u64).saturating_sub(1)
     }
-
-    /// A write, and its turn, which is pending.
-    fn write(&self, place: Place) -> (&Turn, &TurnWrite) {
-        write_at(&self.turns, self.first_turn, place)
-    }
-}
-
-/// The same for who changes something else of the overlay meanwhile.
-fn write_at(turns: &VecDeque<Turn>, first: u64, place: Place) -> (&Turn, &TurnWrite) {
-    let turn = &turns[place.turn.wrapping_sub(first as u32) as usize];
-    (turn, &turn.writes[place.write as usize])
 }
 
 impl Turn {
