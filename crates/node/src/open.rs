@@ -52,7 +52,7 @@ impl Opener {
         open.set_notify(notify_classes(values.notify_keyspace_events));
         open.set_string_bytes_max(values.proto_max_bulk_len as usize);
         open.set_hll_sparse_bytes_max(values.hll_sparse_max_bytes as usize);
-        open.set_packed_limits(packed_limits(&values));
+        open.hold().set_packed_limits(packed_limits(&values));
         open.set_hooks(hooks);
     }
 }

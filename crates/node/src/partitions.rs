@@ -245,11 +245,13 @@ impl Partitions {
         self.all_open().iter().find_map(|data| data.refusal())
     }
 
-    /// Ends the wait of a blocked client, see [`Partition::unblock`].
+    /// Ends the wait of a blocked client, see [`Hold::unblock`]. Not for who is within a turn: that has a hold of its own.
     ///
-    /// [`Partition::unblock`]: haypile_partition::Partition::unblock
+    /// [`Hold::unblock`]: haypile_partition::Hold::unblock
     pub fn unblock(&self, client: u64, why: Option<CommandError>) -> bool {
-        self.the_one().as_ref().is_some_and(|data| data.unblock(client, why))
+        self.the_one()
+            .as_ref()
+            .is_some_and(|data| data.hold().unblock(client, why))
     }
 
     /// Ends waits as if their time were over, see [`Partition::unblock_all`].

@@ -9,7 +9,7 @@ use haypile_types::Position;
 
 use crate::partition::Shared;
 use crate::task::Task;
-use crate::worker::Worker;
+use crate::writing::Worker;
 use crate::{CommitError, Event};
 
 /// A turn that is appended and waits to be committed.

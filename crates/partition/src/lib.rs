@@ -17,43 +17,34 @@
 //! incoming/        a checkpoint that is being copied; see `haypile_sync::copy::install`
 //! ```
 
-mod blocked;
+mod background;
 mod commit;
 mod error;
 mod events;
-mod expiry;
 mod group;
 mod identity;
 pub mod install;
-mod maintenance;
-mod observer;
 mod open;
 mod panics;
 mod partition;
-mod prefetch;
 mod refusal;
 mod replicated;
 mod role;
-mod serving;
 mod task;
-mod touched;
 mod turn;
-mod visit;
-mod watch;
-mod worker;
+mod waiting;
 mod writing;
 
-pub use blocked::Awaited;
+pub use background::Maintenance;
 pub use error::{CommitError, PartitionError};
+pub use events::Event;
 pub use group::{Change, ChangeError, GroupOptions, GroupView, Post};
 pub use identity::ReplicaId;
-pub use maintenance::Maintenance;
-pub use observer::Event;
 pub use open::{Options, Recovery};
 pub use partition::{Hooks, Partition, PartitionStats};
-pub use prefetch::Ahead;
 pub use replicated::{ReplicatedEntry, ReplicatedError};
 pub use role::{LogEnds, Role, RoleChange};
-pub use task::{Step, Task};
+pub use task::{Awaited, Step, Task};
 pub use turn::{Call, Turn};
-pub use watch::WatchFlag;
+pub use waiting::WatchFlag;
+pub use writing::{Ahead, Hold};

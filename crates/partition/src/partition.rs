@@ -14,19 +14,17 @@ use haypile_sync::message::Message;
 use haypile_types::{Clock, Position, Random};
 use parking_lot::{Condvar, Mutex};
 
-use crate::blocked::BlockedTable;
 use crate::commit::{self, Commits, PendingTurn};
+use crate::events::{Counters, Heard, ReadObserver};
 use crate::group::{Desk, Replica};
 use crate::identity;
-use crate::observer::{Counters, Heard, ReadObserver};
 use crate::open::{Options, Recovery, STORE_DIR, open};
-use crate::prefetch::Rehearsals;
 use crate::refusal::Refusal;
 use crate::role::{Epochs, Role};
 use crate::task::Task;
 use crate::turn::{Call, Turn};
-use crate::watch::WatchTable;
-use crate::worker::Worker;
+use crate::waiting::{BlockedTable, WatchTable};
+use crate::writing::{Rehearsals, Worker};
 use crate::{CommitError, Event, PartitionError};
 
 /// How often a clean stop tries to write down what is in memory when the disk is full or nearly so.
@@ -273,11 +271,6 @@ impl Partition {
         self.shared.hll_sparse_bytes_max.store(bytes, Ordering::Relaxed);
     }
 
-    /// Changes up to where collections are packed. Not within a turn: see [`Turn::set_packed_limits`].
-    pub fn set_packed_limits(&self, limits: PackedLimits) {
-        self.shared.set_packed_limits(&mut self.shared.visit(), limits);
-    }
-
     /// The store, for reading and for figures.
     pub fn store(&self) -> &Store {
         &self.shared.store
@@ -345,16 +338,6 @@ impl Partition {
             shared.queued.store(queue.len(), Ordering::SeqCst);
         }
         shared.run_queued(true);
-    }
-
-    /// Ends the wait of a blocked client: with an error, or as if its time were over. False if it does not wait.
-    pub fn unblock(&self, client: u64, why: Option<CommandError>) -> bool {
-        let Some(mut task) = self.shared.visit().blocked.remove(client) else {
-            return false;
-        };
-        task.unblock(why);
-        task.finish(Ok(()));
-        true
     }
 
     /// Ends the waits of those blocked clients that `choose` names as if their time were over. No turn is evaluated
@@ -443,17 +426,6 @@ impl Partition {
         self.shared.disk_free_bytes_min.store(bytes, Ordering::Relaxed);
     }
 
-    /// Changes when entries count as committed. Not within a turn: see [`Turn::set_sync`].
-    pub fn set_sync(&self, policy: haypile_oplog::SyncPolicy) {
-        self.shared.visit().oplog.set_sync(policy);
-        self.shared.commits.worker.wake();
-    }
-
-    /// Changes how much of the log is kept for its consumers. Not within a turn: see [`Turn::set_retention`].
-    pub fn set_retention(&self, retention: haypile_oplog::Retention) {
-        self.shared.visit().oplog.set_retention(retention);
-    }
-
     /// Makes a copy of the partition in `dir`, which must not exist: a partition in its own right, without a log, that
     /// can be opened or put aside as a backup. It holds what was published when it was made, and shares its files with
     /// this one where the file system can link. Gives the position that it stands for, and takes as long as writing
@@ -521,12 +493,5 @@ impl Drop for Partition {
     fn drop(&mut self) {
         self.shared.commits.worker.abandon();
         self.shared.settling.abandon();
-    }
-}
-
-impl Shared {
-    pub(crate) fn set_packed_limits(&self, writer: &mut Writer, limits: PackedLimits) {
-        writer.packed_limits = limits;
-        self.intset_entries_max.store(limits.intset_entries, Ordering::Relaxed);
     }
 }

@@ -11,7 +11,7 @@ use haypile_types::Position;
 use crate::panics::guarded;
 use crate::partition::{Partition, Shared, Writer};
 use crate::role::Role;
-use crate::{CommitError, Event, events, touched};
+use crate::{CommitError, Event, events, waiting};
 
 /// An entry of another's log.
 #[derive(Clone, Copy, Debug)]
@@ -179,7 +179,7 @@ impl Shared {
             }
         }
         if !writer.watch.is_empty() {
-            touched::touch(&self.store, &writer.watch, payloads, self.clock.now_ms());
+            waiting::touch(&self.store, &writer.watch, payloads, self.clock.now_ms());
         }
         Ok(())
     }

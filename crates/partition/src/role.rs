@@ -11,7 +11,7 @@ use haypile_types::{Position, Random};
 
 use crate::partition::{Partition, Shared, Writer};
 use crate::turn::Turn;
-use crate::visit::Visit;
+use crate::writing::Held;
 use crate::{PartitionError, ReplicaId, identity};
 
 /// Who writes a partition's log.
@@ -255,8 +255,10 @@ impl Partition {
         Ok(())
     }
 
-    /// Takes the writer, so that the role can be changed: no turn is evaluated meanwhile. Not within a turn: see
-    /// [`Turn::role_change`].
+    /// Takes the writer, so that the role can be changed: no turn is evaluated meanwhile.
+    ///
+    /// # Panics
+    /// Within a turn, which has [`Turn::role_change`].
     pub fn role_change(&self) -> RoleChange<'_> {
         RoleChange {
             shared: &self.shared,
@@ -264,7 +266,10 @@ impl Partition {
         }
     }
 
-    /// Begins another epoch as the writer of the log. Not within a turn.
+    /// Begins another epoch as the writer of the log.
+    ///
+    /// # Panics
+    /// Within a turn.
     ///
     /// # Errors
     /// As [`RoleChange::promote`]; or the partition is a follower.
@@ -308,23 +313,11 @@ pub struct RoleChange<'a> {
     writer: Held<'a>,
 }
 
-enum Held<'a> {
-    Visit(Visit<'a>),
-    Turn(&'a mut Writer),
-}
-
 impl RoleChange<'_> {
-    fn writer(&mut self) -> &mut Writer {
-        match &mut self.writer {
-            Held::Visit(visit) => visit,
-            Held::Turn(writer) => writer,
-        }
-    }
-
     /// Is a follower from here on: writes are refused, and entries are taken from who holds this tenure. Clients that wait for
     /// keys are told.
     pub fn follow(&mut self, tenure: Tenure) {
-        self.shared.follow(self.writer(), tenure);
+        self.shared.follow(&mut self.writer, tenure);
     }
 
     /// Becomes the writer of its log, in a new epoch. Entries of a stream that is still open are refused from here on.
@@ -332,6 +325,6 @@ impl RoleChange<'_> {
     /// # Errors
     /// The log cannot be synced or the new epoch cannot be saved; its role is as before.
     pub fn promote(&mut self, tenure: Tenure) -> Result<Epoch, PartitionError> {
-        self.shared.begin_epoch(self.writer(), Some(tenure))
+        self.shared.begin_epoch(&mut self.writer, Some(tenure))
     }
 }

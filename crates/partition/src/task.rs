@@ -1,8 +1,8 @@
 //! Work for the writer.
 
 use haypile_commands::CommandError;
+use haypile_store::row::Kind;
 
-use crate::blocked::Awaited;
 use crate::{Ahead, CommitError, Turn};
 
 /// Work for the writer: the requests of one connection, or something of the server's own.
@@ -39,4 +39,15 @@ pub enum Step {
     /// Nothing was done; keep the task until one of the keys is ready. Only for a task of which everything that was done
     /// in this turn needs no [`Task::finish`].
     Blocked(Awaited),
+}
+
+/// What a blocked task waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    /// The database of the keys.
+    pub db: u16,
+    /// User keys.
+    pub keys: Vec<Vec<u8>>,
+    /// The type that a key must have to serve the task; `None` if it waits for no key.
+    pub kind: Option<Kind>,
 }

@@ -11,10 +11,10 @@ use haypile_store::{Savepoint, Tier, View};
 use haypile_sync::message::Message;
 use haypile_types::{Position, Random};
 
-use crate::Event;
-use crate::observer::TurnObserver;
+use crate::events::TurnObserver;
 use crate::partition::{Shared, Writer};
-use crate::watch::WatchFlag;
+use crate::writing::InTurn;
+use crate::{Event, WatchFlag};
 
 /// Bytes of effects that one entry may have; what the log takes, with room for what ends an entry.
 const ENTRY_BYTES_MAX: usize = haypile_oplog::PAYLOAD_BYTES_MAX - (1 << 20);
@@ -47,6 +47,7 @@ pub struct Turn<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) writer: &'a mut Writer,
     pub(crate) in_transaction: bool,
+    _known: InTurn,
 }
 
 impl<'a> Turn<'a> {
@@ -55,6 +56,7 @@ impl<'a> Turn<'a> {
             shared,
             writer,
             in_transaction: false,
+            _known: InTurn::of(shared),
         }
     }
 
@@ -195,32 +197,6 @@ impl<'a> Turn<'a> {
     /// The end of the log, with what has been evaluated in this turn.
     pub fn position(&self) -> Position {
         self.writer.position()
-    }
-
-    /// Changes when entries count as committed.
-    pub fn set_sync(&mut self, policy: haypile_oplog::SyncPolicy) {
-        self.writer.oplog.set_sync(policy);
-        self.shared.commits.worker.wake();
-    }
-
-    /// Changes up to where collections are packed.
-    pub fn set_packed_limits(&mut self, limits: haypile_commands::PackedLimits) {
-        self.shared.set_packed_limits(self.writer, limits);
-    }
-
-    /// Changes how much of the log is kept for its consumers.
-    pub fn set_retention(&mut self, retention: haypile_oplog::Retention) {
-        self.writer.oplog.set_retention(retention);
-    }
-
-    /// Ends the wait of a blocked client, as [`crate::Partition::unblock`] does.
-    pub fn unblock(&mut self, client: u64, why: Option<CommandError>) -> bool {
-        let Some(mut task) = self.writer.blocked.remove(client) else {
-            return false;
-        };
-        task.unblock(why);
-        task.finish(Ok(()));
-        true
     }
 
     /// True if the key is there and its time is not over.

@@ -1,5 +1,11 @@
 //! The writer's turns: who finds the partition free evaluates what has queued up, logs it with one write, and publishes it.
 
+mod hold;
+mod prefetch;
+mod serving;
+mod visit;
+mod worker;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -7,6 +13,11 @@ use haypile_commands::fetch_elements_ahead;
 use haypile_types::Position;
 use parking_lot::MutexGuard;
 
+pub use self::hold::Hold;
+pub use self::prefetch::Ahead;
+pub(crate) use self::prefetch::Rehearsals;
+pub(crate) use self::visit::{Held, InTurn};
+pub(crate) use self::worker::Worker;
 use crate::commit::{self, PendingTurn};
 use crate::group::Replica;
 use crate::panics::guarded;
@@ -14,7 +25,7 @@ use crate::partition::{Hooks, Shared, Writer};
 use crate::role::Role;
 use crate::task::{Step, Task};
 use crate::turn::Turn;
-use crate::{Ahead, CommitError, Event};
+use crate::{CommitError, Event};
 
 /// Tasks of one turn after which it is closed even if more wait.
 const TURN_TASKS_MAX: usize = 4096;
@@ -326,6 +337,7 @@ impl Shared {
     }
 
     fn run_internal_turn<R: Send>(&self, body: impl FnOnce(&mut Turn<'_>) -> R + Send) -> Result<R, CommitError> {
+        self.assert_no_turn();
         let mut writer = self.writer.lock();
         writer.overlay.begin_turn();
         writer.now_ms = self.clock.now_ms().max(writer.now_ms);

@@ -104,7 +104,7 @@ fn who_waits_may_panic_when_it_is_served() {
         assert!(panicking_done.recv().is_err(), "it has gone with the panic");
         assert!(other_done.try_recv().is_err());
         assert_eq!(partition.stats().blocked_clients, 1, "the other waits still");
-        assert!(partition.unblock(client, None));
+        assert!(partition.hold().unblock(client, None));
         assert_eq!(other_done.recv().unwrap().unwrap(), "*-1|");
         assert_poisoned(&partition);
         assert_mended(partition, dir.path(), sync);
@@ -151,5 +151,28 @@ fn publishing_may_panic_too() {
 fn wait_until_poisoned(partition: &Partition) {
     while partition.takes_writes() {
         std::thread::yield_now();
+    }
+}
+
+/// It has the writer, and would wait for itself.
+#[test]
+fn who_asks_for_the_writer_within_a_turn_is_stopped() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [(partition, _), (other, _)] = dirs.each_ref().map(|dir| open(dir.path(), SyncPolicy::EverySec));
+    let within = partition.run_internal(|turn| {
+        assert!(!turn.hold().unblock(1, None));
+        // Another partition's is free.
+        assert!(!other.hold().unblock(1, None));
+        assert_eq!(other.run_internal(|_| ()), Ok(()));
+    });
+    assert_eq!(within, Ok(()));
+    assert!(!partition.hold().unblock(1, None), "the turn is over");
+    let asked: [&(dyn Fn() + Sync); 2] = [&|| drop(partition.hold()), &|| drop(partition.run_internal(|_| ()))];
+    for ask in asked {
+        let outcome = partition.run_internal(|_| ask());
+        assert!(
+            matches!(&outcome, Err(CommitError::Panicked(cause)) if cause.contains("within a turn")),
+            "{outcome:?}"
+        );
     }
 }

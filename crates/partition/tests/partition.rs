@@ -118,9 +118,9 @@ fn clients_wait_in_line_for_a_key() {
     let (third, third_done) = Lines::boxed(&["blpop nothing 0"], false);
     let client = third.client();
     partition.submit(&mut vec![third]);
-    assert!(partition.unblock(client, None));
+    assert!(partition.hold().unblock(client, None));
     assert_eq!(third_done.recv().unwrap().unwrap(), "*-1|");
-    assert!(!partition.unblock(client, None));
+    assert!(!partition.hold().unblock(client, None));
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn a_push_asks_as_many_as_it_serves() {
     assert_eq!(asked.load(Ordering::Relaxed), 3);
     assert_eq!(partition.stats().blocked_clients, 3097);
     for n in 3..waiters {
-        assert!(partition.unblock(1 << 32 | n, None), "{n}");
+        assert!(partition.hold().unblock(1 << 32 | n, None), "{n}");
     }
     run(&partition, &["rpush q a"]).unwrap();
     assert_eq!(asked.load(Ordering::Relaxed), 3);

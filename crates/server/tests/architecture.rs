@@ -248,6 +248,45 @@ type Room = (&'static str, &'static [&'static str]);
 /// is; another edge is a decision, as between crates.
 const ROOMS: &[(&str, &[Room])] = &[
     (
+        "partition",
+        &[
+            // What knows nobody, or only those above.
+            ("error", &[]),
+            ("identity", &[]),
+            ("task", &[]),
+            ("waiting", &["task"]),
+            ("events", &["waiting"]),
+            // The directory and its life.
+            ("install", &["group", "identity", "open"]),
+            ("open", &["group", "identity", "install", "panics", "role"]),
+            // The gate: who may write, and why not.
+            ("refusal", &["partition", "role"]),
+            ("panics", &["partition", "task", "writing"]),
+            ("role", &["identity", "partition", "turn", "writing"]),
+            // A turn and its commit. They share the partition's state, which has the turn's parts: a circle.
+            ("turn", &["events", "partition", "writing"]),
+            ("commit", &["partition", "task", "writing"]),
+            (
+                "writing",
+                &["commit", "group", "panics", "partition", "role", "task", "turn"],
+            ),
+            // What comes from elsewhere, and what is done beside the turns.
+            ("replicated", &["events", "panics", "partition", "role", "waiting"]),
+            (
+                "group",
+                &["commit", "panics", "partition", "replicated", "task", "writing"],
+            ),
+            ("background", &["commit", "partition"]),
+            (
+                "partition",
+                &[
+                    "commit", "events", "group", "identity", "open", "refusal", "role", "task", "turn", "waiting",
+                    "writing",
+                ],
+            ),
+        ],
+    ),
+    (
         "node",
         &[
             ("diverged_file", &[]),
@@ -396,6 +435,12 @@ fn rooms_in(text: &str) -> BTreeSet<String> {
             continue;
         }
         let rest = &text[at + "crate::".len()..];
+        if let Some(list) = rest.strip_prefix('{') {
+            let end = list.find('}').unwrap_or(list.len());
+            let names = list[..end].split([',', '{']).map(|name| word(name.trim_start()));
+            rooms.extend(names.filter(|name| !name.is_empty()));
+            continue;
+        }
         let room = word(rest);
         let inner = rest[room.len()..].strip_prefix("::").map(word).unwrap_or_default();
         match room.as_str() {
@@ -444,6 +489,10 @@ fn rooms_are_read_from_paths_and_texts() {
     assert_eq!(room_of(Path::new("replication/mod.rs")), "replication");
     assert_eq!(room_of(Path::new("memory/governor/tests.rs")), "memory");
     assert_eq!(room_of(Path::new("node.rs")), "node");
+    let listed: Vec<String> = rooms_in("use crate::{Error, pins,\n    tls};\nlet other;")
+        .into_iter()
+        .collect();
+    assert_eq!(listed, ["pins", "tls"]);
     let text = "use crate::tls::{self};\nuse crate::replication::transport::Link;\nuse crate::replication::Replication;\npub(in crate::io) fn f() {}";
     let rooms: Vec<String> = rooms_in(text).into_iter().collect();
     assert_eq!(rooms, ["replication", "replication::transport", "tls"]);

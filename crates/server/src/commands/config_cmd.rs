@@ -6,7 +6,7 @@ use haypile_config::{NoUsers, UsersToWrite, Values};
 use haypile_node::Node;
 use haypile_node::options::{notify_classes, packed_limits, retention};
 use haypile_node::tls;
-use haypile_partition::Partition;
+use haypile_partition::{Hold, Partition};
 use haypile_resp::Request;
 
 use super::{Execute, ServerCx};
@@ -88,16 +88,10 @@ fn apply(cx: &mut ServerCx<'_, '_>, values: &Values, name: &str) {
     let server = cx.server;
     match name {
         "loglevel" => server.log.set(values.loglevel),
-        "sync" => match cx.turn.as_deref_mut() {
-            Some(turn) => turn.set_sync(values.sync),
-            None => with_data(cx.node, |data| data.set_sync(values.sync)),
-        },
+        "sync" => with_writers(cx, |writer| writer.set_sync(values.sync)),
         "oplog-retention-bytes" | "oplog-retention-hours" | "oplog-pinned-max-bytes" => {
             let retention = retention(values);
-            match cx.turn.as_deref_mut() {
-                Some(turn) => turn.set_retention(retention),
-                None => with_data(cx.node, |data| data.set_retention(retention)),
-            }
+            with_writers(cx, |writer| writer.set_retention(retention));
         }
         "disk-free-min-bytes" => with_data(cx.node, |data| data.set_disk_free_min(values.disk_free_min_bytes)),
         "notify-keyspace-events" => with_data(cx.node, |data| {
@@ -118,10 +112,7 @@ fn apply(cx: &mut ServerCx<'_, '_>, values: &Values, name: &str) {
         | "zset-max-listpack-entries"
         | "zset-max-listpack-value" => {
             let limits = packed_limits(values);
-            match cx.turn.as_deref_mut() {
-                Some(turn) => turn.set_packed_limits(limits),
-                None => with_data(cx.node, |data| data.set_packed_limits(limits)),
-            }
+            with_writers(cx, |writer| writer.set_packed_limits(limits));
         }
         "masterauth" | "masteruser" => server.node.replication.retry(),
         key if tls::depends_on(key) => server.node.replication.retry(),
@@ -134,6 +125,14 @@ fn apply(cx: &mut ServerCx<'_, '_>, values: &Values, name: &str) {
 /// What a partition that is opened later takes from the configuration itself.
 fn with_data(node: &Node, apply: impl Fn(&Partition)) {
     node.partitions.all_open().iter().for_each(|data| apply(data));
+}
+
+/// The same of its writer, which the command may have already: EXEC.
+fn with_writers(cx: &mut ServerCx<'_, '_>, apply: impl Fn(&mut Hold<'_>)) {
+    match cx.turn.as_deref_mut() {
+        Some(turn) => apply(&mut turn.hold()),
+        None => with_data(cx.node, |data| apply(&mut data.hold())),
+    }
 }
 
 fn rewrite(cx: &mut ServerCx<'_, '_>, _: &Request) -> Outcome {

@@ -49,7 +49,7 @@ pub(super) fn unblock(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     let id = u64::try_from(id).ok().filter(|id| *id != cx.client.id);
     let unblocked = match (id, cx.turn.as_deref_mut()) {
         (None, _) => false,
-        (Some(id), Some(turn)) => turn.unblock(id, why),
+        (Some(id), Some(turn)) => turn.hold().unblock(id, why),
         (Some(id), None) => cx.node.partitions.unblock(id, why),
     };
     cx.reply.integer(i64::from(unblocked));

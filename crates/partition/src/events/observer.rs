@@ -6,8 +6,7 @@ use haypile_commands::{Class, KeyEvent, Observer};
 use haypile_sync::message::Message;
 use haypile_types::Counter;
 
-use crate::blocked::BlockedTable;
-use crate::watch::WatchTable;
+use crate::waiting::{BlockedTable, WatchTable};
 
 /// What subscribers are to hear of, once what came before it is visible.
 #[derive(Clone, Debug, PartialEq, Eq)]

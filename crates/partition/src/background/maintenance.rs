@@ -10,8 +10,8 @@ use haypile_oplog::Wanted;
 use haypile_types::Position;
 use parking_lot::{Condvar, Mutex};
 
+use super::expiry::{Expiry, MayExpire};
 use crate::commit;
-use crate::expiry::{Expiry, MayExpire};
 use crate::partition::{Partition, Shared};
 use crate::{CommitError, PartitionError};
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use haypile_store::row::Kind;
 
-use crate::task::Task;
+use crate::task::{Awaited, Task};
 
 /// Tasks that wait for keys. Each key has its line for each type, in the order in which the tasks came: whatever the
 /// length of a line, its first task is found and any task leaves it in logarithmic time.
@@ -26,17 +26,6 @@ struct Waiting {
     task: Option<Box<dyn Task>>,
     awaited: Awaited,
     ticket: u64,
-}
-
-/// What a blocked task waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Awaited {
-    /// The database of the keys.
-    pub db: u16,
-    /// User keys.
-    pub keys: Vec<Vec<u8>>,
-    /// The type that a key must have to serve the task; `None` if it waits for no key.
-    pub kind: Option<Kind>,
 }
 
 impl BlockedTable {

@@ -4,8 +4,7 @@ use haypile_commands::{KeyEvent, table};
 use haypile_store::effects::{Effect, Effects};
 use haypile_store::{Cf, keys};
 
-use crate::Event;
-use crate::observer::Counters;
+use super::{Counters, Event};
 
 /// Tells the events of an entry that somebody wants, in order. `before` is called before each effect with its place in the
 /// payload, and may tell more.

@@ -7,7 +7,7 @@ use haypile_store::keys::{DataKey, Home};
 use haypile_store::row::Header;
 use haypile_store::{Cf, Store, Tier, View, keys};
 
-use crate::watch::WatchTable;
+use super::WatchTable;
 
 /// Fails the transactions that watch a key which has changed, after the entries were published. Of a database that has
 /// become another, these are the keys that were there or are there now.
@@ -89,7 +89,7 @@ mod tests {
     use haypile_store::{SharedResources, StoreOptions};
 
     use super::*;
-    use crate::watch::WatchFlag;
+    use crate::WatchFlag;
 
     /// Whether an entry makes transactions fail that watch `k` and `o`.
     fn touched(payload: &[u8]) -> [bool; 2] {
