@@ -22,6 +22,8 @@ use crate::{SpaceId, StoreError};
 /// Slots of a block.
 const BLOCK: usize = 64;
 const BLOCKS: usize = SLOTS as usize / BLOCK;
+/// Keys of a slot at most, more than any disk holds: the sum over all slots is a number.
+const KEYS_MAX: u64 = 1 << 48;
 /// What the keys of the records start with.
 pub(crate) const RECORDS: &[u8] = b"counts";
 
@@ -35,9 +37,21 @@ pub struct Counts {
 }
 
 impl Counts {
-    pub(crate) fn change(&mut self, keys: i64, expires: i64) {
-        self.keys = self.keys.saturating_add_signed(keys);
-        self.expires = self.expires.saturating_add_signed(expires);
+    /// The counters after a change; `None` if there are fewer keys than are to go: then the rows are not those that the change was made
+    /// for.
+    fn changed(self, keys: i64, expires: i64) -> Option<Self> {
+        Some(Counts {
+            keys: self.keys.checked_add_signed(keys)?,
+            expires: self.expires.checked_add_signed(expires)?,
+        })
+    }
+
+    /// The same where they need not fit exactly.
+    pub(crate) fn change_loosely(self, keys: i64, expires: i64) -> Self {
+        Counts {
+            keys: self.keys.saturating_add_signed(keys),
+            expires: self.expires.saturating_add_signed(expires),
+        }
     }
 }
 
@@ -185,7 +199,10 @@ pub(crate) struct Record {
 impl SlotCounts {
     /// Applies what the turn at `position` changes, and gives what it changes the counters of keyspaces by. A slot that there
     /// cannot be counts as the last one, so that the sum is right.
-    pub(crate) fn change(&mut self, changes: &[SlotChange], position: u64) -> Vec<SpaceChange> {
+    ///
+    /// # Errors
+    /// More keys are to go than there are. The counters are of no use any more.
+    pub(crate) fn change(&mut self, changes: &[SlotChange], position: u64) -> Result<Vec<SpaceChange>, StoreError> {
         let mut sums: Vec<SpaceChange> = Vec::new();
         for of_space in changes.chunk_by(|a, b| a.space == b.space) {
             let space = of_space[0].space;
@@ -196,15 +213,21 @@ impl SlotCounts {
                 let block = block(&mut blocks[slot / BLOCK]);
                 block.changed = position;
                 let (more_keys, more_expires) = (counted.keys.into(), counted.expires.into());
-                let mut counts = block.slots.get(slot % BLOCK);
-                counts.change(more_keys, more_expires);
-                block.slots.set(slot % BLOCK, counts);
+                let before = block.slots.get(slot % BLOCK);
+                let after = before.changed(more_keys, more_expires).ok_or_else(|| {
+                    StoreError::Corrupt(format!(
+                        "entry {position} changes the keys of slot {slot} by {more_keys} and those that expire by {more_expires}, and \
+                         there are {} and {}",
+                        before.keys, before.expires
+                    ))
+                })?;
+                block.slots.set(slot % BLOCK, after);
                 keys += more_keys;
                 expires += more_expires;
             }
             sums.push((space, keys, expires));
         }
-        sums
+        Ok(sums)
     }
 
     pub(crate) fn of_slot(&self, space: SpaceId, slot: u16) -> Counts {
@@ -286,7 +309,7 @@ impl SlotCounts {
             let rest = &rest[used..];
             let (expires, used) = read_varint(rest).ok_or_else(damaged)?;
             value = &rest[used..];
-            if usize::from(slot) >= BLOCK {
+            if usize::from(slot) >= BLOCK || expires > keys || keys > KEYS_MAX {
                 return Err(damaged());
             }
             block.slots.set(usize::from(slot), Counts { keys, expires });
@@ -348,9 +371,9 @@ mod tests {
     #[test]
     fn a_slot_may_have_any_number_of_keys() {
         let mut counts = SlotCounts::default();
-        counts.change(&[change(7, 1, 1, 0)], 5);
+        counts.change(&[change(7, 1, 1, 0)], 5).unwrap();
         for step in 1..=70_000u64 {
-            counts.change(&[change(7, 2, 1, i8::from(step <= 3))], 5);
+            counts.change(&[change(7, 2, 1, i8::from(step <= 3))], 5).unwrap();
             assert_eq!(counts.of_slot(7, 2).keys, step);
         }
         assert_eq!(counts.of_slot(7, 2).expires, 3);
@@ -367,11 +390,11 @@ mod tests {
     fn records_are_written_as_documented_and_only_what_has_changed() {
         let mut counts = SlotCounts::default();
         for _ in 0..300 {
-            counts.change(&[change(7, 0x41, 1, 0)], 5);
+            counts.change(&[change(7, 0x41, 1, 0)], 5).unwrap();
         }
-        counts.change(&[change(7, 0x41, 0, 1)], 5);
-        counts.change(&[change(7, 0x7f, 1, 1)], 5);
-        counts.change(&[change(7, 16383, 1, 0)], 6);
+        counts.change(&[change(7, 0x41, 0, 1)], 5).unwrap();
+        counts.change(&[change(7, 0x7f, 1, 1)], 5).unwrap();
+        counts.change(&[change(7, 16383, 1, 0)], 6).unwrap();
         let first = (b"counts\0\0\0\x07\0\x40".to_vec(), Some(vec![1, 0xac, 2, 1, 63, 1, 1]));
         let last = (b"counts\0\0\0\x07\x3f\xc0".to_vec(), Some(vec![63, 1, 0]));
         assert_eq!(written(&counts, 0), [first.clone(), last.clone()]);
@@ -387,15 +410,15 @@ mod tests {
         assert_eq!(read.of_slot(7, 0x42), Counts::default());
         assert_eq!(read.of_slot(8, 0x41), Counts::default());
         assert_eq!(read.totals()[&7], Counts { keys: 302, expires: 2 });
-        read.change(&[change(7, 16383, -1, 0)], 7);
+        read.change(&[change(7, 16383, -1, 0)], 7).unwrap();
         assert_eq!(written(&read, 6), [(b"counts\0\0\0\x07\x3f\xc0".to_vec(), None)]);
     }
 
     #[test]
     fn records_of_a_keyspace_that_is_gone_are_removed() {
         let mut counts = SlotCounts::default();
-        counts.change(&[change(3, 0, 1, 0)], 1);
-        counts.change(&[change(4, 64, 1, 0)], 1);
+        counts.change(&[change(3, 0, 1, 0)], 1).unwrap();
+        counts.change(&[change(4, 64, 1, 0)], 1).unwrap();
         counts.keep(&[4], 2);
         assert_eq!(written(&counts, 1), [(b"counts\0\0\0\x03\0\0".to_vec(), None)]);
         counts.removed(1);
@@ -406,10 +429,28 @@ mod tests {
     }
 
     #[test]
+    fn no_more_keys_can_go_than_there_are() {
+        let mut counts = SlotCounts::default();
+        counts.change(&[change(7, 1, 1, 0), change(7, 1, 1, 1)], 1).unwrap();
+        for wrong in [change(7, 1, 0, -1), change(7, 2, -1, 0), change(8, 1, -1, 0)] {
+            counts.change(&[change(7, 1, -1, -1), change(7, 1, 1, 0)], 2).ok();
+            let error = counts.change(&[wrong], 3).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Corrupt, "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn damaged_records_are_noticed() {
         let mut counts = SlotCounts::default();
         let key = b"counts\0\0\0\x07\0\x40";
-        for value in [&[0][..], &[0, 1], &[64, 1, 1], &[0, 0x80, 1]] {
+        for value in [
+            &[0][..],
+            &[0, 1],
+            &[64, 1, 1],
+            &[0, 0x80, 1],
+            &[0, 1, 2],
+            &[0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0],
+        ] {
             assert!(counts.read(key, value, 0).is_err(), "{value:?}");
         }
         for key in [

@@ -250,10 +250,9 @@ impl Overlay {
 
     /// Names the command whose effects follow, and the keyspace event that it raises about the key as a rule.
     pub fn tag(&mut self, command: &[u8], db: u16, key: &[u8], own_event: Option<u8>) {
-        if let Some(turn) = self.turns.back_mut() {
-            let written = effects::write_tag(&mut turn.ops, command, db, key);
-            self.telling = Some(Telling::new(written, db, own_event));
-        }
+        let turn = open_turn(&mut self.turns);
+        let written = effects::write_tag(&mut turn.ops, command, db, key);
+        self.telling = Some(Telling::new(written, db, own_event));
     }
 
     /// Adds a keyspace event to the command that was named last.
@@ -335,10 +334,11 @@ impl Overlay {
             .unwrap_or_default()
     }
 
-    /// A keyspace's counters, given those of the store.
+    /// A keyspace's counters, given those of the store. They fit for who writes; what is only evaluated to see what it reads may be behind the
+    /// store by now.
     pub(crate) fn counts(&self, space: SpaceId, mut stored: Counts) -> Counts {
         if let Some((_, keys, expires)) = self.counts.iter().find(|pending| pending.0 == space) {
-            stored.change(*keys, *expires);
+            stored = stored.change_loosely(*keys, *expires);
         }
         stored
     }
@@ -347,7 +347,7 @@ impl Overlay {
     pub(crate) fn counts_of_slot(&self, space: SpaceId, slot: u16, mut stored: Counts) -> Counts {
         let pending = self.turns.iter().flat_map(|turn| &turn.counted);
         for change in pending.filter(|change| (change.space, change.slot) == (space, slot)) {
-            stored.change(change.counted.keys.into(), change.counted.expires.into());
+            stored = stored.change_loosely(change.counted.keys.into(), change.counted.expires.into());
         }
         stored
     }
@@ -378,13 +378,16 @@ impl Overlay {
             mapping.next_space += 1;
             mapping.next_space - 1
         });
-        if let Some(slot) = mapping.dbs.get_mut(usize::from(db)) {
-            *slot = space;
-        }
-        if let Some(turn) = self.turns.back_mut() {
-            effects::write_map(&mut turn.ops, db, space);
-            turn.maps = true;
-        }
+        let databases = mapping.dbs.len();
+        let slot = mapping.dbs.get_mut(usize::from(db));
+        assert!(
+            slot.is_some(),
+            "database {db} is to be another, and there are {databases}"
+        );
+        slot.into_iter().for_each(|slot| *slot = space);
+        let turn = open_turn(&mut self.turns);
+        effects::write_map(&mut turn.ops, db, space);
+        turn.maps = true;
     }
 
     fn last_turn(&self) -> Option<&Turn> {
@@ -422,6 +425,15 @@ impl Turn {
                 .flatten()
                 .any(|e| matches!(e, effects::Effect::Map { .. }))
     }
+}
+
+/// The turn that is open, to be written to.
+///
+/// # Panics
+/// If none is: what is written would be lost.
+#[allow(clippy::expect_used)] // as it says
+fn open_turn(turns: &mut VecDeque<Turn>) -> &mut Turn {
+    turns.back_mut().expect("something is written outside of a turn")
 }
 
 /// Adds a change of a slot so many times to those of keyspaces.

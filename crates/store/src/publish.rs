@@ -16,12 +16,10 @@ use smallvec::SmallVec;
 use crate::counts::SlotChange;
 use crate::effects::{Effect, Effects};
 use crate::keys::parse_expiry_key;
-use crate::layers::Layer;
 use crate::orders::{Came, Selected};
 use crate::overlay::{Drafts, NewValue};
 use crate::replay::{Held, Replayed};
 use crate::store::Store;
-use crate::visible::Databases;
 use crate::{Cf, Overlay, SpaceId, StoreError};
 
 /// The mark of a store in which no key was given an expiry: see [`Store::take_first_expiry`].
@@ -105,6 +103,13 @@ impl Publisher {
             databases: vec![version],
             ..Publisher::default()
         }
+    }
+
+    /// The keyspaces that the databases are after the last turn.
+    fn dbs(&self) -> &[SpaceId] {
+        let newest = self.databases.first();
+        assert!(newest.is_some(), "a store always has databases");
+        newest.map_or(&[], |newest| &newest.dbs)
     }
 
     /// Bytes that readers keep from being freed.
@@ -211,7 +216,15 @@ impl Publisher {
                 self.element(store, space, cf, (key, -1));
                 self.row(store, Key::new(space, cf as u8, key), None, position);
             }
-            Effect::Map { db, space } => self.maps.push((db, space)),
+            Effect::Map { db, space } => {
+                let databases = self.dbs().len();
+                if usize::from(db) >= databases {
+                    return Err(StoreError::Corrupt(format!(
+                        "entry {position} names database {db}, and there are {databases}"
+                    )));
+                }
+                self.maps.push((db, space));
+            }
             Effect::Members { bytes } => self.members = Some(bytes.into()),
             Effect::Patch {
                 space,
@@ -306,6 +319,9 @@ impl Store {
     }
 
     /// Publishes the oldest pending turn, whose last entry is at `position`, and drops it from the overlay.
+    ///
+    /// # Panics
+    /// If the counters of keys do not fit: the turn was evaluated for other rows than those that are there.
     pub fn apply_oldest(&self, overlay: &mut Overlay, position: Position, clock: u64) -> Applied {
         let mut publisher = self.publisher.lock();
         let mut drafts = overlay.take_oldest_drafts();
@@ -320,9 +336,13 @@ impl Store {
             }
         }
         overlay.retire_oldest();
-        let applied = publisher.install(self, position, clock);
+        let installed = publisher.install(self, position, clock);
         publisher.retire(self.shared.budget.kept_bytes);
-        applied
+        match installed {
+            Ok(applied) => applied,
+            // Its effects were made for the rows that are there.
+            Err(error) => panic!("a turn that was evaluated here does not fit: {error}"),
+        }
     }
 
     /// Names keyspaces that no database is any more when the log ends that is to be replayed. They may have been freed already,
@@ -357,7 +377,7 @@ impl Store {
         for draft in publisher.held.drain() {
             publisher.draft(self, draft, position.index);
         }
-        let applied = publisher.install(self, position, clock);
+        let applied = publisher.install(self, position, clock)?;
         publisher.retire(self.shared.budget.kept_bytes);
         Ok(applied)
     }

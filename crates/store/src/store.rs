@@ -12,19 +12,19 @@ use haypile_rows::{Eras, RowTable, hash_of};
 use haypile_types::Position;
 use parking_lot::Mutex;
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{ColumnFamilyDescriptor, DB, FlushOptions, Options, ReadOptions, ReadTier};
+use rocksdb::{DB, FlushOptions, Options, ReadOptions, ReadTier};
 
 use crate::base::Base;
-use crate::counts::{RECORDS, SlotCounts};
+use crate::counts::SlotCounts;
 use crate::keys;
-use crate::listener::{Health, Listener};
-use crate::options::{MEMTABLE_BLOOM_RATIO, cf_options, db_options, default_options};
+use crate::listener::Health;
+use crate::options::{MEMTABLE_BLOOM_RATIO, cf_options};
 use crate::orders::Orders;
-use crate::publish::{NO_EXPIRY, Publisher};
+use crate::publish::Publisher;
 use crate::reading::Pins;
 use crate::settle::Settler;
 use crate::spaces::Space;
-use crate::state::{STATE_KEY, Slots};
+use crate::state::STATE_KEY;
 use crate::visible::Visible;
 use crate::{Cf, Counts, SharedResources, SpaceId, StoreError, StoreOptions, StoreState, Tier};
 

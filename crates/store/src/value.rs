@@ -35,8 +35,9 @@ impl Deref for SharedValue {
     type Target = [u8];
 
     #[inline]
+    #[allow(clippy::expect_used)] // only versions with a value are shared
     fn deref(&self) -> &[u8] {
-        self.0.value().unwrap_or_default()
+        self.0.value().expect("a deletion has no value")
     }
 }
 
@@ -67,11 +68,12 @@ impl Deref for Value<'_> {
     type Target = [u8];
 
     #[inline]
+    #[allow(clippy::expect_used)] // only versions with a value become one
     fn deref(&self) -> &[u8] {
         match self {
             Value::Pinned(v) => v,
             Value::Owned(v) => v,
-            Value::Row(v) => v.0.value().unwrap_or_default(),
+            Value::Row(v) => v.0.value().expect("a deletion has no value"),
             Value::Borrowed(v) => v,
             Value::Shared(v) => v,
         }

@@ -73,12 +73,19 @@ impl<'a> View<'a> {
         self.state.databases().len() as u16
     }
 
-    /// The keyspace that a database is now. A database that does not exist gives the keyspace of database 0:
-    /// callers check the number first.
+    /// The keyspace that a database is now.
+    ///
+    /// # Panics
+    /// There is no such database: who takes a number from a client checks it first.
     pub fn space(&self, db: u16) -> SpaceId {
         let pending = self.overlay.as_ref().and_then(|overlay| overlay.dbs());
         let dbs = pending.unwrap_or(self.state.databases());
-        dbs.get(usize::from(db)).or(dbs.first()).copied().unwrap_or_default()
+        assert!(
+            usize::from(db) < dbs.len(),
+            "database {db} is asked for, and there are {}",
+            dbs.len()
+        );
+        dbs[usize::from(db)]
     }
 
     /// The exact counters of a database, which must exist.
@@ -116,12 +123,12 @@ impl<'a> View<'a> {
         self.get_hashed(Cf::Meta, key.key())
     }
 
-    /// The newest row of a meta key that is visible, if it is in memory as such.
+    /// The newest row of a meta key that is visible, if it is in memory as such; `None` also for one that is deleted.
     pub fn row_in_memory(&self, key: &MetaKey) -> Option<Value<'a>> {
         match self.state.find(key.key(), Cf::Meta) {
-            Found::Version(row) => Some(Value::Row(RowValue(row))),
-            Found::Kept(row) => Some(Value::Shared(SharedValue(row))),
-            Found::Below(_) => None,
+            Found::Version(row) if row.value().is_some() => Some(Value::Row(RowValue(row))),
+            Found::Kept(row) if row.value().is_some() => Some(Value::Shared(SharedValue(row))),
+            Found::Version(_) | Found::Kept(_) | Found::Below(_) => None,
         }
     }
 

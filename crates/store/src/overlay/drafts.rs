@@ -3,7 +3,7 @@
 
 use haypile_rows::{Draft, Key};
 
-use super::{Overlay, Pending};
+use super::{Overlay, Pending, open_turn};
 use crate::packed::{Overwritten, PackedError, PatchedRow, patch_in_place};
 use crate::{Cf, Counted, SharedValue, Value};
 
@@ -113,7 +113,7 @@ impl Overlay {
     }
 
     /// Changes a row of [`Cf::Meta`] in the open entry by a patch, which is logged. `row` is what is there, if the open turn has
-    /// no draft of it. False if no turn is open.
+    /// no draft of it.
     ///
     /// # Errors
     /// Those of [`patch_row`](crate::packed::patch_row); nothing is changed.
@@ -125,9 +125,7 @@ impl Overlay {
         counted: Counted,
     ) -> Result<bool, PackedError> {
         let own = self.own_draft(key);
-        let Some(turn) = self.turns.back_mut() else {
-            return Ok(false);
-        };
+        let turn = open_turn(&mut self.turns);
         if let Some(number) = own
             && let Some(draft) = turn.drafts.all.get_mut(number).and_then(Option::as_mut)
             && let Some(value) = draft.value_mut()
@@ -165,10 +163,7 @@ impl Overlay {
             }),
             Patched::Large(draft) => {
                 let written = self.log_patch(key, patch, counted);
-                let Some(turn) = self.turns.back_mut() else {
-                    return Ok(true);
-                };
-                let number = turn.drafts.push(draft);
+                let number = open_turn(&mut self.turns).drafts.push(draft);
                 self.place(Cf::Meta, key, written, Pending::Draft(number as u32));
                 Ok(true)
             }

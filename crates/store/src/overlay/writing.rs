@@ -6,7 +6,7 @@ use haypile_rows::Key;
 
 use super::index::write_at;
 use super::pending::ordered_key;
-use super::{Before, Overlay, Pending, Place, Slot, Span, TurnWrite, Undo, add_counts};
+use super::{Before, Overlay, Pending, Place, Slot, Span, TurnWrite, Undo, add_counts, open_turn};
 use crate::counts::SlotChange;
 use crate::{Cf, Counted, effects};
 
@@ -26,7 +26,7 @@ impl Overlay {
     /// The same of a row that changes the counters of keys.
     pub(crate) fn put_counted(&mut self, cf: Cf, key: Key<'_>, value: Option<effects::Parts<'_>>, counted: Counted) {
         let Key { hash, space, key, .. } = key;
-        let Some(turn) = self.turns.back_mut() else { return };
+        let turn = open_turn(&mut self.turns);
         let written = effects::write_put(&mut turn.ops, (space, cf), key, value, counted);
         if let Some(change) = SlotChange::of(space, key, counted) {
             turn.counted.push(change);
@@ -58,9 +58,7 @@ impl Overlay {
         counted: Counted,
         build: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
     ) -> Result<bool, E> {
-        let Some(turn) = self.turns.back_mut() else {
-            return Ok(false);
-        };
+        let turn = open_turn(&mut self.turns);
         let start = turn.rows.len();
         let built = build(&mut turn.rows);
         if !matches!(built, Ok(true)) {
@@ -81,7 +79,7 @@ impl Overlay {
 
     /// Logs a patch; the place of its key.
     pub(super) fn log_patch(&mut self, key: Key<'_>, patch: &[u8], counted: Counted) -> Range<usize> {
-        let Some(turn) = self.turns.back_mut() else { return 0..0 };
+        let turn = open_turn(&mut self.turns);
         if let Some(change) = SlotChange::of(key.space, key.key, counted) {
             turn.counted.push(change);
             add_counts(&mut self.counts, change, 1);
@@ -92,9 +90,7 @@ impl Overlay {
     /// Notes where the newest write to a key stands.
     pub(super) fn place(&mut self, cf: Cf, key: Key<'_>, at: Range<usize>, value: Pending) {
         let seq = self.newest_seq();
-        let Some(number) = self.turns.back().map(|turn| turn.writes.len()) else {
-            return;
-        };
+        let number = open_turn(&mut self.turns).writes.len();
         let write = TurnWrite {
             hash: key.hash,
             key: Span::of(&at),
@@ -141,7 +137,7 @@ impl Overlay {
                 Before::Nothing
             }
         };
-        let Some(turn) = self.turns.back_mut() else { return };
+        let turn = open_turn(&mut self.turns);
         match (&before, turn.writes.get_mut(place.write as usize)) {
             (Before::Overwritten, Some(known)) => {
                 let overwritten = std::mem::replace(known, write);

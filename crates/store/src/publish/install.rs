@@ -10,7 +10,7 @@ use super::{Applied, DatabasesVersion, New, Publisher};
 use crate::layers::Layer;
 use crate::store::Store;
 use crate::visible::Databases;
-use crate::{Cf, SpaceId};
+use crate::{Cf, SpaceId, StoreError};
 
 /// Rows of one column family with which a turn gets a layer of its own, instead of a place in the list of the newest, into which
 /// they go one by one under a lock. Below that the list is better: it has each key once, and RocksDB gets it in one order.
@@ -29,12 +29,15 @@ fn leaves_nothing(before: &Row, deletion: &Row) -> bool {
 
 impl Publisher {
     /// Adds what the turn has published to what is visible.
-    pub(super) fn install(&mut self, store: &Store, position: Position, clock: u64) -> Applied {
-        let remapped = !self.maps.is_empty();
-        let dbs = remapped.then(|| self.remap(store, position.index));
+    ///
+    /// # Errors
+    /// The counters of keys do not fit. Nothing has become visible; the store is of no use any more.
+    pub(super) fn install(&mut self, store: &Store, position: Position, clock: u64) -> Result<Applied, StoreError> {
         // Until the position is visible: who settles gets the counters of the state that it settles.
         let mut slots = store.slot_counts.lock();
-        let counts = slots.change(&self.counted, position.index);
+        let counts = slots.change(&self.counted, position.index)?;
+        let remapped = !self.maps.is_empty();
+        let dbs = remapped.then(|| self.remap(store, position.index));
         self.counted.clear();
         if let Some(dbs) = &dbs {
             slots.keep(dbs, position.index);
@@ -99,7 +102,9 @@ impl Publisher {
             state.members = Some(members);
         }
         for (space, keys, expires) in counts {
-            front.counts.entry(space).or_default().change(keys, expires);
+            let sum = front.counts.entry(space).or_default();
+            // They are the sums of what has just been found to fit.
+            *sum = sum.change_loosely(keys, expires);
         }
         if let Some(dbs) = dbs {
             for (_, space) in &self.maps {
@@ -122,7 +127,7 @@ impl Publisher {
         if let Some(first) = self.first_expiry.take() {
             store.first_expiry.fetch_min(first, Ordering::AcqRel);
         }
-        applied
+        Ok(applied)
     }
 
     /// Makes known which keyspaces the databases are from `position` on.
@@ -130,12 +135,10 @@ impl Publisher {
         let oldest = Eras::global().oldest();
         self.databases
             .retain(|version| version.kept == u64::MAX || version.kept > oldest);
-        let newest = self.databases.first().map(|version| version.dbs.to_vec());
-        let mut dbs = newest.unwrap_or_default();
+        let mut dbs = self.dbs().to_vec();
         for (db, space) in &self.maps {
-            if let Some(slot) = dbs.get_mut(usize::from(*db)) {
-                *slot = *space;
-            }
+            // Whoever has put it there has looked whether there is such a database.
+            dbs[usize::from(*db)] = *space;
         }
         let dbs: Arc<[SpaceId]> = dbs.into();
         let version = DatabasesVersion {

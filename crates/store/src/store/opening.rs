@@ -113,22 +113,22 @@ fn read_counts(db: &DB, applied: u64) -> Result<SlotCounts, StoreError> {
 
 /// Refuses a directory without `CURRENT` that has tables: RocksDB would take it for a new one and remove them.
 fn check_new(path: &Path) -> Result<(), StoreError> {
+    let failed = |source| {
+        let (verb, path) = ("list", path.to_owned());
+        StoreError::Io { verb, path, source }
+    };
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => {
-            let (verb, path) = ("list", path.to_owned());
-            return Err(StoreError::Io { verb, path, source });
+        Err(source) => return Err(failed(source)),
+    };
+    for entry in entries {
+        if entry.map_err(failed)?.path().extension() == Some("sst".as_ref()) {
+            return Err(StoreError::Corrupt(format!(
+                "{} has tables, but the file CURRENT is missing",
+                path.display()
+            )));
         }
-    };
-    let is_table = |entry: std::io::Result<std::fs::DirEntry>| {
-        entry.is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "sst"))
-    };
-    match entries.into_iter().any(is_table) {
-        true => Err(StoreError::Corrupt(format!(
-            "{} has tables, but the file CURRENT is missing",
-            path.display()
-        ))),
-        false => Ok(()),
     }
+    Ok(())
 }
