@@ -1,5 +1,7 @@
 //! What the whole server knows of a connected client, and the list of all of them.
 
+mod describe;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering}
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::io::{Mailbox, Message};
+use crate::mailbox::{Home, Message};
 use crate::users::Account;
 
 /// A connected client, as others see it. Its own thread writes, everybody reads.
@@ -23,7 +25,7 @@ pub struct Client {
     /// Milliseconds since the epoch at which it connected.
     pub created_ms: u64,
     /// The thread that serves its socket.
-    pub home: Arc<Mailbox>,
+    pub home: Arc<dyn Home>,
     /// Its place there.
     pub token: usize,
     /// Who it is.

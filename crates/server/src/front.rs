@@ -8,7 +8,7 @@ use haypile_node::Front;
 use haypile_partition::Event;
 
 use crate::access;
-use crate::io::Mailbox;
+use crate::mailbox::Homes;
 use crate::pubsub::{PubSub, Sort};
 use crate::users::Users;
 
@@ -17,7 +17,7 @@ pub(crate) struct ServerFront {
     pub(crate) config: Arc<Config>,
     pub(crate) users: Arc<Users>,
     pub(crate) pubsub: Arc<PubSub>,
-    pub(crate) mailboxes: Arc<[Arc<Mailbox>]>,
+    pub(crate) mailboxes: Homes,
 }
 
 impl Front for ServerFront {

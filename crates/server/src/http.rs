@@ -34,9 +34,6 @@ use crate::access::{is_kept_out, is_secret, may_run};
 use crate::metrics;
 use crate::state::ServerState;
 
-/// Connections at the same time. One more takes the place of the one that has been silent for longest; if all are being answered,
-/// it is closed. There may be fewer files for them: [`crate::open_files`].
-pub const CONNECTIONS_MAX: u32 = 32;
 /// Time that a client has for sending a request's header, or for its next request.
 const HEADER_TIME: Duration = Duration::from_secs(10);
 /// Time that a connection may last altogether.

@@ -1,5 +1,6 @@
 //! A connection's requests on their way: who evaluates them, in which order, and what they reply.
 
+mod admission;
 mod cold;
 mod task;
 
@@ -22,7 +23,7 @@ use smallvec::SmallVec;
 use self::cold::Fetched;
 use crate::client::Client;
 use crate::commands::{self, ServerCx};
-use crate::io::Message;
+use crate::mailbox::Mailbox;
 use crate::session::{Multi, Replies, Session};
 use crate::state::ServerState;
 
@@ -43,6 +44,8 @@ pub struct Job {
     pub reply: Reply,
     /// What has to happen next.
     pub next: Next,
+    /// The thread of its connection.
+    home: Arc<Mailbox<Box<Job>>>,
     /// How far the reads of the first request may go.
     tier: Tier,
     /// What the pool has fetched.
@@ -102,7 +105,7 @@ enum Stop {
 
 impl Job {
     /// A job without requests for a new connection.
-    pub fn new(server: Arc<ServerState>, client: Arc<Client>) -> Self {
+    pub fn new(server: Arc<ServerState>, client: Arc<Client>, home: Arc<Mailbox<Box<Job>>>) -> Self {
         let session = Session::new(server.users.everybody());
         Job {
             node: server.node.clone(),
@@ -112,6 +115,7 @@ impl Job {
             requests: VecDeque::new(),
             reply: Reply::new(Version::Resp2),
             next: Next::Idle,
+            home,
             tier: Tier::Memory,
             fetched: Fetched::default(),
             turn: (0, 0),
@@ -455,8 +459,8 @@ impl Job {
     }
 
     fn send_home(self: Box<Self>) {
-        let home = self.client.home.clone();
-        home.push(Message::Job(self));
+        let home = self.home.clone();
+        home.bring_home(self);
     }
 }
 

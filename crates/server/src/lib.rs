@@ -6,7 +6,6 @@
 //! reply goes back through `io` once what it says is committed.
 
 mod access;
-mod admission;
 pub mod checkpoint;
 pub mod cli;
 pub mod client;
@@ -22,6 +21,7 @@ pub mod io;
 pub mod job;
 pub mod latency;
 pub mod logging;
+pub mod mailbox;
 pub mod metrics;
 pub mod monitor;
 pub mod open_files;

@@ -9,8 +9,6 @@ use mio::Waker;
 use mio::net::TcpStream;
 use parking_lot::Mutex;
 
-use crate::job::Job;
-
 /// What other threads, or the thread itself, tell a connection thread.
 pub enum Message {
     /// Serve this connection.
@@ -20,8 +18,6 @@ pub enum Message {
         /// It came to the port for TLS.
         tls: bool,
     },
-    /// A job comes home.
-    Job(Box<Job>),
     /// Send these bytes: a message of pub/sub.
     Push {
         /// To this client,
@@ -62,7 +58,7 @@ impl Fence {
     const PATIENCE: Duration = Duration::from_millis(100);
 
     /// Asks all these threads.
-    pub fn raise(threads: &[Arc<Mailbox>]) -> Fence {
+    pub fn raise(threads: &[Arc<dyn Home>]) -> Fence {
         let (asked, answers) = channel();
         for thread in threads {
             thread.push(Message::Fence(asked.clone()));
@@ -77,15 +73,49 @@ impl Fence {
     }
 }
 
-/// Messages for a connection thread. The thread is woken only when it sleeps.
-pub struct Mailbox {
-    messages: Mutex<Vec<Message>>,
+/// A connection thread, for those who have something to tell it.
+pub trait Home: Send + Sync {
+    /// Leaves a message.
+    fn push(&self, message: Message);
+
+    /// Wakes the thread, if it sleeps.
+    fn wake(&self);
+}
+
+/// The connection threads.
+pub type Homes = Arc<[Arc<dyn Home>]>;
+
+/// What lies in a mailbox.
+pub enum Mail<J> {
+    /// Something that the thread is told.
+    Message(Message),
+    /// A job that comes home.
+    Job(J),
+}
+
+/// Messages for a connection thread, and the jobs that come back to it. The thread is woken only when it sleeps.
+pub struct Mailbox<J> {
+    messages: Mutex<Vec<Mail<J>>>,
     awake: AtomicBool,
     waker: Waker,
 }
 
-impl Mailbox {
-    pub(super) fn new(waker: Waker) -> Self {
+impl<J: Send> Home for Mailbox<J> {
+    fn push(&self, message: Message) {
+        self.put(Mail::Message(message));
+    }
+
+    fn wake(&self) {
+        if !self.awake.swap(true, Ordering::SeqCst)
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::error!(%error, "a connection thread cannot be woken");
+        }
+    }
+}
+
+impl<J: Send> Mailbox<J> {
+    pub(crate) fn new(waker: Waker) -> Self {
         Mailbox {
             messages: Mutex::new(Vec::new()),
             awake: AtomicBool::new(true),
@@ -93,23 +123,18 @@ impl Mailbox {
         }
     }
 
-    /// Leaves a message.
-    pub fn push(&self, message: Message) {
-        self.messages.lock().push(message);
+    /// A job is back.
+    pub fn bring_home(&self, job: J) {
+        self.put(Mail::Job(job));
+    }
+
+    fn put(&self, mail: Mail<J>) {
+        self.messages.lock().push(mail);
         self.wake();
     }
 
-    /// Wakes the thread, if it sleeps.
-    pub fn wake(&self) {
-        if !self.awake.swap(true, Ordering::SeqCst)
-            && let Err(error) = self.waker.wake()
-        {
-            tracing::error!(%error, "a connection thread cannot be woken");
-        }
-    }
-
     /// Called before the thread sleeps; false if it must not, because there is a message.
-    pub(super) fn may_sleep(&self) -> bool {
+    pub(crate) fn may_sleep(&self) -> bool {
         self.awake.store(false, Ordering::SeqCst);
         if self.messages.lock().is_empty() {
             return true;
@@ -119,12 +144,12 @@ impl Mailbox {
     }
 
     /// Called after the thread has slept.
-    pub(super) fn woke(&self) {
+    pub(crate) fn woke(&self) {
         self.awake.store(true, Ordering::SeqCst);
     }
 
     /// Takes all messages; `into` is empty.
-    pub(super) fn take(&self, into: &mut Vec<Message>) {
+    pub(crate) fn take(&self, into: &mut Vec<Mail<J>>) {
         std::mem::swap(&mut *self.messages.lock(), into);
     }
 }

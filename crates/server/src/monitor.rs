@@ -10,7 +10,7 @@ use haypile_resp::Request;
 use parking_lot::RwLock;
 
 use crate::client::Client;
-use crate::io::Message;
+use crate::mailbox::Message;
 use crate::slowlog::secrets;
 
 /// The clients that watch.

@@ -6,9 +6,9 @@
 use haypile_config::Values;
 use haypile_node::process::raise_open_files;
 
-use crate::http::CONNECTIONS_MAX;
-use crate::io::thread_count;
-
+/// Connections of the HTTP port at the same time, where there are files enough. One more takes the place of the one that has been silent
+/// for longest; if all are being answered, it is closed.
+pub const HTTP_CONNECTIONS_MAX: u32 = 32;
 /// Files of the server itself: the standard ones, locks, logs, directories, listeners, signals.
 const OWN_FILES: u64 = 24;
 /// Files of each connection thread: its event queue and what wakes it.
@@ -22,6 +22,17 @@ const STORE_FILES_PLENTY: u64 = 100_000;
 
 /// Where files are few, the connections of the HTTP port and of the sync port get one part in so many of them.
 const DOORS_SHARE: u64 = 8;
+
+/// Number of connection threads.
+pub fn thread_count(values: &Values) -> usize {
+    match values.io_threads {
+        // The other half is for RocksDB's threads, settling and the log.
+        0 => std::thread::available_parallelism()
+            .map_or(1, |n| n.get().div_ceil(2))
+            .min(16),
+        n => usize::from(n),
+    }
+}
 
 /// The shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +55,7 @@ pub fn share(values: &Values) -> Shares {
     let wanted = Shares {
         clients: values.maxclients,
         store: None,
-        http: if values.http_port == 0 { 0 } else { CONNECTIONS_MAX },
+        http: if values.http_port == 0 { 0 } else { HTTP_CONNECTIONS_MAX },
         sync: if values.sync_port == 0 {
             0
         } else {

@@ -7,7 +7,11 @@ use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::job::Job;
+/// Something that may wait for the disk. It is dropped if it panics.
+pub trait ColdWork: Send {
+    /// Does it.
+    fn run(self: Box<Self>);
+}
 
 /// A fixed number of threads that finish cold jobs.
 pub struct Pool {
@@ -17,7 +21,7 @@ pub struct Pool {
 
 #[derive(Default)]
 struct Queue {
-    jobs: Mutex<(VecDeque<Box<Job>>, bool)>,
+    jobs: Mutex<(VecDeque<Box<dyn ColdWork>>, bool)>,
     wake: Condvar,
 }
 
@@ -43,7 +47,7 @@ impl Pool {
     }
 
     /// Hands over a job that needs the disk. At most one job of each connection is ever here.
-    pub fn push(&self, job: Box<Job>) {
+    pub fn push(&self, job: Box<dyn ColdWork>) {
         self.queue.jobs.lock().0.push_back(job);
         self.queue.wake.notify_one();
     }
@@ -75,7 +79,7 @@ impl Queue {
             };
             drop(jobs);
             // The job goes with the panic, and its connection with the job; the thread is needed by others.
-            if catch_unwind(AssertUnwindSafe(|| job.warm_up())).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
                 tracing::error!("a request that needed the disk has panicked: its connection is closed");
             }
         }

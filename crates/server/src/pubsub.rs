@@ -10,6 +10,7 @@ use haypile_sync::message::Message;
 use parking_lot::RwLock;
 
 use crate::client::Client;
+use crate::mailbox;
 
 /// The three sorts of subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +168,7 @@ impl<'a> Made<'a> {
             self.parts.iter().for_each(|part| reply.bulk(part));
             reply.take().into()
         });
-        client.home.push(crate::io::Message::Push {
+        client.home.push(mailbox::Message::Push {
             client: client.id,
             token: client.token,
             bytes: bytes.clone(),

@@ -78,8 +78,7 @@ impl Server {
         tls.load(&values)?;
         let (listeners, port) = io::listen(&values)?;
         let http = http::bind(&values)?;
-        let (loops, mailboxes) = io::prepare(io::thread_count(&values), listeners).map_err(no_threads)?;
-        let mailboxes: Arc<[_]> = mailboxes.into();
+        let (loops, mailboxes) = io::prepare(open_files::thread_count(&values), listeners).map_err(no_threads)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (clients, pubsub) = (Arc::new(Clients::default()), Arc::new(PubSub::default()));
         let counted = clients.clone();

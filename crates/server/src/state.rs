@@ -11,11 +11,10 @@ use haypile_resp::Request;
 
 use crate::checkpoint::Saves;
 use crate::client::{Client, Clients};
-use crate::commands::describe_client;
 use crate::compaction::Compaction;
-use crate::io::Mailbox;
 use crate::latency::LatencyMonitor;
 use crate::logging::LogControl;
+use crate::mailbox::Homes;
 use crate::monitor::Monitors;
 use crate::pool::Pool;
 use crate::pubsub::PubSub;
@@ -63,7 +62,7 @@ pub struct ServerState {
     /// Rates.
     pub sampler: Sampler,
     /// The mailboxes of the connection threads.
-    pub mailboxes: Arc<[Arc<Mailbox>]>,
+    pub mailboxes: Homes,
 }
 
 impl ServerState {
@@ -140,8 +139,8 @@ impl ServerState {
         user: &[u8],
     ) {
         let mut info = String::new();
-        describe_client(self, client, Some((client.id, request)), &mut info);
         let now_ms = self.node.clock.now_ms();
+        client.describe(now_ms, Some((client.id, request)), &mut info);
         let entry = DenialEntry {
             id: 0,
             count: 1,

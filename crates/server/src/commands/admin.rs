@@ -7,7 +7,8 @@ use haypile_commands::error::SYNTAX;
 use haypile_commands::{CommandError, Outcome};
 use haypile_resp::Request;
 
-use super::{Execute, REDIS_VERSION, ServerCx};
+use super::{Execute, ServerCx};
+use crate::info::REDIS_VERSION;
 use crate::{checkpoint, compaction};
 
 pub(super) const FUNCTIONS: &[(&str, Execute)] = &[

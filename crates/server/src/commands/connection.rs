@@ -9,6 +9,7 @@ use haypile_commands::{CommandError, Outcome, error};
 use haypile_resp::{Request, Version};
 
 use super::{Execute, ServerCx, client, pubsub, transaction};
+use crate::info::REDIS_VERSION;
 use crate::session::Replies;
 use crate::users::{Account, Context, Reason};
 
@@ -21,9 +22,6 @@ pub(super) const FUNCTIONS: &[(&str, Execute)] = &[
     ("reset", reset),
     ("select", select),
 ];
-
-/// The version of Redis whose commands and replies these are. Client libraries ask for it.
-pub const REDIS_VERSION: &str = "7.2.0";
 
 fn ping(cx: &mut ServerCx<'_, '_>, request: &Request) -> Outcome {
     if request.len() > 2 {

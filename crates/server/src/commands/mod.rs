@@ -35,8 +35,6 @@ mod slowlog_cmd;
 mod topology;
 mod transaction;
 
-pub(crate) use client::list::describe as describe_client;
-pub use connection::REDIS_VERSION;
 pub use transaction::discard_refused;
 
 /// What a command of the server's own may see and do.

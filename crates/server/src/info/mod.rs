@@ -19,6 +19,9 @@ pub(crate) use counters::commands;
 use crate::state::ServerState;
 use haypile_config::Values;
 
+/// The version of Redis whose commands and replies these are. Client libraries ask for it.
+pub const REDIS_VERSION: &str = "7.2.0";
+
 /// What sections are made of: gathered once, so that they agree with each other.
 pub struct Facts<'a> {
     /// The server.

@@ -6,7 +6,7 @@ use haypile_node::memory::allocator;
 use haypile_node::process;
 
 use super::{Facts, Lines};
-use crate::commands::REDIS_VERSION;
+use crate::info::REDIS_VERSION;
 
 pub(super) fn server(facts: &Facts<'_>, lines: &mut Lines) {
     let server = facts.server;

@@ -13,11 +13,11 @@ use socket2::{SockRef, TcpKeepalive};
 
 use super::conn::Conn;
 use super::event_loop::{EventLoop, LISTENERS};
-use super::mailbox::Message;
 use super::tls::Session;
 use crate::access;
 use crate::client::Client;
 use crate::job::Job;
+use crate::mailbox::{Home, Message};
 use crate::state::ServerState;
 
 /// Connections accepted in a row.
@@ -140,7 +140,7 @@ impl EventLoop {
             output_bytes: AtomicUsize::new(0),
         });
         server.clients.add(client.clone());
-        let job = Box::new(Job::new(server.clone(), client.clone()));
+        let job = Box::new(Job::new(server.clone(), client.clone(), self.mailbox.clone()));
         let conn = entry.insert(Conn::new(socket, session, client, job));
         if let Some(refusal) = refusal {
             // It is told so once it understands.

@@ -15,10 +15,11 @@ use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 
+use super::OwnMailbox;
 use super::conn::{Conn, ReadState};
 use super::listen::Listener;
-use super::mailbox::{Mailbox, Message};
 use crate::job::{Job, Next};
+use crate::mailbox::{Home, Homes, Mail, Message};
 use crate::pubsub::Sort;
 use crate::state::ServerState;
 
@@ -36,8 +37,8 @@ pub(super) const LISTENERS: usize = usize::MAX / 2;
 /// One thread's connections.
 pub struct EventLoop {
     pub(super) poll: Poll,
-    pub(super) mailbox: Arc<Mailbox>,
-    pub(super) others: Vec<Arc<Mailbox>>,
+    pub(super) mailbox: Arc<OwnMailbox>,
+    pub(super) others: Vec<Arc<OwnMailbox>>,
     pub(super) listeners: Vec<Listener>,
     pub(super) accepted: usize,
     /// It is tried again at the next tick.
@@ -46,7 +47,7 @@ pub struct EventLoop {
     pub(super) ready: Vec<usize>,
     pub(super) dirty: Vec<usize>,
     tasks: Vec<Box<dyn Task>>,
-    messages: Vec<Message>,
+    messages: Vec<Mail<Box<Job>>>,
     /// Those who wait until all sockets have been looked at.
     fences: Vec<Sender<()>>,
     pub(super) deadlines: BinaryHeap<Reverse<(Instant, usize, u64)>>,
@@ -61,12 +62,12 @@ pub struct EventLoop {
 ///
 /// # Errors
 /// The system gives no epoll instance.
-pub fn prepare(count: usize, listeners: Vec<Listener>) -> io::Result<(Vec<EventLoop>, Vec<Arc<Mailbox>>)> {
+pub fn prepare(count: usize, listeners: Vec<Listener>) -> io::Result<(Vec<EventLoop>, Homes)> {
     let mut polls = Vec::new();
     let mut mailboxes = Vec::new();
     for _ in 0..count.max(1) {
         let poll = Poll::new()?;
-        mailboxes.push(Arc::new(Mailbox::new(Waker::new(poll.registry(), WAKER)?)));
+        mailboxes.push(Arc::new(OwnMailbox::new(Waker::new(poll.registry(), WAKER)?)));
         polls.push(poll);
     }
     let mut listeners = Some(listeners);
@@ -98,7 +99,8 @@ pub fn prepare(count: usize, listeners: Vec<Listener>) -> io::Result<(Vec<EventL
             sent: 0,
         });
     }
-    Ok((loops, mailboxes))
+    let homes = mailboxes.into_iter().map(|mailbox| mailbox as Arc<dyn Home>);
+    Ok((loops, homes.collect()))
 }
 
 impl EventLoop {
@@ -295,10 +297,16 @@ impl EventLoop {
     pub(super) fn take_messages(&mut self, server: &Arc<ServerState>) {
         let mut messages = std::mem::take(&mut self.messages);
         self.mailbox.take(&mut messages);
-        for message in messages.drain(..) {
+        for mail in messages.drain(..) {
+            let message = match mail {
+                Mail::Job(job) => {
+                    self.come_home(server, job);
+                    continue;
+                }
+                Mail::Message(message) => message,
+            };
             match message {
                 Message::Accepted { socket, tls } => self.add(server, socket, tls),
-                Message::Job(job) => self.come_home(server, job),
                 Message::Push { client, token, bytes } => {
                     if let Some(conn) = self.conn_of(client, token) {
                         conn.push(&bytes);

@@ -8,23 +8,14 @@ mod accept;
 mod conn;
 mod event_loop;
 mod listen;
-mod mailbox;
 mod tls;
 mod upkeep;
 
 pub use event_loop::{EventLoop, prepare};
 pub use listen::{Listener, listen};
-pub use mailbox::{Fence, Mailbox, Message};
 
-use haypile_config::Values;
+use crate::job::Job;
+use crate::mailbox::Mailbox;
 
-/// Number of connection threads.
-pub fn thread_count(values: &Values) -> usize {
-    match values.io_threads {
-        // The other half is for RocksDB's threads, settling and the log.
-        0 => std::thread::available_parallelism()
-            .map_or(1, |n| n.get().div_ceil(2))
-            .min(16),
-        n => usize::from(n),
-    }
-}
+/// The mailbox of a connection thread.
+pub(crate) type OwnMailbox = Mailbox<Box<Job>>;

@@ -11,9 +11,9 @@ use haypile_partition::Role;
 use haypile_resp::{Request, Version};
 use haypile_types::slot_of;
 
+use super::Job;
 use crate::access;
 use crate::commands;
-use crate::job::Job;
 use crate::session::Multi;
 use crate::users::Context;
 

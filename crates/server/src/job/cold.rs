@@ -15,7 +15,8 @@ use smallvec::SmallVec;
 
 use super::{Job, Next, REPLY_PAUSE_BYTES};
 use crate::commands;
-use crate::io::Fence;
+use crate::mailbox::Fence;
+use crate::pool::ColdWork;
 
 /// How often the pool fetches for a write whose reads are cold. Then it may read from the disk in its turn: what it
 /// reads changes or leaves the cache faster than it gets its turn.
@@ -60,9 +61,9 @@ impl Fetched {
     }
 }
 
-impl Job {
-    /// On a pool thread: gets what the first requests need off the disk, and sends the job home, or to the writer.
-    pub fn warm_up(mut self: Box<Self>) {
+impl ColdWork for Job {
+    /// Gets what the first requests need off the disk, and sends the job home, or to the writer.
+    fn run(mut self: Box<Self>) {
         let first = self.requests.front().and_then(|request| table::resolve(request).ok());
         if first.is_some_and(commands::asks_about_subscribers) {
             Fence::raise(&self.server.mailboxes).wait();
@@ -84,7 +85,9 @@ impl Job {
         self.next = Next::Turn;
         self.send_home();
     }
+}
 
+impl Job {
     /// The first request is one that may take its time.
     fn evaluate_here(&mut self) {
         self.tier = Tier::Disk;

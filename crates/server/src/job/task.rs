@@ -12,7 +12,7 @@ use haypile_store::Tier;
 
 use super::cold::Fetched;
 use super::{Job, Next};
-use crate::io::Message;
+use crate::mailbox::Message;
 
 impl Job {
     /// What forbids a request for which the client has waited.
