@@ -8,6 +8,7 @@ mod accept;
 mod conn;
 mod event_loop;
 mod listen;
+mod messages;
 mod tls;
 mod upkeep;
 
