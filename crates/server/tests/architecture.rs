@@ -321,6 +321,42 @@ fn rooms_within_crates_name_only_those_they_may() {
     }
 }
 
+/// The paths that stand between backticks and begin with a crate, `{a,b}` written out.
+fn paths_in(text: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for quoted in text.split('`').skip(1).step_by(2) {
+        let is_path = |c: char| c.is_ascii_alphanumeric() || "/_.-{},".contains(c);
+        if !quoted.contains('/') || !quoted.chars().all(is_path) {
+            continue;
+        }
+        match quoted.split_once('{').zip(quoted.split_once('}')) {
+            Some(((before, _), (inner, after))) => {
+                let inner = &inner[before.len() + 1..];
+                paths.extend(inner.split(',').map(|name| format!("{before}{name}{after}")));
+            }
+            None => paths.push(quoted.to_owned()),
+        }
+    }
+    paths
+}
+
+#[test]
+fn architecture_md_names_files_that_there_are() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let crates: BTreeSet<String> = manifests().into_keys().collect();
+    let mut checked = 0;
+    for path in paths_in(&text) {
+        let named = path.trim_end_matches('/').trim_start_matches("crates/");
+        let (first, rest) = named.split_once('/').unwrap_or((named, ""));
+        if crates.contains(first) && (rest.starts_with("src/") || rest.starts_with("tests/")) {
+            assert!(root().join("crates").join(named).exists(), "ARCHITECTURE.md names {path}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 50, "{checked}");
+    assert_eq!(paths_in("see `a/{b,c}.rs` and `d/e`, `f`"), ["a/b.rs", "a/c.rs", "d/e"]);
+}
+
 #[test]
 fn rooms_are_read_from_paths_and_texts() {
     assert_eq!(room_of(Path::new("replication/source/mod.rs")), "replication::source");
