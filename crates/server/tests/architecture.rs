@@ -349,7 +349,10 @@ fn architecture_md_names_files_that_there_are() {
         let named = path.trim_end_matches('/').trim_start_matches("crates/");
         let (first, rest) = named.split_once('/').unwrap_or((named, ""));
         if crates.contains(first) && (rest.starts_with("src/") || rest.starts_with("tests/")) {
-            assert!(root().join("crates").join(named).exists(), "ARCHITECTURE.md names {path}");
+            assert!(
+                root().join("crates").join(named).exists(),
+                "ARCHITECTURE.md names {path}"
+            );
             checked += 1;
         }
     }
