@@ -193,7 +193,9 @@ pub const ROOMS: &[(&str, &[Room])] = &[
             (
                 "commands",
                 &[
+                    "checkpoint",
                     "client",
+                    "compaction",
                     "info",
                     "latency",
                     "open_files",
