@@ -1,6 +1,8 @@
 //! Which commands a selector allows: a bit for each, and the rules that have set them, by which they are shown and set
 //! again when other commands are there.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use haypile_commands::Categories;
 use haypile_commands::table::{self, Known};
 
@@ -15,8 +17,9 @@ pub(crate) struct CommandRules {
     all: bool,
     /// One for each [`Known::id`].
     bits: Box<[u64]>,
-    /// Commands of which only those requests are allowed that have one of these as their first argument.
-    first_args: Vec<(usize, Vec<Vec<u8>>)>,
+    /// Commands of which only those requests are allowed that have one of these as their first argument. In whatever order they were
+    /// named: users who may do the same are the same.
+    first_args: BTreeMap<usize, BTreeSet<Vec<u8>>>,
     /// What has been said since all commands were allowed or none: whether to allow, and the name of a command or category in
     /// lower case.
     rules: Vec<(bool, Vec<u8>)>,
@@ -29,7 +32,7 @@ impl CommandRules {
             from_all: false,
             all: false,
             bits: vec![0; table::count().div_ceil(64)].into(),
-            first_args: Vec::new(),
+            first_args: BTreeMap::new(),
             rules: Vec::new(),
         }
     }
@@ -45,8 +48,8 @@ impl CommandRules {
     }
 
     fn allow_first(&self, id: usize, first: &[u8]) -> bool {
-        let of_command = self.first_args.iter().find(|(command, _)| *command == id);
-        of_command.is_some_and(|(_, allowed)| allowed.iter().any(|arg| arg.eq_ignore_ascii_case(first)))
+        let of_command = self.first_args.get(&id);
+        of_command.is_some_and(|allowed| allowed.iter().any(|arg| arg.eq_ignore_ascii_case(first)))
     }
 
     fn bit(&self, id: usize) -> bool {
@@ -123,18 +126,14 @@ impl CommandRules {
         if !known.subcommands.is_empty() {
             return Err(RuleError::Unknown);
         }
-        let first = first.to_ascii_lowercase();
-        match self.first_args.iter_mut().find(|(command, _)| *command == known.id) {
-            Some((_, allowed)) if allowed.contains(&first) => {}
-            Some((_, allowed)) => allowed.push(first),
-            None => self.first_args.push((known.id, vec![first])),
-        }
+        let allowed = self.first_args.entry(known.id).or_default();
+        allowed.insert(first.to_ascii_lowercase());
         Ok(())
     }
 
     fn apply_known(&mut self, allow: bool, known: &Known) {
         self.set(known.id, allow);
-        self.first_args.retain(|(command, _)| *command != known.id);
+        self.first_args.remove(&known.id);
         known.subcommands.iter().for_each(|sub| self.set(sub.id, allow));
     }
 

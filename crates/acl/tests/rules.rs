@@ -401,6 +401,16 @@ fn users_are_lines_of_text() {
     }
 }
 
+#[test]
+fn who_may_do_the_same_is_the_same_in_whatever_order_it_was_said() {
+    let twice = user("+get|a +get|b +select|0 +get|a");
+    assert_eq!(twice, user("+get|b +select|0 +get|a"));
+    assert_eq!(
+        describe(&twice),
+        "off sanitize-payload resetchannels -@all +get|b +select|0 +get|a"
+    );
+}
+
 /// A rule that may be one.
 fn rule() -> impl Strategy<Value = String> {
     let word = "[a-c*?\\[\\]()\"'\\\\#ü]{0,4}";

@@ -7,7 +7,7 @@ use std::path::Path;
 use haypile_store::keys::{MetaKey, meta_key};
 use haypile_store::packed::{StringPatch, write_expiry_patch};
 use haypile_store::row::{Header, Kind};
-use haypile_store::{Cf, Counted, Counts, Overlay, SharedResources, Store, StoreOptions, Tier, View};
+use haypile_store::{Cf, Counted, Counts, ErrorKind, Overlay, SharedResources, Store, StoreOptions, Tier, View};
 use haypile_types::{Position, slot_of};
 use proptest::prelude::*;
 
@@ -260,14 +260,18 @@ proptest! {
         published(&one_by_one, &models);
         at_once.replay(&log.concat(), Position::new(1, index), 0).unwrap();
         published(&at_once, &models);
-        // A run of entries again, from an earlier point than the rows are from. (Counters count an entry each time.)
+        // A run of entries again, from an earlier point than the rows are from: the rows become the same, or the counters, which count an
+        // entry each time, show that something is wrong.
         again.replay(&log.concat(), Position::new(1, index), 0).unwrap();
         if !log.is_empty() {
             let from = from.index(log.len());
-            again.replay(&log[from..].concat(), Position::new(1, index + 1), 0).unwrap();
-            rows_are(&again, &models);
-            for (at, payload) in log[from..].iter().enumerate() {
-                again.replay(payload, Position::new(1, index + 2 + at as u64), 0).unwrap();
+            let runs = [vec![log[from..].concat()], log[from..].to_vec()];
+            for payload in runs.iter().flatten() {
+                index += 1;
+                if let Err(error) = again.replay(payload, Position::new(1, index), 0) {
+                    prop_assert_eq!(error.kind(), ErrorKind::Corrupt);
+                    return Ok(());
+                }
             }
         }
         rows_are(&again, &models);
