@@ -10,7 +10,7 @@ mod wire;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use haypile_consensus::{Ballot, Entry, Group, LogError, LogReader, Message, Settings, Start};
+use haypile_consensus::{Ballot, Entry, Group, LogError, LogReader, Members, Message, Settings, Start};
 use haypile_types::{Position, Random};
 use mutate::{any_bytes, damaged};
 use proptest::prelude::*;
@@ -41,9 +41,9 @@ fn member(replica: u64) -> Group<NoDisk> {
         terms: vec![Position::ZERO],
         last: Position::ZERO,
         applied: 0,
+        members: Members::founding((1..=3).map(|number| (number, format!("host:{number}")))),
     };
-    let settings = Settings::new(replica, vec![1, 2, 3]);
-    Group::new(settings, start, NoDisk, 0, Box::new(Rng(replica))).unwrap()
+    Group::new(Settings::new(replica), start, NoDisk, 0, Box::new(Rng(replica))).unwrap()
 }
 
 /// What three members say from an election to a handover, as it travels.
@@ -70,7 +70,7 @@ fn messages() -> Vec<Vec<u8>> {
                 let outputs = member.take();
                 pending.extend(outputs.messages);
                 if let Some(last) = outputs.committed.last() {
-                    member.applied(last.position.index);
+                    member.applied(now_us, last.position.index);
                 }
                 for work in outputs.work {
                     member.persisted(now_us, work.number);
