@@ -286,8 +286,10 @@ impl<L: LogReader> Group<L> {
     /// this needs no comparing: who has begun anew with a copied checkpoint goes on from there.
     fn has_on_disk(&mut self, from: ReplicaNumber, index: u64) {
         let raft = &self.raft.raft;
-        let matched = raft.prs().get(from).map(|progress| progress.matched);
-        if matched.is_some_and(|matched| matched < index) && index <= self.last().index {
+        let Some(progress) = raft.prs().get(from) else { return };
+        // While it is found out where the logs part, beyond that entry, what it has applied would only take it back.
+        let helps = progress.next_idx <= index + 1 || progress.next_idx <= raft.raft_log.store.before().index;
+        if progress.matched < index && index <= self.last().index && helps {
             let message = RaftMessage {
                 msg_type: MessageType::MsgAppendResponse,
                 from,

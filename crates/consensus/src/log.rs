@@ -65,7 +65,7 @@ impl<L> Log<L> {
     }
 
     /// The entry before the first that there is.
-    fn before(&self) -> Position {
+    pub(crate) fn before(&self) -> Position {
         self.terms.first().copied().unwrap_or_default()
     }
 
