@@ -667,7 +667,8 @@ impl<L: LogReader> Group<L> {
             };
             if message.is_leaders() {
                 message.round_us = now_us;
-                message.behind = self.raft.mut_store().take_behind(message.to());
+                // Who is sent entries is told nothing of the kind, whatever it was before.
+                message.behind = self.raft.mut_store().take_behind(message.to()) && !message.takes_entries();
             } else if message.is_followers() {
                 message.round_us = self.promise.round_us(message.term());
                 if let Some(commit) = message.committed_on_disk() {

@@ -113,9 +113,10 @@ impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let raft = &self.raft;
         let reject = if raft.reject { " no" } else { "" };
+        let behind = if self.behind { " behind" } else { "" };
         write!(
             f,
-            "{}→{} {:?} term {} at {}:{} +{} commit {}{reject}",
+            "{}→{} {:?} term {} at {}:{} +{} commit {}{reject}{behind}",
             raft.from,
             raft.to,
             raft.msg_type,

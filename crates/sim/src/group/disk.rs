@@ -65,16 +65,15 @@ impl Disk {
                     .is_some_and(|entry| entry.position == position)
     }
 
-    /// Writes what is to be written, and syncs it.
-    pub(crate) fn carry_out(&mut self, work: &Work, rng: &mut Rng) {
-        self.write(work, work.entries.len(), rng);
+    /// Writes what is to be written, and syncs it. What is committed is written down now and then only.
+    pub(crate) fn carry_out(&mut self, work: &Work, saves_commit: bool) {
+        self.write(work, work.entries.len(), saves_commit);
         self.synced = self.last().index;
     }
 
-    fn write(&mut self, work: &Work, entries: usize, rng: &mut Rng) {
-        // What is committed is written down now and then only.
+    fn write(&mut self, work: &Work, entries: usize, saves_commit: bool) {
         if let Some(ballot) = work.ballot
-            && (work.must_sync_ballot || rng.chance(300))
+            && (work.must_sync_ballot || saves_commit)
         {
             self.ballot = ballot;
             if work.must_sync_ballot {
@@ -108,7 +107,7 @@ impl Disk {
     pub(crate) fn carry_out_in_part(&mut self, work: &Work, rng: &mut Rng) {
         if rng.chance(500) {
             let entries = rng.below(work.entries.len() as u64 + 1) as usize;
-            self.write(work, entries, rng);
+            self.write(work, entries, rng.chance(300));
         }
     }
 

@@ -22,6 +22,7 @@ mod disk;
 mod faults;
 mod node;
 mod options;
+pub mod scenario;
 mod world;
 
 pub use checks::Checks;

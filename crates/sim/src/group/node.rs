@@ -207,7 +207,7 @@ impl Node {
                 break;
             }
             process.work.pop_front();
-            self.disk.borrow_mut().carry_out(&work, rng);
+            self.disk.borrow_mut().carry_out(&work, rng.chance(300));
             let ballot = self.disk.borrow().ballot();
             checks.votes(self.replica, ballot.term, ballot.vote);
             done = Some(work.number);
