@@ -89,7 +89,7 @@ pub struct Work {
     pub number: u64,
     /// To be saved; and synced, whatever the policy, before the entries, if [`Work::must_sync_ballot`].
     pub ballot: Option<Ballot>,
-    /// Its term or its vote is another one: it must outlive the machine.
+    /// Its term or its vote is another one, or an entry says who belongs to the group: it must outlive the machine.
     pub must_sync_ballot: bool,
     /// Entries to be logged. If the log has entries from the first one's index on, these go first: another leader has decided
     /// otherwise.
@@ -628,6 +628,15 @@ impl<L: LogReader> Group<L> {
         }
     }
 
+    fn ballot(&self) -> Ballot {
+        let raft = &self.raft.raft;
+        Ballot {
+            term: raft.term,
+            vote: raft.vote,
+            commit: raft.raft_log.committed,
+        }
+    }
+
     fn leads(&self) -> bool {
         self.raft.raft.state == StateRole::Leader
     }
@@ -702,18 +711,14 @@ impl<L: LogReader> Group<L> {
                 self.first_of_term = Position::new(first.term, first.index);
             }
             self.raft.mut_store().push(&entries);
-            let changes = entries.iter().any(is_change);
-            // Whoever has logged the second step of a change must know, whatever happens, that the first one is committed: else it would
-            // campaign, after a restart, among voters of which many are gone. Its leader said so with the entry or before.
-            let now = changes.then(|| self.raft.raft.hard_state());
-            let hard = now.as_ref().or(ready.hs()).map(|hard| Ballot {
-                term: hard.term,
-                vote: hard.vote,
-                commit: hard.commit,
-            });
-            let must_sync_ballot = changes || hard.is_some_and(|ballot| (ballot.term, ballot.vote) != self.vote);
+            // A change of voters is logged when the one before is known to be committed, and that must not be forgotten by whoever has it: he
+            // would count the votes of those who belonged to the group before both.
+            let is_about_members = entries.iter().any(is_change);
+            let hard = (ready.hs().is_some() || is_about_members).then(|| self.ballot());
+            let has_new_vote = hard.is_some_and(|ballot| (ballot.term, ballot.vote) != self.vote);
+            let must_sync_ballot = has_new_vote || is_about_members;
             if let Some(ballot) = hard {
-                if must_sync_ballot && ballot.vote != INVALID_ID && ballot.vote != self.settings.replica {
+                if has_new_vote && ballot.vote != INVALID_ID && ballot.vote != self.settings.replica {
                     self.election.put_off(now_us, &self.settings);
                 }
                 self.vote = (ballot.term, ballot.vote);
