@@ -82,6 +82,24 @@ fn a_group_of_one_needs_nobody() {
     seeds("a_group_of_one_needs_nobody", &faults, 30);
 }
 
+#[test]
+fn a_group_whose_members_change_keeps_what_it_has_acknowledged() {
+    let faults = Faults {
+        change_every_us: 300_000,
+        ..Faults::default()
+    };
+    let sum = seeds(
+        "a_group_whose_members_change_keeps_what_it_has_acknowledged",
+        &faults,
+        100,
+    );
+    if let Some(sum) = sum {
+        for what in ["changes of voters ended", "changes of learners", "machines taken away"] {
+            assert!(sum.counts.get(what).is_some_and(|count| *count >= 5), "{what}: {sum:?}");
+        }
+    }
+}
+
 fn noticed(mutant: Mutant, base: Faults, within: u64, by: &str) {
     // What a driver does wrong is noticed, and by the rule that is for it.
     let faults = Faults {
@@ -101,7 +119,7 @@ fn a_lease_that_outlasts_the_promises_is_noticed() {
 
 #[test]
 fn making_way_for_a_checkpoint_that_is_not_needed_is_noticed() {
-    noticed(Mutant::GivesWayUnasked, Faults::default(), 400, "disks have it");
+    noticed(Mutant::GivesWayUnasked, Faults::default(), 400, "disks has it");
 }
 
 #[test]

@@ -114,7 +114,8 @@ impl GroupWorld {
 
     pub(crate) fn install(&mut self, at: usize, position: Position) {
         let node = &self.nodes[at];
-        node.disk.borrow_mut().install(position);
+        let members = self.checks.members_at(position.index).clone();
+        node.disk.borrow_mut().install(position, members);
         let ballot = node.disk.borrow().ballot();
         self.checks.votes(node.replica, ballot.term, ballot.vote);
         self.is_kept();

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use haypile_consensus::Entry;
+use haypile_consensus::{Entry, MEMBERS_TAG, Members};
 use haypile_types::Position;
-
-use crate::group::disk::Disk;
 
 /// What has been seen of a run, and must never be contradicted.
 #[derive(Debug, Default)]
@@ -16,6 +14,8 @@ pub struct Checks {
     votes: BTreeMap<(u64, u64), u64>,
     /// What the group has decided, by index.
     decided: Vec<Entry>,
+    /// Who belonged to the group, and since which entry.
+    members: Vec<(u64, Members)>,
     /// The clients' writes among it.
     applied: BTreeSet<u64>,
     /// Writes of which clients were told that they were not done.
@@ -30,14 +30,28 @@ pub struct Checks {
 
 /// Which of the clients' writes an entry is; `None` for a leader's own.
 fn write_of(entry: &Entry) -> Option<u64> {
-    entry
-        .payload
-        .get(1..)?
-        .first_chunk()
-        .map(|bytes| u64::from_le_bytes(*bytes))
+    let (tag, rest) = entry.payload.split_first()?;
+    let write = rest.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+    write.filter(|_| *tag != MEMBERS_TAG)
+}
+
+/// Who belongs to the group from this entry on, if it says so.
+fn members_of(entry: &Entry) -> Option<Members> {
+    let rest = entry.payload.strip_prefix(&[MEMBERS_TAG])?;
+    let length = 1 + rest.iter().position(|byte| *byte < 0x80).unwrap_or(0);
+    let members = Members::decode(&rest[length..]);
+    Some(members.unwrap_or_else(|error| panic!("members are decided that make no sense: {error}")))
 }
 
 impl Checks {
+    /// Of a group that these found.
+    pub(crate) fn new(founding: Members) -> Self {
+        Checks {
+            members: vec![(0, founding)],
+            ..Checks::default()
+        }
+    }
+
     pub(crate) fn leads(&mut self, term: u64, replica: u64) {
         let leader = *self.leaders.entry(term).or_insert(replica);
         assert!(leader == replica, "term {term} has two leaders, {leader} and {replica}");
@@ -79,6 +93,9 @@ impl Checks {
                     );
                 }
                 self.decided.push(entry.clone());
+                if let Some(members) = members_of(entry) {
+                    self.members.push((index, members));
+                }
             }
         }
     }
@@ -94,18 +111,39 @@ impl Checks {
         entry.map_or(Position::ZERO, |entry| entry.position)
     }
 
-    /// What was decided is on the disks of a majority, and outlives the loss of power everywhere.
-    pub(crate) fn is_kept<'a>(&self, disks: impl Iterator<Item = std::cell::Ref<'a, Disk>>) {
+    /// What was decided is on the disks of a majority, and outlives the loss of power everywhere: of the newest members, or of those before,
+    /// if nobody needed to know of the newest yet.
+    pub(crate) fn is_kept(&self, keeps: impl Fn(u64, Position) -> bool) {
         let decided = self.decided();
-        let (mut all, mut keep) = (0, 0);
-        for disk in disks {
-            all += 1;
-            keep += usize::from(disk.keeps(decided));
-        }
+        let is_majority = |voters: Vec<u64>| {
+            let keep = voters.iter().filter(|voter| keeps(**voter, decided)).count();
+            keep * 2 > voters.len() || voters.is_empty()
+        };
+        let newest = self.members.iter().rev().take(2);
+        let mut kept = newest.map(|(_, members)| {
+            is_majority(members.voters().collect()) && is_majority(members.voters_before().collect())
+        });
         assert!(
-            keep * 2 > all,
-            "{decided} was decided, and {keep} of {all} disks have it"
+            kept.any(|kept| kept),
+            "{decided} was decided, and no majority of disks has it: {:?}",
+            self.members.last()
         );
+    }
+
+    /// Who belonged to the group after this entry.
+    pub(crate) fn members_at(&self, index: u64) -> &Members {
+        let mut before = self.members.iter().rev().filter(|(at, _)| *at <= index);
+        before.next().map_or(&self.members[0].1, |(_, members)| members)
+    }
+
+    /// The same, for a replica that has to know of it: not before the group has changed at all.
+    pub(crate) fn has_members(&self, replica: u64, index: u64, members: &Members) {
+        if self.members.get(1).is_some_and(|(at, _)| *at <= index) {
+            assert!(
+                members == self.members_at(index),
+                "replica {replica} has applied {index} and believes in {members:?}"
+            );
+        }
     }
 
     /// A client is told that its write is done.

@@ -118,9 +118,11 @@ impl Disk {
     }
 
     /// The store writes down what it has applied.
-    pub(crate) fn settle(&mut self, applied: u64) {
+    pub(crate) fn settle(&mut self, applied: u64, members: &Members) {
         assert!(applied <= self.synced, "what is applied is on the disk");
-        self.applied = self.applied.max(applied);
+        if applied > self.applied {
+            (self.applied, self.members) = (applied, members.clone());
+        }
     }
 
     /// Index of the last entry that the store has applied for good.
@@ -139,7 +141,7 @@ impl Disk {
     }
 
     /// A copied checkpoint, with the entries up to `position`, takes the place of everything but the ballot.
-    pub(crate) fn install(&mut self, position: Position) {
+    pub(crate) fn install(&mut self, position: Position, members: Members) {
         let kept = match Mutant::is(self.mutant, Mutant::BallotForgotten) {
             true => Ballot::default(),
             false => self.ballot,
@@ -160,7 +162,7 @@ impl Disk {
             ballot,
             synced_ballot: ballot,
             applied: position.index,
-            members: self.members.clone(),
+            members,
             mutant: self.mutant,
         };
     }

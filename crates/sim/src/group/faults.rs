@@ -39,6 +39,7 @@ impl GroupWorld {
                 self.nodes[at].slow_until_us = self.now_us + span;
             }
             14 => self.prepare_ambush(),
+            15 if self.rng.chance(500) => self.take_away(),
             15 => {
                 self.counted("clocks change their speed");
                 for at in 0..self.nodes.len() {
@@ -97,7 +98,7 @@ impl GroupWorld {
             return;
         };
         let mut disk = disk.borrow_mut();
-        disk.settle(process.applied);
+        disk.settle(process.applied, process.group.members());
         let (base, applied) = (disk.base().index, disk.applied());
         let before = match self.rng.below(4) {
             0 => base,
@@ -217,8 +218,10 @@ impl GroupWorld {
         }
         for at in others {
             let power = self.rng.chance(500);
-            self.kill(*at, power);
-            self.start(*at);
+            if !self.nodes[*at].is_gone {
+                self.kill(*at, power);
+                self.start(*at);
+            }
         }
     }
 
@@ -270,7 +273,7 @@ impl GroupWorld {
         for at in 0..self.nodes.len() {
             let node = &mut self.nodes[at];
             (node.stopped_until_us, node.full_until_us, node.slow_until_us) = (0, 0, 0);
-            if node.process.is_none() && node.installing.is_none() {
+            if node.process.is_none() && node.installing.is_none() && !node.is_gone {
                 self.start(at);
             }
         }

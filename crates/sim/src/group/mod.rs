@@ -14,6 +14,7 @@
 //! When the faults end, a write must succeed within bounded time, and all replicas must come to the same log. That all this would be
 //! noticed is tested with drivers that do something wrong ([`Mutant`]).
 
+mod changes;
 mod checkpoint;
 mod checks;
 mod clients;

@@ -37,6 +37,8 @@ pub(crate) struct Node {
     /// One that was copied before and not needed.
     pub(crate) copied: Option<Position>,
     pub(crate) starts: u64,
+    /// Nobody will start it again.
+    pub(crate) is_gone: bool,
     pub(crate) mutant: Option<Mutant>,
 }
 
@@ -83,6 +85,7 @@ impl Node {
             installing: None,
             copied: None,
             starts: 0,
+            is_gone: false,
             mutant,
         }
     }
@@ -142,6 +145,7 @@ impl Node {
                 process.answer(now_us, entry.position, checks, counts);
             }
             process.group.applied(shown_us, process.applied);
+            checks.has_members(self.replica, process.applied, process.group.members());
         }
         process.take_or_leave_office(disk.last());
         assert!(

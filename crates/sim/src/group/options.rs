@@ -19,6 +19,8 @@ pub struct Faults {
     pub fault_every_us: u64,
     /// How often somebody's log is collected, on average, microseconds.
     pub collect_every_us: u64,
+    /// How often the group's members are changed, on average, microseconds; 0 for never.
+    pub change_every_us: u64,
     /// What a driver does wrong.
     pub mutant: Option<Mutant>,
 }
@@ -33,6 +35,7 @@ impl Default for Faults {
             late_us_max: 600_000,
             fault_every_us: 400_000,
             collect_every_us: 300_000,
+            change_every_us: 0,
             mutant: None,
         }
     }

@@ -29,6 +29,7 @@ pub(crate) enum Event {
     Installed(usize, u64),
     Fault,
     Collects,
+    Changes,
     Starts(usize),
     Continues(usize),
     ConnectionLost { at: usize, peer: u64 },
@@ -75,13 +76,14 @@ impl GroupWorld {
             tail_bytes_max: [0, 2_000, 1 << 20][rng.below(3) as usize],
             ..Settings::new(1)
         };
+        let members = Members::founding((1..=faults.replicas).map(|number| (number, format!("{number}:1"))));
         let mut world = GroupWorld {
             now_us: BEGIN_US,
             events: BTreeMap::new(),
             sequence: 0,
             nodes: Vec::new(),
             settings,
-            checks: Checks::default(),
+            checks: Checks::new(members.clone()),
             cut: Vec::new(),
             cuts: 0,
             calm: false,
@@ -95,7 +97,6 @@ impl GroupWorld {
             rng: Rng::new(rng.next_u64()),
             faults,
         };
-        let members = Members::founding((1..=world.faults.replicas).map(|number| (number, format!("{number}:1"))));
         for replica in 1..=world.faults.replicas {
             let clock = world.boot();
             world
@@ -109,6 +110,9 @@ impl GroupWorld {
         world.after(world.faults.collect_every_us, Event::Collects);
         world.after(CLIENT_EVERY_US, Event::Write);
         world.after(CLIENT_EVERY_US, Event::ReadBegins);
+        if world.faults.change_every_us > 0 {
+            world.after(world.faults.change_every_us, Event::Changes);
+        }
         world.after(TROUBLE_US, Event::Calm);
         world
     }
@@ -130,7 +134,11 @@ impl GroupWorld {
         let recovered_us = self.recovered_us;
         let recovered_us = recovered_us.unwrap_or_else(|| panic!("no write succeeds after the faults have ended"));
         let ends: Vec<u64> = self.nodes.iter().map(Node::applied).collect();
-        assert!(self.all_have_recovered(), "a replica has fallen behind: {ends:?}");
+        assert!(
+            self.all_have_recovered(),
+            "a replica has fallen behind: {ends:?}, of {:?}",
+            self.checks.members_at(u64::MAX)
+        );
         Outcome {
             terms: self.checks.terms(),
             writes: self.checks.writes,
@@ -144,7 +152,8 @@ impl GroupWorld {
     /// A write has succeeded, and nobody is behind.
     pub(crate) fn all_have_recovered(&self) -> bool {
         let decided = self.checks.decided().index;
-        self.recovered_us.is_some() && self.nodes.iter().all(|node| node.applied() + 100 > decided)
+        let mut members = self.nodes.iter().filter(|node| self.is_member(node.replica));
+        self.recovered_us.is_some() && members.all(|node| node.applied() + 100 > decided)
     }
 
     pub(crate) fn counted(&mut self, what: &'static str) {
@@ -251,7 +260,10 @@ impl GroupWorld {
 
     /// What was decided is where it must be.
     pub(crate) fn is_kept(&self) {
-        self.checks.is_kept(self.nodes.iter().map(|node| node.disk.borrow()));
+        self.checks.is_kept(|replica, position| {
+            let node = self.nodes.get(replica as usize - 1);
+            node.is_some_and(|node| node.disk.borrow().keeps(position))
+        });
     }
 
     fn begin_work(&mut self, at: usize) {
@@ -339,6 +351,11 @@ impl GroupWorld {
                 let at = message.to() as usize - 1;
                 let now_us = self.nodes[at].clock.at(self.now_us);
                 if let Some(process) = &mut self.nodes[at].process {
+                    // Who has been removed is not let in. Who is not known yet is: it may have come since, and lead by now.
+                    let (members, from) = (process.group.members(), message.from());
+                    if members.get(from).is_none() && from < members.next_number() {
+                        return self.counted("turned away");
+                    }
                     process.group.step(now_us, message);
                     self.after_event(at);
                 }
@@ -360,8 +377,10 @@ impl GroupWorld {
                 self.after(span, Event::Fault);
             }
             Event::Collects => self.collects(),
+            Event::Changes => self.changes(),
             Event::Starts(at) => {
-                if self.nodes[at].process.is_none() && self.nodes[at].installing.is_none() {
+                let node = &self.nodes[at];
+                if node.process.is_none() && node.installing.is_none() && !node.is_gone {
                     self.start(at);
                 }
             }

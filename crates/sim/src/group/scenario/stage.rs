@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use haypile_consensus::{Entry, Group, Message, Role, Settings, Work};
+use haypile_consensus::{Entry, Group, Members, Message, Role, Settings, Work};
 use haypile_types::Random;
 
 use crate::group::disk::{Disk, Reader};
@@ -23,10 +23,20 @@ impl Random for NoChance {
     }
 }
 
-#[derive(Default)]
 struct Member {
     disk: Rc<RefCell<Disk>>,
     process: Option<Process>,
+}
+
+impl Member {
+    /// A fresh one of a group of so many.
+    fn new(count: u64) -> Self {
+        let members = Members::founding((1..=count).map(|number| (number, format!("{number}:1"))));
+        Member {
+            disk: Rc::new(RefCell::new(Disk::new(members, None))),
+            process: None,
+        }
+    }
 }
 
 struct Process {
@@ -91,8 +101,9 @@ impl Stage {
             }
             "start" => self.start(member()?)?,
             "lose" => {
+                let count = self.members.len() as u64;
                 let stage = self.member(member()?)?;
-                (stage.process, stage.disk) = (None, Rc::default());
+                *stage = Member::new(count);
             }
             "collect" => self.collect(member()?, number(rest, 1)?)?,
             "give-way" => self.give_way(member()?)?,
@@ -125,7 +136,7 @@ impl Stage {
     fn begin(&mut self, count: u64, one_by_one: bool) {
         *self = Stage {
             now_us: 0,
-            members: (1..=count).map(|member| (member, Member::default())).collect(),
+            members: (1..=count).map(|member| (member, Member::new(count))).collect(),
             quiet: self.quiet,
             one_by_one,
             ..Stage::default()
@@ -136,7 +147,7 @@ impl Stage {
     }
 
     fn start(&mut self, member: u64) -> Done {
-        let mut settings = Settings::new(member, self.members.keys().copied().collect());
+        let mut settings = Settings::new(member);
         if self.one_by_one {
             settings.message_bytes_max = 1;
         }
@@ -252,6 +263,7 @@ impl Stage {
     }
 
     fn apply(&mut self, member: u64) -> Done {
+        let now_us = self.now_us;
         while let Some(entry) = self.process(member)?.committed.pop_front() {
             let payload = match entry.is_no_op() {
                 true => "nothing".into(),
@@ -260,7 +272,7 @@ impl Stage {
             self.say(format!("{member} applies {}: {payload}", entry.position));
             let process = self.process(member)?;
             process.applied = entry.position.index;
-            process.group.applied(entry.position.index);
+            process.group.applied(now_us, entry.position.index);
             self.look(member);
         }
         Ok(())
@@ -310,7 +322,7 @@ impl Stage {
         if before > process.applied {
             return Err(format!("it has applied {} only", process.applied));
         }
-        disk.borrow_mut().settle(process.applied);
+        disk.borrow_mut().settle(process.applied, process.group.members());
         disk.borrow_mut().collect(before);
         process.group.collected(before);
         let base = disk.borrow().base();
@@ -325,6 +337,7 @@ impl Stage {
         };
         let applied = self.process(behind.leader)?.applied;
         let disk = self.member(behind.leader)?.disk.clone();
+        let members = Members::clone(self.process(behind.leader)?.group.members());
         let entry = disk.borrow().entry(applied).map(|entry| entry.position);
         let position = entry.unwrap_or(disk.borrow().base());
         let now_us = self.now_us;
@@ -334,7 +347,7 @@ impl Stage {
             self.say(format!("{member} begins anew with it"));
             let stage = self.member(member)?;
             stage.process = None;
-            stage.disk.borrow_mut().install(position);
+            stage.disk.borrow_mut().install(position, members);
             return self.start(member);
         }
         self.say(format!("{member} does not need it"));
