@@ -510,6 +510,13 @@ impl<L: LogReader> Group<L> {
         if members.voters().all(|voter| voter != self.settings.replica) {
             return Err(ProposeMembersError::Leads(self.settings.replica));
         }
+        let progress = |voter: ReplicaNumber| self.raft.raft.prs().get(voter);
+        let has_nothing = |voter: &ReplicaNumber| progress(*voter).is_none_or(|progress| progress.matched == 0);
+        let is_new = |voter: &ReplicaNumber| self.members.voters().all(|before| before != *voter);
+        // See `may_elect`: a group that needs such a vote would elect nobody any more.
+        if let Some(voter) = members.voters().filter(is_new).find(has_nothing) {
+            return Err(ProposeMembersError::HasNothing(voter));
+        }
         // Nothing of a change tells raft that the old voters go.
         let data = match self.members.is_joint() {
             true => Bytes::new(),

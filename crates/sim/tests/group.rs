@@ -100,6 +100,20 @@ fn a_group_whose_members_change_keeps_what_it_has_acknowledged() {
     }
 }
 
+#[test]
+fn a_group_that_one_has_founded_keeps_what_it_has_acknowledged() {
+    let faults = Faults {
+        replicas: 1,
+        change_every_us: 300_000,
+        ..Faults::default()
+    };
+    seeds(
+        "a_group_that_one_has_founded_keeps_what_it_has_acknowledged",
+        &faults,
+        50,
+    );
+}
+
 fn noticed(mutant: Mutant, base: Faults, within: u64, by: &str) {
     // What a driver does wrong is noticed, and by the rule that is for it.
     let faults = Faults {
@@ -159,6 +173,15 @@ fn an_answer_before_another_entry_is_committed_is_noticed() {
         ..Faults::default()
     };
     noticed(Mutant::RefusesAtCut, five, 1000, "was not done");
+}
+
+#[test]
+fn forgetting_that_a_change_of_members_was_committed_is_noticed() {
+    let changing = Faults {
+        change_every_us: 300_000,
+        ..Faults::default()
+    };
+    noticed(Mutant::CommitNotSynced, changing, 1000, "decided");
 }
 
 #[test]

@@ -72,11 +72,14 @@ impl Disk {
     }
 
     fn write(&mut self, work: &Work, entries: usize, saves_commit: bool) {
+        let is_known = |ballot: Ballot| (ballot.term, ballot.vote) == (self.ballot.term, self.ballot.vote);
+        let is_forgotten = |ballot: Ballot| Mutant::is(self.mutant, Mutant::CommitNotSynced) && is_known(ballot);
+        let must_sync = work.must_sync_ballot && !work.ballot.is_some_and(is_forgotten);
         if let Some(ballot) = work.ballot
-            && (work.must_sync_ballot || saves_commit)
+            && (must_sync || saves_commit)
         {
             self.ballot = ballot;
-            if work.must_sync_ballot {
+            if must_sync {
                 let vote = match Mutant::is(self.mutant, Mutant::VoteNotSynced) {
                     true => 0,
                     false => ballot.vote,

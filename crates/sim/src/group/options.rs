@@ -52,6 +52,8 @@ pub enum Mutant {
     BallotForgotten,
     /// A ballot's term is synced and its vote is not.
     VoteNotSynced,
+    /// A ballot is synced only if its term or vote is another one, whatever it says of what is committed.
+    CommitNotSynced,
     /// Recovery applies all that is in the log.
     CommitsAtLogsEnd,
     /// Whether the lease is held is asked before the read.
