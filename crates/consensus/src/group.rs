@@ -218,9 +218,11 @@ impl<L: LogReader> Group<L> {
         let log = Log::new(reader, start.terms, start.last, hard, conf);
         let silent = slog::Logger::root(slog::Discard, slog::o!());
         let raft = RawNode::new(&config, log, &silent).map_err(|error| ConsensusError::Start(error.to_string()))?;
-        let promise = Promise::at_start(now_us, &settings, &start.members);
+        let promise = Promise::at_start(now_us, &settings);
+        // Nobody else can have been promised anything. If that is not so any more, it is in the log, and known before it could lead.
         let is_alone = start.members.is_alone(settings.replica);
-        let election = Election::at_start(promise.until_us(), &settings, is_alone, random);
+        let waits_until_us = if is_alone { now_us } else { promise.until_us() };
+        let election = Election::at_start(waits_until_us, &settings, is_alone, random);
         Ok(Group {
             raft,
             election,
@@ -363,6 +365,7 @@ impl<L: LogReader> Group<L> {
         match self.leads() {
             _ if self.silent.is_some() => u64::MAX,
             true => self.beat_at_us,
+            false if self.members.is_alone(self.settings.replica) => self.election.at_us(),
             false => self.election.at_us().max(self.promise.until_us()),
         }
     }
