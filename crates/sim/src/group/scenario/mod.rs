@@ -15,6 +15,8 @@
 //! propose 1 a b        a turn of two entries
 //! transfer 1 2         hands the office over
 //! lost 1 2             tells a member that its connection to another is broken
+//! join 4               a fresh member 4, not started, that believes to belong to all there are
+//! learner 1 4          the leader 1 proposes that 4 is a learner; `promote 1 4`: that it votes; `promote 1 4 3`: and 3 goes; `remove 1 3`; `leave 1`: that the change is over
 //! kill 1, power 1      the process ends; the machine loses what was not synced
 //! start 1              a process begins with what is on the disk
 //! lose 1               takes all data away
@@ -37,13 +39,13 @@ pub fn run(text: &str) -> Result<String, String> {
     let mut stage = Stage::default();
     let mut told = String::new();
     let mut lines = text.lines().enumerate();
-    while let Some((_, line)) = lines.next() {
+    while let Some((at, line)) = lines.next() {
         told.push_str(line);
         told.push('\n');
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
-        let mut line = (0, line);
+        let mut line = (at, line);
         let mut outcome = String::new();
         while line.1 != "----" {
             let done = stage.command(line.1);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use haypile_consensus::{Entry, Group, Members, Message, Role, Settings, Work};
+use haypile_consensus::{Entry, Group, MEMBERS_TAG, Members, Message, Role, Settings, Work};
 use haypile_types::Random;
 
 use crate::group::disk::{Disk, Reader};
@@ -82,6 +82,11 @@ impl Stage {
             "apply" => self.apply(member()?)?,
             "settle" => self.settle(rest)?,
             "propose" => self.propose(member()?, &rest[1..])?,
+            "join" => {
+                let count = member()?;
+                self.members.insert(count, Member::new(count));
+            }
+            "learner" | "promote" | "remove" | "leave" => self.change(name, rest)?,
             "transfer" => {
                 let (to, now_us) = (number(rest, 1)?, self.now_us);
                 self.process(member()?)?.group.transfer(now_us, to);
@@ -265,14 +270,15 @@ impl Stage {
     fn apply(&mut self, member: u64) -> Done {
         let now_us = self.now_us;
         while let Some(entry) = self.process(member)?.committed.pop_front() {
-            let payload = match entry.is_no_op() {
-                true => "nothing".into(),
-                false => String::from_utf8_lossy(&entry.payload).into_owned(),
-            };
-            self.say(format!("{member} applies {}: {payload}", entry.position));
             let process = self.process(member)?;
             process.applied = entry.position.index;
             process.group.applied(now_us, entry.position.index);
+            let payload = match entry.payload.first() {
+                None => "nothing".into(),
+                Some(&MEMBERS_TAG) => who_are(process.group.members()),
+                Some(_) => String::from_utf8_lossy(&entry.payload).into_owned(),
+            };
+            self.say(format!("{member} applies {}: {payload}", entry.position));
             self.look(member);
         }
         Ok(())
@@ -313,6 +319,29 @@ impl Stage {
             Err(error) => self.say(format!("{member} refuses: {error}")),
         }
         self.look(member);
+        Ok(())
+    }
+
+    fn change(&mut self, what: &str, rest: &[&str]) -> Done {
+        let (leader, now_us) = (number(rest, 0)?, self.now_us);
+        let process = self.process(leader)?;
+        let before = process.group.members().clone();
+        let changed = match what {
+            "learner" => {
+                let new = number(rest, 1)?;
+                before.with_learner(new, u128::from(new), format!("{new}:1"))
+            }
+            "promote" if rest.len() > 2 => before.joint(&[number(rest, 1)?], &[number(rest, 2)?]),
+            "promote" => before.joint(&[number(rest, 1)?], &[]),
+            "remove" => before.joint(&[], &[number(rest, 1)?]),
+            _ => before.left(),
+        };
+        let changed = changed.map_err(|error| error.to_string())?;
+        match process.group.propose_members(now_us, 1, &changed) {
+            Ok(position) => self.say(format!("{leader} proposes at {position}: {}", who_are(&changed))),
+            Err(error) => self.say(format!("{leader} refuses: {error}")),
+        }
+        self.look(leader);
         Ok(())
     }
 
@@ -397,6 +426,13 @@ fn what_is(role: Role, term: u64) -> String {
         Role::Follower { leader: None } => format!("follows nobody, in term {term}"),
         Role::Follower { leader: Some(leader) } => format!("follows {leader}, in term {term}"),
     }
+}
+
+fn who_are(members: &Members) -> String {
+    let members = members
+        .iter()
+        .map(|member| format!("{} {}", member.number, member.seat));
+    members.collect::<Vec<_>>().join(", ")
 }
 
 fn number(words: &[&str], at: usize) -> Result<u64, String> {
