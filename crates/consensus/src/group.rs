@@ -303,6 +303,12 @@ impl<L: LogReader> Group<L> {
             };
             let _ = self.raft.step(message);
         }
+        let matched = self.raft.raft.prs().get(from).map_or(0, |progress| progress.matched);
+        let store = self.raft.mut_store();
+        if matched >= store.before().index {
+            // It has what the log goes on from, whatever it was told to be before this was known.
+            store.take_behind(from);
+        }
     }
 
     /// Why it takes no part in its group any more; `None` if it does.
@@ -327,7 +333,12 @@ impl<L: LogReader> Group<L> {
     /// remembered of acknowledgements, which a restart would forget. All entries in a checkpoint are committed: a log that has its last one
     /// goes on from there.
     pub fn give_way(&mut self, now_us: u64, behind: Behind, position: Position) -> bool {
-        if self.behind() != Some(behind) || position.index <= self.commit() {
+        if self.behind() != Some(behind) {
+            return false;
+        }
+        if position.index <= self.commit() {
+            // If it is behind none the less, it will be told again.
+            self.behind = None;
             return false;
         }
         let log = &mut self.raft.raft.raft_log;
@@ -603,11 +614,12 @@ impl<L: LogReader> Group<L> {
         }
     }
 
-    /// Lets hear of itself at once, if it leads: a read waits to be confirmed.
+    /// Lets hear of itself at once, if it leads: a read waits to be confirmed. This is no tick: by those raft counts the time in which a leader
+    /// has to hear from a quorum and may try to hand over, so that many hurried ones would end its office.
     pub fn hurry(&mut self, now_us: u64) {
         if self.leads() {
-            self.beat_at_us = now_us;
-            self.tick(now_us);
+            self.raft.ping();
+            self.collect(now_us);
         }
     }
 
