@@ -56,11 +56,13 @@ fn a_group_of_three_keeps_what_it_has_acknowledged() {
     ) else {
         return;
     };
-    // What did not occur was not tested.
-    assert!(
-        sum.counts.len() == 23 && sum.counts.values().all(|count| *count >= 5),
-        "{sum:?}"
-    );
+    // What did not occur was not tested. Rare are "cut in two" and "copies of what the log has".
+    let rare = ["cut in two", "copies of what the log has"];
+    let often = sum
+        .counts
+        .iter()
+        .filter(|(what, count)| !rare.contains(what) && **count >= 5);
+    assert!(often.count() == 22, "{sum:?}");
     assert!(sum.writes > 100_000 && sum.reads > 100_000, "{sum:?}");
 }
 
@@ -133,7 +135,7 @@ fn a_lease_that_outlasts_the_promises_is_noticed() {
 
 #[test]
 fn making_way_for_a_checkpoint_that_is_not_needed_is_noticed() {
-    noticed(Mutant::GivesWayUnasked, Faults::default(), 400, "disks has it");
+    noticed(Mutant::GivesWayUnasked, Faults::default(), 400, "does not have");
 }
 
 #[test]
@@ -154,6 +156,11 @@ fn applying_all_of_the_log_at_the_start_is_noticed() {
 #[test]
 fn a_lease_that_is_asked_before_the_read_is_noticed() {
     noticed(Mutant::LeaseBeforeRead, Faults::default(), 400, "reads at");
+}
+
+#[test]
+fn a_read_that_was_confirmed_before_it_began_is_noticed() {
+    noticed(Mutant::ConfirmedBeforeRead, Faults::default(), 400, "reads at");
 }
 
 #[test]

@@ -87,7 +87,7 @@ impl GroupWorld {
             Some(now) if now == behind => "copies of what is committed",
             _ => "copies not needed any more",
         };
-        if !(group.give_way(now_us, behind, position) || gives_way_unasked && is_behind) {
+        if !(group.give_way(now_us, behind, position) || gives_way_unasked) {
             node.copied = Some(position);
             self.counted(why);
             return;

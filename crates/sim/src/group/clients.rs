@@ -1,4 +1,4 @@
-//! What clients of a simulated group do: they write to whoever may lead, and read by lease.
+//! What clients of a simulated group do: they write to whoever may lead, and read by lease or by asking a quorum.
 
 use haypile_consensus::Role;
 use haypile_types::Random;
@@ -16,6 +16,9 @@ pub(crate) struct Read {
     /// What had been acknowledged when it began, and what it has seen.
     acknowledged: u64,
     saw: u64,
+    /// When it has looked, by the process' clock, and how often it will ask whether that is confirmed.
+    looked_us: u64,
+    asks: u64,
 }
 
 impl GroupWorld {
@@ -62,6 +65,8 @@ impl GroupWorld {
                 term: process.serving,
                 acknowledged,
                 saw: 0,
+                looked_us: 0,
+                asks: 8,
             };
             let span = self.rng.between(0, 1_000);
             if !Mutant::is(self.faults.mutant, Mutant::LeaseBeforeRead) {
@@ -75,8 +80,13 @@ impl GroupWorld {
 
     pub(crate) fn read_looks(&mut self, at: usize, read: Read) {
         let Some(process) = &self.nodes[at].process else { return };
-        let (term, saw) = (process.serving, process.applied);
-        let read = Read { term, saw, ..read };
+        let read = Read {
+            term: process.serving,
+            saw: process.applied,
+            looked_us: self.nodes[at].clock.at(self.now_us),
+            ..read
+        };
+        let (term, saw) = (read.term, read.saw);
         if Mutant::is(self.faults.mutant, Mutant::LeaseBeforeRead) {
             let acknowledged = self.checks.acknowledged();
             self.checks.reads(at as u64 + 1, saw, acknowledged);
@@ -93,8 +103,37 @@ impl GroupWorld {
             true => process.serving,
             false => read.term,
         };
-        if node.holds(self.now_us, term) {
+        if node.holds(self.now_us, term) && (self.rng.chance(900) || term != read.term) {
             self.checks.reads(node.replica, read.saw, read.acknowledged);
+        } else if term == read.term {
+            self.read_waits(at, read);
+        }
+    }
+
+    /// Without a lease, what was read is the newest if a quorum answers what was said since.
+    fn read_waits(&mut self, at: usize, read: Read) {
+        let now_us = self.nodes[at].clock.at(self.now_us);
+        let Some(process) = &mut self.nodes[at].process else {
+            return;
+        };
+        process.group.hurry(now_us);
+        self.after_event(at);
+        let span = self.rng.between(200, 3_000);
+        self.after(span, Event::ReadConfirms(at, read));
+    }
+
+    pub(crate) fn read_confirms(&mut self, at: usize, read: Read) {
+        let node = &self.nodes[at];
+        let Some(process) = &node.process else { return };
+        let confirmed_us = process.group.confirmed_us(read.term);
+        let is_early = Mutant::is(self.faults.mutant, Mutant::ConfirmedBeforeRead) && confirmed_us > 0;
+        if confirmed_us >= read.looked_us || is_early {
+            self.checks.reads(node.replica, read.saw, read.acknowledged);
+            self.counted("reads confirmed");
+        } else if read.asks > 0 {
+            let asks = read.asks - 1;
+            let span = self.rng.between(200, 20_000);
+            self.after(span, Event::ReadConfirms(at, Read { asks, ..read }));
         }
     }
 }

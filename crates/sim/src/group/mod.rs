@@ -7,7 +7,7 @@
 //! - at one index two replicas apply different entries, or a write is applied twice;
 //! - a write that was acknowledged is not there any more, or one of which a client was told that it was not done is;
 //! - what was decided is not on the disks of a majority, as they would be after a loss of power;
-//! - a read, by a leader that relies on its lease, that is older than a write which was acknowledged before it began;
+//! - a read, by a leader that relies on its lease or asks a quorum, that is older than a write which was acknowledged before it began;
 //! - a replica gives two votes in one term, whatever it has forgotten;
 //! - a replica is told of entries that it has acknowledged and does not have.
 //!

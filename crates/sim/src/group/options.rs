@@ -46,7 +46,7 @@ impl Default for Faults {
 pub enum Mutant {
     /// Replica 1 believes promises for as long as six times what the others promise.
     BelievesTooMuch,
-    /// A replica makes way for a checkpoint that does not have what it has acknowledged.
+    /// A replica makes way for a checkpoint without asking whether it is still needed.
     GivesWayUnasked,
     /// A checkpoint takes the place of the ballot, too.
     BallotForgotten,
@@ -58,6 +58,8 @@ pub enum Mutant {
     CommitsAtLogsEnd,
     /// Whether the lease is held is asked before the read.
     LeaseBeforeRead,
+    /// Any answer of a quorum in the term confirms a read, also one to what was said before it.
+    ConfirmedBeforeRead,
     /// Whether the replica serves is not asked before the read.
     LeaseAlone,
     /// Who starts has promised nothing.
@@ -82,7 +84,7 @@ pub struct Outcome {
     pub terms: usize,
     /// Writes that were acknowledged.
     pub writes: u64,
-    /// Reads by lease.
+    /// Reads, by lease or confirmed by a quorum.
     pub reads: u64,
     /// Entries that were decided.
     pub decided: u64,

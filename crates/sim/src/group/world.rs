@@ -37,6 +37,7 @@ pub(crate) enum Event {
     ReadBegins,
     ReadLooks(usize, Read),
     ReadEnds(usize, Read),
+    ReadConfirms(usize, Read),
     Heals { cut: u64 },
     Flaps { from: u64, to: u64, left: u64 },
     Ambush { leader: usize, others: Vec<usize> },
@@ -328,7 +329,7 @@ impl GroupWorld {
             | Event::WorkDone(at, start)
             | Event::CopyBegins(at, start)
             | Event::CopyEnds(at, start) => (*at, *start),
-            Event::ReadLooks(at, read) | Event::ReadEnds(at, read) => (*at, read.start),
+            Event::ReadLooks(at, read) | Event::ReadEnds(at, read) | Event::ReadConfirms(at, read) => (*at, read.start),
             Event::ConnectionLost { at, .. } => (*at, 0),
             _ => return None,
         })
@@ -396,6 +397,7 @@ impl GroupWorld {
             Event::ReadBegins => self.reads_begin(),
             Event::ReadLooks(at, read) => self.read_looks(at, read),
             Event::ReadEnds(at, read) => self.read_ends(at, read),
+            Event::ReadConfirms(at, read) => self.read_confirms(at, read),
             Event::Heals { cut } => self.cut.retain(|(_, _, of)| *of != cut),
             Event::Flaps { from, to, left } => self.flaps(from, to, left),
             Event::Ambush { leader, others } => self.ambush(leader, &others),
