@@ -21,9 +21,6 @@ pub enum ProposeMembersError {
     /// The leader would not belong to the group's voters any more.
     #[error("member {0} leads the group: it must hand over before it leaves")]
     Leads(ReplicaNumber),
-    /// Its vote would be needed, and without a log it gives none.
-    #[error("member {0} has nothing of the group's log yet: it cannot vote")]
-    HasNothing(ReplicaNumber),
 }
 
 /// Why a group cannot be made.

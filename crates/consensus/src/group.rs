@@ -529,7 +529,7 @@ impl<L: LogReader> Group<L> {
         let is_new = |voter: &ReplicaNumber| self.members.voters().all(|before| before != *voter);
         // See `may_elect`: a group that needs such a vote would elect nobody any more.
         if let Some(voter) = members.voters().filter(is_new).find(has_nothing) {
-            return Err(ProposeMembersError::HasNothing(voter));
+            return Err(MembersError::HasNothing(voter).into());
         }
         // Nothing of a change tells raft that the old voters go.
         let data = match self.members.is_joint() {

@@ -78,6 +78,9 @@ pub enum MembersError {
     /// A number that is taken, or has been.
     #[error("numbers of members are used once: the next is {0}")]
     NumberUsed(ReplicaNumber),
+    /// Its vote would be needed, and without a log it gives none.
+    #[error("member {0} has nothing of the group's log yet: it cannot vote")]
+    HasNothing(ReplicaNumber),
     /// Nobody would be left.
     #[error("a group needs a voter")]
     NobodyLeft,
