@@ -9,7 +9,7 @@
 //! tick 1               tells a member the time
 //! beat 1 3             lets the time of three heartbeats pass, and tells a member of each
 //! deliver 1>2          delivers what is on that link; `deliver 1>2 1` the first message only; `drop` and `double` likewise
-//! write 1              carries out what is to be written and synced
+//! write 1              carries out what is to be written and synced; `write 1 1` the first of it only
 //! apply 1              applies what is committed
 //! settle 1 2           delivers between these members, writes and applies, until nothing is left to be done
 //! propose 1 a b        a turn of two entries
@@ -23,6 +23,7 @@
 //! collect 1 7          the store saves what it has applied, and the log up to entry 7 goes
 //! give-way 1           copies a checkpoint of the leader that the member is behind, offers it, and begins anew with it if it is needed
 //! lease 1              whether the member could read now
+//! hurry 1              says up to when a quorum has confirmed that the member leads, and has it ask again
 //! status 1             what the member is and has
 //! quiet                what comes of the next commands is not told, up to `loud`
 //! ```

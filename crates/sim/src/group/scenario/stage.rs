@@ -78,7 +78,8 @@ impl Stage {
                 }
             }
             "deliver" | "drop" | "double" => self.link(name, rest)?,
-            "write" => self.write(member()?)?,
+            "write" => self.write(member()?, number(rest, 1).unwrap_or(u64::MAX))?,
+            "hurry" => self.hurry(member()?)?,
             "apply" => self.apply(member()?)?,
             "settle" => self.settle(rest)?,
             "propose" => self.propose(member()?, &rest[1..])?,
@@ -242,9 +243,12 @@ impl Stage {
         }
     }
 
-    fn write(&mut self, member: u64) -> Done {
+    fn write(&mut self, member: u64, count: u64) -> Done {
         let now_us = self.now_us;
-        while let Some(work) = self.process(member)?.work.pop_front() {
+        for _ in 0..count {
+            let Some(work) = self.process(member)?.work.pop_front() else {
+                break;
+            };
             let mut said = String::new();
             if let Some(ballot) = work.ballot.filter(|_| work.must_sync_ballot) {
                 let _ = write!(said, " a ballot of term {} for {}", ballot.term, ballot.vote);
@@ -295,7 +299,7 @@ impl Stage {
         }
         loop {
             for member in &members {
-                self.write(*member)?;
+                self.write(*member, u64::MAX)?;
                 self.apply(*member)?;
             }
             let among = |link: &(u64, u64)| members.contains(&link.0) && members.contains(&link.1);
@@ -396,6 +400,23 @@ impl Stage {
             },
         };
         self.say(format!("{} {said}", shown(now_us)));
+        Ok(())
+    }
+
+    fn hurry(&mut self, member: u64) -> Done {
+        let now_us = self.now_us;
+        let process = self.process(member)?;
+        process.group.hurry(now_us);
+        let confirmed_us = process
+            .group
+            .serves()
+            .map_or(0, |term| process.group.confirmed_us(term));
+        self.say(format!(
+            "{} {member} knows itself confirmed at {}",
+            shown(now_us),
+            shown(confirmed_us)
+        ));
+        self.look(member);
         Ok(())
     }
 
