@@ -103,6 +103,20 @@ fn a_group_whose_members_change_keeps_what_it_has_acknowledged() {
 }
 
 #[test]
+fn a_group_with_a_bad_network_keeps_what_it_has_acknowledged() {
+    let faults = Faults {
+        lost_permille: 100,
+        doubled_permille: 200,
+        late_permille: 200,
+        late_us_max: 1_500_000,
+        collect_every_us: 50_000,
+        change_every_us: 500_000,
+        ..Faults::default()
+    };
+    seeds("a_group_with_a_bad_network_keeps_what_it_has_acknowledged", &faults, 30);
+}
+
+#[test]
 fn a_group_that_one_has_founded_keeps_what_it_has_acknowledged() {
     let faults = Faults {
         replicas: 1,
