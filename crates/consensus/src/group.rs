@@ -531,6 +531,13 @@ impl<L: LogReader> Group<L> {
         if let Some(voter) = members.voters().filter(is_new).find(has_nothing) {
             return Err(MembersError::HasNothing(voter).into());
         }
+        let (voters, empty): (Vec<_>, Vec<_>) = (
+            members.voters().collect(),
+            members.voters().filter(has_nothing).collect(),
+        );
+        if let Some(voter) = empty.first().filter(|_| empty.len() * 2 >= voters.len()) {
+            return Err(MembersError::HasNothing(*voter).into());
+        }
         // Nothing of a change tells raft that the old voters go.
         let data = match self.members.is_joint() {
             true => Bytes::new(),
