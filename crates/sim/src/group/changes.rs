@@ -129,6 +129,12 @@ impl GroupWorld {
 
     /// Who has been removed is not told so: its machine is taken away some time.
     pub(crate) fn take_away(&mut self) {
+        // Not before a majority of the others knows for good that it has gone: until then its vote may be needed.
+        let (changed_at, members) = (self.checks.changed_at(), self.checks.members_at(u64::MAX));
+        let knows = |voter: &u64| self.nodes[*voter as usize - 1].disk.borrow().known_committed() >= changed_at;
+        if members.voters().filter(knows).count() * 2 <= members.voters().count() {
+            return;
+        }
         let gone = self.nodes.iter().position(|node| {
             let leads = |process: &crate::group::node::Process| matches!(process.group.role(), Role::Leader { .. });
             // And who has just come is no member yet.

@@ -136,6 +136,11 @@ impl Checks {
         before.next().map_or(&self.members[0].1, |(_, members)| members)
     }
 
+    /// Index of the entry that has changed them last.
+    pub(crate) fn changed_at(&self) -> u64 {
+        self.members.last().map_or(0, |(index, _)| *index)
+    }
+
     /// The same, for a replica that has to know of it: not before the group has changed at all.
     pub(crate) fn has_members(&self, replica: u64, index: u64, members: &Members) {
         if self.members.get(1).is_some_and(|(at, _)| *at <= index) {

@@ -46,6 +46,11 @@ impl Disk {
         self.log.last().map_or(self.base, |entry| entry.position)
     }
 
+    /// Up to where it will be known after any crash that entries are committed.
+    pub(crate) fn known_committed(&self) -> u64 {
+        self.applied.max(self.synced_ballot.commit)
+    }
+
     /// The entry before the first.
     pub(crate) fn base(&self) -> Position {
         self.base
