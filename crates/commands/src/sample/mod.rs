@@ -3,9 +3,9 @@
 //! An element of a packed collection is chosen by its rank ([`packed`]).
 //!
 //! The elements of a spread collection have no ranks, and the i-th costs i steps. Up to [`EXACT_MAX`] elements that is what is
-//! done, and so it is where so many are asked for that one pass over all of them is cheaper than as many jumps
+//! done, and so it is where so many are asked for that one pass over all of them is cheaper than jumps
 //! ([`SCAN_RATIO`]). Otherwise one element is found at the cost of a few jumps, whatever the size, because elements stand in
-//! the order of a hash ([`spread`]).
+//! the order of a hash, and some at the cost of a jump for every few of them ([`spread`]).
 
 mod packed;
 mod spread;
@@ -28,8 +28,8 @@ use crate::{Collection, CommandError, Cx, Outcome};
 
 /// Elements of a spread collection up to which a random one is counted off.
 const EXACT_MAX: u64 = 128;
-/// One random element costs about as much as passing over this many.
-const SCAN_RATIO: u64 = 64;
+/// Each of several random elements costs about as much as passing over this many.
+const SCAN_RATIO: u64 = 16;
 /// Elements that are drawn at a time where they may repeat.
 const CHUNK: u64 = 4096;
 
@@ -154,17 +154,33 @@ pub(crate) fn different(cx: &mut Cx<'_>, from: &Found<'_>, count: u64, emit: Emi
         }
         Found::Spread(collection) => collection,
     };
-    if from.size > EXACT_MAX && count.saturating_mul(SCAN_RATIO) <= from.size {
-        let mut drawn = BTreeMap::new();
-        while (drawn.len() as u64) < count {
-            drawn.extend(spread::some(cx, from, count - drawn.len() as u64)?);
-        }
+    if is_worth_jumps(from, count) {
+        let drawn = jumps(cx, from, count)?;
         return drawn.iter().try_for_each(|(name, value)| emit(cx.reply, name, value));
     }
     select(cx, from, count, |reply, taken, name, value| match taken {
         true => emit(reply, name, value),
         false => Ok(()),
     })
+}
+
+/// True if so many elements are found by jumps more cheaply than by a pass over all of them.
+fn is_worth_jumps(from: &Collection, count: u64) -> bool {
+    from.size > EXACT_MAX && count.saturating_mul(SCAN_RATIO) <= from.size
+}
+
+/// So many different elements of a spread collection that has more of them, in an order that may say something about them.
+fn jumps(cx: &mut Cx<'_>, from: &Collection, count: u64) -> Result<Vec<Element>, CommandError> {
+    let drawn = spread::some(cx, from, count)?;
+    if drawn.len() as u64 == count {
+        return Ok(drawn);
+    }
+    // Now some may come that were drawn before.
+    let mut drawn: BTreeMap<_, _> = drawn.into_iter().collect();
+    while (drawn.len() as u64) < count {
+        drawn.extend(spread::some(cx, from, count - drawn.len() as u64)?);
+    }
+    Ok(drawn.into_iter().collect())
 }
 
 /// Passes over all elements and says of each whether it is one of the `count` that are drawn (Knuth, The Art of Computer
@@ -203,18 +219,29 @@ fn repeated(cx: &mut Cx<'_>, from: &Found<'_>, count: u64, emit: Emit) -> Outcom
     while left > 0 {
         let n = left.min(CHUNK);
         left -= n;
-        if from.size <= EXACT_MAX || n * SCAN_RATIO > from.size {
+        if !is_worth_jumps(from, n) {
             let draws: Vec<u64> = (0..n).map(|_| cx.random.below(from.size)).collect();
             emit_at(cx, from, &draws, &length, emit)?;
             continue;
         }
-        let mut wanted = n;
-        while wanted > 0 {
-            for (name, value) in spread::some(cx, from, wanted)? {
-                emit(cx.reply, &name, &value)?;
-                length.check(cx.reply)?;
-                wanted -= 1;
-            }
+        // A draw among all gives one that has come already as often as it gives any other. Which draws do is decided first, and
+        // then which elements they are.
+        let mut different = 0;
+        let draws: Vec<u64> = (0..n)
+            .map(|_| {
+                let drawn = cx.random.below(from.size).min(different);
+                different += u64::from(drawn == different);
+                drawn
+            })
+            .collect();
+        let mut elements = jumps(cx, from, different)?;
+        for last in (1..elements.len()).rev() {
+            elements.swap(last, cx.random.below(last as u64 + 1) as usize);
+        }
+        for drawn in draws {
+            let (name, value) = elements.get(drawn as usize).ok_or_else(missing)?;
+            emit(cx.reply, name, value)?;
+            length.check(cx.reply)?;
         }
     }
     Ok(())

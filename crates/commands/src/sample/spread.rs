@@ -6,11 +6,17 @@
 //! however they are spread over the buckets, as long as no bucket has more elements than places: that is all that is asked of
 //! the hash, and what stands behind a gap is not favoured. It takes three jumps on average, and passes over some sixty elements.
 //!
+//! Where several are wanted they are taken from a *pool* of buckets, which are passed over once: one that is drawn as above, so the
+//! fuller the likelier, and others, of which each is as likely as any other. Such a pool is the likelier the more elements it has
+//! (H. Midzuno, "On the Sampling System with Probability Proportionate to Sum of Sizes", 1952), in just the proportion in which each of
+//! its elements is the less likely to be among those that are taken of it. So again every element has the same chance.
+//!
 //! What a bucket has too much would hardly come, so a bucket that is too full is not drawn from. That happens where
 //! elements were removed in their own order, as who goes through a set with SSCAN and removes what comes does, and the others
 //! now stand on a part of the numbers. Whoever meets a bucket that is too full or empty lays others over that part only; and if
 //! elements still stand unevenly, narrower ones, which is no more exact but reaches them all ([`ROUNDS`]).
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use haypile_store::{Direction, keys};
@@ -37,15 +43,24 @@ const NARROWER: u64 = 4;
 /// Elements that are passed over at most where nothing else has found one.
 const RUN: u64 = 1024;
 
-/// Elements that are drawn with one iterator at most.
-const AT_ONCE: usize = 64;
+/// Elements of a pool for each that is taken from it, about.
+const POOL_PER_TAKEN: u64 = 4;
+/// Buckets of a pool at least, or as many as are taken if these are fewer: those that stand together shall not come together often.
+const POOL_BUCKETS_MIN: u64 = 8;
 
 /// An element of a spread collection.
 pub(super) fn one(cx: &mut Cx<'_>, from: &Collection) -> Result<Element, CommandError> {
+    some(cx, from, 1)?.pop().ok_or_else(missing)
+}
+
+/// Different elements of a spread collection, each as likely to be among them as any other: as many as are asked for, or fewer, but
+/// at least one.
+pub(super) fn some(cx: &mut Cx<'_>, from: &Collection, count: u64) -> Result<Vec<Element>, CommandError> {
     let mut buckets = Buckets::over(0..NUMBERS, from.size);
     for round in 0..ROUNDS {
-        if let Some(element) = draw(cx, from, &buckets, 1, round == 0)?.pop() {
-            return Ok(element);
+        let drawn = draw(cx, from, &buckets, count, round == 0)?;
+        if !drawn.is_empty() {
+            return Ok(drawn);
         }
         buckets = match round {
             0 => Buckets::over(inhabited(cx, from)?, from.size),
@@ -53,18 +68,7 @@ pub(super) fn one(cx: &mut Cx<'_>, from: &Collection) -> Result<Element, Command
         };
     }
     // So many elements of one number come of names that were looked for.
-    behind(cx, from, buckets.numbers)
-}
-
-/// Elements of a spread collection, each drawn among all: as many as are asked for, or fewer, but at least one.
-pub(super) fn some(cx: &mut Cx<'_>, from: &Collection, count: u64) -> Result<Vec<Element>, CommandError> {
-    let buckets = Buckets::over(0..NUMBERS, from.size);
-    let count = usize::try_from(count).map_or(AT_ONCE, |count| count.min(AT_ONCE));
-    let mut drawn = draw(cx, from, &buckets, count, true)?;
-    if drawn.is_empty() {
-        drawn.push(one(cx, from)?);
-    }
-    Ok(drawn)
+    Ok(vec![behind(cx, from, buckets.numbers)?])
 }
 
 /// The names of about `count` elements, of which each is as likely to be there as any other: those that stand at up to `together`
@@ -86,8 +90,7 @@ pub(super) fn few(
         left -= 1;
         let bucket = buckets.nth(random.below(buckets.count()));
         let place = random.below(buckets.places) as usize;
-        let upper = (bucket.end < NUMBERS).then(|| bound(from, bucket.end));
-        jumping.to(&bound(from, bucket.start), upper.as_deref());
+        to_bucket(&mut jumping, from, &bucket);
         let (mut names, mut ends) = (Vec::new(), Vec::new());
         while let Some((element, _)) = jumping.next()? {
             names.extend_from_slice(element);
@@ -113,32 +116,57 @@ pub(super) fn few(
     Ok(drawn)
 }
 
-/// Draws so many elements; fewer, or none, where the buckets are found to be wrong. Where it `expects` no empty ones, one is enough
-/// for that: by chance a bucket is empty once in 10^7.
+/// Draws so many elements; fewer where a pool has no more, and none where the buckets are found to be wrong.
 fn draw(
     cx: &mut Cx<'_>,
     from: &Collection,
     buckets: &Buckets,
-    count: usize,
+    count: u64,
     expects: bool,
 ) -> Result<Vec<Element>, CommandError> {
     let mut random = Seeded(cx.random.next_u64());
     let (first, last) = part(from.kind);
     let mut jumping = cx.jumps(from, first, last)?;
-    let mut drawn = Vec::new();
-    let mut left = DRAWS;
-    while drawn.len() < count && left > 0 {
-        match draw_one(&mut jumping, &mut random, from, buckets)? {
-            Drawn::Element(element) => {
-                drawn.push(element);
-                left = DRAWS;
+    let Some((element, bucket)) = draw_one(&mut jumping, &mut random, from, buckets, expects)? else {
+        return Ok(Vec::new());
+    };
+    if count <= 1 {
+        return Ok(vec![element]);
+    }
+    let mut pool = BTreeSet::from([bucket]);
+    let pool_buckets = buckets.pool_for(count);
+    while (pool.len() as u64) < pool_buckets {
+        pool.insert(random.below(buckets.count()));
+    }
+    take(&mut jumping, &mut random, (from, buckets), &pool, count)
+}
+
+/// Takes so many of the elements in these buckets, each set of them as likely as any other (Vitter's algorithm R); none where a bucket
+/// is too full.
+fn take(
+    jumping: &mut Jumping<'_>,
+    random: &mut Seeded,
+    (from, buckets): (&Collection, &Buckets),
+    pool: &BTreeSet<u64>,
+    count: u64,
+) -> Result<Vec<Element>, CommandError> {
+    let (mut taken, mut seen) = (Vec::new(), 0);
+    for bucket in pool {
+        to_bucket(jumping, from, &buckets.nth(*bucket));
+        let seen_before = seen;
+        while let Some((element, value)) = jumping.next()? {
+            seen += 1;
+            if seen - seen_before > buckets.places {
+                return Ok(Vec::new());
             }
-            Drawn::TooFull => break,
-            Drawn::Nothing(0) if expects => break,
-            Drawn::Nothing(_) => left -= 1,
+            if seen <= count {
+                taken.push(copied(from.kind, element, value)?);
+            } else if let Some(one) = taken.get_mut(random.below(seen) as usize) {
+                *one = copied(from.kind, element, value)?;
+            }
         }
     }
-    Ok(drawn)
+    Ok(taken)
 }
 
 /// The numbers of the hash, cut into parts.
@@ -175,6 +203,13 @@ impl Buckets {
         (self.numbers.end - self.numbers.start).div_ceil(self.width)
     }
 
+    /// Buckets of a pool from which so many elements are taken.
+    fn pool_for(&self, taken: u64) -> u64 {
+        let mean = (self.places / PLACES_PER_MEAN).max(1);
+        let buckets = taken.saturating_mul(POOL_PER_TAKEN).div_ceil(mean);
+        buckets.max(taken.min(POOL_BUCKETS_MIN)).min(self.count())
+    }
+
     /// The numbers of the n-th one.
     fn nth(&self, n: u64) -> Range<u64> {
         let start = self.numbers.start + n * self.width;
@@ -182,36 +217,42 @@ impl Buckets {
     }
 }
 
-enum Drawn {
-    Element(Element),
-    /// Nothing stands there; the bucket has so many elements.
-    Nothing(u64),
-    /// The bucket has more elements than places.
-    TooFull,
-}
-
-/// What stands at a random place of a random bucket.
+/// An element that is drawn among all, and the number of its bucket; `None` where the buckets are found to be wrong. Where it `expects`
+/// no empty ones, one is enough for that: by chance a bucket is empty once in 10^7.
 fn draw_one(
     jumping: &mut Jumping<'_>,
     random: &mut Seeded,
     from: &Collection,
     buckets: &Buckets,
-) -> Result<Drawn, CommandError> {
-    let bucket = buckets.nth(random.below(buckets.count()));
-    let place = random.below(buckets.places);
-    let upper = (bucket.end < NUMBERS).then(|| bound(from, bucket.end));
-    jumping.to(&bound(from, bucket.start), upper.as_deref());
-    let (mut found, mut count) = (None, 0);
-    while let Some((element, value)) = jumping.next()? {
-        if count == place {
-            found = Some(copied(from.kind, element, value)?);
+    expects: bool,
+) -> Result<Option<(Element, u64)>, CommandError> {
+    for _ in 0..DRAWS {
+        let bucket = random.below(buckets.count());
+        let place = random.below(buckets.places);
+        to_bucket(jumping, from, &buckets.nth(bucket));
+        let (mut found, mut count) = (None, 0);
+        while let Some((element, value)) = jumping.next()? {
+            if count == place {
+                found = Some(copied(from.kind, element, value)?);
+            }
+            count += 1;
+            if count > buckets.places {
+                return Ok(None);
+            }
         }
-        count += 1;
-        if count > buckets.places {
-            return Ok(Drawn::TooFull);
+        match found {
+            Some(element) => return Ok(Some((element, bucket))),
+            None if count == 0 && expects => return Ok(None),
+            None => {}
         }
     }
-    Ok(found.map_or(Drawn::Nothing(count), Drawn::Element))
+    Ok(None)
+}
+
+/// Goes to the elements of a bucket, which has these numbers.
+fn to_bucket(jumping: &mut Jumping<'_>, from: &Collection, numbers: &Range<u64>) {
+    let upper = (numbers.end < NUMBERS).then(|| bound(from, numbers.end));
+    jumping.to(&bound(from, numbers.start), upper.as_deref());
 }
 
 /// The beginning of the elements of a number.

@@ -150,6 +150,43 @@ fn so_it_is_in_large_collections() {
     }
 }
 
+/// So often that a bucket's elements would be seen to come too often or too seldom because it has more or fewer than others.
+#[test]
+fn so_it_is_in_full_and_in_nearly_empty_buckets() {
+    let (size, names) = (8_000, Names::Numbers);
+    let mut bench = filled('s', (0..size).map(|n| names.nth(n)));
+    bench.settle();
+    for command in ["srandmember s 2", "srandmember s 40", "srandmember s 400", "srandmember s -400"] {
+        check(&mut bench, command, size, 150);
+    }
+}
+
+/// Of those that may repeat each is drawn among all, whatever came before it.
+#[test]
+fn elements_repeat_as_often_as_they_should() {
+    let size = 2_000;
+    let mut bench = filled('s', (0..size).map(|n| Names::Numbers.nth(n)));
+    bench.settle();
+    let (count, rounds) = (120, 2_000);
+    let mut repeated = 0;
+    let mut at_the_ends = HashMap::<Vec<u8>, f64>::new();
+    for _ in 0..rounds {
+        let drawn = ask(&mut bench, &format!("srandmember s -{count}"));
+        assert_eq!(drawn.len(), count);
+        let different: std::collections::HashSet<_> = drawn.iter().collect();
+        repeated += count - different.len();
+        for end in [&drawn[0], &drawn[count - 1]] {
+            *at_the_ends.entry(end.clone()).or_default() += 1.0;
+        }
+    }
+    let never_drawn = (1.0 - 1.0 / size as f64).powi(count as i32);
+    let expected = rounds as f64 * (count as f64 - size as f64 * (1.0 - never_drawn));
+    let distance = (repeated as f64 - expected).abs();
+    assert!(distance < DEVIATION_MAX * expected.sqrt(), "{repeated}, not {expected}");
+    let deviation = deviation(at_the_ends.values().copied(), size, 2.0 * rounds as f64);
+    assert!(deviation < DEVIATION_MAX, "{deviation}");
+}
+
 /// Whoever goes through a set and removes what comes leaves the others on a part of the numbers.
 #[test]
 fn elements_that_stand_on_a_part_of_the_numbers_have_the_same_chance() {
