@@ -188,9 +188,17 @@ impl Conn {
 
     /// Takes the replies of the job, which is at home.
     pub(super) fn output_from_job(&mut self) {
-        if let Some(job) = &mut self.job {
+        let Some(job) = &mut self.job else { return };
+        if job.reply.len() <= KEEP_BYTES {
             self.output.extend_from_slice(job.reply.buffer());
             job.reply.clear();
+            return;
+        }
+        // A long reply is not copied, nor is its memory kept.
+        let reply = job.reply.take();
+        match self.output.is_empty() {
+            true => self.output = reply,
+            false => self.output.extend_from_slice(&reply),
         }
     }
 
