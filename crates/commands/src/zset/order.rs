@@ -123,6 +123,20 @@ mod tests {
             bench.run(&format!("zrangebyscore z {half} +inf limit {skip} 3")),
             reply(some)
         );
+        let down: Vec<_> = model.range(..(score + 1, 0)).rev().copied().collect();
+        for skip in [at as usize % size, size - 2, size] {
+            let some = &down[skip.min(down.len())..(skip + 3).min(down.len())];
+            prop_assert_eq!(
+                bench.run(&format!("zrevrangebyscore z {score} -inf limit {skip} 3")),
+                reply(some)
+            );
+            let within: Vec<_> = down.iter().take_while(|(of, _)| *of >= half).copied().collect();
+            let some = &within[skip.min(within.len())..];
+            prop_assert_eq!(
+                bench.run(&format!("zrevrangebyscore z {score} {half} limit {skip} -1")),
+                reply(some)
+            );
+        }
         Ok(())
     }
 

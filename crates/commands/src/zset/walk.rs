@@ -4,8 +4,9 @@ use haypile_resp::{Reply, Version};
 use haypile_store::Direction;
 
 use super::bounds::{Select, Span};
-use super::layout::{Scored, parse_index};
+use super::layout::{Scored, index_key, parse_index};
 use super::order::{NEAR, WORTH_BEGINNING, near_rank, rank_of};
+use crate::collection::ElementName;
 use crate::{Collection, CommandError, Cx, args};
 
 /// How a selection is gone through.
@@ -92,22 +93,68 @@ pub(super) fn for_each(
         return Ok(0);
     };
     let take = u64::try_from(window.limit).unwrap_or(u64::MAX);
-    let (mut span, may_jump) = (span, direction == Direction::Forward && skip > NEAR && take > 0);
-    if may_jump
-        && span.filter.is_none()
-        && !span.is_empty()
-        && !zset.is_packed()
-        && let Some(before) = rank_of(cx, zset, &span.lower, skip > WORTH_BEGINNING)?
-        && let Some(rank) = before.checked_add(skip).filter(|rank| *rank < zset.size)
-        && let Some((lower, left)) = near_rank(cx, zset, rank, skip)?
-        && lower >= span.lower
-    {
-        (span.lower, skip) = (lower, left);
+    let mut span = span;
+    if skip > NEAR && take > 0 && span.filter.is_none() && !span.is_empty() && !zset.is_packed() {
+        match jump(cx, zset, &span, direction, skip)? {
+            Jump::Behind => return Ok(0),
+            Jump::Unknown => {}
+            Jump::From(lower, left) if lower >= span.lower => (span.lower, skip) = (lower, left),
+            Jump::From(..) => {}
+            Jump::Until(upper) => (span.upper, skip) = (upper, 0),
+        }
     }
     walk(cx, zset, &span, direction, (skip, take), |reply, score, member| {
         each(reply, score, member);
         true
     })
+}
+
+/// Where many members of a span are passed over.
+enum Jump {
+    /// It is not known without going through them.
+    Unknown,
+    /// There are no others.
+    Behind,
+    /// From a place on, and then so many members.
+    From(ElementName, u64),
+    /// In reverse, those from a place on.
+    Until(ElementName),
+}
+
+fn jump(
+    cx: &mut Cx<'_>,
+    zset: &Collection,
+    span: &Span,
+    direction: Direction,
+    skip: u64,
+) -> Result<Jump, CommandError> {
+    let may_begin = skip > WORTH_BEGINNING;
+    let end = match direction {
+        Direction::Forward => &span.lower,
+        Direction::Reverse => &span.upper,
+    };
+    let Some(before) = rank_of(cx, zset, end, may_begin)? else {
+        return Ok(Jump::Unknown);
+    };
+    // Of the first member that is not passed over, or in reverse, of the last one that is.
+    let rank = match direction {
+        Direction::Forward => before.checked_add(skip).filter(|rank| *rank < zset.size),
+        Direction::Reverse => before.checked_sub(skip).filter(|rank| *rank > 0),
+    };
+    let Some(rank) = rank else { return Ok(Jump::Behind) };
+    let Some((lower, left)) = near_rank(cx, zset, rank, skip)? else {
+        return Ok(Jump::Unknown);
+    };
+    if direction == Direction::Forward {
+        return Ok(Jump::From(lower, left));
+    }
+    let from = Span { lower, ..Span::all() };
+    let mut place = None;
+    walk(cx, zset, &from, Direction::Forward, (left, 1), |_, score, member| {
+        place = Some(index_key(score, member));
+        false
+    })?;
+    Ok(place.map_or(Jump::Unknown, Jump::Until))
 }
 
 /// Goes to a range of indexes from the end of the set from which it is fewer steps.
