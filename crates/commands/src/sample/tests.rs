@@ -156,7 +156,12 @@ fn so_it_is_in_full_and_in_nearly_empty_buckets() {
     let (size, names) = (8_000, Names::Numbers);
     let mut bench = filled('s', (0..size).map(|n| names.nth(n)));
     bench.settle();
-    for command in ["srandmember s 2", "srandmember s 40", "srandmember s 400", "srandmember s -400"] {
+    for command in [
+        "srandmember s 2",
+        "srandmember s 40",
+        "srandmember s 400",
+        "srandmember s -400",
+    ] {
         check(&mut bench, command, size, 150);
     }
 }

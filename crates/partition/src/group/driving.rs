@@ -12,6 +12,7 @@ use parking_lot::MutexGuard;
 
 use crate::commit::PendingTurn;
 use crate::group::Replica;
+use crate::group::undecided::{self, CutOff};
 use crate::panics::guarded;
 use crate::partition::{Shared, Writer};
 use crate::replicated::{REPLICATED_BYTES_KEPT, ReplicatedEntry};
@@ -93,7 +94,7 @@ impl Shared {
             let outputs = replica.take();
             let some = !outputs.work.is_empty() || !outputs.committed.is_empty();
             writer.desk_mut().work.extend(outputs.work);
-            let carried_out = self.carry_out(replica, writer, &mut finished);
+            let carried_out = self.carry_out(replica, writer);
             self.apply_committed(replica, writer, outputs.committed, &mut finished);
             self.take_or_leave_office(replica, writer);
             self.finish_confirmed(replica, writer, &mut finished);
@@ -105,10 +106,10 @@ impl Shared {
     }
 
     /// Makes ballots and entries durable, in order; false if that cannot be done for now.
-    fn carry_out(&self, replica: &Replica, writer: &mut Writer, finished: &mut Finished) -> bool {
+    fn carry_out(&self, replica: &Replica, writer: &mut Writer) -> bool {
         let mut done = None;
         while let Some(work) = writer.desk_mut().work.pop_front() {
-            if let Err(error) = self.write_down(replica, writer, &work, finished) {
+            if let Err(error) = self.write_down(replica, writer, &work) {
                 tracing::error!(%error, "a replica of a group cannot write down what it was told");
                 self.refuse_in_group(replica, &error);
                 writer.desk_mut().work.push_front(work);
@@ -151,13 +152,7 @@ impl Shared {
         }
     }
 
-    fn write_down(
-        &self,
-        replica: &Replica,
-        writer: &mut Writer,
-        work: &Work,
-        finished: &mut Finished,
-    ) -> Result<(), CommitError> {
+    fn write_down(&self, replica: &Replica, writer: &mut Writer, work: &Work) -> Result<(), CommitError> {
         if let Some(ballot) = work.ballot {
             let now_us = replica.post.now_us();
             let desk = writer.desk_mut();
@@ -172,7 +167,7 @@ impl Shared {
             return Ok(());
         };
         if first.position.index <= writer.oplog.last().index {
-            self.cut_log(writer, first.position.index, finished)?;
+            self.cut_log(writer, first.position.index)?;
         }
         for Entry {
             position,
@@ -186,8 +181,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Another leader has decided otherwise: entries from `index` on go, and who has written them is told.
-    fn cut_log(&self, writer: &mut Writer, index: u64, finished: &mut Finished) -> Result<(), CommitError> {
+    /// Another leader has other entries from `index` on: what stands there goes. What becomes of it is told when it is decided.
+    fn cut_log(&self, writer: &mut Writer, index: u64) -> Result<(), CommitError> {
         assert!(
             index > self.store.applied().index,
             "entry {index} is to be replaced, and {} are applied",
@@ -204,34 +199,30 @@ impl Shared {
         while writer.pending.back().is_some_and(|turn| turn.position.index >= index)
             && let Some(turn) = writer.pending.pop_back()
         {
-            let starts_before = writer
-                .overlay
-                .newest_entries()
-                .next()
-                .is_some_and(|(first, _)| first < index);
+            let first = writer.overlay.newest_entries().next().map_or(index, |(first, _)| first);
             writer.overlay.abandon_newest();
             writer.uncommitted_bytes -= turn.bytes;
-            // Of a turn that is cut in two some entries may yet be committed.
-            let error = match starts_before {
-                true => CommitError::InDoubt,
-                false => CommitError::NotLeader,
-            };
-            finished.also(turn.tasks, error);
+            let desk = writer.desk_mut();
+            let some = desk.halves.first().is_some_and(|entry| entry.position.index >= first);
+            desk.undecided.push(CutOff::new(first, turn, some));
         }
         Ok(())
     }
 
     /// Applies entries that are committed: this replica's own turns, and what others have written.
     fn apply_committed(&self, replica: &Replica, writer: &mut Writer, entries: Vec<Entry>, finished: &mut Finished) {
-        let Some(last) = entries.last().map(|entry| entry.position.index) else {
+        let mut others = self.halves_of_cut_turns(writer);
+        let Some(last) = entries.last().or(others.last()).map(|entry| entry.position.index) else {
             return;
         };
-        let mut others = Vec::new();
         for entry in entries {
             let index = entry.position.index;
+            undecided::decide(writer, entry.position, finished);
             match writer.pending.front().map(|turn| turn.position.index) {
                 // An entry of a turn that ends later.
-                Some(end) if index < end && self.is_of_oldest_turn(writer, index) => {}
+                Some(end) if index < end && self.is_of_oldest_turn(writer, index) => {
+                    writer.desk_mut().halves.push(entry);
+                }
                 Some(end) if index == end => {
                     assert!(
                         writer
@@ -242,6 +233,7 @@ impl Shared {
                         entry.position
                     );
                     self.apply_others(replica, writer, &mut others);
+                    writer.desk_mut().halves.clear();
                     finished.join(self.apply_through(writer, index));
                 }
                 _ => others.push(entry),
@@ -251,6 +243,15 @@ impl Shared {
         let applied = self.store.applied().index.min(last);
         replica.with(|group, now_us| group.applied(now_us, applied));
         self.committed.notify_all();
+    }
+
+    /// Entries that were committed of a turn whose end was cut off then: they are applied without it.
+    fn halves_of_cut_turns(&self, writer: &mut Writer) -> Vec<Entry> {
+        let first = writer.desk_mut().halves.first().map(|entry| entry.position.index);
+        match first.is_some_and(|first| !self.is_of_oldest_turn(writer, first)) {
+            true => std::mem::take(&mut writer.desk_mut().halves),
+            false => Vec::new(),
+        }
     }
 
     fn is_of_oldest_turn(&self, writer: &Writer, index: u64) -> bool {
@@ -333,7 +334,8 @@ impl Shared {
         loop {
             let last = writer.oplog.last();
             if last.index < position.index || last.term != position.term && self.store.applied() < position {
-                return Err(CommitError::NotLeader);
+                // Another leader has cut it off, which does not decide about it.
+                return Err(CommitError::InDoubt);
             }
             if self.store.applied().index >= position.index {
                 return Ok(());
@@ -407,6 +409,7 @@ impl Shared {
             for turn in &mut writer.pending {
                 left.also(std::mem::take(&mut turn.tasks), CommitError::InDoubt);
             }
+            undecided::tell_in_doubt(&mut writer, u64::MAX, &mut left);
             for turn in std::mem::take(&mut writer.desk_mut().unconfirmed) {
                 left.also(turn.tasks, CommitError::NotLeader);
             }
@@ -428,6 +431,7 @@ impl Shared {
         for turn in writer.pending.iter_mut().take_while(|turn| late(turn)) {
             told.also(std::mem::take(&mut turn.tasks), CommitError::InDoubt);
         }
+        undecided::tell_in_doubt(&mut writer, now_us.saturating_sub(replica.in_doubt_after_us), &mut told);
         self.finish_confirmed(replica, &mut writer, &mut told);
         drop(writer);
         told.finish();

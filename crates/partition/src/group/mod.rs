@@ -16,13 +16,15 @@ mod changing;
 mod confirming;
 mod driving;
 mod reader;
+mod undecided;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use haypile_consensus::{
-    Ballot, Behind, Group, Members, Message, Outputs, ReplicaNumber, Role as GroupRole, Settings, Silence, Start, Work,
+    Ballot, Behind, Entry, Group, Members, Message, Outputs, ReplicaNumber, Role as GroupRole, Settings, Silence,
+    Start, Work,
 };
 use haypile_oplog::Oplog;
 use haypile_store::StoreState;
@@ -33,6 +35,7 @@ pub(crate) use self::ballot::BallotFile;
 pub use self::changing::{Change, ChangeError};
 use self::confirming::{Unconfirmed, Waiting};
 use self::reader::DiskReader;
+use self::undecided::CutOff;
 use crate::PartitionError;
 use crate::partition::{Partition, Shared};
 
@@ -110,6 +113,10 @@ pub(crate) struct Desk {
     work: VecDeque<Work>,
     /// Turns that have only read, and wait to be confirmed.
     unconfirmed: Unconfirmed,
+    /// Entries that are committed of the oldest turn, which ends later.
+    halves: Vec<Entry>,
+    /// Turns that another leader has cut off.
+    undecided: Vec<CutOff>,
 }
 
 impl Replica {
@@ -158,6 +165,8 @@ impl Replica {
             written_us: now_us,
             work: VecDeque::new(),
             unconfirmed: Unconfirmed::default(),
+            halves: Vec::new(),
+            undecided: Vec::new(),
         };
         Ok((replica, desk))
     }
