@@ -15,6 +15,8 @@ pub const MEMBERS_TAG: u8 = 0x0c;
 
 /// Most members that a group may have, learners and those who leave included.
 pub const MEMBERS_MAX: usize = 16;
+/// How far a new member's number may be from the next one: those in between are never used.
+const NUMBERS_AHEAD: ReplicaNumber = 100;
 /// Longest address of a member, bytes.
 pub const ADDRESS_BYTES_MAX: usize = 255;
 
@@ -75,9 +77,12 @@ pub enum MembersError {
     /// There is no such member, or it is not what it would have to be.
     #[error("{0} is no {1} of this group")]
     NotA(ReplicaNumber, &'static str),
-    /// A number that is taken, or has been.
+    /// A number that is taken, or has been, or is far from the next one.
     #[error("numbers of members are used once: the next is {0}")]
     NumberUsed(ReplicaNumber),
+    /// Another member is reached there.
+    #[error("member {0} has this address")]
+    AddressTaken(ReplicaNumber),
     /// Its vote would be needed, and without a log it gives none.
     #[error("member {0} has nothing of the group's log yet: it cannot vote")]
     HasNothing(ReplicaNumber),
@@ -176,8 +181,11 @@ impl Members {
     /// Why not.
     pub fn with_learner(&self, number: ReplicaNumber, id: u128, address: String) -> Result<Members, MembersError> {
         self.is_at_rest()?;
-        if number < self.next {
+        if !(self.next..self.next.saturating_add(NUMBERS_AHEAD)).contains(&number) {
             return Err(MembersError::NumberUsed(self.next));
+        }
+        if let Some(there) = self.list.iter().find(|member| member.address == address) {
+            return Err(MembersError::AddressTaken(there.number));
         }
         if let Some(taken) = self.of_replica(id) {
             return Err(MembersError::OtherReplica(taken.number));
@@ -492,7 +500,7 @@ mod tests {
     fn learner(members: &Members) -> Members {
         let number = members.next_number();
         members
-            .with_learner(number, u128::from(number) << 64, "new:1".into())
+            .with_learner(number, u128::from(number) << 64, format!("new:{number}"))
             .unwrap()
     }
 
@@ -604,6 +612,15 @@ mod tests {
         assert_eq!(members.met(8, &[(1, 12)]), Err(MembersError::OtherReplica(1)));
         assert_eq!(members.met(8, &[(2, 11)]), Err(MembersError::OtherReplica(2)));
         assert_eq!(members.met(8, &[]).unwrap().group, 7, "a name stays");
+        let far = ReplicaNumber::MAX;
+        assert_eq!(
+            members.with_learner(far, 9, "x:1".into()),
+            Err(MembersError::NumberUsed(5))
+        );
+        assert_eq!(
+            members.with_learner(5, 9, "host:2".into()),
+            Err(MembersError::AddressTaken(2))
+        );
         let joint = members.joint(&[4], &[1]).unwrap();
         assert_eq!(joint.joint(&[], &[2]), Err(MembersError::UnderWay));
         assert_eq!(joint.with_learner(9, 9, "x:1".into()), Err(MembersError::UnderWay));

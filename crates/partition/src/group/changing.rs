@@ -94,7 +94,10 @@ impl Partition {
                 return;
             }
             let is_even = |member: &&Member| {
-                member.seat == Seat::Learner && core.lag_of(member.number).is_some_and(|lag| lag <= NEARLY_EVEN)
+                // Nobody votes whom nobody has met.
+                member.seat == Seat::Learner
+                    && member.id != 0
+                    && core.lag_of(member.number).is_some_and(|lag| lag <= NEARLY_EVEN)
             };
             let members = core.members();
             (

@@ -42,6 +42,8 @@ pub(in crate::replication) struct Asked {
     pub(super) replica: u128,
     /// The group's name; 0 if it does not know it.
     pub(super) group_id: u128,
+    /// Where it is reached.
+    pub(super) address: String,
 }
 
 impl TryFrom<v1::PeerHello> for Asked {
@@ -58,6 +60,7 @@ impl TryFrom<v1::PeerHello> for Asked {
         Ok(Asked {
             replica: id(&hello.replica, "replica")?,
             group_id: id(&hello.group_id, "group")?,
+            address: hello.address,
             group: hello.group,
             from: hello.from,
             to: hello.to,
@@ -119,6 +122,7 @@ async fn follow(
         node: id(replication.node_id().0),
         replica: id(replica),
         group_id: id(group_id),
+        address: peers.who.address_of(peers.who.number()).unwrap_or_default(),
     };
     let asked = tokio::time::timeout(patience, client.peer(hello)).await;
     let asked = asked.map_err(|_| Failure::new(ErrorKind::Timeout("request"), "it does not answer"))?;
@@ -183,7 +187,8 @@ impl Replication {
                 asked.from, asked.node
             ))
         })?;
-        peers.who.met(asked.from, asked.replica);
+        peers.who.met(asked);
+        peers.tell(Event::Wake);
         let Opened {
             frames,
             sent,

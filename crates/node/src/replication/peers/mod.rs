@@ -3,6 +3,7 @@
 //! Each member asks each other one for what it has to say (`Peer` of the sync port), so there is one stream for each pair and direction.
 //! A stream that breaks is news: the member at its other end may be dead. Messages may be lost; whatever does not fit is dropped.
 
+mod group_id;
 mod links;
 mod post;
 mod who;
@@ -51,6 +52,9 @@ pub enum PeersError {
     /// It has no sync port.
     #[error("sync-port is 0: the members of a group speak with each other there")]
     NoPort,
+    /// What the directory remembers of the group.
+    #[error("of which group the directory is cannot be read: {0}")]
+    Dir(#[from] std::io::Error),
 }
 
 /// What the members' tasks run in.
@@ -101,7 +105,7 @@ impl Peers {
         }
         let (events, inbox) = sync_channel(EVENTS_MAX);
         Ok(Some(Arc::new(Peers {
-            who: Who::new(number, members),
+            who: Who::new(number, members, &values.dir)?,
             asking: Mutex::new(BTreeMap::new()),
             in_doubt_after_us: values.group_in_doubt_ms * 1000,
             outboxes: Outboxes::default(),
@@ -157,25 +161,25 @@ impl Peers {
         Ok(())
     }
 
-    /// Asks all other members of the group, where they are, and nobody else.
+    /// Asks all others that belong to the group, as far as that is known, where they are, and nobody else.
     fn ask_members(self: &Arc<Self>, around: &Around) {
-        let members = self.who.members();
+        let others = self.who.others();
         let asking = &mut *self.asking.lock();
         asking.retain(|number, (address, task)| {
-            let stays = members.get(*number).is_some_and(|member| member.address == *address);
+            let stays = others.get(number) == Some(address);
             if !stays {
                 task.abort();
             }
             stays
         });
-        for member in members.iter().filter(|member| member.number != self.who.number()) {
-            asking.entry(member.number).or_insert_with(|| {
-                let (replication, address) = (around.replication.clone(), member.address.clone());
-                let task = links::ask(self.clone(), replication, member.number, address.clone());
+        for (number, address) in &others {
+            asking.entry(*number).or_insert_with(|| {
+                let (replication, address) = (around.replication.clone(), address.clone());
+                let task = links::ask(self.clone(), replication, *number, address.clone());
                 (address, around.runtime.spawn(task).abort_handle())
             });
         }
-        self.outboxes.keep(|number| members.get(number).is_some());
+        self.outboxes.keep(|number| others.contains_key(&number));
     }
 
     /// Hands the office of the leader over, if this member has it, and ends the thread.
@@ -236,11 +240,10 @@ impl Peers {
 
     /// Learns who belongs to the group, and has a change that is under way go on; has the data replaced if it is behind the leader's log.
     fn see_to_members(self: &Arc<Self>, open: &OpenPartition, around: &Around) {
-        if let Some(members) = open.group_members()
-            && self.who.learn(&members, open.replica_id().0)
-        {
-            self.ask_members(around);
+        if let Some(members) = open.group_members() {
+            self.who.learn(&members, open.replica_id().0);
         }
+        self.ask_members(around);
         if open.serving_term().is_some() {
             self.name_members(open);
             open.group_go_on_changing();
