@@ -173,3 +173,68 @@ fn a_member_that_was_removed_is_told_so() {
     });
     assert_eq!(client.say("GET k"), "\"w\"");
 }
+
+#[test]
+fn a_newcomer_hears_a_leader_that_has_come_after_the_founders() {
+    let group = Group::start(&[]);
+    let mut ports = group.ports.clone();
+    ports.extend([free_port(), free_port()]);
+    let leader = group.leader();
+    for number in 0..200 {
+        group.client().say(&format!("SET key{number} {}", "x".repeat(20_000)));
+    }
+    let mut fourth = member(3, &ports, &[]);
+    fourth.start_again();
+    let add = |server: &Server, number: usize| {
+        let answer = server
+            .client()
+            .say(&format!("GROUP ADD {number}=127.0.0.1:{}", ports[number - 1]));
+        assert!(answer.contains("started"), "{answer}");
+        wait_until("one voter more", || seats(server) == (number, number));
+    };
+    add(&group.servers[leader], 4);
+    // Whoever leads hands over until it is the new one.
+    wait_until("the new member to lead", || {
+        for (at, server) in group.servers.iter().enumerate() {
+            if ask(group.ports[at], "group_serves").is_some_and(|serves| serves == "1") {
+                server.client().say("GROUP HANDOVER");
+            }
+        }
+        ask(ports[3], "group_serves").is_some_and(|serves| serves == "1")
+    });
+    let mut fifth = member(4, &ports, &[]);
+    fifth.start_again();
+    add(&fourth, 5);
+}
+
+#[test]
+fn a_member_that_nobody_has_met_does_not_vote() {
+    let mut group = Group::start(&[]);
+    let leader = group.leader();
+    let mut client = group.client();
+    let nowhere = free_port();
+    assert!(
+        client
+            .say(&format!("GROUP ADD 4=127.0.0.1:{nowhere}"))
+            .contains("started")
+    );
+    wait_until("a learner", || seats(&group.servers[leader]) == (4, 3));
+    assert!(
+        client
+            .say(&format!("GROUP ADD 5=127.0.0.1:{nowhere}"))
+            .contains("has this address")
+    );
+    assert!(
+        client
+            .say("GROUP ADD 18446744073709551615=127.0.0.1:1")
+            .contains("the next is 5")
+    );
+    // Three still vote, so one of them may be missing.
+    group.servers[(leader + 1) % 3].kill();
+    for number in 0..20 {
+        assert_eq!(client.say(&format!("SET k {number}")), "OK");
+        assert_eq!(seats(&group.servers[leader]), (4, 3));
+    }
+    assert!(client.say("GROUP REMOVE 4").contains("started"));
+    wait_until("three members", || seats(&group.servers[leader]) == (3, 3));
+}
