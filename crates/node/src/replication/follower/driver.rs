@@ -280,7 +280,7 @@ impl Driver {
     }
 
     /// Removes what was copied, once nobody works on it, unless something is followed again by then.
-    pub(super) fn discard_copy(&self, replication: &Arc<Replication>) {
+    fn discard_copy(&self, replication: &Arc<Replication>) {
         let (replication, data_lock, id) = (replication.clone(), self.data_lock.clone(), self.id.clone());
         tokio::spawn(async move {
             let data_lock = data_lock.lock_owned().await;

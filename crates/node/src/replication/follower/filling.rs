@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haypile_consensus::Behind;
-use haypile_partition::install;
 use haypile_sync::copy::Manifest;
-use haypile_sync::follower::{InstanceEvent, InstanceState, PartitionState};
+use haypile_sync::follower::InstanceEvent;
 use haypile_sync::{ErrorKind, Failure, PartitionId, Time};
 
 use super::driver::{Driver, identity};
-use crate::options::{oplog_options, partition_dir};
+use super::{gave_up, installing};
 use crate::replication::Replication;
 
 /// For how long a copy goes on of which the group has not said again that it is needed: elections and restarts of a leader are shorter.
@@ -76,10 +75,8 @@ impl Driver {
     }
 
     fn has_given_up(&self) -> bool {
-        let instance = self.instance.status(Time::default());
-        let partition = self.partition.status(Time::default());
-        instance.state == InstanceState::Error && instance.retry_at.is_none()
-            || partition.state == PartitionState::Error && partition.retry_at.is_none()
+        let now = Time::default();
+        gave_up(&self.instance.status(now), &self.partition.status(now))
     }
 
     /// Whose checkpoint is wanted, in which term: as the group said last.
@@ -117,17 +114,5 @@ pub(super) fn install(
     if gives_way != Some(true) {
         return Err(not_needed());
     }
-    replication.source.data_replaced(replication.now());
-    replication.parts.partitions.close(id);
-    let values = replication.parts.config.get();
-    let installed = install::install(
-        &partition_dir(&values, id),
-        position,
-        manifest.history(),
-        &oplog_options(&values),
-    );
-    let opened = replication.open_partition(id);
-    installed
-        .and(opened)
-        .map_err(|error| Failure::new(ErrorKind::Io, error.to_string()))
+    installing::replace(replication, id, manifest)
 }

@@ -30,6 +30,14 @@ pub(super) fn install(
         return Err(Failure::new(ErrorKind::PeerClosed, cause));
     }
     // From here on until it is open again nobody can make it a primary.
+    replace(replication, id, manifest)
+}
+
+/// Closes the data, puts the copied checkpoint in its place, and opens what is there then.
+///
+/// # Errors
+/// A file. What is open afterwards is the old data or the new, or nothing if it cannot be opened.
+pub(super) fn replace(replication: &Arc<Replication>, id: &PartitionId, manifest: &Manifest) -> Result<(), Failure> {
     replication.source.data_replaced(replication.now());
     replication.parts.partitions.close(id);
     let values = replication.parts.config.get();

@@ -83,11 +83,15 @@ pub struct FollowerStatus {
 impl FollowerStatus {
     /// The attempts are used up, and a person has to act.
     pub fn gave_up(&self) -> bool {
-        self.machines.as_ref().is_some_and(|(instance, partition)| {
-            let instance = instance.state == InstanceState::Error && instance.retry_at.is_none();
-            instance || (partition.state == PartitionState::Error && partition.retry_at.is_none())
-        })
+        let machines = self.machines.as_ref();
+        machines.is_some_and(|(instance, partition)| gave_up(instance, partition))
     }
+}
+
+/// True if one of the machines has used its attempts up: then a person has to act, or something else to follow.
+fn gave_up(instance: &InstanceStatus, partition: &PartitionStatus) -> bool {
+    instance.state == InstanceState::Error && instance.retry_at.is_none()
+        || partition.state == PartitionState::Error && partition.retry_at.is_none()
 }
 
 impl Handle {
